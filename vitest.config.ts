@@ -1,0 +1,17 @@
+import path from 'node:path';
+import {defineConfig} from 'vitest/config';
+
+const top = import.meta.dirname;
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.{ts,tsx}'],
+    // Real hosts and long runs have their own commands: `npm run test:lab`, `npm run test:corpus`, `npm run bench`.
+    exclude: ['test/lab/**', 'test/bench/**', 'node_modules/**'],
+    env: {TZ: 'UTC', LANG: 'C.UTF-8', FORCE_COLOR: '0', NODE_ENV: 'production'},
+    testTimeout: 20_000,
+    // Snapshots are part of what the project shows; they live in one place at the top, by test file.
+    resolveSnapshotPath: (testPath, extension) =>
+      path.join(top, 'snapshots', path.relative(path.join(top, 'test'), testPath) + extension),
+  },
+});
