@@ -1,0 +1,82 @@
+/** What the authoritative servers of a zone say about one record, server by server. Data and its judgement, no I/O. */
+import type {DnsName} from '../domain/names.ts';
+import type {Problem} from '../domain/result.ts';
+
+export interface Zone {
+  /** The zone's apex, found by the SOA walk. */
+  readonly apex: DnsName;
+  /** MNAME of the SOA. */
+  readonly primary: DnsName;
+  readonly serial: number;
+  /** Seconds a negative answer may be cached: min(SOA TTL, SOA MINIMUM), RFC 2308 §5. */
+  readonly negativeTtlSeconds: number;
+  /** Every authoritative server on every address. */
+  readonly servers: readonly AuthoritativeServer[];
+  /** Name servers that have no address, or other oddities worth a line. */
+  readonly remarks: readonly Problem[];
+}
+
+export interface AuthoritativeServer {
+  readonly name: DnsName;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** `asking` before the first answer of this round. */
+export type ServerStatus =
+  | 'asking'
+  | 'matching'
+  | 'absent'
+  | 'wrong'
+  | 'several'
+  | 'timeout'
+  | 'refused'
+  | 'lame'
+  | 'unreachable';
+
+export interface ServerView {
+  readonly server: AuthoritativeServer;
+  readonly status: ServerStatus;
+  /** SOA serial of this server at the time; undefined where it did not say. */
+  readonly serial: number | undefined;
+  /** TXT records found, strings joined; made harmless for a terminal only when shown. */
+  readonly records: readonly string[];
+  /** Which mistake it is, where one can be named. */
+  readonly mistake: Problem | undefined;
+}
+
+export interface Survey {
+  readonly name: DnsName;
+  /** The value that should be published, strings joined. */
+  readonly expected: string;
+  readonly zone: Zone;
+  readonly servers: readonly ServerView[];
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** Every authoritative server that can be reached from here returns exactly the one record, and at least one is. */
+  readonly agreed: boolean;
+  /** Asked only after `agreed`: what the host's own resolver says. */
+  readonly resolver: 'not-asked' | 'matching' | 'absent' | 'wrong' | 'timeout';
+  /** True where nothing more has to be awaited: agreed, and the resolver agrees or cannot be asked. */
+  readonly settled: boolean;
+  /** When the next round is due; ISO 8601. Undefined in a final survey. */
+  readonly nextAt: string | undefined;
+}
+
+/** One record in every form a person may need. All values are complete; strings are 255 octets at most. */
+export interface RecordForms {
+  readonly absoluteName: DnsName;
+  readonly zone: DnsName;
+  /** Name relative to the zone, as most panels want it: `202611._domainkey.mail`. */
+  readonly relativeName: string;
+  readonly value: string;
+  /** The value cut into character-strings of 255 octets at most (RFC 1035 §3.3). */
+  readonly strings: readonly string[];
+  /** For a BIND or NSD zone: absolute owner, quoted strings on one line. */
+  readonly zoneFile: string;
+  /** The same over several short lines in parentheses, for reading. */
+  readonly zoneFileWrapped: string;
+  readonly json: string;
+  readonly nsupdate: string;
+  readonly provider: {readonly name: string; readonly advice: readonly string[]} | undefined;
+}

@@ -1,0 +1,106 @@
+/** What a look at the host found. Plain data: it is shown, decided on and put into snapshots. */
+
+import type {DomainName, Selector} from '../domain/names.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Problem} from '../domain/result.ts';
+import type {Layout} from '../layouts/layout.ts';
+
+export interface Distribution {
+  /** ID of os-release(5): `debian`, `arch`; `unknown` where there is no such file. */
+  readonly id: string;
+  readonly like: readonly string[];
+  readonly version: string;
+  /** `Debian GNU/Linux 13 (trixie)`, made harmless for a terminal. */
+  readonly prettyName: string;
+}
+
+/** One `-o name=value` of a service in master.cf that concerns milters. */
+export interface ServiceOverride {
+  /** `submission/inet`. */
+  readonly service: string;
+  readonly name: string;
+  readonly value: string;
+}
+
+export interface PostfixFacts {
+  readonly version: string;
+  readonly configDirectory: AbsolutePath;
+  readonly queueDirectory: AbsolutePath;
+  readonly running: boolean;
+  /** True where smtpd or cleanup are chrooted: the milter's socket must lie below the queue directory. */
+  readonly chrooted: boolean;
+  /** chroot flag by service: `smtp/inet` → true. */
+  readonly chroot: Readonly<Record<string, boolean>>;
+  readonly myhostname: string;
+  readonly mydomain: string;
+  readonly myorigin: string;
+  readonly mydestination: readonly string[];
+  readonly virtualDomains: readonly string[];
+  readonly relayhost: string;
+  /** Values as written (unexpanded); '' where not set. */
+  readonly smtpdMilters: string;
+  readonly nonSmtpdMilters: string;
+  readonly milterDefaultAction: string;
+  readonly internalMailFilterClasses: string;
+  readonly contentFilter: string;
+  readonly overrides: readonly ServiceOverride[];
+  /** Unit that reloads it: `postfix.service`, `postfix@-.service`. */
+  readonly unit: string;
+  readonly mainCf: AbsolutePath;
+}
+
+export interface KnownKey {
+  /** Name in the key table; '' for the single Domain/Selector/KeyFile form. */
+  readonly label: string;
+  readonly domain: string;
+  readonly selector: string;
+  readonly path: string;
+}
+
+export interface OpenDkimFacts {
+  readonly version: string;
+  readonly configFile: AbsolutePath;
+  /** Effective values by lower-case parameter name; the last of a duplicated parameter wins. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly keys: readonly KnownKey[];
+  /** Domains that are signed today, from SigningTable or Domain. */
+  readonly signedDomains: readonly string[];
+  readonly unit: string;
+  readonly active: boolean;
+  /** The unit's own PIDFile= and a `-p` in ExecStart= that overrides Socket. */
+  readonly unitPidFile: string;
+  readonly socketOverride: string;
+  readonly user: string;
+  readonly group: string;
+}
+
+export interface OtherSigner {
+  readonly name: 'rspamd' | 'amavis' | 'dkimpy-milter' | 'dkim-milter' | 'opendkim';
+  /** How it was found: a milter entry, a running unit, a configuration file. */
+  readonly evidence: string;
+  readonly signs: 'yes' | 'perhaps' | 'no';
+}
+
+export interface HostFacts {
+  readonly distribution: Distribution;
+  readonly layout: Layout | undefined;
+  readonly serviceManager: 'systemd' | 'none';
+  readonly hostname: string;
+  readonly privileged: boolean;
+  readonly postfix: PostfixFacts | undefined;
+  readonly opendkim: OpenDkimFacts | undefined;
+  readonly otherSigners: readonly OtherSigner[];
+  /** Packages that are missing and that waxseal can install. */
+  readonly missingPackages: readonly string[];
+  /** Domains found in the MTA's own configuration, best guess first. */
+  readonly mailDomains: readonly DomainName[];
+  /** What forbids going on (exit 5), each with its hint; empty on a supported host. */
+  readonly blockers: readonly Problem[];
+  /** What is odd but no obstacle. */
+  readonly remarks: readonly Problem[];
+}
+
+export interface DomainSelector {
+  readonly domain: DomainName;
+  readonly selector: Selector;
+}

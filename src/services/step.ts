@@ -1,0 +1,96 @@
+/**
+ * What a service may ask to be changed on the host. Pure data, JSON-serialisable: services return steps, only plan/
+ * carries them out. Owners are names, not numbers: a package of the same plan may create the user.
+ */
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Argv, Mode, SocketEndpoint} from '../system/ports.ts';
+
+export interface Owner {
+  readonly user: string;
+  readonly group: string;
+}
+
+/** What was there when the plan was made; compared again before anything is touched (staleness). */
+export type Before =
+  | {readonly state: 'absent'}
+  | {
+      readonly state: 'present';
+      readonly kind: 'file' | 'directory';
+      /** Hex SHA-256 of the content; empty for a directory. */
+      readonly sha256: string;
+      readonly mode: Mode;
+      readonly uid: number;
+      readonly gid: number;
+    };
+
+export type FileContent =
+  | {readonly from: 'text'; readonly text: string}
+  /** Copied from a staged key at apply time; never shown, logged or kept in a plan. */
+  | {readonly from: 'secret'; readonly path: AbsolutePath; readonly sha256: string};
+
+interface StepBase {
+  /** Unique in its plan, readable: `file:/etc/opendkim.conf`. */
+  readonly id: string;
+  /** One short sentence for the plan screen. */
+  readonly why: string;
+}
+
+export interface PackageStep extends StepBase {
+  readonly kind: 'package';
+  readonly manager: 'apt' | 'pacman';
+  readonly names: readonly string[];
+}
+
+export interface DirectoryStep extends StepBase {
+  readonly kind: 'directory';
+  readonly path: AbsolutePath;
+  readonly before: Before;
+  readonly owner: Owner;
+  readonly mode: Mode;
+}
+
+export interface FileStep extends StepBase {
+  readonly kind: 'file';
+  /** Symlinks resolved already. */
+  readonly path: AbsolutePath;
+  readonly before: Before;
+  /** Content before, for the diff; absent where the file is new or secret. */
+  readonly beforeText?: string;
+  readonly after: {readonly content: FileContent; readonly owner: Owner; readonly mode: Mode};
+}
+
+export interface RemoveStep extends StepBase {
+  readonly kind: 'remove';
+  readonly path: AbsolutePath;
+  readonly before: Before;
+  readonly beforeText?: string;
+}
+
+/** Restarts or reloads a unit under our own time limit, then waits until `ready` holds. */
+export interface ServiceStep extends StepBase {
+  readonly kind: 'service';
+  readonly unit: string;
+  readonly action: 'restart' | 'reload';
+  readonly argv: Argv;
+  /** Milliseconds for the command itself; systemctl restart can hang for 90 s (FACTS 2.6). */
+  readonly timeoutMs: number;
+  /** What must hold afterwards, polled: the unit is active and, where given, the milter answers on `endpoint`. */
+  readonly ready: {
+    readonly activeArgv?: Argv;
+    readonly endpoint?: SocketEndpoint;
+    readonly withinMs: number;
+    /** How long it must hold without a break; a daemon may die 100 ms after a good start. */
+    readonly steadyMs: number;
+  };
+  /** True where the unit ran before: undo brings it back to that. */
+  readonly wasActive: boolean;
+}
+
+/** A command whose exit status judges the files written so far, for instance `postfix check`. Changes nothing. */
+export interface CheckStep extends StepBase {
+  readonly kind: 'check';
+  readonly argv: Argv;
+  readonly timeoutMs: number;
+}
+
+export type Step = PackageStep | DirectoryStep | FileStep | RemoveStep | ServiceStep | CheckStep;

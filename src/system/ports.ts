@@ -1,0 +1,199 @@
+/**
+ * Everything of the outside world that waxseal may touch. Real implementations are in system/real, those of the
+ * sandbox in demo/; nothing else does I/O. Types only: this file has no code.
+ */
+import type {Duplex} from 'node:stream';
+import type {AbsolutePath} from '../domain/paths.ts';
+
+/** Permission bits as in chmod(2), 0o7777 at most. */
+export type Mode = number;
+
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'symlink' | 'socket' | 'other';
+  readonly mode: Mode;
+  readonly uid: number;
+  readonly gid: number;
+  /** Octets. */
+  readonly size: number;
+  readonly links: number;
+  readonly device: number;
+  readonly inode: number;
+  readonly modifiedMs: number;
+}
+
+export interface FileAttributes {
+  readonly mode: Mode;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Paths are those of the host; with `--root DIR` and in the sandbox the implementation maps them below DIR. */
+export interface Files {
+  /** lstat(2): a symlink is reported as such. `undefined` where nothing is there. */
+  stat(path: AbsolutePath): Promise<FileStat | undefined>;
+  /** Content of a regular file, symlinks followed; `undefined` where it does not exist. Throws HostError otherwise (EACCES). */
+  read(path: AbsolutePath): Promise<Uint8Array | undefined>;
+  /** Names in a directory, sorted; `undefined` where it does not exist. */
+  list(path: AbsolutePath): Promise<readonly string[] | undefined>;
+  /** Every symlink resolved, within the root of this port; `undefined` where something on the way is missing. */
+  resolve(path: AbsolutePath): Promise<AbsolutePath | undefined>;
+  readLink(path: AbsolutePath): Promise<string | undefined>;
+
+  /**
+   * Puts new content in place of `path` (or where nothing was) in one step: a new file beside it, exclusive and not
+   * followed, owner and mode before content, fsync, rename, fsync of the directory. `path` must not be a symlink:
+   * resolve first. Refuses (HostError) in a directory that others than root and `attributes.uid` can write, unless sticky.
+   */
+  replace(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
+  /** As `replace`, but never over something that is there: rejects with HostError `file.exists`. */
+  create(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
+  /** mkdir(2) of one level, owner and mode before it can be seen by others. Rejects where something is there. */
+  makeDirectory(path: AbsolutePath, attributes: FileAttributes): Promise<void>;
+  /** chown then chmod through an open handle, no symlink followed. */
+  setAttributes(path: AbsolutePath, attributes: FileAttributes): Promise<void>;
+  makeSymlink(path: AbsolutePath, target: string): Promise<void>;
+  /** Appends and fsyncs; creates with `attributes` where missing. For journals and logs. */
+  append(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
+  rename(from: AbsolutePath, to: AbsolutePath): Promise<void>;
+  /** Unlinks a file, symlink or socket; no error where nothing is there. */
+  remove(path: AbsolutePath): Promise<void>;
+  /** rmdir(2); no error where nothing is there; HostError where it is not empty. */
+  removeDirectory(path: AbsolutePath): Promise<void>;
+}
+
+export type Argv = readonly [string, ...string[]];
+
+export interface CommandOptions {
+  /** Milliseconds until SIGTERM, two seconds later SIGKILL to the whole process group. Default 30 000. */
+  readonly timeoutMs?: number;
+  readonly input?: Uint8Array;
+  /** Added to a minimal environment (PATH, LC_ALL=C); the rest is not passed on. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly runAs?: {readonly uid: number; readonly gid: number};
+  readonly signal?: AbortSignal;
+}
+
+export interface CommandResult {
+  /** `null` where it was ended by a signal or never started. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** `missing`: no such program on PATH. */
+  readonly ended: 'exit' | 'signal' | 'timeout' | 'missing';
+}
+
+export interface Commands {
+  /** Runs a program with an argument vector. Never a shell. Never throws for a bad exit. Output is cut at 4 MiB. */
+  run(argv: Argv, options?: CommandOptions): Promise<CommandResult>;
+}
+
+export interface UserEntry {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface GroupEntry {
+  readonly name: string;
+  readonly gid: number;
+  /** Names listed in the group, without those that have it as primary group. */
+  readonly members: readonly string[];
+}
+
+export interface Users {
+  user(name: string): Promise<UserEntry | undefined>;
+  userById(uid: number): Promise<UserEntry | undefined>;
+  group(name: string): Promise<GroupEntry | undefined>;
+  groupById(gid: number): Promise<GroupEntry | undefined>;
+  /** Everyone whose primary group is `gid`. */
+  primaryMembers(gid: number): Promise<readonly UserEntry[]>;
+}
+
+export interface Clock {
+  now(): Date;
+  /** Resolves after `ms`, or rejects with the reason of the signal. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** Cryptographically strong octets. */
+  bytes(length: number): Uint8Array;
+}
+
+export type KeySpec =
+  | {readonly algorithm: 'rsa'; readonly bits: 2048 | 3072 | 4096}
+  | {readonly algorithm: 'ed25519'};
+
+export interface KeySource {
+  /** A new private key as PKCS#8 PEM. Off the main thread; ends early when `signal` aborts. */
+  generate(spec: KeySpec, signal?: AbortSignal): Promise<string>;
+}
+
+export type SocketEndpoint =
+  | {readonly kind: 'unix'; readonly path: AbsolutePath}
+  | {readonly kind: 'tcp'; readonly host: string; readonly port: number};
+
+export interface Sockets {
+  /** Connects within `timeoutMs`. Rejects with the system's error (`code`: ENOENT, EACCES, ECONNREFUSED, ETIMEDOUT). */
+  connect(endpoint: SocketEndpoint, timeoutMs: number): Promise<Duplex>;
+}
+
+export interface DnsServer {
+  /** IPv4 or IPv6 address, textual. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Carries DNS messages (RFC 1035 §4.2); knows nothing of their meaning but the header. */
+export interface DnsTransport {
+  /**
+   * One UDP exchange from a fresh random source port. A datagram counts only from the server's address and port and
+   * where `accept` is true for it (ID and question match); others are ignored until the time is over (then rejects
+   * with `code: 'ETIMEDOUT'`). ICMP errors reject with their code.
+   */
+  udp(
+    server: DnsServer,
+    query: Uint8Array,
+    options: {timeoutMs: number; accept: (answer: Uint8Array) => boolean; signal?: AbortSignal},
+  ): Promise<Uint8Array>;
+  /** One TCP exchange, two-octet length framing (RFC 7766). */
+  tcp(
+    server: DnsServer,
+    query: Uint8Array,
+    options: {timeoutMs: number; signal?: AbortSignal},
+  ): Promise<Uint8Array>;
+  /** The resolvers of this host, from resolv.conf. */
+  hostResolvers(): Promise<readonly DnsServer[]>;
+}
+
+export interface LockHolder {
+  readonly pid: number;
+  readonly since: string;
+  readonly command: string;
+}
+
+export interface Locks {
+  /** Takes the one lock of this host; rejects with LockHeld that names the holder. A dead holder's lock is taken over. */
+  acquire(command: string): Promise<{release(): Promise<void>}>;
+}
+
+export interface CurrentProcess {
+  readonly pid: number;
+  readonly uid: number;
+  /** True where writing system files is possible: uid 0, or the sandbox. */
+  readonly privileged: boolean;
+}
+
+/** The whole outside world, handed down from cli/ or demo/. */
+export interface Ports {
+  readonly files: Files;
+  readonly commands: Commands;
+  readonly users: Users;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly keys: KeySource;
+  readonly sockets: Sockets;
+  readonly dns: DnsTransport;
+  readonly locks: Locks;
+  readonly process: CurrentProcess;
+}
