@@ -1,0 +1,37 @@
+/** What a person decides. Every field has one Question and one flag; an absent field is not answered yet. */
+import type {DomainName, Selector} from '../domain/names.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {KeySpec} from '../system/ports.ts';
+
+export type KeyChoice =
+  | {readonly source: 'generate'; readonly spec: KeySpec}
+  | {readonly source: 'import'; readonly path: AbsolutePath};
+
+export type SocketChoice = 'auto' | 'unix' | {readonly inetPort: number};
+
+/** Header and body canonicalization, RFC 6376 §3.4. */
+export type CanonicalizationChoice =
+  | 'relaxed/relaxed'
+  | 'relaxed/simple'
+  | 'simple/relaxed'
+  | 'simple/simple';
+
+export interface Answers {
+  /** Install the packages that are missing. */
+  readonly install?: boolean;
+  readonly domains?: readonly DomainName[];
+  readonly selector?: Selector;
+  readonly key?: KeyChoice;
+  /** `recommended` skips the questions below in the wizard. */
+  readonly settings?: 'recommended' | 'change';
+  readonly subdomains?: boolean;
+  readonly trustedHosts?: readonly string[];
+  readonly socket?: SocketChoice;
+  readonly canonicalization?: CanonicalizationChoice;
+  /** t=y in the record. */
+  readonly testMode?: boolean;
+  /** n= in the record; '' for none. */
+  readonly note?: string;
+}
+
+export type QuestionId = keyof Answers;

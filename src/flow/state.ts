@@ -1,0 +1,170 @@
+/** Everything a view needs to draw, and everything that can happen. Plain data; only flow/reduce.ts makes a new State. */
+
+import type {Survey} from '../dns/survey.ts';
+import type {DomainName, Selector} from '../domain/names.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Problem} from '../domain/result.ts';
+import type {HostFacts} from '../services/facts.ts';
+import type {Answers, QuestionId} from './answers.ts';
+import type {
+  Advice,
+  ApplyResult,
+  DomainFacts,
+  LookResult,
+  PendingSetup,
+  PlanReady,
+  StagedDomain,
+  StageProgress,
+  UnfinishedRun,
+  WorkEvent,
+} from './operations.ts';
+import type {Report} from './report.ts';
+
+export type RecordFormId = 'plain' | 'zone-file' | 'zone-file-wrapped' | 'nsupdate' | 'json';
+
+/** Steps that a person sees counted: `Step 4 of 9`. */
+export type ScreenId =
+  | 'look'
+  | 'domain'
+  | 'selector'
+  | 'key'
+  | 'record'
+  | 'propagation'
+  | 'plan'
+  | 'apply'
+  | 'test'
+  | 'summary';
+
+export type Phase =
+  | {readonly at: 'looking'}
+  /** What was found; Enter goes on. `choice` where there is something to decide: an unfinished run, a pending setup. */
+  | {readonly at: 'host'; readonly offer: 'none' | 'recover' | 'resume' | 'blocked'}
+  | {readonly at: 'recovering'}
+  | {readonly at: 'installing'}
+  | {
+      readonly at: 'asking';
+      readonly question: QuestionId;
+      /** What the entry field starts with: the flag's text, the draft or the suggestion. */
+      readonly initial: string;
+      readonly problem: Problem | undefined;
+      /** True while the answer is being checked (zone walk, selector in DNS); keys but Ctrl-C are ignored. */
+      readonly checking: boolean;
+    }
+  | {readonly at: 'making-key'; readonly progress: StageProgress | undefined}
+  | {readonly at: 'record'; readonly form: RecordFormId; readonly notice: string | undefined}
+  | {readonly at: 'propagation'; readonly startedAt: string; readonly deadlineAt: string | undefined}
+  | {readonly at: 'planning'}
+  | {readonly at: 'plan'}
+  | {readonly at: 'applying'; readonly index: number; readonly of: number; readonly step: string}
+  | {readonly at: 'testing'}
+  | {readonly at: 'rolling-back'; readonly because: string}
+  /** "Leave?" over the phase it came from; nothing is lost by saying no. */
+  | {readonly at: 'leaving'; readonly from: Phase}
+  | {readonly at: 'finished'; readonly report: Report};
+
+/** How the flow is run: from flags. Never changes during a run. */
+export interface Mode {
+  readonly interactive: boolean;
+  readonly yes: boolean;
+  readonly dryRun: boolean;
+  /** Milliseconds to wait for the record; 0 for --no-wait; undefined for as long as the user likes. */
+  readonly waitMs: number | undefined;
+  readonly sandbox: boolean;
+  readonly command: string;
+}
+
+/** One finished, immutable line of the session; the plain view and the log print these. */
+export interface Line {
+  readonly kind: 'info' | 'ok' | 'warn' | 'error' | 'record';
+  readonly text: string;
+}
+
+export interface State {
+  readonly phase: Phase;
+  readonly mode: Mode;
+  /** Text of the flags that pre-answer questions; consumed (parsed) when their question comes up. */
+  readonly given: Readonly<Partial<Record<QuestionId, string>>>;
+  readonly answers: Answers;
+  /** Answered questions in the order they were accepted; Back walks them from the end. */
+  readonly accepted: readonly QuestionId[];
+  readonly facts: HostFacts | undefined;
+  readonly pending: PendingSetup | undefined;
+  readonly unfinished: UnfinishedRun | undefined;
+  readonly domainFacts: readonly DomainFacts[];
+  readonly suggestedSelector: Selector | undefined;
+  readonly staged: readonly StagedDomain[];
+  /** Latest survey by domain. */
+  readonly surveys: Readonly<Record<string, Survey>>;
+  readonly ready: PlanReady | undefined;
+  /** Events of the apply in order, for the apply and test screens. */
+  readonly work: readonly WorkEvent[];
+  readonly result: ApplyResult | undefined;
+  readonly advice: Advice | undefined;
+  readonly lines: readonly Line[];
+  /** Shown on every screen: has anything on this host been changed yet? */
+  readonly changed: 'nothing' | 'packages' | 'changing' | 'changed' | 'put-back';
+}
+
+export type Event =
+  /** From the user, by way of a view. */
+  | {readonly type: 'answered'; readonly question: QuestionId; readonly text: string}
+  | {readonly type: 'continued'}
+  | {readonly type: 'back'}
+  | {readonly type: 'leave'}
+  | {readonly type: 'stay'}
+  | {readonly type: 'form-chosen'; readonly form: RecordFormId}
+  | {readonly type: 'save-record'; readonly path: AbsolutePath}
+  | {readonly type: 'noticed'; readonly text: string}
+  /** Plan screen: yes, apply. */
+  | {readonly type: 'confirmed'}
+  | {readonly type: 'declined'}
+  | {readonly type: 'recheck'}
+  /** From the process: SIGINT, SIGTERM, SIGHUP. */
+  | {readonly type: 'interrupted'; readonly signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'}
+  /** From effects. */
+  | {readonly type: 'looked'; readonly look: LookResult}
+  | {readonly type: 'recovered'; readonly result: ApplyResult}
+  | {readonly type: 'installed'; readonly facts: HostFacts}
+  | {
+      readonly type: 'answer-checked';
+      readonly question: QuestionId;
+      readonly domainFacts?: readonly DomainFacts[];
+      readonly suggestedSelector?: Selector;
+    }
+  | {readonly type: 'answer-refused'; readonly question: QuestionId; readonly problem: Problem}
+  | {readonly type: 'stage-progress'; readonly progress: StageProgress}
+  | {readonly type: 'staged'; readonly staged: readonly StagedDomain[]}
+  | {readonly type: 'surveyed'; readonly domain: DomainName; readonly survey: Survey}
+  | {readonly type: 'watch-ended'; readonly settled: boolean; readonly at: string}
+  | {readonly type: 'watch-started'; readonly at: string; readonly deadlineAt: string | undefined}
+  | {readonly type: 'planned'; readonly ready: PlanReady}
+  | {readonly type: 'worked'; readonly event: WorkEvent}
+  | {readonly type: 'applied'; readonly result: ApplyResult}
+  | {readonly type: 'advised'; readonly advice: Advice}
+  | {readonly type: 'failed'; readonly problem: Problem; readonly exitCode: Report['exitCode']};
+
+export type Effect =
+  | {readonly do: 'look'}
+  | {readonly do: 'recover'; readonly run: UnfinishedRun}
+  | {readonly do: 'install'; readonly facts: HostFacts}
+  | {readonly do: 'check-answer'; readonly question: QuestionId; readonly answers: Answers}
+  | {readonly do: 'save-draft'; readonly answers: Answers}
+  | {readonly do: 'stage'; readonly answers: Answers}
+  | {readonly do: 'save-record'; readonly path: AbsolutePath; readonly text: string}
+  | {readonly do: 'watch'; readonly staged: readonly StagedDomain[]; readonly deadlineMs: number | undefined}
+  | {readonly do: 'stop-watching'}
+  | {readonly do: 'plan'}
+  | {readonly do: 'apply'; readonly ready: PlanReady}
+  /** Ask the running apply to finish its atomic action and put everything back. */
+  | {readonly do: 'abort'}
+  | {readonly do: 'advise'}
+  | {readonly do: 'finish'; readonly report: Report};
+
+/** What a view is given: the state now, a way to hear of the next, a way to say what the user did. Never a port. */
+export interface Session {
+  state(): State;
+  subscribe(listener: (state: State) => void): () => void;
+  send(event: Event): void;
+  /** Resolves with the final report after the last effect has ended. */
+  done(): Promise<Report>;
+}
