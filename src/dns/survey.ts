@@ -41,9 +41,20 @@ export interface ServerView {
   readonly serial: number | undefined;
   /** TXT records found, strings joined; made harmless for a terminal only when shown. */
   readonly records: readonly string[];
-  /** Which mistake it is, where one can be named. */
+  /**
+   * Which mistake it is, where one can be named. A matching server may have one too: a remark on something that works
+   * but is better mended.
+   */
   readonly mistake: Problem | undefined;
+  /** Where the name is a CNAME: its last target, at which the records were found. */
+  readonly alias?: DnsName;
 }
+
+/**
+ * `timeout`: no resolver answered or would answer. `failed`: it answered SERVFAIL although the servers agree, as with
+ * broken DNSSEC; then verifiers cannot read the record either.
+ */
+export type ResolverStatus = 'not-asked' | 'matching' | 'absent' | 'wrong' | 'timeout' | 'failed';
 
 export interface Survey {
   readonly name: DnsName;
@@ -56,7 +67,7 @@ export interface Survey {
   /** Every authoritative server that can be reached from here returns exactly the one record, and at least one is. */
   readonly agreed: boolean;
   /** Asked only after `agreed`: what the host's own resolver says. */
-  readonly resolver: 'not-asked' | 'matching' | 'absent' | 'wrong' | 'timeout';
+  readonly resolver: ResolverStatus;
   /** True where nothing more has to be awaited: agreed, and the resolver agrees or cannot be asked. */
   readonly settled: boolean;
   /** When the next round is due; ISO 8601. Undefined in a final survey. */

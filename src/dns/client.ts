@@ -1,0 +1,161 @@
+/** One question to one server: retries, truncation, forged datagrams. The only place of dns/ that calls the transport. */
+import type {Clock, DnsServer, DnsTransport, Random} from '../system/ports.ts';
+import {
+  type DnsMessage,
+  decodeMessage,
+  encodeQuery,
+  type Match,
+  matchAnswer,
+  type Question,
+  randomCase,
+} from './wire.ts';
+
+/** What the DNS room may touch. */
+export interface DnsPorts {
+  readonly dns: DnsTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface AskOptions {
+  /** True for a resolver, false for an authoritative server. */
+  readonly recursion: boolean;
+  /** Of one try. Default 2000. */
+  readonly timeoutMs?: number;
+  /** Default 2. */
+  readonly tries?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * `no-route`: this host has no way to that address (an IPv6 address on a host without IPv6), which says nothing about
+ * the server. `silent`: no answer, `code` says how (`ETIMEDOUT`, `ECONNREFUSED`, ...). `malformed`: what came is no DNS.
+ */
+export type Outcome =
+  | {readonly kind: 'answer'; readonly message: DnsMessage; readonly transport: 'udp' | 'tcp'}
+  | {readonly kind: 'silent'; readonly code: string}
+  | {readonly kind: 'no-route'; readonly code: string}
+  | {readonly kind: 'malformed'; readonly reason: string};
+
+const TIMEOUT_MS = 2000;
+const TRIES = 2;
+const NO_ROUTE = new Set(['ENETUNREACH', 'EAFNOSUPPORT', 'EADDRNOTAVAIL', 'ENETDOWN', 'EPERM', 'EACCES']);
+
+/** What the second try does otherwise than the first, learnt from what came. */
+interface Manner {
+  readonly tcp: boolean;
+  readonly edns: boolean;
+}
+
+/**
+ * Asks one server. UDP first; TCP when the answer is truncated, or when something came that fits but for its case
+ * (RFC 5452 §9.3: over TCP it cannot be forged blindly). Rejects only with the reason of `signal`.
+ */
+export async function ask(
+  ports: DnsPorts,
+  server: DnsServer,
+  question: Question,
+  options: AskOptions,
+): Promise<Outcome> {
+  let manner: Manner = {tcp: false, edns: true};
+  let last: Outcome = {kind: 'silent', code: 'ETIMEDOUT'};
+  for (let left = options.tries ?? TRIES; left > 0; left--) {
+    options.signal?.throwIfAborted();
+    const turn = await tryOnce(ports, server, question, options, manner);
+    last = turn.outcome;
+    if (turn.again === undefined) return last;
+    // A step to TCP after a truncated answer is part of the same try: the server is there and answers.
+    if (turn.free) left++;
+    manner = turn.again;
+  }
+  return last;
+}
+
+interface Turn {
+  readonly outcome: Outcome;
+  /** How to ask again; undefined where the outcome stands. */
+  readonly again?: Manner;
+  readonly free?: boolean;
+}
+
+async function tryOnce(
+  ports: DnsPorts,
+  server: DnsServer,
+  question: Question,
+  options: AskOptions,
+  manner: Manner,
+): Promise<Turn> {
+  const query = newQuery(ports.random, question, options.recursion, manner);
+  let odd: Match = 'no';
+  const accept = (answer: Uint8Array): boolean => {
+    const match = matchAnswer(answer, query);
+    if (match === 'other-case' || match === 'bare') odd = match;
+    return match === 'yes';
+  };
+  const limits = {
+    timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+    ...(options.signal === undefined ? {} : {signal: options.signal}),
+  };
+  let octets: Uint8Array;
+  try {
+    octets = manner.tcp
+      ? await ports.dns.tcp(server, query, limits)
+      : await ports.dns.udp(server, query, {...limits, accept});
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    const code = codeOf(error);
+    if (NO_ROUTE.has(code) || (code === 'EHOSTUNREACH' && server.address.includes(':'))) {
+      return {outcome: {kind: 'no-route', code}};
+    }
+    const noted = oddity(odd);
+    return {outcome: {kind: 'silent', code}, again: noted ?? manner};
+  }
+  if (manner.tcp && !fitsOverTcp(octets, query)) {
+    return {outcome: {kind: 'malformed', reason: 'the answer is not to the question'}};
+  }
+  return judge(octets, manner);
+}
+
+/** A name in other case or no question at all may be a forger or an old server: TCP tells them apart. */
+const oddity = (match: Match): Manner | undefined => {
+  if (match === 'other-case') return {tcp: true, edns: true};
+  return match === 'bare' ? {tcp: true, edns: false} : undefined;
+};
+
+const fitsOverTcp = (octets: Uint8Array, query: Uint8Array): boolean => matchAnswer(octets, query) !== 'no';
+
+function judge(octets: Uint8Array, manner: Manner): Turn {
+  const decoded = decodeMessage(octets);
+  // Some servers cut a datagram in the middle of a record and say so by TC only.
+  const truncated = ((octets[2] ?? 0) & 0x02) !== 0;
+  if (truncated && !manner.tcp) {
+    return {
+      outcome: {kind: 'malformed', reason: 'the answer is truncated'},
+      again: {...manner, tcp: true},
+      free: true,
+    };
+  }
+  if (!decoded.ok) return {outcome: {kind: 'malformed', reason: decoded.reason}, again: manner};
+  const {message} = decoded;
+  const outcome: Outcome = {kind: 'answer', message, transport: manner.tcp ? 'tcp' : 'udp'};
+  // RFC 6891 §7: a server older than EDNS answers FORMERR or NOTIMP to it.
+  if (manner.edns && (message.rcode === 'FORMERR' || message.rcode === 'NOTIMP')) {
+    return {outcome, again: {...manner, edns: false}};
+  }
+  return {outcome};
+}
+
+function newQuery(random: Random, question: Question, recursion: boolean, manner: Manner): Uint8Array {
+  const bits = random.bytes(34);
+  return encodeQuery(question, {
+    id: ((bits[0] ?? 0) << 8) | (bits[1] ?? 0),
+    spelling: manner.tcp ? question.name : randomCase(question.name, bits.subarray(2)),
+    recursion,
+    edns: manner.edns,
+  });
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : 'EIO';
+}
