@@ -42,6 +42,7 @@ export function parseDomain(text: string): Result<DomainName> {
   if (/^[0-9.]+$/.test(trimmed) || trimmed.includes(':')) {
     return refuse('it is an IP address', 'Give the domain in the From address of your mail.');
   }
+  if (/(^|\.)[0-9]+$/.test(trimmed)) return refuse('its last label is a number', 'Check the spelling.');
   const ascii = domainToASCII(trimmed).toLowerCase();
   if (ascii === '') return refuse('it has characters that no domain can have', 'Check the spelling.');
   const labels = ascii.split('.');
@@ -55,8 +56,6 @@ export function parseDomain(text: string): Result<DomainName> {
     );
   }
   if (labels.length < 2) return refuse('it has only one label', 'Give the full domain, as example.org.');
-  if (/^[0-9]+$/.test(labels.at(-1) ?? ''))
-    return refuse('its last label is a number', 'Check the spelling.');
   if (ascii.length > MAX_NAME)
     return refuse(`it is longer than ${MAX_NAME} characters`, 'Check the spelling.');
   return ok(ascii as DomainName);

@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/**
+ * Entry. Decides what must be decided before anything else is loaded (Node's version, React's build, colour), then
+ * loads cli/ and nothing more.
+ */
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+
+if (major < 20 || (major === 20 && minor < 19)) {
+  process.stderr.write(
+    `waxseal: error: Node ${process.versions.node} is too old\nhint: install Node 20.19 or newer (Debian 13 has it as "nodejs")\n`,
+  );
+  process.exitCode = 5;
+} else {
+  // React's development build costs 2.5 times the CPU and leaks measurements during a long wait (STYLE H9).
+  process.env['NODE_ENV'] = 'production';
+  const {decideColor} = await import('./cli/color.ts');
+  decideColor(process.argv.slice(2), process.env, process.stdout.isTTY === true);
+  const {main} = await import('./cli/main.ts');
+  process.exitCode = await main(process.argv.slice(2));
+}

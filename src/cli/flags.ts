@@ -1,0 +1,160 @@
+/** Every flag of the program in one table: parsing, --help, and the reference page are made from it. */
+
+export type CommandName =
+  | 'setup'
+  | 'rotate'
+  | 'status'
+  | 'check'
+  | 'explain'
+  | 'test'
+  | 'record'
+  | 'sign'
+  | 'verify'
+  | 'undo'
+  | 'remove'
+  | 'demo';
+
+export interface Flag {
+  readonly name: string;
+  /** What stands for the value in --help; absent for a switch. */
+  readonly value?: string;
+  readonly repeatable?: boolean;
+  readonly help: string;
+  /** Commands that take it; `all` for the shared ones. */
+  readonly commands: readonly CommandName[] | 'all';
+}
+
+const SETUP: readonly CommandName[] = ['setup', 'demo'];
+const KEYED: readonly CommandName[] = ['setup', 'demo', 'rotate'];
+const ONE_DOMAIN: readonly CommandName[] = ['record', 'test', 'status', 'check', 'rotate', 'remove'];
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: 'domain',
+    value: 'NAME',
+    repeatable: true,
+    help: 'mail domain to sign for; may be given many times',
+    commands: [...SETUP, ...ONE_DOMAIN, 'sign'],
+  },
+  {name: 'domains-file', value: 'FILE', help: 'file with one domain a line', commands: SETUP},
+  {
+    name: 'selector',
+    value: 'NAME',
+    help: 'selector of the key (default: year and month)',
+    commands: [...KEYED, 'sign', 'record'],
+  },
+  {name: 'algorithm', value: 'rsa|ed25519', help: 'key algorithm (default: rsa)', commands: KEYED},
+  {name: 'bits', value: '2048|3072|4096', help: 'RSA key size (default: 2048)', commands: KEYED},
+  {
+    name: 'key',
+    value: 'FILE',
+    help: 'import this private key instead of making one; for sign: the key to sign with',
+    commands: [...SETUP, 'sign'],
+  },
+  {name: 'install', help: 'install missing packages', commands: SETUP},
+  {
+    name: 'socket',
+    value: 'auto|unix|inet:PORT',
+    help: 'where Postfix reaches the signer (default: auto)',
+    commands: SETUP,
+  },
+  {
+    name: 'canonicalization',
+    value: 'H/B',
+    help: 'relaxed or simple, header/body (default: relaxed/simple)',
+    commands: [...SETUP, 'sign'],
+  },
+  {
+    name: 'trusted-hosts',
+    value: 'LIST',
+    help: 'hosts and networks whose mail is signed, besides this host',
+    commands: SETUP,
+  },
+  {name: 'no-subdomains', help: 'do not sign for subdomains of the domain', commands: SETUP},
+  {name: 'test-mode', help: 'mark the record as a test (t=y)', commands: SETUP},
+  {name: 'note', value: 'TEXT', help: 'note in the record (n=)', commands: SETUP},
+  {name: 'signer', value: 'auto|opendkim', help: 'signing program (default: auto)', commands: SETUP},
+  {name: 'mta', value: 'auto|postfix', help: 'mail server (default: auto)', commands: SETUP},
+  {
+    name: 'wait',
+    value: 'DURATION',
+    help: 'how long to wait for the record, as 2m or 1h (default without a terminal: 5m)',
+    commands: KEYED,
+  },
+  {name: 'no-wait', help: 'look once and end with exit 3 where the record is not there yet', commands: KEYED},
+  {
+    name: 'output',
+    value: 'FILE',
+    help: 'also write the DNS record to this file',
+    commands: [...SETUP, 'record'],
+  },
+  {
+    name: 'format',
+    value: 'FORM',
+    help: 'plain, zone, wrapped, nsupdate, json or strings',
+    commands: ['record'],
+  },
+  {
+    name: 'resolver',
+    value: 'ADDR',
+    repeatable: true,
+    help: 'resolver to ask instead of those of this host',
+    commands: [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
+  },
+  {name: 'record', value: 'TXT', help: 'verify against this record instead of the DNS', commands: ['verify']},
+  {name: 'explain', help: 'show the canonical header and body hash input', commands: ['verify']},
+  {name: 'id', value: 'RUN', help: 'the change to undo (default: the last)', commands: ['undo']},
+  {name: 'list', help: 'only list what can be undone', commands: ['undo']},
+  {
+    name: 'lag',
+    value: 'DURATION',
+    help: 'how far the second name server of the sandbox lags behind',
+    commands: ['demo'],
+  },
+  {
+    name: 'json',
+    help: 'one JSON document on standard output, everything else on standard error',
+    commands: 'all',
+  },
+  {name: 'yes', help: 'agree to the plan without being asked', commands: 'all'},
+  {name: 'no-input', help: 'never ask; a missing answer ends with exit 2', commands: 'all'},
+  {name: 'dry-run', help: 'show what would be changed and change nothing', commands: 'all'},
+  {name: 'root', value: 'DIR', help: 'work on the host whose root is DIR', commands: 'all'},
+  {
+    name: 'config',
+    value: 'FILE',
+    help: 'read flags from this file (lines "name = value"); the command line wins',
+    commands: 'all',
+  },
+  {
+    name: 'plain',
+    help: 'line by line, without moving the cursor (screen reader, serial line)',
+    commands: 'all',
+  },
+  {name: 'ascii', help: 'only ASCII characters on the screen', commands: 'all'},
+  {name: 'color', value: 'auto|always|never', help: 'colour (default: auto)', commands: 'all'},
+  {name: 'no-color', help: 'the same as --color never', commands: 'all'},
+  {name: 'quiet', help: 'only errors on standard error', commands: 'all'},
+  {name: 'verbose', help: 'also say what is run and asked', commands: 'all'},
+  {name: 'log-file', value: 'FILE', help: 'append what is said to this file', commands: 'all'},
+  {name: 'help', help: 'show help and end', commands: 'all'},
+  {name: 'version', help: 'show the version and end', commands: 'all'},
+];
+
+export const COMMANDS: Readonly<Record<CommandName, string>> = {
+  setup: 'set up DKIM for one or more domains, from the first look to the live test',
+  rotate: 'start a key rotation, or go on with one',
+  status: 'every domain, its key, its state and the next step',
+  check: 'find what is wrong on this host and in DNS',
+  explain: 'would mail from this address be signed, with which key; if not, why',
+  test: 'only the live signing test',
+  record: 'print the DNS record again',
+  sign: 'sign a message from standard input',
+  verify: 'verify a message from standard input',
+  undo: 'list and undo what waxseal changed on this host',
+  remove: 'stop signing for a domain, in the safe order',
+  demo: 'the whole job in a sandbox: nothing of this host is touched',
+};
+
+export const takes = (flag: Flag, command: CommandName): boolean =>
+  flag.commands === 'all' || flag.commands.includes(command);

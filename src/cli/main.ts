@@ -1,0 +1,59 @@
+import type {ExitCode} from '../domain/errors.ts';
+import {isSet, parseArguments} from './arguments.ts';
+import {failureOf, failureReport, failureText} from './failure.ts';
+import type {CommandName} from './flags.ts';
+import {guardStreams, type Streams} from './streams.ts';
+
+/**
+ * Runs one command line to its end.
+ * @returns the exit code; never throws, and never ends the process itself, so that every clean-up has run
+ */
+export async function main(argv: readonly string[], streams: Streams = process): Promise<ExitCode> {
+  guardStreams(streams);
+  try {
+    const invocation = parseArguments(argv);
+    if (isSet(invocation.flags, 'version')) {
+      const {version} = await import('./version.ts');
+      streams.stdout.write(`waxseal ${version()}\n`);
+      return 0;
+    }
+    if (isSet(invocation.flags, 'help')) {
+      const {helpText} = await import('./help.ts');
+      streams.stdout.write(`${helpText(invocation.command)}\n`);
+      return 0;
+    }
+    const {createContext} = await import('./context.ts');
+    const context = await createContext(argv, invocation, streams);
+    return await run(context.command, command => command(context));
+  } catch (error) {
+    const failure = failureOf(error);
+    streams.stderr.write(`waxseal: ${failureText(failure)}`);
+    if (argv.includes('--json')) {
+      const report = failureReport(argv.find(word => !word.startsWith('-')) ?? 'setup', failure);
+      streams.stdout.write(`${JSON.stringify(report)}\n`);
+    }
+    return failure.exitCode;
+  }
+}
+
+type Context = import('./context.ts').Context;
+type Command = (context: Context) => Promise<ExitCode>;
+
+// Each command is loaded only when it is run: start-up never reads what it does not use.
+const COMMANDS: Readonly<Record<CommandName, () => Promise<Command>>> = {
+  setup: async () => (await import('./commands/setup.ts')).setup,
+  demo: async () => (await import('./commands/demo.ts')).demo,
+  status: async () => (await import('./commands/status.ts')).status,
+  test: async () => (await import('./commands/test.ts')).test,
+  check: async () => (await import('./commands/check.ts')).check,
+  explain: async () => (await import('./commands/explain.ts')).explain,
+  record: async () => (await import('./commands/record.ts')).record,
+  sign: async () => (await import('./commands/sign.ts')).sign,
+  verify: async () => (await import('./commands/verify.ts')).verify,
+  undo: async () => (await import('./commands/undo.ts')).undo,
+  rotate: async () => (await import('./commands/rotate.ts')).rotate,
+  remove: async () => (await import('./commands/remove.ts')).remove,
+};
+
+const run = async (name: CommandName, start: (command: Command) => Promise<ExitCode>): Promise<ExitCode> =>
+  start(await COMMANDS[name]());

@@ -1,0 +1,137 @@
+/**
+ * The direction of imports is the architecture (docs/architecture.md): this test reads the real import statements of
+ * every file under src/ and holds them against the rules.
+ */
+import {readdirSync, readFileSync} from 'node:fs';
+import path from 'node:path';
+import {describe, expect, it} from 'vitest';
+
+const source = path.join(import.meta.dirname, '..', 'src');
+
+const files: readonly string[] = readdirSync(source, {recursive: true, encoding: 'utf8'})
+  .filter(name => /\.tsx?$/.test(name))
+  .map(name => name.split(path.sep).join('/'))
+  .sort();
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+  readonly dynamic: boolean;
+}
+
+const STATEMENT =
+  /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[\s\S]*?\s+from\s+)?['"]([^'"\n]+)['"]|import\(\s*['"]([^'"\n]+)['"]\s*\)/g;
+
+const withoutComments = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[\s;{}])\/\/[^\n]*/g, '$1');
+
+function importsOf(file: string): readonly Import[] {
+  const text = withoutComments(readFileSync(path.join(source, file), 'utf8'));
+  return [...text.matchAll(STATEMENT)].map(match => {
+    const specifier = match[2] ?? match[3] ?? '';
+    const to = specifier.startsWith('.')
+      ? path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier))
+      : specifier;
+    return {from: file, to, typeOnly: match[1] !== undefined, dynamic: match[3] !== undefined};
+  });
+}
+
+const all: readonly Import[] = files.flatMap(importsOf);
+const within = (file: string, ...rooms: readonly string[]): boolean =>
+  rooms.some(room => file === room || file.startsWith(`${room}/`));
+
+/** The rooms from left to right; a room may import those of a smaller rank, and those of its own rank. */
+const RANKS: readonly (readonly string[])[] = [
+  ['domain'],
+  ['dkim'],
+  ['keys', 'dns', 'milter', 'services', 'layouts'],
+  ['plan', 'rotation', 'proof', 'doctor'],
+  ['flow'],
+  ['views'],
+  ['demo'],
+  ['cli'],
+  ['bin.ts'],
+];
+
+const rankOf = (file: string): number => RANKS.findIndex(rooms => within(file, ...rooms));
+
+const show = (found: readonly Import[]): readonly string[] => found.map(({from, to}) => `${from} -> ${to}`);
+
+describe('imports', () => {
+  it('are read at all', () => {
+    expect(all.length).toBeGreaterThan(50);
+    expect(files.every(file => within(file, 'system') || rankOf(file) >= 0)).toBe(true);
+  });
+
+  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- plan, rotation, proof, doctor <- flow <- views <- cli', () => {
+    const wrong = all.filter(
+      ({from, to}) => rankOf(from) >= 0 && files.includes(to) && rankOf(to) >= 0 && rankOf(to) > rankOf(from),
+    );
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('keep the engine a library: dkim imports domain and node:crypto only', () => {
+    const wrong = all.filter(
+      ({from, to}) => within(from, 'dkim') && !within(to, 'dkim', 'domain') && to !== 'node:crypto',
+    );
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('keep domain free of everything but pure parts of Node', () => {
+    const wrong = all.filter(
+      ({from, to}) =>
+        within(from, 'domain') && !within(to, 'domain') && to !== 'node:url' && to !== 'node:path',
+    );
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('keep react and ink in views/tui', () => {
+    const terminal = /^(react|ink|ink-select-input)($|\/)/;
+    const wrong = all.filter(({from, to}) => terminal.test(to) && !within(from, 'views/tui'));
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('take the ports as types, and system/real only in cli', () => {
+    const ports = all.filter(({to, typeOnly}) => to === 'system/ports.ts' && !typeOnly);
+    const real = all.filter(({from, to}) => within(to, 'system/real') && !within(from, 'system/real', 'cli'));
+    expect(show([...ports, ...real])).toEqual([]);
+  });
+
+  it('give no view a port', () => {
+    const wrong = all.filter(({from, to}) => within(from, 'views') && within(to, 'system'));
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('keep input and output in system/real and demo', () => {
+    const outside = /^node:(fs|fs\/promises|net|dgram|child_process|os|dns|http|https|tls)$/;
+    const wrong = all.filter(({from, to}) => outside.test(to) && !within(from, 'system/real', 'demo'));
+    expect(show(wrong)).toEqual([]);
+  });
+
+  it('load the terminal view only when it is needed', () => {
+    const eager = all.filter(
+      ({from, to, dynamic, typeOnly}) =>
+        within(to, 'views/tui') && !within(from, 'views/tui') && !dynamic && !typeOnly,
+    );
+    expect(show(eager)).toEqual([]);
+  });
+
+  it('leave clock and chance to the ports', () => {
+    const wrong = files
+      .filter(file => !within(file, 'system/real', 'demo'))
+      .filter(file =>
+        /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bperformance\.now\(/.test(
+          withoutComments(readFileSync(path.join(source, file), 'utf8')),
+        ),
+      );
+    expect(wrong).toEqual([]);
+  });
+
+  it('export by name', () => {
+    const wrong = files.filter(file =>
+      /\nexport default\b/.test(withoutComments(readFileSync(path.join(source, file), 'utf8'))),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
