@@ -1,5 +1,5 @@
-import {type AbsolutePath, absolute, below} from './paths.ts';
 import type {DomainName, Selector} from './names.ts';
+import {type AbsolutePath, absolute, below} from './paths.ts';
 
 /** Everything waxseal keeps for itself on a host. root, 0700: it holds staged private keys and backups. */
 export const STATE_DIRECTORY: AbsolutePath = absolute('/var/lib/waxseal');
