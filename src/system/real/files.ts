@@ -1,0 +1,339 @@
+import {randomBytes} from 'node:crypto';
+import {constants, type Stats} from 'node:fs';
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rmdir,
+  symlink,
+  unlink,
+} from 'node:fs/promises';
+import {HostError} from '../../domain/errors.ts';
+import type {AbsolutePath} from '../../domain/paths.ts';
+import {problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import type {FileAttributes, FileStat, Files} from '../ports.ts';
+import type {OwnerLedger} from './owner-ledger.ts';
+import {codeOf, fileError, isMissing} from './system-error.ts';
+import {type Place, type Trust, walk} from './walk.ts';
+
+export interface FilesOptions {
+  /** A directory that stands for `/`: every path is mapped below it and no symlink leads out of it. */
+  readonly root?: AbsolutePath;
+  /** `real` uses chown(2) and needs root; a ledger only remembers the owners. */
+  readonly owners: 'real' | OwnerLedger;
+}
+
+// Accounts below this number belong to services (SYS_UID_MAX of login.defs(5)): the signer may own its directories.
+const FIRST_PERSON = 1000;
+const {O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY} = constants;
+
+/** Name of the file that is written beside `name` before it takes its place: `.NAME.waxseal-1f2e3d4c`. */
+const temporaryName = (name: string): string =>
+  `.${name.slice(0, 200)}.waxseal-${randomBytes(4).toString('hex')}`;
+
+/** Implements {@link Files} on the real file system; each operation holds the directory open while it works in it. */
+export function createFiles(options: FilesOptions): Files {
+  const root = options.root ?? '/';
+  const ledger = options.owners === 'real' ? undefined : options.owners;
+  const euid = process.geteuid?.() ?? 0;
+
+  const trustOf = (uid: number): Trust => ({
+    uid: owner => owner === uid || owner === euid || owner < FIRST_PERSON,
+    gid: group => group === 0 || group === process.getegid?.(),
+  });
+
+  async function within<T>(path: AbsolutePath, uid: number, work: (place: Place) => Promise<T>): Promise<T> {
+    const place = await walk(path, {root, follow: false, trust: trustOf(uid)});
+    if (place === undefined) throw Object.assign(new Error('no such directory'), {code: 'ENOENT'});
+    return await closing(place, work);
+  }
+
+  async function looking<T>(
+    path: AbsolutePath,
+    follow: boolean,
+    work: (place: Place) => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      const place = await walk(path, {root, follow});
+      return place === undefined ? undefined : await closing(place, work);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function own(handle: FileHandle, attributes: FileAttributes): Promise<void> {
+    const stats = await handle.stat();
+    if (ledger !== undefined) ledger.record(stats.dev, stats.ino, attributes);
+    else if (stats.uid !== attributes.uid || stats.gid !== attributes.gid) {
+      await handle.chown(attributes.uid, attributes.gid);
+    }
+    // After chown: chown(2) clears the setuid and setgid bits.
+    await handle.chmod(attributes.mode);
+  }
+
+  async function publish(
+    path: AbsolutePath,
+    content: Uint8Array,
+    attributes: FileAttributes,
+    put: (temporary: string, place: Place) => Promise<void>,
+  ): Promise<void> {
+    await within(path, attributes.uid, async place => {
+      const temporary = place.at.slice(0, -place.name.length) + temporaryName(place.name);
+      const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+      try {
+        try {
+          await own(handle, attributes);
+          await handle.writeFile(content);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await put(temporary, place);
+      } catch (error) {
+        await unlink(temporary).catch(() => undefined);
+        throw error;
+      }
+      await syncDirectory(place);
+    });
+  }
+
+  return {
+    stat: path =>
+      told('look at', path, () =>
+        looking(path, false, async place => describe(await lstat(place.at), ledger)),
+      ),
+
+    read: path => told('read', path, () => looking(path, true, place => readRegular(place.at, path))),
+
+    list: path =>
+      told('list', path, () => looking(path, true, async place => (await readdir(place.at)).sort())),
+
+    resolve: path =>
+      told('look at', path, () =>
+        looking(path, true, async place => {
+          await lstat(place.at);
+          return place.path;
+        }),
+      ),
+
+    readLink: path => told('read', path, () => looking(path, false, place => readlink(place.at))),
+
+    replace: (path, content, attributes) =>
+      told('write', path, () =>
+        publish(path, content, attributes, async (temporary, place) => {
+          const there = await lstatOrUndefined(place.at);
+          if (there !== undefined && !there.isFile()) throw notAFile(path, there);
+          await rename(temporary, place.at);
+        }),
+      ),
+
+    create: (path, content, attributes) =>
+      told('create', path, () =>
+        publish(path, content, attributes, async (temporary, place) => {
+          // link(2) fails where the name is taken; rename(2) would replace.
+          await link(temporary, place.at);
+          await unlink(temporary);
+        }),
+      ),
+
+    makeDirectory: (path, attributes) =>
+      told('make the directory', path, () =>
+        within(path, attributes.uid, async place => {
+          await mkdir(place.at, 0o700);
+          try {
+            await onHandle(place.at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, handle => own(handle, attributes));
+          } catch (error) {
+            await rmdir(place.at).catch(() => undefined);
+            throw error;
+          }
+          await syncDirectory(place);
+        }),
+      ),
+
+    setAttributes: (path, attributes) =>
+      told('change the owner or mode of', path, () =>
+        within(path, attributes.uid, async place => {
+          const before = await lstat(place.at);
+          if (!before.isFile() && !before.isDirectory()) throw notAFile(path, before);
+          await onHandle(place.at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async handle => {
+            const stats = await handle.stat();
+            // A hard link in somebody else's directory may be any file of the host.
+            if (stats.isFile() && stats.nlink > 1 && !place.exclusive) throw severalNames(path);
+            await own(handle, attributes);
+            await handle.sync();
+          });
+        }),
+      ),
+
+    makeSymlink: (path, target) =>
+      told('make the link', path, () =>
+        within(path, 0, async place => {
+          await symlink(target, place.at);
+          await syncDirectory(place);
+        }),
+      ),
+
+    append: (path, content, attributes) =>
+      told('write', path, () =>
+        within(path, attributes.uid, async place => {
+          const isNew = (await lstatOrUndefined(place.at)) === undefined;
+          const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | (isNew ? O_CREAT | O_EXCL : 0);
+          await onHandle(
+            place.at,
+            flags,
+            async handle => {
+              if (isNew) await own(handle, attributes);
+              await handle.writeFile(content);
+              await handle.sync();
+            },
+            0o600,
+          );
+          if (isNew) await syncDirectory(place);
+        }),
+      ),
+
+    rename: (from, to) =>
+      told('rename', from, () =>
+        within(from, 0, source =>
+          within(to, 0, async target => {
+            await rename(source.at, target.at);
+            await syncDirectory(source);
+            await syncDirectory(target);
+          }),
+        ),
+      ),
+
+    remove: path =>
+      told('remove', path, () =>
+        absentIsFine(path, async place => {
+          await unlink(place.at);
+        }),
+      ),
+
+    removeDirectory: path =>
+      told('remove the directory', path, () =>
+        absentIsFine(path, async place => {
+          await rmdir(place.at);
+        }),
+      ),
+  };
+
+  async function absentIsFine(path: AbsolutePath, work: (place: Place) => Promise<void>): Promise<void> {
+    try {
+      await within(path, 0, async place => {
+        await work(place);
+        await syncDirectory(place);
+      });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+}
+
+async function closing<T>(place: Place, work: (place: Place) => Promise<T>): Promise<T> {
+  try {
+    return await work(place);
+  } finally {
+    await place.close();
+  }
+}
+
+async function onHandle(
+  at: string,
+  flags: number,
+  work: (handle: FileHandle) => Promise<void>,
+  mode?: number,
+): Promise<void> {
+  const handle = await open(at, flags, mode);
+  try {
+    await work(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function told<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fileError(action, path, error);
+  }
+}
+
+async function readRegular(at: string, path: AbsolutePath): Promise<Uint8Array> {
+  // Non-blocking: a FIFO in the way must not hang the program.
+  const handle = await open(at, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw notAFile(path, stats);
+    return await handle.readFile();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function lstatOrUndefined(at: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(at);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+// A rename is only safe from a power cut when its directory has reached the disk too.
+async function syncDirectory(place: Place): Promise<void> {
+  try {
+    await onHandle(place.directory, O_RDONLY | O_DIRECTORY, handle => handle.sync());
+  } catch (error) {
+    // Some file systems cannot sync a directory; a directory may be searchable but not readable.
+    if (!['EINVAL', 'EACCES', 'ENOTSUP'].includes(codeOf(error))) throw error;
+  }
+}
+
+function kindOf(stats: Stats): FileStat['kind'] {
+  if (stats.isFile()) return 'file';
+  if (stats.isDirectory()) return 'directory';
+  if (stats.isSymbolicLink()) return 'symlink';
+  return stats.isSocket() ? 'socket' : 'other';
+}
+
+function describe(stats: Stats, ledger: OwnerLedger | undefined): FileStat {
+  const owner = ledger?.ownerOf(stats.dev, stats.ino) ?? stats;
+  return {
+    kind: kindOf(stats),
+    mode: stats.mode & 0o7777,
+    uid: owner.uid,
+    gid: owner.gid,
+    size: stats.size,
+    links: stats.nlink,
+    device: stats.dev,
+    inode: stats.ino,
+    modifiedMs: stats.mtimeMs,
+  };
+}
+
+const notAFile = (path: AbsolutePath, stats: Stats): HostError =>
+  new HostError(
+    problem(
+      stats.isSymbolicLink() ? 'file.symlink' : 'file.kind',
+      `${visible(path)} is ${stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file'}.`,
+      'Look at it with ls -l and move it away.',
+    ),
+  );
+
+const severalNames = (path: AbsolutePath): HostError =>
+  new HostError(
+    problem(
+      'file.hard-link',
+      `${visible(path)} has more than one name (hard link) in a directory that others can write.`,
+      `Find the other names with find / -xdev -samefile ${visible(path)}.`,
+    ),
+  );
