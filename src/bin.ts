@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Entry. Decides what must be decided before anything else is loaded (Node's version, React's build, colour), then
+ * Entry. Decides what must be decided before anything else is loaded (Node's version, colour), then
  * loads cli/ and nothing more.
  */
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -11,8 +11,6 @@ if (major < 20 || (major === 20 && minor < 19)) {
   );
   process.exitCode = 5;
 } else {
-  // React's development build costs 2.5 times the CPU and leaks measurements during a long wait (STYLE H9).
-  process.env['NODE_ENV'] = 'production';
   const {decideColor} = await import('./cli/color.ts');
   decideColor(process.argv.slice(2), process.env, process.stdout.isTTY === true);
   const {main} = await import('./cli/main.ts');
