@@ -1,0 +1,588 @@
+/**
+ * The one table of questions. The wizard, plain mode, the flags, `--help` and the man page are all made from it: a
+ * question is asked, given as a flag and printed again in the summary by what stands here and nowhere else.
+ */
+import {type DomainName, displayDomain, parseDomain, parseSelector, type Selector} from '../domain/names.ts';
+import {parseAbsolutePath} from '../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
+import type {HostFacts} from '../services/facts.ts';
+import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
+import type {ScreenId} from './state.ts';
+import {parseTrustedHosts} from './trusted-hosts.ts';
+
+/** One thing to pick; `value` is the text that `parse` takes. */
+export interface Choice {
+  readonly value: string;
+  readonly label: string;
+  readonly hint: string;
+  /** Why it cannot be picked on this host; undefined where it can. */
+  readonly disabled: string | undefined;
+}
+
+/** A flag of the command line that answers (a part of) a question. */
+export interface FlagSpec {
+  /** `--domain`. */
+  readonly flag: `--${string}`;
+  /** Name of its value in help; undefined for a flag without a value. */
+  readonly metavar: string | undefined;
+  readonly repeatable: boolean;
+  readonly help: string;
+}
+
+/** What is known beside answers and host when a suggestion is made. */
+export interface Known {
+  readonly suggestedSelector: Selector | undefined;
+}
+
+export type AnswerOf<K extends QuestionId> = NonNullable<Answers[K]>;
+
+interface Definition<K extends QuestionId> {
+  readonly id: K;
+  /** The flags that answer it; empty where only the wizard asks. */
+  readonly flags: readonly FlagSpec[];
+  readonly placeholder: string;
+  readonly screen: ScreenId;
+  /** A question of a few words. */
+  readonly title: string;
+  /** Two to eight short lines for somebody who does not know DKIM; shown by `?`. */
+  readonly help: readonly string[];
+  /** True where no default is accepted without a terminal. */
+  readonly required: boolean;
+  /** True where an answer beyond the choices may be typed. */
+  readonly free: boolean;
+  /** True where the answer is checked against the world (DNS, disk) before it counts. */
+  readonly checked: boolean;
+  /** True where another answer makes another key or record. */
+  readonly inRecord: boolean;
+  /** Questions whose change can make this answer wrong or its suggestion another. */
+  readonly dependsOn: readonly QuestionId[];
+  /** Whether it is asked at all. Skipping lives here and nowhere else. */
+  applies(answers: Answers, facts: HostFacts): boolean;
+  /** Text that is taken by pressing Enter; '' where there is nothing to suggest. */
+  suggest(answers: Answers, facts: HostFacts, known: Known): string;
+  choices?(answers: Answers, facts: HostFacts): readonly Choice[];
+  parse(text: string, answers: Answers, facts: HostFacts): Result<AnswerOf<K>>;
+  /** The text that `parse` reads back to the same value. */
+  format(value: AnswerOf<K>): string;
+  /** The words of a command line that give the same answer; empty for the default. */
+  argv(value: AnswerOf<K>): readonly string[];
+}
+
+/** A question with the two functions that need no knowledge of its type. */
+export interface Question<K extends QuestionId = QuestionId> extends Definition<K> {
+  /** First of `flags`, for messages; undefined where there is none. */
+  readonly flag: string | undefined;
+  readonly metavar: string | undefined;
+  /** The answers with this one set from `text`. */
+  accept(text: string, answers: Answers, facts: HostFacts): Result<Answers>;
+  /** This answer as text; undefined where it is not answered. */
+  textIn(answers: Answers): string | undefined;
+  argvIn(answers: Answers): readonly string[];
+}
+
+function define<K extends QuestionId>(definition: Definition<K>): Question<K> {
+  const valueIn = (answers: Answers): AnswerOf<K> | undefined => answers[definition.id] ?? undefined;
+  return {
+    ...definition,
+    flag: definition.flags[0]?.flag,
+    metavar: definition.flags[0]?.metavar,
+    accept(text, answers, facts) {
+      const parsed = definition.parse(text, answers, facts);
+      return parsed.ok ? ok({...answers, [definition.id]: parsed.value} as Answers) : parsed;
+    },
+    textIn(answers) {
+      const value = valueIn(answers);
+      return value === undefined ? undefined : definition.format(value);
+    },
+    argvIn(answers) {
+      const value = valueIn(answers);
+      return value === undefined ? [] : definition.argv(value);
+    },
+  };
+}
+
+const flag = (
+  name: `--${string}`,
+  metavar: string | undefined,
+  help: string,
+  repeatable = false,
+): FlagSpec => ({flag: name, metavar, repeatable, help});
+
+const choice = (value: string, label: string, hint: string, disabled?: string): Choice => ({
+  value,
+  label,
+  hint,
+  disabled,
+});
+
+const refuse = (id: string, message: string, hint: string) => fail(problem(id, message, hint));
+
+function parseYesNo(id: string, text: string, flagName: string): Result<boolean> {
+  const lower = text.trim().toLowerCase();
+  if (['yes', 'y', 'true', '1'].includes(lower)) return ok(true);
+  if (['no', 'n', 'false', '0'].includes(lower)) return ok(false);
+  return refuse(
+    `${id}.syntax`,
+    `${JSON.stringify(text.slice(0, 80))} is neither yes nor no.`,
+    `Answer yes or no (${flagName}).`,
+  );
+}
+
+const yesNo = (value: boolean): string => (value ? 'yes' : 'no');
+
+/** Splits a list of names as people type it: blanks, commas or semicolons between them. */
+const words = (text: string): readonly string[] => text.split(/[\s,;]+/).filter(word => word !== '');
+
+function parseDomains(text: string): Result<readonly DomainName[]> {
+  const found: DomainName[] = [];
+  for (const word of words(text)) {
+    const parsed = parseDomain(word);
+    if (!parsed.ok) return parsed;
+    if (!found.includes(parsed.value)) found.push(parsed.value);
+  }
+  if (found.length > 0) return ok(found);
+  return refuse(
+    'domain.missing',
+    'No domain is named.',
+    'Give the part after the @ of your addresses: --domain example.org.',
+  );
+}
+
+function domainChoices(facts: HostFacts): readonly Choice[] {
+  const found = facts.mailDomains.map(domain => choice(domain, displayDomain(domain), 'found in Postfix'));
+  if (found.length < 2) return found;
+  return [...found, choice(facts.mailDomains.join(','), `All ${found.length} of them`, 'one key for each')];
+}
+
+/**
+ * Why this signer cannot take an Ed25519 key beside RSA ones: OpenDKIM up to 2.11 has one algorithm for the whole
+ * instance and answers 451 to every message of a key of the other kind (FACTS 6).
+ */
+export function ed25519Refusal(facts: HostFacts): Problem | undefined {
+  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(facts.opendkim?.version ?? '') ?? [];
+  if (Number(major) > 2 || (Number(major) === 2 && Number(minor) > 11)) return undefined;
+  return problem(
+    'key.ed25519-unsupported',
+    'OpenDKIM 2.11 has one algorithm for all its keys: an Ed25519 key would stop mail with error 451.',
+    'Use RSA (--algorithm rsa); many receivers cannot check Ed25519 yet either.',
+  );
+}
+
+const RSA_BITS = [2048, 3072, 4096] as const;
+
+function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
+  const trimmed = text.trim();
+  if (trimmed.startsWith('file:')) {
+    const path = parseAbsolutePath(trimmed.slice('file:'.length).trim());
+    return path.ok
+      ? ok({source: 'import', path: path.value})
+      : refuse('key.path', path.problem.message, 'Give the whole path of a PEM file: --key /root/dkim.pem.');
+  }
+  const lower = trimmed.toLowerCase();
+  if (lower === 'ed25519') {
+    const why = ed25519Refusal(facts);
+    return why === undefined ? ok({source: 'generate', spec: {algorithm: 'ed25519'}}) : fail(why);
+  }
+  const bits = RSA_BITS.find(
+    size => lower === `rsa:${size}` || lower === String(size) || lower === `rsa${size}`,
+  );
+  if (bits !== undefined) return ok({source: 'generate', spec: {algorithm: 'rsa', bits}});
+  return refuse(
+    'key.kind',
+    `${JSON.stringify(trimmed.slice(0, 80))} is not a kind of key.`,
+    'Use RSA with --bits 2048, 3072 or 4096, or --key FILE for a key you have.',
+  );
+}
+
+function formatKey(key: KeyChoice): string {
+  if (key.source === 'import') return `file:${key.path}`;
+  return key.spec.algorithm === 'rsa' ? `rsa:${key.spec.bits}` : 'ed25519';
+}
+
+function keyArgv(key: KeyChoice): readonly string[] {
+  if (key.source === 'import') return ['--key', key.path];
+  if (key.spec.algorithm === 'ed25519') return ['--algorithm', 'ed25519'];
+  return key.spec.bits === 2048 ? [] : ['--bits', String(key.spec.bits)];
+}
+
+function parseSocket(text: string): Result<SocketChoice> {
+  const lower = text.trim().toLowerCase();
+  if (lower === 'auto' || lower === 'unix') return ok(lower);
+  const port = /^inet:(\d{1,5})$/.exec(lower)?.[1];
+  if (port !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return ok({inetPort: Number(port)});
+  return refuse(
+    'socket.syntax',
+    `${JSON.stringify(text.slice(0, 80))} is not a socket.`,
+    'Use --socket auto, unix or inet:PORT, as inet:8891.',
+  );
+}
+
+const formatSocket = (socket: SocketChoice): string =>
+  typeof socket === 'string' ? socket : `inet:${socket.inetPort}`;
+
+const CANONICALIZATIONS: readonly CanonicalizationChoice[] = [
+  'relaxed/simple',
+  'relaxed/relaxed',
+  'simple/simple',
+  'simple/relaxed',
+];
+
+function parseCanonicalization(text: string): Result<CanonicalizationChoice> {
+  const found = CANONICALIZATIONS.find(name => name === text.trim().toLowerCase());
+  if (found !== undefined) return ok(found);
+  return refuse(
+    'canonicalization.syntax',
+    `${JSON.stringify(text.slice(0, 80))} is not a canonicalization.`,
+    `Use --canonicalization with one of ${CANONICALIZATIONS.join(', ')}.`,
+  );
+}
+
+// A note stands in the record as it is (n=, RFC 6376 §3.6.1): characters that would need dkim-quoted-printable or an
+// escape in a zone file are refused rather than rewritten.
+function parseNote(text: string): Result<string> {
+  const trimmed = text.trim();
+  if (trimmed.length <= 100 && /^[ -~]*$/.test(trimmed) && !/[;="\\]/.test(trimmed)) return ok(trimmed);
+  return refuse(
+    'note.syntax',
+    'The note has characters that a DNS record cannot carry plainly, or more than 100 of them.',
+    'Use --note with letters, digits, blanks and dots.',
+  );
+}
+
+const wantsSettings = (answers: Answers): boolean => answers.settings === 'change';
+
+/** All questions by id. Their order is that of `QUESTION_ORDER`. */
+export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
+  install: define({
+    id: 'install',
+    flags: [flag('--install', undefined, 'install the packages that are missing')],
+    placeholder: 'yes',
+    screen: 'look',
+    title: 'Install what is missing?',
+    help: [
+      'Postfix hands each message to a signer, and this host has none yet.',
+      'OpenDKIM is the usual one; your distribution has it as a package.',
+      'Yes installs it now, with the package manager of this host.',
+      'No leaves; install it yourself and run waxseal again.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: false,
+    dependsOn: [],
+    applies: (_answers, facts) => facts.missingPackages.length > 0,
+    // Packages are a change of the host: without a terminal they need the flag.
+    suggest: () => 'no',
+    choices: (_answers, facts) => [
+      choice('yes', 'Yes, install', facts.missingPackages.join(' ')),
+      choice('no', 'No, leave', 'nothing is changed'),
+    ],
+    parse: text => parseYesNo('install', text, '--install'),
+    format: yesNo,
+    argv: value => (value ? ['--install'] : []),
+  }),
+
+  domains: define({
+    id: 'domains',
+    flags: [flag('--domain', 'DOMAIN', 'domain to sign for; may be repeated', true)],
+    placeholder: 'example.org',
+    screen: 'domain',
+    title: 'Which domain shall be signed?',
+    help: [
+      'The part after the @ in the From address of your mail.',
+      'Receivers look up the key below this domain, so you must be able',
+      'to add a DNS record to it.',
+      'Several domains: put commas between them; each gets its own key.',
+      'International names may be typed as they are.',
+    ],
+    required: true,
+    free: true,
+    checked: true,
+    inRecord: true,
+    dependsOn: [],
+    applies: () => true,
+    suggest: (_answers, facts) => facts.mailDomains[0] ?? '',
+    choices: (_answers, facts) => domainChoices(facts),
+    parse: text => parseDomains(text),
+    format: value => value.join(','),
+    argv: value => value.flatMap(domain => ['--domain', domain]),
+  }),
+
+  selector: define({
+    id: 'selector',
+    flags: [flag('--selector', 'NAME', 'name of the key in the DNS; default: year and month')],
+    placeholder: '202611',
+    screen: 'selector',
+    title: 'What shall the key be called?',
+    help: [
+      'The selector: a short name, part of the name of the DNS record',
+      '(NAME._domainkey.example.org) and of every signature.',
+      'It lets you have a new key beside the old one when you rotate.',
+      'Year and month is a good name. One that was used before is never',
+      'taken again.',
+    ],
+    required: false,
+    free: true,
+    checked: true,
+    inRecord: true,
+    dependsOn: ['domains'],
+    applies: () => true,
+    suggest: (_answers, _facts, known) => known.suggestedSelector ?? '',
+    parse: text => parseSelector(text),
+    format: value => value,
+    argv: value => ['--selector', value],
+  }),
+
+  key: define({
+    id: 'key',
+    flags: [
+      flag('--algorithm', 'rsa|ed25519', 'kind of key; default: rsa'),
+      flag('--bits', 'BITS', 'size of an RSA key: 2048 (default), 3072 or 4096'),
+      flag('--key', 'FILE', 'use this private key (PEM) instead of making one'),
+    ],
+    placeholder: 'file:/root/dkim.pem',
+    screen: 'key',
+    title: 'Which kind of key?',
+    help: [
+      'RSA with 2048 bits is understood by every receiver and is what the',
+      'large mailbox providers ask for. Longer keys are slower and make a',
+      'record that some DNS panels cannot store.',
+      'The private half stays on this host, readable only by the signer.',
+      'To use a key you have, type file: and the path of its PEM file.',
+    ],
+    required: false,
+    free: true,
+    checked: true,
+    inRecord: true,
+    dependsOn: [],
+    applies: () => true,
+    suggest: () => 'rsa:2048',
+    choices: (_answers, facts) => [
+      choice('rsa:2048', 'RSA, 2048 bits', 'recommended'),
+      choice('rsa:3072', 'RSA, 3072 bits', 'longer record'),
+      choice('rsa:4096', 'RSA, 4096 bits', 'some DNS panels cannot store it'),
+      choice('ed25519', 'Ed25519', 'short', ed25519Refusal(facts)?.message),
+    ],
+    parse: (text, _answers, facts) => parseKey(text, facts),
+    format: formatKey,
+    argv: keyArgv,
+  }),
+
+  settings: define({
+    id: 'settings',
+    flags: [],
+    placeholder: 'recommended',
+    screen: 'key',
+    title: 'Use the recommended settings?',
+    help: [
+      'The rest has defaults that suit nearly every mail host: subdomains',
+      'covered, only this host trusted, a socket where Postfix reaches it,',
+      'relaxed/simple canonicalization, no test mode, no note.',
+      'Change them shows each as one more question.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: false,
+    dependsOn: [],
+    applies: () => true,
+    suggest: () => 'recommended',
+    choices: () => [
+      choice('recommended', 'Yes, go on', 'suits nearly every mail host'),
+      choice('change', 'No, ask me each', 'six more questions'),
+    ],
+    parse: text => {
+      const lower = text.trim().toLowerCase();
+      if (lower === 'recommended' || lower === 'yes' || lower === 'y') return ok('recommended');
+      if (lower === 'change' || lower === 'no' || lower === 'n') return ok('change');
+      return refuse(
+        'settings.syntax',
+        `${JSON.stringify(text.slice(0, 80))} is neither "recommended" nor "change".`,
+        'Answer recommended or change.',
+      );
+    },
+    format: value => value,
+    argv: () => [],
+  }),
+
+  subdomains: define({
+    id: 'subdomains',
+    flags: [flag('--no-subdomains', undefined, 'the key is not for addresses at subdomains (t=s)')],
+    placeholder: 'yes',
+    screen: 'key',
+    title: 'May the key sign for subdomains, too?',
+    help: [
+      'Yes: the key may vouch for user@news.example.org as well.',
+      'No puts t=s into the record, and receivers refuse that.',
+      'Say no only if you know that no subdomain sends mail.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: true,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => 'yes',
+    choices: () => [choice('yes', 'Yes', 'recommended'), choice('no', 'No', 't=s in the record')],
+    parse: text => parseYesNo('subdomains', text, '--no-subdomains'),
+    format: yesNo,
+    argv: value => (value ? [] : ['--no-subdomains']),
+  }),
+
+  trustedHosts: define({
+    id: 'trustedHosts',
+    flags: [flag('--trusted-hosts', 'LIST', 'hosts whose mail is signed without a login', true)],
+    placeholder: '10.9.9.0/24',
+    screen: 'key',
+    title: 'Which other hosts send through this one?',
+    help: [
+      'Mail of this host and of users who log in is always signed.',
+      'Other machines that relay through it without a login (printers,',
+      'web servers) must be named: addresses or networks, commas between.',
+      'Leave it empty if there are none.',
+    ],
+    required: false,
+    free: true,
+    checked: false,
+    inRecord: false,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => '',
+    parse: text => parseTrustedHosts(text),
+    format: value => value.join(','),
+    argv: value => (value.length === 0 ? [] : ['--trusted-hosts', value.join(',')]),
+  }),
+
+  socket: define({
+    id: 'socket',
+    flags: [flag('--socket', 'SOCKET', 'auto (default), unix, or inet:PORT')],
+    placeholder: 'inet:8891',
+    screen: 'key',
+    title: 'How shall Postfix reach the signer?',
+    help: [
+      'auto keeps a socket that works, else makes a unix socket where even',
+      'a chrooted Postfix can reach it.',
+      'unix always uses that socket file. inet:PORT uses a TCP port on',
+      'this host only, which every local user can connect to.',
+    ],
+    required: false,
+    free: true,
+    checked: false,
+    inRecord: false,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => 'auto',
+    choices: () => [
+      choice('auto', 'Automatic', 'recommended'),
+      choice('unix', 'Unix socket', 'a file below the Postfix queue'),
+      choice('inet:8891', 'TCP port 8891', 'on this host only'),
+    ],
+    parse: text => parseSocket(text),
+    format: formatSocket,
+    argv: value => (value === 'auto' ? [] : ['--socket', formatSocket(value)]),
+  }),
+
+  canonicalization: define({
+    id: 'canonicalization',
+    flags: [flag('--canonicalization', 'HEADER/BODY', 'relaxed/simple (default), relaxed/relaxed, simple/…')],
+    placeholder: 'relaxed/simple',
+    screen: 'key',
+    title: 'How much change on the way is tolerated?',
+    help: [
+      'Servers on the way may refold headers or trim blanks.',
+      'relaxed forgives that, simple does not; the first word is for the',
+      'headers, the second for the text.',
+      'relaxed/simple is right for nearly everybody; take relaxed/relaxed',
+      'if your mail passes gateways that touch blanks in the text.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: false,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => 'relaxed/simple',
+    choices: () => [
+      choice('relaxed/simple', 'relaxed/simple', 'recommended'),
+      choice('relaxed/relaxed', 'relaxed/relaxed', 'most forgiving'),
+      choice('simple/simple', 'simple/simple', 'strictest'),
+      choice('simple/relaxed', 'simple/relaxed', 'rare'),
+    ],
+    parse: text => parseCanonicalization(text),
+    format: value => value,
+    argv: value => (value === 'relaxed/simple' ? [] : ['--canonicalization', value]),
+  }),
+
+  testMode: define({
+    id: 'testMode',
+    flags: [flag('--test-mode', undefined, 'say in the record that you are testing (t=y)')],
+    placeholder: 'no',
+    screen: 'key',
+    title: 'Mark the key as being tested?',
+    help: [
+      'Yes puts t=y into the record: receivers should treat your mail as',
+      'if it were not signed. It is rarely useful, and often forgotten.',
+      'waxseal tests the signature on this host anyway.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: true,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => 'no',
+    choices: () => [choice('no', 'No', 'recommended'), choice('yes', 'Yes', 't=y in the record')],
+    parse: text => parseYesNo('test-mode', text, '--test-mode'),
+    format: yesNo,
+    argv: value => (value ? ['--test-mode'] : []),
+  }),
+
+  note: define({
+    id: 'note',
+    flags: [flag('--note', 'TEXT', 'a note for people, in the record (n=)')],
+    placeholder: 'no note',
+    screen: 'key',
+    title: 'A note in the record?',
+    help: [
+      'A few words for people who look at your DNS, as "ask hostmaster".',
+      'Everybody can read it and no program does.',
+      'Leave it empty for none.',
+    ],
+    required: false,
+    free: true,
+    checked: false,
+    inRecord: true,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => '',
+    parse: text => parseNote(text),
+    format: value => value,
+    argv: value => (value === '' ? [] : ['--note', value]),
+  }),
+};
+
+/** The order in which questions come up, are printed and stand in help. */
+export const QUESTION_ORDER: readonly QuestionId[] = [
+  'install',
+  'domains',
+  'selector',
+  'key',
+  'settings',
+  'subdomains',
+  'trustedHosts',
+  'socket',
+  'canonicalization',
+  'testMode',
+  'note',
+];
+
+/** The question of an id, its type forgotten: for those who walk the table. */
+export const questionOf = (id: QuestionId): Question => QUESTIONS[id] as unknown as Question;
+
+/** A selector after one that is taken: `202611` → `202611b` → … → `202611z`; undefined after the last. */
+export function nextSelector(selector: Selector): Selector | undefined {
+  const [, stem = '', letter = 'a'] = /^(.*\d)([b-z])?$/.exec(selector) ?? [];
+  if (stem === '' || letter === 'z') return undefined;
+  const next = parseSelector(`${stem}${String.fromCharCode(letter.charCodeAt(0) + 1)}`);
+  return next.ok ? next.value : undefined;
+}

@@ -1,0 +1,60 @@
+/** Hosts whose mail is signed without a login, as OpenDKIM's InternalHosts takes them (opendkim.conf(5)). */
+import {parseDnsName} from '../domain/names.ts';
+import {fail, ok, problem, type Result} from '../domain/result.ts';
+
+const LIMIT = 1000;
+
+/**
+ * Parses a comma or blank separated list of addresses, networks (`10.9.9.0/24`, `2001:db8::/32`), names and
+ * `.example.org` for everything below a domain. The empty text is the empty list. A network of everything is refused:
+ * it would sign mail of the whole internet.
+ */
+export function parseTrustedHosts(text: string): Result<readonly string[]> {
+  const words = [...new Set(text.split(/[\s,]+/).filter(word => word !== ''))];
+  if (words.length > LIMIT) return refuse('The list', `it has more than ${LIMIT} entries`);
+  for (const word of words) {
+    const why = fault(word);
+    if (why !== undefined) return refuse(JSON.stringify(word.slice(0, 80)), why);
+  }
+  return ok(words.map(word => word.toLowerCase()));
+}
+
+const refuse = (what: string, why: string): Result<readonly string[]> =>
+  fail(
+    problem(
+      'trusted-hosts.syntax',
+      `${what} cannot be trusted to send: ${why}.`,
+      'Give addresses or networks of your own hosts with --trusted-hosts, as 10.9.9.0/24,2001:db8::/48.',
+    ),
+  );
+
+function fault(word: string): string | undefined {
+  const [address = '', prefix, ...rest] = word.split('/');
+  if (rest.length > 0) return 'it has more than one slash';
+  const bits = addressBits(address);
+  if (bits === undefined) return prefix === undefined ? nameFault(word) : 'only an address can have a prefix';
+  if (prefix === undefined) return undefined;
+  if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits) return `the prefix must be from 1 to ${bits}`;
+  return Number(prefix) === 0 ? 'it is every address there is' : undefined;
+}
+
+function nameFault(word: string): string | undefined {
+  const name = parseDnsName(word.replace(/^\./, ''));
+  return name.ok && name.value !== '' && !/^[0-9.]+$/.test(name.value)
+    ? undefined
+    : 'it is neither an address nor a name';
+}
+
+/** 32, 128, or undefined where it is no address. */
+function addressBits(text: string): 32 | 128 | undefined {
+  const octets = text.split('.');
+  if (
+    octets.length === 4 &&
+    octets.every(octet => /^(?:0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256)
+  ) {
+    return 32;
+  }
+  return text.includes(':') && /^[0-9a-f:.]+$/i.test(text) && URL.canParse(`http://[${text}]/`)
+    ? 128
+    : undefined;
+}
