@@ -65,6 +65,13 @@ export interface StageProgress {
   readonly of: number;
 }
 
+export interface StageOptions {
+  /** False for a dry run: nothing may be left of these keys once `discard` was called. */
+  readonly keep: boolean;
+  /** Keys that this same run staged before another answer was given; they may be put away for the new ones. */
+  readonly replaces: readonly StagedDomain[];
+}
+
 export interface PlanReady {
   readonly plan: Plan;
   readonly changes: readonly ChangeView[];
@@ -109,7 +116,10 @@ export interface Operations {
   inspectDomain(domain: DomainName, signal: AbortSignal): Promise<Result<DomainFacts>>;
   /** A selector that is free on disk; DNS is asked by checkSelector. */
   suggestSelector(domains: readonly DomainName[]): Selector;
-  /** Free on disk and on every authoritative server, for each domain. */
+  /**
+   * Free on disk and on every authoritative server, for each domain. The Problem's id is `selector.taken` where it is
+   * in use (the flow then proposes the next name) and another where that could not be found out.
+   */
   checkSelector(
     domains: readonly DomainFacts[],
     selector: Selector,
@@ -122,7 +132,10 @@ export interface Operations {
     domains: readonly DomainFacts[],
     emit: (progress: StageProgress) => void,
     signal: AbortSignal,
+    options: StageOptions,
   ): Promise<Result<readonly StagedDomain[]>>;
+  /** Removes every trace of keys that were staged with `keep: false`. */
+  discard(staged: readonly StagedDomain[]): Promise<void>;
   /** Asks until every domain is settled, the deadline is over or the signal aborts; one survey a domain, in order. */
   watch(
     staged: readonly StagedDomain[],

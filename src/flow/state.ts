@@ -100,6 +100,22 @@ export interface State {
   readonly work: readonly WorkEvent[];
   readonly result: ApplyResult | undefined;
   readonly advice: Advice | undefined;
+  /** Texts of answers that are to be given again: Back was pressed, or a draft of an earlier run was found. */
+  readonly drafts: Readonly<Partial<Record<QuestionId, string>>>;
+  /** Questions whose given text was used; afterwards they are asked like any other. */
+  readonly consumed: readonly QuestionId[];
+  /** What the staged keys were made from, so that unchanged answers do not make new ones. */
+  readonly stagedFor: string;
+  /** Packages that this run installed. */
+  readonly installed: readonly string[];
+  /** The cut-short run that this run put back. */
+  readonly recovered: UnfinishedRun | undefined;
+  /** Exit code to end with once the running change has put everything back. */
+  readonly stopping: 130 | 143 | undefined;
+  /** ISO 8601, UTC: when the proof was passed. */
+  readonly appliedAt: string | undefined;
+  /** What was last said about each domain's servers, and when: a line only when it changes, or after 30 s. */
+  readonly told: Readonly<Record<string, {readonly text: string; readonly at: string}>>;
   readonly lines: readonly Line[];
   /** Shown on every screen: has anything on this host been changed yet? */
   readonly changed: 'nothing' | 'packages' | 'changing' | 'changed' | 'put-back';
@@ -117,7 +133,10 @@ export type Event =
   | {readonly type: 'noticed'; readonly text: string}
   /** Plan screen: yes, apply. */
   | {readonly type: 'confirmed'}
+  /** No: at the plan, at the offer to recover, or at the offer to resume (then a new setup begins). */
   | {readonly type: 'declined'}
+  /** Ask this question again, from the questions, the record or the plan. */
+  | {readonly type: 'edit'; readonly question: QuestionId}
   | {readonly type: 'recheck'}
   /** From the process: SIGINT, SIGTERM, SIGHUP. */
   | {readonly type: 'interrupted'; readonly signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'}
@@ -139,7 +158,7 @@ export type Event =
   | {readonly type: 'watch-started'; readonly at: string; readonly deadlineAt: string | undefined}
   | {readonly type: 'planned'; readonly ready: PlanReady}
   | {readonly type: 'worked'; readonly event: WorkEvent}
-  | {readonly type: 'applied'; readonly result: ApplyResult}
+  | {readonly type: 'applied'; readonly result: ApplyResult; readonly at?: string}
   | {readonly type: 'advised'; readonly advice: Advice}
   | {readonly type: 'failed'; readonly problem: Problem; readonly exitCode: Report['exitCode']};
 
@@ -149,7 +168,13 @@ export type Effect =
   | {readonly do: 'install'; readonly facts: HostFacts}
   | {readonly do: 'check-answer'; readonly question: QuestionId; readonly answers: Answers}
   | {readonly do: 'save-draft'; readonly answers: Answers}
-  | {readonly do: 'stage'; readonly answers: Answers}
+  | {
+      readonly do: 'stage';
+      readonly answers: Answers;
+      readonly keep: boolean;
+      readonly replaces: readonly StagedDomain[];
+    }
+  | {readonly do: 'discard'; readonly staged: readonly StagedDomain[]}
   | {readonly do: 'save-record'; readonly path: AbsolutePath; readonly text: string}
   | {readonly do: 'watch'; readonly staged: readonly StagedDomain[]; readonly deadlineMs: number | undefined}
   | {readonly do: 'stop-watching'}
