@@ -22,7 +22,7 @@ export interface AuthoritativeServer {
   readonly port: number;
 }
 
-/** `asking` before the first answer of this round. */
+/** `asking` before the first answer; while a later round runs, the status of the round before stays. */
 export type ServerStatus =
   | 'asking'
   | 'matching'

@@ -1,0 +1,99 @@
+/** One record in every form a person may need. Pure text. */
+import {type DnsName, isWithin} from '../domain/names.ts';
+import {adviceOf, recogniseProvider} from './provider.ts';
+import type {RecordForms} from './survey.ts';
+
+export interface RecordToPublish {
+  readonly apex: DnsName;
+  readonly name: DnsName;
+  /** The TXT value, strings joined. */
+  readonly value: string;
+  /** Default 3600. */
+  readonly ttlSeconds?: number;
+  /** Names of the zone's servers, by which the provider is recognised. */
+  readonly servers?: readonly string[];
+}
+
+/** RFC 1035 §3.3: a character-string has one octet for its length. */
+const MAX_STRING = 255;
+/** With indent and quotes 77 columns: nothing wraps at 80. */
+const SHORT_STRING = 71;
+const DEFAULT_TTL = 3600;
+
+export function recordForms(record: RecordToPublish): RecordForms {
+  const {apex, name, value} = record;
+  const ttl = record.ttlSeconds ?? DEFAULT_TTL;
+  const strings = cut(value, MAX_STRING);
+  const relativeName = relativeTo(name, apex);
+  const quotedStrings = strings.map(quoted).join(' ');
+  const owner = `${name}.`;
+  const provider = recogniseProvider(record.servers ?? []);
+  return {
+    absoluteName: name,
+    zone: apex,
+    relativeName,
+    value,
+    strings,
+    zoneFile: `${owner} ${ttl} IN TXT ${quotedStrings}`,
+    zoneFileWrapped: [
+      `${owner} ${ttl} IN TXT (`,
+      ...shortStrings(value).map(each => `    ${quoted(each)}`),
+      ')',
+    ].join('\n'),
+    json: JSON.stringify({name, zone: apex, relativeName, type: 'TXT', ttl, value, strings}, undefined, 2),
+    nsupdate: [`zone ${apex}.`, `update add ${owner} ${ttl} IN TXT ${quotedStrings}`, 'send', ''].join('\n'),
+    provider:
+      provider === undefined
+        ? undefined
+        : {
+            name: provider.name,
+            advice: adviceOf(provider, {
+              relativeName,
+              absoluteName: name,
+              valueOctets: Buffer.byteLength(value),
+            }),
+          },
+  };
+}
+
+/** Name relative to the zone; `@` for the apex itself, as panels and zone files write it. */
+export function relativeTo(name: DnsName, apex: DnsName): string {
+  if (name === apex) return '@';
+  return apex !== '' && isWithin(name, apex) ? name.slice(0, -(apex.length + 1)) : name;
+}
+
+/** Pieces of at most `octets` octets, no character cut in two. At least one, which may be empty. */
+function cut(text: string, octets: number): readonly string[] {
+  const pieces: string[] = [];
+  let piece = '';
+  let size = 0;
+  for (const character of text) {
+    const more = Buffer.byteLength(character);
+    if (size + more > octets) {
+      pieces.push(piece);
+      piece = '';
+      size = 0;
+    }
+    piece += character;
+    size += more;
+  }
+  return [...pieces, piece];
+}
+
+/** The tags before the key on the first line, then the key alone. */
+function shortStrings(value: string): readonly string[] {
+  const at = value.search(/p=[A-Za-z0-9+/]{60}/);
+  const [head, key] = at > 0 ? [value.slice(0, at), value.slice(at)] : ['', value];
+  return [...(head === '' ? [] : cut(head, SHORT_STRING)), ...cut(key, SHORT_STRING)];
+}
+
+/** RFC 1035 §5.1: quotes and backslashes escaped, octets that are no printable ASCII as \DDD; nsupdate reads the same. */
+function quoted(text: string): string {
+  let out = '';
+  for (const octet of Buffer.from(text)) {
+    if (octet === 0x22 || octet === 0x5c) out += `\\${String.fromCharCode(octet)}`;
+    else if (octet >= 0x20 && octet < 0x7f) out += String.fromCharCode(octet);
+    else out += `\\${String(octet).padStart(3, '0')}`;
+  }
+  return `"${out}"`;
+}

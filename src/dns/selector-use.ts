@@ -1,0 +1,61 @@
+/** Whether a selector is taken in DNS. */
+import type {DnsName} from '../domain/names.ts';
+import {ask, type DnsPorts} from './client.ts';
+import type {AuthoritativeServer, Zone} from './survey.ts';
+import type {DnsMessage} from './wire.ts';
+
+/**
+ * `free`: every server that answered has nothing there. `in-use`: a TXT or CNAME is there. `wildcard`: only a wildcard
+ * record answers, which a record of this name will cover. `unknown`: no server answered for the zone.
+ */
+export interface SelectorUse {
+  readonly kind: 'free' | 'in-use' | 'wildcard' | 'unknown';
+  /** What was found: TXT joined, or `CNAME target`. Foreign text. */
+  readonly records: readonly string[];
+}
+
+/** Asks the authoritative servers only. Rejects only with the reason of the signal. */
+export async function selectorInUse(
+  ports: DnsPorts,
+  {name, zone}: {readonly name: DnsName; readonly zone: Zone},
+  {signal}: {readonly signal?: AbortSignal | undefined} = {},
+): Promise<SelectorUse> {
+  const all = await Promise.all(zone.servers.map(server => recordsAt(ports, server, name, signal)));
+  const told = all.filter(records => records !== undefined);
+  if (told.length === 0) return {kind: 'unknown', records: []};
+  const at = all.findIndex(records => records !== undefined && records.length > 0);
+  const records = all[at];
+  const server = zone.servers[at];
+  if (records === undefined || server === undefined) return {kind: 'free', records: []};
+  const neighbour = await recordsAt(ports, server, sibling(ports, name), signal);
+  // Nobody has made a record at a random name: what answers there is a wildcard (RFC 4592).
+  const isWildcard = neighbour !== undefined && sameSet(neighbour, records);
+  return {kind: isWildcard ? 'wildcard' : 'in-use', records};
+}
+
+const sameSet = (left: readonly string[], right: readonly string[]): boolean =>
+  left.length === right.length && left.every(each => right.includes(each));
+
+function sibling(ports: DnsPorts, name: DnsName): DnsName {
+  const label = `wx${Buffer.from(ports.random.bytes(8)).toString('hex')}`;
+  return [label, ...name.split('.').slice(1)].join('.') as DnsName;
+}
+
+async function recordsAt(
+  ports: DnsPorts,
+  server: AuthoritativeServer,
+  name: DnsName,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[] | undefined> {
+  const outcome = await ask(ports, server, {name, type: 'TXT'}, {recursion: false, signal});
+  if (outcome.kind !== 'answer' || !outcome.message.authoritative) return undefined;
+  const {rcode} = outcome.message;
+  return rcode === 'NOERROR' || rcode === 'NXDOMAIN' ? found(outcome.message, name) : undefined;
+}
+
+const found = (message: DnsMessage, name: DnsName): readonly string[] =>
+  message.answers.flatMap(record => {
+    if (record.name !== name) return [];
+    if (record.type === 'TXT') return [record.text];
+    return record.type === 'CNAME' ? [`CNAME ${record.target}`] : [];
+  });
