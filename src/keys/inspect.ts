@@ -1,0 +1,54 @@
+import {createHash, createPrivateKey, createPublicKey, type KeyObject} from 'node:crypto';
+import {fail, ok, problem, type Result} from '../domain/result.ts';
+
+export type KeyAlgorithm = 'rsa' | 'ed25519';
+
+/** What can be said about a private key without showing it. */
+export interface KeyDescription {
+  readonly algorithm: KeyAlgorithm;
+  /** Length of the RSA modulus; 256 for Ed25519. */
+  readonly bits: number;
+  /** Value of `p=`: base64 of SubjectPublicKeyInfo for RSA (RFC 6376 §3.6.1), of the 32 raw octets for Ed25519 (RFC 8463 §4). */
+  readonly publicKey: string;
+  /** Hex SHA-256 of the DER SubjectPublicKeyInfo: the same for every copy of the key, whatever its file looks like. */
+  readonly fingerprint: string;
+}
+
+/** Describes a private key in PKCS#8 or PKCS#1 PEM, as OpenDKIM reads it. Problem `key.unreadable` or `key.algorithm`. */
+export function inspectKey(pem: string): Result<KeyDescription> {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch {
+    return fail(
+      problem(
+        'key.unreadable',
+        'The private key cannot be read.',
+        'Check it with: openssl pkey -noout -check -in FILE',
+      ),
+    );
+  }
+  return describeKey(key);
+}
+
+/** As {@link inspectKey}, for a key that is read already. */
+export function describeKey(key: KeyObject): Result<KeyDescription> {
+  const algorithm = key.asymmetricKeyType;
+  if (algorithm !== 'rsa' && algorithm !== 'ed25519') {
+    return fail(
+      problem(
+        'key.algorithm',
+        `DKIM cannot use a key of the type ${algorithm ?? 'unknown'}.`,
+        'Use RSA (RFC 6376) or Ed25519 (RFC 8463).',
+      ),
+    );
+  }
+  const spki = createPublicKey(key).export({type: 'spki', format: 'der'});
+  return ok({
+    algorithm,
+    bits: algorithm === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : 256,
+    // The last 32 octets of an Ed25519 SubjectPublicKeyInfo are the key itself (RFC 8410 §4).
+    publicKey: (algorithm === 'rsa' ? spki : spki.subarray(-32)).toString('base64'),
+    fingerprint: createHash('sha256').update(spki).digest('hex'),
+  });
+}

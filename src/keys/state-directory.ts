@@ -1,0 +1,34 @@
+import {HostError} from '../domain/errors.ts';
+import {type AbsolutePath, parentOf} from '../domain/paths.ts';
+import {STATE_DIRECTORY} from '../domain/places.ts';
+import {problem} from '../domain/result.ts';
+import type {FileAttributes, Files} from '../system/ports.ts';
+
+/** Everything of waxseal's own is root's alone: it holds private keys and copies of configuration with passwords. */
+export const OWN_FILE: FileAttributes = {mode: 0o600, uid: 0, gid: 0};
+export const OWN_DIRECTORY: FileAttributes = {mode: 0o700, uid: 0, gid: 0};
+
+/**
+ * Makes a directory at or below the state directory, with every level that is missing. HostError where a level is
+ * something else, or belongs to somebody else: what is kept here decides what is written as root.
+ */
+export async function makeStateDirectory(files: Files, path: AbsolutePath): Promise<void> {
+  if (path !== STATE_DIRECTORY && !path.startsWith(`${STATE_DIRECTORY}/`)) {
+    throw new TypeError(`not below the state directory: ${path}`);
+  }
+  if (path !== STATE_DIRECTORY) await makeStateDirectory(files, parentOf(path));
+  const there = await files.stat(path);
+  if (there === undefined) {
+    await files.makeDirectory(path, OWN_DIRECTORY);
+    return;
+  }
+  if (there.kind !== 'directory' || there.uid !== 0 || (there.mode & 0o077) !== 0) {
+    throw new HostError(
+      problem(
+        'state.unsafe',
+        `${path} is not a directory of root's alone.`,
+        `Look at it with ls -ld ${path}; where it is yours: chown root:root ${path} && chmod 700 ${path}`,
+      ),
+    );
+  }
+}
