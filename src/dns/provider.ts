@@ -69,7 +69,7 @@ export const PROVIDERS: readonly Provider[] = [
     id: 'hurricane',
     name: 'Hurricane Electric',
     servers: /^ns\d\.he\.net$/,
-    nameForm: 'absolute',
+    nameForm: 'relative',
     valueForm: 'strings',
   },
   {
