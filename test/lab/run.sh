@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The lab: real Debian hosts on this machine. Arguments go to vitest, for instance a file name or `-t 'two runs'`.
+#   WAXSEAL_LAB          where images and hosts are kept (default /var/tmp/waxseal-lab)
+#   WAXSEAL_DIST         a build to try out instead of making one
+#   WAXSEAL_LAB_RELEASE  trixie or bookworm, to run on one release only
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo 'test:lab boots hosts and makes network namespaces: run it as root.' >&2
+  exit 1
+fi
+
+# Servers live in sbin, which a root shell by su(1) may lack.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+declare -A package=(
+  [mmdebstrap]=mmdebstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [named]=bind9 [rndc]=bind9-utils
+  [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [unbound]=unbound [strace]=strace
+  [nsenter]=util-linux [setpriv]=util-linux [pgrep]=procps
+)
+missing=()
+for program in "${!package[@]}"; do
+  command -v "$program" >/dev/null || missing+=("${package[$program]}")
+done
+/usr/bin/python3 -c 'import dkim, dns.resolver' 2>/dev/null || missing+=(python3-dkim)
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "test:lab needs: apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+
+[ -n "${WAXSEAL_DIST:-}" ] || npm run -s build
+exec npx vitest run --config test/lab/vitest.config.ts "$@"

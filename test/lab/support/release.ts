@@ -1,0 +1,32 @@
+/** The two Debian releases on which everything is proven, and what is put into their images. */
+
+export interface Release {
+  readonly name: string;
+  readonly suite: 'trixie' | 'bookworm';
+  readonly version: 13 | 12;
+  /** The unit that really runs Postfix; `postfix.service` of Debian 12 only stands for it. */
+  readonly postfixUnit: string;
+  /** Debian 13 has a Node that is new enough; into Debian 12 the one that runs the tests is mounted. */
+  readonly ownNode: boolean;
+}
+
+const debian13: Release = {
+  name: 'Debian 13',
+  suite: 'trixie',
+  version: 13,
+  postfixUnit: 'postfix.service',
+  ownNode: true,
+};
+
+const debian12: Release = {
+  name: 'Debian 12',
+  suite: 'bookworm',
+  version: 12,
+  postfixUnit: 'postfix@-.service',
+  ownNode: false,
+};
+
+/** Both, or the one that WAXSEAL_LAB_RELEASE names (`trixie`, `bookworm`): for work on a single scenario. */
+export const releases: readonly Release[] = [debian13, debian12].filter(release =>
+  [undefined, '', release.suite].includes(process.env['WAXSEAL_LAB_RELEASE']),
+);
