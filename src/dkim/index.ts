@@ -1,0 +1,38 @@
+/**
+ * The DKIM engine: signing and verifying mail (RFC 6376 with its errata, RFC 8301, RFC 8463, RFC 8616), key records
+ * and their faults. Octets in, text out: no DNS (a lookup function is passed in), no clock, no state between calls.
+ */
+export type {Canonicalization, CanonicalizationName} from './canonicalize-header.ts';
+export {createKeyCache, type KeyCache} from './key-cache.ts';
+export {
+  formatKeyRecord,
+  type KeyRecord,
+  type KeyRecordFields,
+  keyOf,
+  parseKeyRecord,
+} from './key-record.ts';
+export type {LineEndings, MessageInput} from './octets.ts';
+export type {VerifyPolicy} from './policy.ts';
+export type {PublicKey} from './public-key.ts';
+export type {Reason} from './reason.ts';
+export {
+  createSigner,
+  DEFAULT_HEADERS,
+  type MessageSigner,
+  type SignOptions,
+  signMessage,
+  signMessageSync,
+} from './sign.ts';
+export type {Algorithm} from './signature.ts';
+export {
+  type BodyCoverage,
+  createVerifier,
+  type Explanation,
+  type KeyLookup,
+  type KeyLookupAnswer,
+  type MessageVerifier,
+  type SignatureVerdict,
+  type VerdictResult,
+  type VerifyOptions,
+  verifyMessage,
+} from './verify.ts';

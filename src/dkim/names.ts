@@ -1,0 +1,47 @@
+import {type DnsName, parseDnsName, parseDomain} from '../domain/names.ts';
+import {fromLatin1} from './octets.ts';
+
+// sub-domain = Let-dig [Ldh-str] (RFC 5321 §4.1.2). The underscore is outside the grammar but lives in real selectors
+// (and is legal in the DNS), so it is read, never written.
+const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+
+/**
+ * A name from d=, s= or i= as lower-case A-labels, or undefined where it is none. U-labels, which internationalized
+ * mail may hold as UTF-8, become A-labels before anything is compared or looked up (RFC 8616 §5).
+ *
+ * @param text code units 0..255 holding UTF-8
+ * @param minimum labels wanted: 2 for a domain, 1 for a selector
+ */
+export function toAscii(text: string, minimum: 1 | 2): string | undefined {
+  if (text.length > 1000) return undefined;
+  const labels = text.split('.');
+  if (labels.length < minimum) return undefined;
+  const ascii: string[] = [];
+  for (const label of labels) {
+    if (LABEL.test(label)) {
+      ascii.push(label.toLowerCase());
+      continue;
+    }
+    const converted = NON_ASCII.test(label) ? labelToAscii(label) : undefined;
+    if (converted === undefined) return undefined;
+    ascii.push(converted);
+  }
+  const name = ascii.join('.');
+  return name.length <= 253 ? name : undefined;
+}
+
+/** Owner name of the key record (RFC 6376 §3.6.2.1), or undefined where it does not fit into the DNS. */
+export function keyName(selector: string, domain: string): DnsName | undefined {
+  const name = parseDnsName(`${selector}._domainkey.${domain}`);
+  return name.ok ? name.value : undefined;
+}
+
+const NON_ASCII = /[^\x00-\x7f]/;
+
+// One label at a time, as a selector may be a single label, with one of our own beside it to make a domain.
+function labelToAscii(label: string): string | undefined {
+  const text = fromLatin1(label).toString('utf8');
+  if (text.includes('\ufffd') || /[.\u3002\uff0e\uff61]/.test(text)) return undefined;
+  const domain = parseDomain(`${text}.example`);
+  return domain.ok ? domain.value.slice(0, -'.example'.length) : undefined;
+}

@@ -1,0 +1,39 @@
+/** Why a signature, a record or an input got its result. Ids are stable and never reused for another meaning. */
+export interface Reason {
+  /** Lower-case and dotted: `signature.tag-missing`, `key.revoked`, `body.hash`. */
+  readonly id: string;
+  /** One sentence. May quote untrusted text: make control characters visible before it reaches a terminal. */
+  readonly message: string;
+  /** Where the rule is written: `RFC 6376 §3.5`. */
+  readonly section?: string;
+  /** Name of the tag at fault, in the signature or in the key record. */
+  readonly tag?: string;
+  /** Name of the header field at fault, lower case. */
+  readonly header?: string;
+  /** Offset in octets: in the field or record text for syntax, in the canonical body for `body.*`. */
+  readonly offset?: number;
+}
+
+/** Builds a reason; `where` holds only what is known. */
+export const reason = (
+  id: string,
+  message: string,
+  section: string,
+  where: {readonly tag?: string; readonly header?: string; readonly offset?: number} = {},
+): Reason => ({id, message, section, ...where});
+
+/** Untrusted text for a message: JSON-quoted and short, so that no control character survives. */
+export const quoted = (text: string): string =>
+  JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+
+/** A parsed value or the reason why there is none. */
+export type Parsed<T> =
+  | {readonly ok: true; readonly value: T}
+  | {readonly ok: false; readonly reason: Reason};
+
+export const parsed = <T>(value: T): {readonly ok: true; readonly value: T} => ({ok: true, value});
+
+export const refused = (why: Reason): {readonly ok: false; readonly reason: Reason} => ({
+  ok: false,
+  reason: why,
+});
