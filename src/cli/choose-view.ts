@@ -26,6 +26,7 @@ export function chooseView(
   const interactive = terminal && !flags.noInput && !around.ci;
   if (flags.json) return {view: 'json', interactive: false};
   if (!interactive) return {view: 'plain', interactive: false};
-  if (flags.plain || around.term === 'dumb' || around.term === undefined) return {view: 'plain', interactive: true};
+  if (flags.plain || around.term === 'dumb' || around.term === undefined)
+    return {view: 'plain', interactive: true};
   return {view: 'tui', interactive: true};
 }

@@ -1,0 +1,364 @@
+/**
+ * The sandbox's mail server: reads main.cf and master.cf of the scratch root as Postfix does, takes messages by
+ * sendmail(1) and SMTP, hands them to the milters that are configured, and keeps them in a queue. It never delivers.
+ */
+import {createServer, type Socket} from 'node:net';
+import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../domain/paths.ts';
+import {type ProbeOutcome, probeMilter} from '../milter/client.ts';
+import type {HeaderField} from '../milter/packets.ts';
+import {endpointOf} from '../services/postfix/milters.ts';
+import {expand, parseMainCf, settingsOf, tokens} from '../services/postfix/parse.ts';
+import type {Sockets} from '../system/ports.ts';
+import type {Machine} from './machine.ts';
+
+export const CONFIG_DIRECTORY: AbsolutePath = absolute('/etc/postfix');
+
+/** Defaults of Debian 13's Postfix 3.10 for what the program may ask. */
+const DEFAULTS: Readonly<Record<string, string>> = {
+  config_directory: '/etc/postfix',
+  content_filter: '',
+  default_transport: 'smtp',
+  inet_interfaces: 'all',
+  inet_protocols: 'all',
+  internal_mail_filter_classes: '',
+  mail_version: '3.10.13',
+  maximal_queue_lifetime: '5d',
+  bounce_queue_lifetime: '5d',
+  milter_connect_timeout: '30s',
+  milter_default_action: 'shutdown',
+  milter_protocol: '6',
+  multi_instance_directories: '',
+  mydestination: '$myhostname, localhost.$mydomain, localhost',
+  mydomain: 'localdomain',
+  myhostname: 'localhost',
+  mynetworks: '127.0.0.0/8 [::1]/128',
+  myorigin: '$myhostname',
+  non_smtpd_milters: '',
+  queue_directory: '/var/spool/postfix',
+  receive_override_options: '',
+  relay_domains: '',
+  relayhost: '',
+  sender_dependent_relayhost_maps: '',
+  smtp_generic_maps: '',
+  smtp_header_checks: '',
+  smtpd_milters: '',
+  transport_maps: '',
+  virtual_alias_domains: '$virtual_alias_maps',
+  virtual_alias_maps: '',
+  virtual_mailbox_domains: '$virtual_mailbox_maps',
+  virtual_mailbox_maps: '',
+};
+
+export interface QueuedMessage {
+  readonly id: string;
+  readonly sender: string;
+  readonly recipients: readonly string[];
+  readonly arrival: Date;
+  /** Header and body with LF line ends, as postcat(1) prints them. */
+  readonly content: Buffer;
+  readonly reason: string;
+}
+
+export type Submission = {readonly queued: string} | {readonly reply: string};
+
+export class Mailer {
+  readonly queue = new Map<string, QueuedMessage>();
+  readonly #machine: Machine;
+  readonly #sockets: Sockets;
+  #count = 0;
+  #running = false;
+
+  constructor(machine: Machine, sockets: Sockets) {
+    this.#machine = machine;
+    this.#sockets = sockets;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** Settings of main.cf by name, unexpanded. */
+  async explicit(): Promise<ReadonlyMap<string, string>> {
+    const text = await this.#machine.text(below(CONFIG_DIRECTORY, 'main.cf'));
+    return settingsOf(parseMainCf(text ?? ''));
+  }
+
+  async effective(): Promise<ReadonlyMap<string, string>> {
+    return new Map([...Object.entries(DEFAULTS), ...(await this.explicit())]);
+  }
+
+  /** The line of main.cf that has no `=`, in the words of postconf(1); undefined where all is well. */
+  async syntaxError(): Promise<string | undefined> {
+    const text = (await this.#machine.text(below(CONFIG_DIRECTORY, 'main.cf'))) ?? '';
+    const lines = text.split('\n');
+    const at = lines.findIndex(line => /^[^\s#]/.test(line) && !line.includes('='));
+    return at < 0
+      ? undefined
+      : `${CONFIG_DIRECTORY}/main.cf, line ${at + 1}: missing '=' after attribute name: "${lines[at]}"`;
+  }
+
+  async #master(): Promise<readonly MasterService[]> {
+    return parseMaster((await this.#machine.text(below(CONFIG_DIRECTORY, 'master.cf'))) ?? '');
+  }
+
+  /** `postconf -M`. */
+  async services(names: readonly string[]): Promise<string> {
+    const all = await this.#master();
+    return all
+      .filter(({name, type}) => names.length === 0 || names.includes(`${name}/${type}`))
+      .map(({line, options}) => `${[line, ...options.map(option => `-o ${option}`)].join(' ')}\n`)
+      .join('');
+  }
+
+  /** `postconf -P`. */
+  async overrides(): Promise<string> {
+    const all = await this.#master();
+    return all
+      .flatMap(({name, type, options}) =>
+        options.map(option => `${name}/${type}/${option.replace(/\s*=\s*/, ' = ')}\n`),
+      )
+      .join('');
+  }
+
+  /** `postconf -F smtp/inet/chroot …`, or every field. */
+  async serviceFields(names: readonly string[]): Promise<string> {
+    const all = await this.#master();
+    const chroots = all.map(({name, type, chroot}) => `${name}/${type}/chroot = ${chroot}`);
+    const wanted = names.map(name => name.replace(/^\*\/\*\//, ''));
+    return chroots
+      .filter(
+        line =>
+          names.length === 0 || wanted.includes('chroot') || names.some(name => line.startsWith(`${name} `)),
+      )
+      .map(line => `${line}\n`)
+      .join('');
+  }
+
+  defaultOf(name: string): string | undefined {
+    return DEFAULTS[name];
+  }
+
+  /** Opens the SMTP port of the sandbox. */
+  async start(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    const server = createServer(socket => this.#serve(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({port: 0, host: '127.0.0.1'}, resolve);
+    });
+    this.#machine.openPort(25, server);
+    this.#machine.processes.set(this.#machine.newPid(), async () => {
+      this.#machine.closePort(25);
+      server.close();
+    });
+  }
+
+  /** Takes a message (CRLF or LF) through cleanup(8) and its milters. */
+  async submit(
+    envelope: {readonly sender: string; readonly recipients: readonly string[]},
+    message: Buffer,
+    by: 'sendmail' | 'smtp',
+  ): Promise<Submission> {
+    const id = this.#nextId();
+    const settings = await this.effective();
+    const lines = message.toString('latin1').replaceAll('\r\n', '\n');
+    const cut = lines.indexOf('\n\n');
+    const head = cut < 0 ? lines.replace(/\n$/, '') : lines.slice(0, cut);
+    const body = cut < 0 ? '' : lines.slice(cut + 2);
+    let fields = splitFields(head);
+    if (!fields.some(({name}) => name.toLowerCase() === 'message-id')) {
+      const host = settings.get('myhostname') ?? 'localhost';
+      fields = [
+        ...fields,
+        {name: 'Message-Id', value: `<${this.#machine.clock.now().getTime()}.${id}@${host}>`},
+      ];
+    }
+    const list = by === 'smtp' ? 'smtpd_milters' : 'non_smtpd_milters';
+    const milters = tokens(expand(settings.get(list) ?? '', settings)).map(({text}) => text);
+    for (const milter of milters) {
+      const outcome = await this.#ask(milter, id, envelope, fields, body, settings);
+      const verdict = this.#weigh(outcome, milter, id, settings);
+      if (verdict !== undefined) return {reply: verdict};
+      if (outcome?.ended === 'answered') {
+        fields = [
+          ...outcome.added.map(({name, value}) => ({name, value: value.replace(/^ /, '')})),
+          ...fields,
+        ];
+      }
+    }
+    const text = `${fields.map(({name, value}) => `${name}: ${value}`).join('\n')}\n\n${body}`;
+    this.queue.set(id, {
+      id,
+      ...envelope,
+      arrival: this.#machine.clock.now(),
+      content: Buffer.from(text, 'latin1'),
+      reason: 'connect to 192.0.2.1[192.0.2.1]:25: Network is unreachable',
+    });
+    return {queued: id};
+  }
+
+  async #ask(
+    milter: string,
+    queueId: string,
+    envelope: {readonly sender: string; readonly recipients: readonly string[]},
+    fields: readonly HeaderField[],
+    body: string,
+    settings: ReadonlyMap<string, string>,
+  ): Promise<ProbeOutcome | undefined> {
+    const queue = parseAbsolutePath(settings.get('queue_directory') ?? '/var/spool/postfix');
+    if (!queue.ok) return undefined;
+    const endpoint = endpointOf(milter, {queueDirectory: queue.value, chrooted: true});
+    if (endpoint === undefined) return undefined;
+    if (endpoint.kind === 'unix' && !(await this.#machine.mayAccess('postfix', endpoint.path, 2))) {
+      const there = await this.#machine.files.stat(endpoint.path);
+      return {ended: 'unreachable', cause: there === undefined ? 'missing' : 'denied', detail: milter};
+    }
+    return await probeMilter({sockets: this.#sockets, clock: this.#machine.clock}, endpoint, {
+      client: {host: 'localhost', address: '127.0.0.1', port: 40_000},
+      helo: 'localhost',
+      serverName: settings.get('myhostname') ?? 'localhost',
+      queueId,
+      from: envelope.sender,
+      recipients: envelope.recipients,
+      headers: fields,
+      body: Buffer.from(body.replaceAll('\n', '\r\n'), 'latin1'),
+    });
+  }
+
+  /** The reply that ends the submission; undefined where it goes on. */
+  #weigh(
+    outcome: ProbeOutcome | undefined,
+    milter: string,
+    id: string,
+    settings: ReadonlyMap<string, string>,
+  ): string | undefined {
+    if (outcome?.ended === 'answered') {
+      const {reply} = outcome;
+      if (reply.verdict === 'tempfail') return '451 4.7.1 Service unavailable - try again later';
+      if (reply.verdict === 'reject') return '550 5.7.1 Command rejected';
+      return reply.verdict === 'reply' ? `${reply.code} ${reply.text}` : undefined;
+    }
+    const errors = {
+      missing: 'No such file or directory',
+      denied: 'Permission denied',
+      refused: 'Connection refused',
+    };
+    const cause = outcome?.ended === 'unreachable' ? outcome.cause : 'other';
+    const text = cause in errors ? errors[cause as keyof typeof errors] : 'Application error';
+    this.#machine.journal('postfix/cleanup', `${id}: warning: connect to Milter service ${milter}: ${text}`);
+    const action = settings.get('milter_default_action') ?? 'tempfail';
+    if (action === 'accept') return undefined;
+    return action === 'shutdown'
+      ? '421 4.7.1 Service unavailable - try again later'
+      : '451 4.7.1 Service unavailable - try again later';
+  }
+
+  #nextId(): string {
+    this.#count += 1;
+    return (0xa000 + this.#count).toString(16).toUpperCase().padStart(10, '4F1D2C');
+  }
+
+  /** One SMTP session, as much of RFC 5321 as a client on this host needs. */
+  #serve(socket: Socket): void {
+    let buffer = '';
+    let sender: string | undefined;
+    let recipients: string[] = [];
+    let inData = false;
+    socket.setEncoding('latin1');
+    socket.on('error', () => socket.destroy());
+    const say = (line: string): void => {
+      socket.write(`${line}\r\n`);
+    };
+    const command = (line: string): void => {
+      const mail = /^MAIL FROM:\s*<([^>]*)>/i.exec(line);
+      const rcpt = /^RCPT TO:\s*<([^>]*)>/i.exec(line);
+      if (/^EHLO\b/i.test(line)) say('250-mail.example.org\r\n250-8BITMIME\r\n250 SIZE 10240000');
+      else if (/^HELO\b/i.test(line)) say('250 mail.example.org');
+      else if (mail !== null) {
+        sender = mail[1] ?? '';
+        recipients = [];
+        say('250 2.1.0 Ok');
+      } else if (rcpt !== null && sender !== undefined) {
+        recipients.push(rcpt[1] ?? '');
+        say('250 2.1.5 Ok');
+      } else if (/^DATA\b/i.test(line) && recipients.length > 0) {
+        inData = true;
+        say('354 End data with <CR><LF>.<CR><LF>');
+      } else if (/^(NOOP|RSET)\b/i.test(line)) say('250 2.0.0 Ok');
+      else if (/^QUIT\b/i.test(line)) socket.end('221 2.0.0 Bye\r\n');
+      else say('502 5.5.2 Error: command not recognized');
+    };
+    const data = async (text: string): Promise<void> => {
+      const message = Buffer.from(text.replaceAll(/(^|\r\n)\.\./g, '$1.'), 'latin1');
+      const done = await this.submit({sender: sender ?? '', recipients}, message, 'smtp');
+      say('queued' in done ? `250 2.0.0 Ok: queued as ${done.queued}` : done.reply);
+      sender = undefined;
+    };
+    let work = Promise.resolve();
+    const take = async (): Promise<void> => {
+      for (;;) {
+        if (inData) {
+          const end = buffer.startsWith('.\r\n') ? -2 : buffer.indexOf('\r\n.\r\n');
+          if (end === -1) return;
+          const text = end === -2 ? '' : buffer.slice(0, end + 2);
+          buffer = buffer.slice(end === -2 ? 3 : end + 5);
+          inData = false;
+          await data(text);
+          continue;
+        }
+        const end = buffer.indexOf('\r\n');
+        if (end < 0) return;
+        const line = buffer.slice(0, end);
+        buffer = buffer.slice(end + 2);
+        command(line);
+      }
+    };
+    socket.on('data', chunk => {
+      buffer += String(chunk);
+      work = work.then(take, take);
+    });
+    say('220 mail.example.org ESMTP sandbox');
+  }
+}
+
+/** Header fields with LF folding kept; the value begins after the colon's blank. */
+function splitFields(head: string): readonly HeaderField[] {
+  return head
+    .split(/\n(?![ \t])/)
+    .filter(line => line.includes(':'))
+    .map(line => {
+      const colon = line.indexOf(':');
+      return {name: line.slice(0, colon), value: line.slice(colon + 1).replace(/^ /, '')};
+    });
+}
+
+interface MasterService {
+  readonly name: string;
+  readonly type: string;
+  readonly chroot: string;
+  /** The eight columns, blanks folded. */
+  readonly line: string;
+  readonly options: readonly string[];
+}
+
+/** Services of a master.cf (master(5)) with their -o options. */
+function parseMaster(text: string): readonly MasterService[] {
+  const logical: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    if (/^\s/.test(line) && logical.length > 0) logical[logical.length - 1] += ` ${line.trim()}`;
+    else logical.push(line.trim());
+  }
+  return logical.map(line => {
+    const columns = line.split(/\s+/);
+    const options = [...line.matchAll(/-o\s+(\S+)/g)].map(match => match[1] ?? '');
+    return {
+      name: columns[0] ?? '',
+      type: columns[1] ?? '',
+      chroot: columns[4] === '-' ? 'n' : (columns[4] ?? 'n'),
+      line: line.replace(/\s+-o\s+\S+/g, '').replace(/\s+/g, ' '),
+      options,
+    };
+  });
+}
