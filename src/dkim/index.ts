@@ -11,6 +11,7 @@ export {
   keyOf,
   parseKeyRecord,
 } from './key-record.ts';
+export {type LintFinding, type LintOptions, type LintSeverity, lintKeyRecord} from './lint.ts';
 export type {LineEndings, MessageInput} from './octets.ts';
 export type {VerifyPolicy} from './policy.ts';
 export type {PublicKey} from './public-key.ts';

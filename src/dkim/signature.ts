@@ -3,7 +3,7 @@ import {decodeBase64} from './base64.ts';
 import type {Canonicalization, CanonicalizationName} from './canonicalize-header.ts';
 import type {HeaderField} from './header-block.ts';
 import {keyName, toAscii} from './names.ts';
-import {lower} from './octets.ts';
+import {fromLatin1, lower} from './octets.ts';
 import {decodeQuotedPrintable} from './quoted-printable.ts';
 import {quoted, type Reason, reason} from './reason.ts';
 import {colonList, parseTagList, type Tag, type TagList} from './tag-list.ts';
@@ -22,7 +22,7 @@ export interface Signature {
   readonly selector: string;
   /** Owner name of the key record. */
   readonly keyName: DnsName;
-  /** i= decoded, or `@` and the domain where it is absent. Code units 0..255 holding UTF-8. */
+  /** i= decoded, or `@` and the domain where it is absent. */
   readonly identity: string;
   /** The part of i= after the last `@`, as lower-case A-labels. */
   readonly identityDomain: string;
@@ -250,7 +250,7 @@ function readIdentity(
   const at = text === undefined ? -1 : text.lastIndexOf('@');
   if (text === undefined || at < 0 || !isLocalPart(text.slice(0, at))) return undefined;
   const ascii = toAscii(text.slice(at + 1), 2);
-  return ascii === undefined ? undefined : {text, domain: ascii};
+  return ascii === undefined ? undefined : {text: fromLatin1(text).toString('utf8'), domain: ascii};
 }
 
 // Local-part of RFC 5321 (dot-string or quoted-string), with the UTF-8 of RFC 6531; may be empty.
