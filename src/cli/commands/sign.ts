@@ -1,0 +1,87 @@
+import {createPrivateKey, type KeyObject} from 'node:crypto';
+import {type Canonicalization, signMessageSync} from '../../dkim/index.ts';
+import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {parseDomain, parseSelector} from '../../domain/names.ts';
+import {problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {importKey} from '../../keys/index.ts';
+import {textOf} from '../arguments.ts';
+import {type Context, fromWorkingDirectory} from '../context.ts';
+import {messageInput} from '../message-input.ts';
+import {writeOut} from '../write-out.ts';
+
+/** `waxseal sign --key FILE --domain D --selector S < in > out`: the message with a signature in front. */
+export async function sign(context: Context): Promise<ExitCode> {
+  const ports = await context.ports();
+  const domain = parsed(required(context, 'domain'), parseDomain);
+  const selector = parsed(required(context, 'selector'), parseSelector);
+  const key = await readKey(context, required(context, 'key'));
+  const canonicalization = parseCanonicalization(textOf(context.flags, 'canonicalization'));
+  const pieces: Uint8Array[] = [];
+  for await (const piece of await messageInput(context, ports.files)) pieces.push(piece);
+  const message = withCrlf(Buffer.concat(pieces));
+  const field = signMessageSync(message, {
+    domain,
+    selector,
+    key,
+    canonicalization,
+    timestamp: Math.floor(ports.clock.now().getTime() / 1000),
+  });
+  await writeOut(context.streams.stdout, Buffer.concat([Buffer.from(`${field}\r\n`, 'latin1'), message]));
+  return 0;
+}
+
+function required(context: Context, flag: string): string {
+  const text = textOf(context.flags, flag);
+  if (text !== undefined) return text;
+  throw new UsageError(
+    problem(
+      'usage.missing',
+      `--${flag} is missing.`,
+      'waxseal sign --key FILE --domain NAME --selector NAME < message > signed',
+    ),
+  );
+}
+
+function parsed<T>(text: string, parse: (text: string) => Result<T>): T {
+  const result = parse(text);
+  if (!result.ok) throw new UsageError(result.problem);
+  return result.value;
+}
+
+async function readKey(context: Context, file: string): Promise<KeyObject> {
+  const {files} = await context.ports();
+  const content = await files.read(fromWorkingDirectory(file));
+  if (content === undefined) {
+    throw new UsageError(problem('usage.key', `There is no file ${visible(file)}.`, 'Check --key.'));
+  }
+  const imported = importKey(content);
+  if (!imported.ok) throw new UsageError(imported.problem);
+  return createPrivateKey(imported.value.pem);
+}
+
+function parseCanonicalization(text: string | undefined): Canonicalization {
+  if (text === undefined) return {header: 'relaxed', body: 'relaxed'};
+  const match = /^(relaxed|simple)(?:\/(relaxed|simple))?$/i.exec(text);
+  if (match === null) {
+    throw new UsageError(
+      problem(
+        'usage.canonicalization',
+        `"${visible(text)}" is not a canonicalization.`,
+        'Write it as --canonicalization relaxed/simple.',
+      ),
+    );
+  }
+  // A header part alone means a simple body (RFC 6376 §3.5, c=).
+  const [, header = 'relaxed', body = 'simple'] = match.map(part => part?.toLowerCase());
+  return {
+    header: header === 'simple' ? 'simple' : 'relaxed',
+    body: body === 'relaxed' ? 'relaxed' : 'simple',
+  };
+}
+
+/** Files on a Unix host have LF lines; what is signed is what SMTP carries (RFC 5321 §2.3.8). CRLF stays as it is. */
+export function withCrlf(message: Buffer): Buffer {
+  if (message.includes('\r\n') || !message.includes('\n')) return message;
+  return Buffer.from(message.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
+}
