@@ -1,0 +1,98 @@
+/** Judges a message by its signatures: exactly one, good, by the expected domain and selector. */
+import {type KeyLookup, type SignatureVerdict, verifyMessage} from '../dkim/index.ts';
+import {keyRecordName} from '../domain/names.ts';
+import {visible} from '../domain/text.ts';
+import type {DomainSelector} from '../services/facts.ts';
+import {type Finding, failed, passed} from './finding.ts';
+
+export interface Expected extends DomainSelector {
+  readonly lookup: KeyLookup;
+  /** The clock's time. */
+  readonly now: Date;
+}
+
+/** Verifies `message` (CRLF lines) against the DNS. An unsigned message is left to the caller: undefined. */
+export async function judgeSignatures(message: Uint8Array, expected: Expected): Promise<Finding | undefined> {
+  const verdicts = await verifyMessage(message, {
+    lookup: expected.lookup,
+    now: Math.floor(expected.now.getTime() / 1000),
+  });
+  const [first, ...others] = verdicts;
+  if (first === undefined) return undefined;
+  if (others.length > 0) return several(verdicts);
+  return misplaced(first, expected) ?? (first.result === 'pass' ? good(first) : bad(first, expected));
+}
+
+const shown = (verdict: SignatureVerdict): string =>
+  `d=${visible(verdict.domain ?? '?')} s=${visible(verdict.selector ?? '?')}`;
+
+const good = (verdict: SignatureVerdict): Finding =>
+  passed(
+    `one signature, ${shown(verdict)}, ${verdict.algorithm ?? ''} with ${verdict.keyBits ?? 0} bits, verified against DNS` +
+      (verdict.testing ? ' (the record says t=y: only testing)' : ''),
+  );
+
+const several = (verdicts: readonly SignatureVerdict[]): Finding =>
+  failed(
+    `${verdicts.length} signatures: ${verdicts.map(verdict => `${shown(verdict)} ${verdict.result}`).join(', ')}`,
+    'More than one signer is at work, or the message passes the same signer twice (content_filter).',
+    'Let one of them sign: see smtpd_milters in main.cf and -o lines in master.cf; after a content filter use receive_override_options=no_milters.',
+  );
+
+/** A signature, good or not, that another row made. */
+function misplaced(verdict: SignatureVerdict, expected: Expected): Finding | undefined {
+  if (verdict.domain === undefined || verdict.selector === undefined) return undefined;
+  if (verdict.domain !== expected.domain) {
+    return failed(
+      `signed with ${shown(verdict)} instead of d=${expected.domain}`,
+      'Another row of the signing table matches first, or From was rewritten.',
+      `Put the row of ${expected.domain} before more general ones in the signing table.`,
+    );
+  }
+  if (verdict.selector !== expected.selector) {
+    return failed(
+      `signed with s=${visible(verdict.selector)} instead of s=${expected.selector}`,
+      'The signer still uses another key: its tables name the other selector, or it has not read them again.',
+      'systemctl restart opendkim, then look at the signing table and the key table.',
+    );
+  }
+  return undefined;
+}
+
+function bad(verdict: SignatureVerdict, expected: Expected): Finding {
+  const name = keyRecordName(expected.selector, expected.domain);
+  const evidence = `${shown(verdict)}: ${verdict.result}, ${visible(verdict.reason.message)}`;
+  const {id} = verdict.reason;
+  if (id === 'key.temporary') {
+    return failed(evidence, 'The DNS did not answer.', `dig TXT ${name}`);
+  }
+  if (id === 'key.absent') {
+    return failed(
+      evidence,
+      `There is no record at ${name}.`,
+      `Publish it: waxseal record --domain ${expected.domain}`,
+    );
+  }
+  if (id.startsWith('key.')) {
+    return failed(
+      evidence,
+      `The record at ${name} cannot be used.`,
+      `Publish it again as shown: waxseal record --domain ${expected.domain}`,
+    );
+  }
+  if (id.startsWith('body.')) {
+    return failed(
+      evidence,
+      'The body was changed after it was signed.',
+      'Let the signer be the last milter that changes messages; look for content filters and disclaimers.',
+    );
+  }
+  if (id === 'signature.mismatch') {
+    return failed(
+      evidence,
+      `The private key that signs is not the one of the record at ${name}, or a signed field was changed afterwards.`,
+      'Compare the record with the key: opendkim-testkey -vvv; let the signer be the last milter.',
+    );
+  }
+  return failed(evidence, 'The signature is not valid.', 'journalctl -t opendkim -n 20');
+}
