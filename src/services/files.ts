@@ -1,0 +1,111 @@
+/** Turns wished file states into steps, and leaves out what is right already. */
+import type {AbsolutePath} from '../domain/paths.ts';
+import {fail, ok, problem, type Result} from '../domain/result.ts';
+import type {Layout} from '../layouts/layout.ts';
+import type {FileStat, Mode} from '../system/ports.ts';
+import type {HostFacts, OpenDkimFacts, PostfixFacts} from './facts.ts';
+import type {ConfigurationSnapshot, FileSnapshot} from './snapshot.ts';
+import type {Before, DirectoryStep, FileStep, Owner} from './step.ts';
+
+/** What every planner of a service gets. */
+export interface KnownHost {
+  readonly facts: HostFacts;
+  readonly snapshot: ConfigurationSnapshot;
+  readonly layout: Layout;
+  readonly opendkim: OpenDkimFacts;
+  readonly postfix: PostfixFacts;
+}
+
+export const ROOT: Owner = {user: 'root', group: 'root'};
+
+const ABSENT: Before = {state: 'absent'};
+
+export const entryOf = (snapshot: ConfigurationSnapshot, path: AbsolutePath): FileSnapshot =>
+  snapshot.entries[path] ?? {path, stat: undefined, text: undefined, sha256: ''};
+
+export function beforeOf(entry: FileSnapshot): Before {
+  const {stat} = entry;
+  if (stat === undefined) return ABSENT;
+  return {
+    state: 'present',
+    kind: stat.kind === 'directory' ? 'directory' : 'file',
+    sha256: entry.sha256,
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+  };
+}
+
+/** Owner by name; a number as text where the id has no name. */
+export const ownerOf = (snapshot: ConfigurationSnapshot, stat: FileStat): Owner => ({
+  user: snapshot.userNames[stat.uid] ?? String(stat.uid),
+  group: snapshot.groupNames[stat.gid] ?? String(stat.gid),
+});
+
+/** Text of a configuration file: '' where it is missing, a problem where it cannot be read or is not UTF-8. */
+export function textOf(snapshot: ConfigurationSnapshot, path: AbsolutePath): Result<string> {
+  const entry = entryOf(snapshot, path);
+  if (entry.stat === undefined) return ok('');
+  if (entry.text !== undefined) return ok(entry.text);
+  return fail(
+    problem(
+      'file.unreadable',
+      `${path} is not a text file that can be edited safely.`,
+      entry.stat.kind === 'file'
+        ? 'It must be readable and UTF-8; convert it, for instance with iconv, and run again.'
+        : `It is a ${entry.stat.kind}; put a regular file in its place and run again.`,
+    ),
+  );
+}
+
+/** The step that gives a file this text; an existing file keeps owner and mode. None where it has the text already. */
+export function textStep(
+  snapshot: ConfigurationSnapshot,
+  path: AbsolutePath,
+  text: string,
+  why: string,
+  fresh: {readonly owner: Owner; readonly mode: Mode} = {owner: ROOT, mode: 0o644},
+): readonly FileStep[] {
+  const entry = entryOf(snapshot, path);
+  if (entry.stat !== undefined && entry.text === text) return [];
+  const attributes =
+    entry.stat === undefined ? fresh : {owner: ownerOf(snapshot, entry.stat), mode: entry.stat.mode & 0o7777};
+  return [
+    {
+      kind: 'file',
+      id: `file:${entry.path}`,
+      why,
+      path: entry.path,
+      before: beforeOf(entry),
+      ...(entry.text === undefined ? {} : {beforeText: entry.text}),
+      after: {content: {from: 'text', text}, ...attributes},
+    },
+  ];
+}
+
+/** The step that makes a directory, or gives an existing one this owner and mode. */
+export function directoryStep(
+  snapshot: ConfigurationSnapshot,
+  path: AbsolutePath,
+  owner: Owner,
+  mode: Mode,
+  why: string,
+): readonly DirectoryStep[] {
+  const entry = entryOf(snapshot, path);
+  if (entry.stat !== undefined) {
+    const now = ownerOf(snapshot, entry.stat);
+    if (now.user === owner.user && now.group === owner.group && (entry.stat.mode & 0o7777) === mode)
+      return [];
+  }
+  return [
+    {
+      kind: 'directory',
+      id: `directory:${entry.path}`,
+      why,
+      path: entry.path,
+      before: beforeOf(entry),
+      owner,
+      mode,
+    },
+  ];
+}

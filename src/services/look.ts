@@ -1,0 +1,168 @@
+/** The first step: what this host is, what it has, what forbids going on. Only reads, and only quick commands. */
+import {type AbsolutePath, absolute} from '../domain/paths.ts';
+import {type Problem, problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import {layoutFor} from '../layouts/index.ts';
+import type {Layout} from '../layouts/layout.ts';
+import type {Ports} from '../system/ports.ts';
+import type {Distribution, HostFacts, OpenDkimFacts} from './facts.ts';
+import {detectOpenDkim} from './opendkim/detect.ts';
+import {parseDataSet} from './opendkim/parse.ts';
+import {findOtherSigners} from './other-signers.ts';
+import {detectPostfix} from './postfix/detect.ts';
+import {mailDomains} from './postfix/domains.ts';
+import {tryReadText} from './reading.ts';
+import {noMta, unsupported} from './signing.ts';
+
+export type LookPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'process'>;
+
+/** Looks at the host. Never throws for what is missing or not readable: that becomes a blocker or a remark. */
+export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promise<HostFacts> {
+  const distribution = await readDistribution(ports);
+  const layout = layoutFor(distribution);
+  const systemd = (await ports.files.stat(absolute('/run/systemd/system')))?.kind === 'directory';
+  const context: LookContext = {ports, layout, systemd, signal};
+  const found = await detectPostfix(context);
+  const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
+  const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
+  const hostname = found?.facts.myhostname ?? (await hostnameFile(ports)) ?? 'localhost';
+  return {
+    distribution,
+    layout,
+    serviceManager: systemd ? 'systemd' : 'none',
+    hostname,
+    privileged: ports.process.privileged,
+    postfix: found?.facts,
+    opendkim: opendkim?.facts,
+    otherSigners: await findOtherSigners(context, found?.facts),
+    missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
+    mailDomains: domains.domains,
+    blockers: [
+      ...hostBlockers(ports, distribution, layout),
+      ...(found === undefined ? [noMta()] : found.blockers),
+      ...opendkimBlockers(opendkim?.facts),
+      ...(await startBlockers(context, opendkim?.facts)),
+    ],
+    remarks: [
+      ...unproven(layout),
+      ...(found?.remarks ?? []),
+      ...domains.remarks,
+      ...(opendkim?.remarks ?? []),
+    ],
+  };
+}
+
+export interface LookContext {
+  readonly ports: LookPorts;
+  readonly layout: Layout | undefined;
+  readonly systemd: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function readDistribution(ports: LookPorts): Promise<Distribution> {
+  const text =
+    (await tryReadText(ports.files, absolute('/etc/os-release'))) ??
+    (await tryReadText(ports.files, absolute('/usr/lib/os-release')));
+  const values = parseOsRelease(text ?? '');
+  const id = values.get('ID') ?? 'unknown';
+  return {
+    id,
+    like: (values.get('ID_LIKE') ?? '').split(/\s+/).filter(word => word !== ''),
+    version: visible(values.get('VERSION_ID') ?? ''),
+    prettyName: visible(values.get('PRETTY_NAME') ?? values.get('NAME') ?? 'An unknown system'),
+  };
+}
+
+/** os-release(5): shell-like assignments, quotes and backslashes undone, no expansion. */
+export function parseOsRelease(text: string): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const match = /^([A-Z0-9_]+)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(\S*))\s*$/.exec(line);
+    if (match === null) continue;
+    const [, name = '', double, single, plain] = match;
+    values.set(name, double?.replace(/\\(.)/g, '$1') ?? single ?? plain ?? '');
+  }
+  return values;
+}
+
+async function hostnameFile(ports: LookPorts): Promise<string | undefined> {
+  const text = await tryReadText(ports.files, absolute('/etc/hostname'));
+  const name = text?.split('\n', 1)[0]?.trim();
+  return name === undefined || name === '' ? undefined : visible(name);
+}
+
+function hostBlockers(
+  ports: LookPorts,
+  distribution: Distribution,
+  layout: Layout | undefined,
+): readonly Problem[] {
+  const blockers: Problem[] = [];
+  if (!ports.process.privileged) {
+    blockers.push(
+      problem(
+        'host.not-root',
+        'waxseal was not started as root, so it can neither see nor change the mail configuration.',
+        'Run it with sudo.',
+      ),
+    );
+  }
+  if (layout === undefined) blockers.push(unsupported({distribution}));
+  return blockers;
+}
+
+/** Sources of tables that this version leaves alone; it says so before anything is asked. */
+function opendkimBlockers(facts: OpenDkimFacts | undefined): readonly Problem[] {
+  if (facts === undefined) return [];
+  const blockers: Problem[] = [];
+  for (const name of ['KeyTable', 'SigningTable'] as const) {
+    const value = facts.settings[name.toLowerCase()];
+    const set = value === undefined ? undefined : parseDataSet(value);
+    if (set?.kind !== 'unsupported') continue;
+    blockers.push(
+      problem(
+        'opendkim.tables',
+        `${name} in ${facts.configFile} is kept in a ${visible(set.type)} source, which waxseal does not edit.`,
+        'Add keys there by hand, or use tables in files: KeyTable file:/etc/opendkim/KeyTable.',
+      ),
+    );
+  }
+  if (facts.settings['setuppolicyscript'] !== undefined) {
+    blockers.push(
+      problem(
+        'opendkim.policy-script',
+        `A Lua script (SetupPolicyScript in ${facts.configFile}) decides what is signed; waxseal does not edit it.`,
+        'Add the domain there by hand, or replace the script by a SigningTable.',
+      ),
+    );
+  }
+  return blockers;
+}
+
+/** Without systemd OpenDKIM is restarted by its init script; without that nobody could. */
+async function startBlockers(
+  context: LookContext,
+  facts: OpenDkimFacts | undefined,
+): Promise<readonly Problem[]> {
+  if (context.systemd || facts === undefined) return [];
+  const name = facts.unit.replace(/\.service$/, '');
+  const script = await context.ports.files.stat(`/etc/init.d/${name}` as AbsolutePath);
+  if (script !== undefined) return [];
+  return [
+    problem(
+      'host.no-service-manager',
+      'Neither systemd nor an init script of OpenDKIM is here, so it cannot be restarted.',
+      'Run waxseal on the running host, not in an image or a chroot.',
+    ),
+  ];
+}
+
+const unproven = (layout: Layout | undefined): readonly Problem[] =>
+  layout === undefined || layout.proven
+    ? []
+    : [
+        problem(
+          'host.unproven',
+          `${layout.name} is known from its packages only; waxseal was not proven on it.`,
+          'Look at the plan with --dry-run before you agree to it.',
+        ),
+      ];

@@ -1,0 +1,190 @@
+/** What OpenDKIM is on this host: version, settings in force, tables, unit. */
+import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import {type Problem, problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import type {Layout} from '../../layouts/layout.ts';
+import type {KnownKey, OpenDkimFacts} from '../facts.ts';
+import type {LookContext} from '../look.ts';
+import {tryReadText} from '../reading.ts';
+import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
+import {definitions, effective, includesOf, parseDataSet} from './parse.ts';
+import {parseUmask} from './socket.ts';
+import {domainOfPattern, keyRows, parseListTable, parseTable, type TableRow} from './tables.ts';
+
+export interface OpenDkimFound {
+  readonly facts: OpenDkimFacts;
+  readonly remarks: readonly Problem[];
+}
+
+type Context = LookContext & {readonly layout: Layout};
+
+/** Undefined where the program is not installed. */
+export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | undefined> {
+  const {ports, layout, systemd, signal} = context;
+  const run = await ports.commands.run(['opendkim', '-V'], {
+    timeoutMs: 5000,
+    ...(signal === undefined ? {} : {signal}),
+  });
+  if (run.ended === 'missing') return undefined;
+  const [unit] = systemd
+    ? await showUnits(ports.commands, [layout.opendkim.unit], UNIT_PROPERTIES, signal)
+    : [];
+  const argv = execArguments(unit?.['ExecStart'] ?? '');
+  const named = parseAbsolutePath(optionValue(argv, 'x') ?? '');
+  const configFile = named.ok ? named.value : layout.opendkim.configFile;
+  const texts = await readWithIncludes(ports, configFile);
+  const settings = effective(definitions(configFile, path => texts.get(path)));
+  const tables = await readTables(ports, settings);
+  const facts: OpenDkimFacts = {
+    version: /OpenDKIM Filter v([^\s,]+)/.exec(run.stdout)?.[1] ?? '',
+    configFile,
+    settings,
+    keys: tables.keys,
+    signedDomains: tables.signedDomains,
+    unit: layout.opendkim.unit,
+    active: systemd ? unit?.['ActiveState'] === 'active' : await isRunning(context),
+    unitPidFile: unit?.['PIDFile'] ?? '',
+    socketOverride: optionValue(argv, 'p') ?? '',
+    user: nameOfUser(settings['userid'], unit, layout),
+    group: settings['userid']?.split(':')[1] ?? layout.opendkim.group,
+  };
+  return {facts, remarks: await remarksOn(context, facts, unit)};
+}
+
+const UNIT_PROPERTIES = ['LoadState', 'ActiveState', 'PIDFile', 'ExecStart', 'DropInPaths', 'User'];
+
+const nameOfUser = (userId: string | undefined, unit: UnitProperties | undefined, layout: Layout): string => {
+  const written = userId?.split(':')[0] ?? '';
+  const ofUnit = unit?.['User'] ?? '';
+  return written !== '' ? written : ofUnit !== '' ? ofUnit : layout.opendkim.user;
+};
+
+/** Without systemd: the process that the PID file names is there. */
+async function isRunning({ports, layout}: Context): Promise<boolean> {
+  const pid = (await tryReadText(ports.files, layout.opendkim.pidFile))?.trim() ?? '';
+  return /^\d+$/.test(pid) && (await ports.files.stat(`/proc/${pid}` as AbsolutePath)) !== undefined;
+}
+
+async function readWithIncludes(
+  ports: LookContext['ports'],
+  configFile: AbsolutePath,
+): Promise<ReadonlyMap<AbsolutePath, string>> {
+  const texts = new Map<AbsolutePath, string>();
+  const queue = [configFile];
+  for (const path of queue) {
+    if (texts.has(path)) continue;
+    const text = await tryReadText(ports.files, path);
+    if (text === undefined) continue;
+    texts.set(path, text);
+    queue.push(...includesOf(text));
+  }
+  return texts;
+}
+
+async function readTables(
+  ports: LookContext['ports'],
+  settings: Readonly<Record<string, string>>,
+): Promise<{keys: readonly KnownKey[]; signedDomains: readonly string[]}> {
+  if (settings['keytable'] === undefined) return readSingleKey(ports, settings);
+  const keys = keyRows(await rowsOf(ports, settings['keytable'])).map(row => ({
+    label: row.label,
+    domain: row.domain,
+    selector: row.selector,
+    // A row may carry the key itself instead of a path; it goes no further than this.
+    path: /^\.{0,2}\//.test(row.path) ? row.path : '',
+  }));
+  const signing = await rowsOf(ports, settings['signingtable'] ?? '');
+  const domains = new Set(signing.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
+  return {keys, signedDomains: [...domains].map(domain => visible(domain))};
+}
+
+async function readSingleKey(
+  ports: LookContext['ports'],
+  settings: Readonly<Record<string, string>>,
+): Promise<{keys: readonly KnownKey[]; signedDomains: readonly string[]}> {
+  const {domain, selector, keyfile} = settings;
+  if (domain === undefined || selector === undefined || keyfile === undefined)
+    return {keys: [], signedDomains: []};
+  const names = (await rowsOf(ports, domain)).map(row => row.key);
+  return {
+    keys: names.map(name => ({label: '', domain: name, selector, path: keyfile})),
+    signedDomains: names.map(name => visible(name.toLowerCase())),
+  };
+}
+
+async function rowsOf(ports: LookContext['ports'], value: string): Promise<readonly TableRow[]> {
+  const set = parseDataSet(value);
+  if (set.kind === 'list') return parseListTable(set.entries);
+  if (set.kind === 'unsupported') return [];
+  return parseTable((await tryReadText(ports.files, set.path)) ?? '');
+}
+
+async function remarksOn(
+  context: Context,
+  facts: OpenDkimFacts,
+  unit: UnitProperties | undefined,
+): Promise<readonly Problem[]> {
+  const remarks: Problem[] = [];
+  const {settings, configFile} = facts;
+  const umask = parseUmask(settings['umask']);
+  if (/^(local|unix|\/)/i.test(settings['socket'] ?? '') && (umask === undefined || (umask & 0o020) !== 0)) {
+    remarks.push(
+      problem(
+        'opendkim.umask',
+        `UMask in ${configFile} lets nobody but OpenDKIM's own user use its socket.`,
+        'UMask 007 lets the group in; the plan sets it where it is needed.',
+      ),
+    );
+  }
+  if (facts.unitPidFile !== '' && samePath(settings['pidfile']) !== samePath(facts.unitPidFile)) {
+    remarks.push(
+      problem(
+        'opendkim.pid-file',
+        `PidFile in ${configFile} is not the unit's ${visible(facts.unitPidFile)}: systemctl restart hangs for 90 s.`,
+        'The plan sets it to the file that the unit waits for.',
+      ),
+    );
+  }
+  if (facts.socketOverride !== '') {
+    remarks.push(
+      problem(
+        'opendkim.socket-override',
+        `${facts.unit} is started with "-p ${visible(facts.socketOverride)}", which wins over Socket in ${configFile}.`,
+        `See ${visible(unit?.['DropInPaths'] ?? '') || 'the unit'}; systemctl revert ${facts.unit} takes it away.`,
+      ),
+    );
+  }
+  remarks.push(...(await defaultsRemark(context, facts)), ...domainIgnored(facts));
+  return remarks;
+}
+
+const samePath = (path: string | undefined): string => (path ?? '').replace(/^\/var\/run\//, '/run/');
+
+/** The unit does not read this file (FACTS 1.1); a SOCKET of somebody's own there is a wish that has no effect. */
+async function defaultsRemark(context: Context, facts: OpenDkimFacts): Promise<readonly Problem[]> {
+  if (!context.systemd || context.layout.id !== 'debian') return [];
+  const path = '/etc/default/opendkim' as AbsolutePath;
+  const text = (await tryReadText(context.ports.files, path)) ?? '';
+  const socket = [...text.matchAll(/^[ \t]*SOCKET=["']?([^"'\s#]+)/gm)].at(-1)?.[1];
+  const inEffect = facts.socketOverride === '' ? facts.settings['socket'] : facts.socketOverride;
+  if (socket === undefined || socket.includes('$') || socket === inEffect) return [];
+  return [
+    problem(
+      'opendkim.default-socket',
+      `SOCKET=${visible(socket)} in ${path} has no effect: the systemd unit does not read that file.`,
+      `Socket in ${facts.configFile} counts.`,
+    ),
+  ];
+}
+
+function domainIgnored(facts: OpenDkimFacts): readonly Problem[] {
+  const {domain, keytable} = facts.settings;
+  if (domain === undefined || keytable === undefined) return [];
+  return [
+    problem(
+      'opendkim.domain-ignored',
+      `Domain ${visible(domain)} in ${facts.configFile} has no effect, because there is a KeyTable.`,
+      'Name the domain in the SigningTable, and remove the line.',
+    ),
+  ];
+}

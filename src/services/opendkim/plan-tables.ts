@@ -1,0 +1,166 @@
+/** Which tables OpenDKIM uses today, and the same in files that can be edited. */
+import {type DomainName, parseDomain, parseSelector} from '../../domain/names.ts';
+import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {entryOf, type KnownHost, textOf} from '../files.ts';
+import type {Setting} from './edit.ts';
+import {isTrue, parseDataSet} from './parse.ts';
+import {keyLabel, keyTableRow, parseListTable, parseTable, type SigningKind} from './tables.ts';
+
+export interface Table {
+  readonly path: AbsolutePath;
+  readonly kind: SigningKind;
+  readonly text: string;
+}
+
+/** The one key of the `Domain`, `Selector`, `KeyFile` form that moves into the tables. */
+export interface MovedKey {
+  readonly domains: readonly DomainName[];
+  readonly selector: string;
+  readonly path: AbsolutePath;
+  readonly subdomains: boolean;
+}
+
+export interface Tables {
+  readonly keys: Table;
+  readonly signing: Table;
+  readonly settings: readonly Setting[];
+  readonly moved: MovedKey | undefined;
+  readonly remarks: readonly Problem[];
+}
+
+/** True where both tables are set already: somebody's working set-up, kept as it is as far as possible. */
+export const hasTables = (host: KnownHost): boolean =>
+  host.opendkim.settings['keytable'] !== undefined && host.opendkim.settings['signingtable'] !== undefined;
+
+/** The tables to edit. Inline lists and the single-key form are turned into files that sign the same. */
+export function currentTables(host: KnownHost): Result<Tables> {
+  const remarks: Problem[] = [];
+  const settings: Setting[] = [];
+  const keys = currentTable(host, 'KeyTable', 'file', settings, remarks);
+  if (!keys.ok) return keys;
+  const signing = currentTable(host, 'SigningTable', 'refile', settings, remarks);
+  if (!signing.ok) return signing;
+  const moved = host.opendkim.settings['keytable'] === undefined ? singleKey(host) : ok(undefined);
+  if (!moved.ok) return moved;
+  if (moved.value !== undefined) remarks.push(movedRemark(moved.value));
+  return ok({keys: keys.value, signing: signing.value, settings, moved: moved.value, remarks});
+}
+
+function currentTable(
+  host: KnownHost,
+  name: 'KeyTable' | 'SigningTable',
+  fallback: SigningKind,
+  settings: Setting[],
+  remarks: Problem[],
+): Result<Table> {
+  const value = host.opendkim.settings[name.toLowerCase()];
+  const set = value === undefined ? undefined : parseDataSet(value);
+  if (set?.kind === 'unsupported') return fail(foreignTable(name, set.type));
+  if (set !== undefined && set.kind !== 'list') {
+    const text = textOf(host.snapshot, set.path);
+    return text.ok ? ok({path: set.path, kind: set.kind, text: text.value}) : text;
+  }
+  const path = freePath(host, name, remarks);
+  // An inline list is looked up like file:, not like refile: (FACTS 2.3).
+  const kind = set === undefined ? fallback : 'file';
+  settings.push({name, value: `${kind}:${path}`});
+  const text = (set?.entries ?? []).length === 0 ? ownText(host, path) : listText(set?.entries ?? []);
+  return ok({path, kind, text});
+}
+
+const listText = (entries: readonly string[]): string =>
+  parseListTable(entries)
+    .map(row => `${row.key} ${row.value}\n`)
+    .join('');
+
+/** Comments that stand in an unused file without rows are kept. */
+const ownText = (host: KnownHost, path: AbsolutePath): string => {
+  const text = entryOf(host.snapshot, path).text ?? '';
+  return parseTable(text).length === 0 ? text : '';
+};
+
+/**
+ * The customary file, or one beside it where the customary one has rows although nothing refers to it: adopting those
+ * could make mail fail, overwriting them would lose somebody's work.
+ */
+export function freePath(host: KnownHost, name: string, remarks: Problem[]): AbsolutePath {
+  const usual = below(host.layout.opendkim.tableDirectory, name);
+  const entry = entryOf(host.snapshot, usual);
+  if (entry.stat === undefined || (entry.text !== undefined && parseTable(entry.text).length === 0))
+    return usual;
+  const other = below(host.layout.opendkim.tableDirectory, `${name}.waxseal`);
+  remarks.push(
+    problem(
+      'opendkim.unused-table',
+      `${usual} has rows, but ${host.opendkim.configFile} does not use it; it stays as it is and ${other} is used.`,
+      'Copy the rows that you need, and remove the file.',
+    ),
+  );
+  return other;
+}
+
+function singleKey(host: KnownHost): Result<MovedKey | undefined> {
+  const {domain, selector, keyfile, subdomains} = host.opendkim.settings;
+  if (domain === undefined || selector === undefined || keyfile === undefined) return ok(undefined);
+  const set = parseDataSet(domain);
+  const text = set.kind === 'file' ? textOf(host.snapshot, set.path) : ok('');
+  if (!text.ok) return text;
+  const names = set.kind === 'list' ? set.entries : parseTable(text.value).map(row => row.key);
+  const path = parseAbsolutePath(keyfile);
+  const domains = names.map(name => parseDomain(name));
+  const bad = domains.find(parsed => !parsed.ok);
+  if (
+    set.kind === 'unsupported' ||
+    set.kind === 'refile' ||
+    bad !== undefined ||
+    !path.ok ||
+    domains.length === 0 ||
+    !parseSelector(selector).ok
+  ) {
+    return fail(
+      problem(
+        'opendkim.single-key-odd',
+        `The form Domain ${visible(domain)}, Selector ${visible(selector)}, KeyFile ${visible(keyfile)} cannot be turned into tables that sign the same.`,
+        'Write a KeyTable and a SigningTable for it by hand, then run again.',
+      ),
+    );
+  }
+  return ok({
+    domains: domains.flatMap(parsed => (parsed.ok ? [parsed.value] : [])),
+    selector,
+    path: path.value,
+    subdomains: isTrue(subdomains),
+  });
+}
+
+/** The rows that sign as the single-key form did. */
+export function movedRows(
+  moved: MovedKey,
+  keyPath: string,
+): {readonly keys: readonly string[]; readonly signing: readonly string[]} {
+  const label = (domain: DomainName): string =>
+    keyLabel(domain, moved.selector as Parameters<typeof keyLabel>[1]);
+  return {
+    keys: moved.domains.map(domain => keyTableRow(label(domain), domain, moved.selector, keyPath)),
+    signing: moved.domains.flatMap(domain => [
+      `*@${domain} ${label(domain)}`,
+      ...(moved.subdomains ? [`*@*.${domain} ${label(domain)}`] : []),
+    ]),
+  };
+}
+
+const movedRemark = (moved: MovedKey): Problem =>
+  problem(
+    'opendkim.single-key-moved',
+    `${moved.domains.join(', ')} with selector ${visible(moved.selector)} moves from Domain, Selector and KeyFile into the tables and goes on signing.`,
+    'OpenDKIM ignores those three as soon as there is a KeyTable.',
+  );
+
+const foreignTable = (name: string, type: string): Problem =>
+  problem(
+    'opendkim.tables',
+    `${name} of OpenDKIM is kept in a ${visible(type)} source, which waxseal does not edit.`,
+    'Add the row there by hand, or use tables in files: KeyTable file:/etc/opendkim/KeyTable.',
+  );

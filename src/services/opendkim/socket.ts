@@ -1,0 +1,68 @@
+/** The Socket parameter of opendkim.conf(5) and what Postfix can reach. */
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
+import type {SocketEndpoint} from '../../system/ports.ts';
+
+/** Parses `local:/path`, `unix:/path`, `/path`, `inet:port@host`, `inet6:port@host`; undefined for anything else. */
+export function parseSocket(text: string): SocketEndpoint | undefined {
+  const inet = /^(inet6?):(\d{1,5})(?:@(.+))?$/i.exec(text);
+  if (inet !== null) {
+    // Without a host it listens on all addresses; the host itself reaches it on the loopback address.
+    const fallback = inet[1]?.toLowerCase() === 'inet6' ? '::1' : '127.0.0.1';
+    const host = (inet[3] ?? fallback).replace(/^\[(.*)\]$/, '$1');
+    return {
+      kind: 'tcp',
+      host: host === 'localhost' || host === '0.0.0.0' ? fallback : host,
+      port: Number(inet[2]),
+    };
+  }
+  const local = parseAbsolutePath(text.replace(/^(local|unix):/i, ''));
+  return local.ok ? {kind: 'unix', path: local.value} : undefined;
+}
+
+/** True where a Socket value listens on every address of the host. */
+export const listensEverywhere = (text: string): boolean =>
+  /^inet6?:\d{1,5}(@(0\.0\.0\.0|\[::\]))?$/i.test(text);
+
+export const sameEndpoint = (one: SocketEndpoint | undefined, other: SocketEndpoint | undefined): boolean => {
+  if (one?.kind === 'unix') return other?.kind === 'unix' && one.path === other.path;
+  return one !== undefined && other?.kind === 'tcp' && one.port === other.port && one.host === other.host;
+};
+
+/** As OpenDKIM wants it; Postfix has the other order (FACTS 2.5). */
+export const socketValue = (endpoint: SocketEndpoint): string =>
+  endpoint.kind === 'unix'
+    ? `local:${endpoint.path}`
+    : `inet:${endpoint.port}@${endpoint.host === '127.0.0.1' ? 'localhost' : endpoint.host}`;
+
+/** Who may enter a directory and use a socket in it. */
+export interface Reach {
+  /** Attributes of the socket's directory; undefined where it is missing. */
+  readonly directory: {readonly uid: number; readonly gid: number; readonly mode: number} | undefined;
+  /** Group that the socket gets where the directory is not setgid. */
+  readonly daemonGid: number;
+  readonly umask: number;
+  readonly client: {readonly uid: number; readonly gids: ReadonlySet<number>};
+}
+
+/** True where the client can connect to a socket that the daemon makes in the directory (FACTS 2.5). */
+export function canReach(reach: Reach): boolean {
+  const {directory, client} = reach;
+  if (directory === undefined) return false;
+  const inGroup = client.gids.has(directory.gid);
+  const enters =
+    directory.uid === client.uid
+      ? (directory.mode & 0o100) !== 0
+      : inGroup
+        ? (directory.mode & 0o010) !== 0
+        : (directory.mode & 0o001) !== 0;
+  const socketGid = (directory.mode & 0o2000) !== 0 ? directory.gid : reach.daemonGid;
+  const connects = client.gids.has(socketGid) ? (reach.umask & 0o020) === 0 : (reach.umask & 0o002) === 0;
+  return enters && connects;
+}
+
+/** UMask of opendkim.conf(5), octal; undefined where not set or not a number. */
+export const parseUmask = (text: string | undefined): number | undefined =>
+  text !== undefined && /^[0-7]{1,4}$/.test(text) ? Number.parseInt(text, 8) : undefined;
+
+export const socketDirectory = (endpoint: SocketEndpoint): AbsolutePath | undefined =>
+  endpoint.kind === 'unix' ? parentOf(endpoint.path) : undefined;

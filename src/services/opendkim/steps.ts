@@ -1,0 +1,297 @@
+/** The part of the plan that makes OpenDKIM sign: keys, tables, opendkim.conf, restart. */
+import {type AbsolutePath, below} from '../../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import type {SocketEndpoint} from '../../system/ports.ts';
+import {directoryStep, entryOf, type KnownHost, ownerOf, ROOT, textOf, textStep} from '../files.ts';
+import type {Candidate, Wanted} from '../signing.ts';
+import type {CheckStep, DirectoryStep, FileStep, ServiceStep, Step} from '../step.ts';
+import {chooseSocket} from './choose-socket.ts';
+import {commentOut, type Setting, setParameters, withoutIncludes} from './edit.ts';
+import {planHosts} from './hosts.ts';
+import {definitions, isTrue} from './parse.ts';
+import {keyMayStay, planKeys, safeDirectory, secretStep} from './plan-keys.ts';
+import {currentTables, type MovedKey, movedRows, type Tables} from './plan-tables.ts';
+import {appendRows, editSigningTable} from './tables.ts';
+
+export interface OpenDkimChange {
+  readonly steps: readonly Step[];
+  readonly endpoint: SocketEndpoint;
+  readonly endpointBefore: SocketEndpoint | undefined;
+  readonly candidate: Candidate;
+  readonly remarks: readonly Problem[];
+}
+
+/** Plans OpenDKIM's side; no steps where it is right and running. */
+export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimChange> {
+  const socket = chooseSocket(host, wanted.socket);
+  if (!socket.ok) return socket;
+  const tables = currentTables(host);
+  if (!tables.ok) return tables;
+  const hosts = planHosts(host, wanted.trustedHosts);
+  if (!hosts.ok) return hosts;
+  const canonicalization = canonicalizationSetting(host, wanted.canonicalization);
+  if (!canonicalization.ok) return canonicalization;
+  const moved = moveSingleKey(host, tables.value.moved);
+  const movedInto = moved.rows === undefined ? tables.value : withRows(tables.value, moved.rows);
+  const keys = planKeys(host, movedInto.keys.text, wanted.domains, moved.hashes);
+  if (!keys.ok) return keys;
+
+  const keyText = appendRows(movedInto.keys.text, keys.value.rows);
+  const candidateBase =
+    moved.candidateRows === undefined ? movedInto : withRows(tables.value, moved.candidateRows);
+  const signingText = editSigningTable(
+    movedInto.signing.text,
+    movedInto.signing.kind,
+    wanted.domains.map((want, at) => ({domain: want.domain, label: keys.value.labels[at] ?? ''})),
+    wanted.subdomains,
+  );
+  const config = editConfig(
+    host,
+    [
+      ...socket.value.settings,
+      ...basicSettings(host),
+      ...canonicalization.value,
+      ...tables.value.settings,
+      ...hosts.value.settings,
+    ],
+    tables.value.moved !== undefined,
+  );
+  if (!config.ok) return config;
+
+  const hostsFile = hosts.value.file;
+  const files: FileStep[] = [
+    ...moved.files,
+    ...keys.value.files,
+    ...tableStep(host, tables.value.keys.path, keyText, 'Name the private keys'),
+    ...tableStep(host, tables.value.signing.path, signingText, 'Say which mail is signed with which key'),
+    ...(hostsFile === undefined
+      ? []
+      : tableStep(host, hostsFile.path, hostsFile.text, 'Say whose mail is signed')),
+    ...config.value.steps,
+  ];
+  const changes: Step[] = [
+    ...directories(host, files, keys.value.files.length + moved.files.length > 0),
+    ...moved.directories,
+    ...unique(keys.value.directories, moved.directories),
+    ...socket.value.directories,
+    ...files,
+  ];
+  const needsStart = changes.length > 0 || !host.opendkim.active;
+  return ok({
+    steps: needsStart ? [...changes, ...startSteps(host, socket.value.endpoint)] : [],
+    endpoint: socket.value.endpoint,
+    endpointBefore: socket.value.before,
+    candidate: {
+      configText: config.value.flat,
+      keyTable: {...tables.value.keys, text: appendRows(candidateBase.keys.text, keys.value.candidateRows)},
+      signingTable: {...tables.value.signing, text: signingText},
+      trustedHosts: hosts.value.table,
+    },
+    remarks: [...socket.value.remarks, ...tables.value.remarks, ...hosts.value.remarks],
+  });
+}
+
+interface Rows {
+  readonly keys: readonly string[];
+  readonly signing: readonly string[];
+}
+
+const withRows = (tables: Tables, rows: Rows): Pick<Tables, 'keys' | 'signing'> => ({
+  keys: {...tables.keys, text: appendRows(tables.keys.text, rows.keys)},
+  signing: {...tables.signing, text: appendRows(tables.signing.text, rows.signing)},
+});
+
+interface MovedPlan {
+  readonly rows?: Rows;
+  readonly candidateRows?: Rows;
+  /** Hash of the key by its new place. */
+  readonly hashes: ReadonlyMap<string, string>;
+  readonly files: readonly FileStep[];
+  readonly directories: readonly DirectoryStep[];
+}
+
+/**
+ * KeyFile is read by root at start, a key in a KeyTable by OpenDKIM's own user for each message (FACTS 2.1): a key that
+ * this user may not read, or that lies in an odd place, is copied; the original stays.
+ */
+function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): MovedPlan {
+  if (moved === undefined) return {hashes: new Map(), files: [], directories: []};
+  if (keyMayStay(host, moved.path)) {
+    const rows = movedRows(moved, moved.path);
+    return {rows, candidateRows: rows, hashes: new Map(), files: [], directories: []};
+  }
+  const domain = moved.domains[0] ?? '';
+  const directory = below(host.layout.opendkim.keyDirectory, domain);
+  const path = below(directory, `${moved.selector}.private`);
+  const source = entryOf(host.snapshot, moved.path);
+  const target = entryOf(host.snapshot, path);
+  const same = target.stat !== undefined && target.sha256 === source.sha256 && keyMayStay(host, path);
+  const why = `Copy the private key of ${domain} to where OpenDKIM's own user may read it`;
+  return {
+    rows: movedRows(moved, path),
+    candidateRows: movedRows(moved, moved.path),
+    hashes: new Map([[path, source.sha256]]),
+    files: same ? [] : [secretStep(host, target, {stagedPath: source.path, sha256: source.sha256}, why)],
+    directories: same ? [] : safeDirectory(host, directory, `Make the key directory of ${domain}`),
+  };
+}
+
+const unique = (steps: readonly DirectoryStep[], but: readonly DirectoryStep[]): readonly DirectoryStep[] => {
+  const seen = new Set(but.map(step => step.id));
+  return steps.filter(step => !seen.has(step.id) && seen.add(step.id));
+};
+
+/** Directories that must be there before the files: tables, keys. */
+function directories(
+  host: KnownHost,
+  files: readonly FileStep[],
+  withKeys: boolean,
+): readonly DirectoryStep[] {
+  const {tableDirectory, keyDirectory} = host.layout.opendkim;
+  const steps: DirectoryStep[] = [];
+  const needsTables = files.some(step =>
+    step.path.startsWith(`${entryOf(host.snapshot, tableDirectory).path}/`),
+  );
+  if (needsTables && entryOf(host.snapshot, tableDirectory).stat === undefined) {
+    steps.push(
+      ...directoryStep(host.snapshot, tableDirectory, ROOT, 0o755, 'Make the directory of the tables'),
+    );
+  }
+  if (withKeys) steps.push(...safeDirectory(host, keyDirectory, 'Make the directory of the private keys'));
+  return steps;
+}
+
+/** A table that OpenDKIM's user may not read works only until the next reload (FACTS 2.3): it is given to its group. */
+function tableStep(host: KnownHost, path: AbsolutePath, text: string, why: string): readonly FileStep[] {
+  const steps = textStep(host.snapshot, path, text, why);
+  const stat = entryOf(host.snapshot, path).stat;
+  if (stat === undefined || readable(host, stat)) return steps;
+  const owner = {user: ownerOf(host.snapshot, stat).user, group: host.layout.opendkim.group};
+  return steps.map(step => ({...step, after: {...step.after, owner, mode: (stat.mode & 0o700) | 0o040}}));
+}
+
+function readable(
+  host: KnownHost,
+  stat: {readonly uid: number; readonly gid: number; readonly mode: number},
+): boolean {
+  const user = host.snapshot.users[host.opendkim.user];
+  if (stat.uid === user?.uid) return (stat.mode & 0o400) !== 0;
+  return stat.gid === user?.gid ? (stat.mode & 0o040) !== 0 : (stat.mode & 0o004) !== 0;
+}
+
+/** What must hold for any signing: mode, user, the unit's PID file. Set only where it does not hold. */
+function basicSettings(host: KnownHost): readonly Setting[] {
+  const {settings, unitPidFile, user} = host.opendkim;
+  const wanted: Setting[] = [];
+  if (settings['mode'] !== undefined && !settings['mode'].includes('s'))
+    wanted.push({name: 'Mode', value: 'sv'});
+  if (settings['userid'] === undefined) wanted.push({name: 'UserID', value: user});
+  if (host.facts.serviceManager === 'systemd' && unitPidFile !== '') {
+    // With another PID file or in the foreground systemctl restart hangs for 90 s and kills the daemon (FACTS 2.6).
+    if (runPath(settings['pidfile'] ?? '') !== runPath(unitPidFile))
+      wanted.push({name: 'PidFile', value: unitPidFile});
+    if (settings['background'] !== undefined && !isTrue(settings['background'])) {
+      wanted.push({name: 'Background', value: 'yes'});
+    }
+  }
+  if (Object.keys(settings).length === 0) {
+    wanted.push({name: 'Syslog', value: 'yes'}, {name: 'OversignHeaders', value: 'From'});
+  }
+  return wanted;
+}
+
+const runPath = (path: string): string => path.replace(/^\/var\/run\//, '/run/');
+
+function canonicalizationSetting(host: KnownHost, wanted: string): Result<readonly Setting[]> {
+  if (wanted === '') return ok([]);
+  if (!/^(simple|relaxed)(\/(simple|relaxed))?$/.test(wanted)) {
+    return fail(
+      problem(
+        'canonicalization.syntax',
+        `${JSON.stringify(wanted)} is not a canonicalization.`,
+        'Write relaxed/relaxed, relaxed/simple, simple/relaxed or simple/simple.',
+      ),
+    );
+  }
+  const now = host.opendkim.settings['canonicalization'] ?? 'simple';
+  return ok(bothParts(now) === bothParts(wanted) ? [] : [{name: 'Canonicalization', value: wanted}]);
+}
+
+/** `relaxed` alone means relaxed/simple (FACTS 2.3). */
+const bothParts = (value: string): string => {
+  const [header = 'simple', body = 'simple'] = value.toLowerCase().split('/');
+  return `${header}/${body}`;
+};
+
+interface ConfigChange {
+  readonly steps: readonly FileStep[];
+  readonly flat: string;
+}
+
+/** Each setting is changed in the file where it is in force, be it an included one; new ones go into the main file. */
+function editConfig(
+  host: KnownHost,
+  settings: readonly Setting[],
+  dropSingle: boolean,
+): Result<ConfigChange> {
+  const {configFile} = host.opendkim;
+  const known = (path: AbsolutePath): string | undefined => host.snapshot.entries[path]?.text;
+  const main = textOf(host.snapshot, configFile);
+  if (!main.ok) return main;
+  const all = definitions(configFile, known);
+  const places = new Map(all.map(definition => [definition.name, definition.file]));
+  const files = [...new Set([configFile, ...all.map(definition => definition.file)])];
+  const texts = new Map<string, string>();
+  const steps: FileStep[] = [];
+  for (const file of files) {
+    const text = known(file) ?? '';
+    const own = settings.filter(setting => (places.get(setting.name.toLowerCase()) ?? configFile) === file);
+    const single = dropSingle ? commentOut(text, ['Domain', 'Selector', 'KeyFile']) : text;
+    const next = own.length === 0 ? single : setParameters(single, own);
+    texts.set(file, next);
+    if (next !== text) steps.push(...textStep(host.snapshot, file, next, 'Set up OpenDKIM'));
+  }
+  return ok({
+    steps,
+    flat: withoutIncludes(
+      texts.get(configFile) ?? '',
+      path => texts.get(path) ?? known(path as AbsolutePath),
+    ),
+  });
+}
+
+/** Checks the configuration, restarts OpenDKIM and waits until it answers. */
+export const startSteps = (host: KnownHost, endpoint: SocketEndpoint | undefined): readonly Step[] => [
+  check(host),
+  restart(host, endpoint),
+];
+
+const check = (host: KnownHost): CheckStep => ({
+  kind: 'check',
+  id: 'check:opendkim',
+  why: 'Let OpenDKIM check its configuration',
+  argv: ['opendkim', '-n', '-x', host.opendkim.configFile],
+  timeoutMs: 20_000,
+});
+
+function restart({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep {
+  const systemd = facts.serviceManager === 'systemd';
+  const name = opendkim.unit.replace(/\.service$/, '');
+  return {
+    kind: 'service',
+    id: `service:${opendkim.unit}`,
+    why: opendkim.active ? 'Restart OpenDKIM with the new configuration' : 'Start OpenDKIM',
+    unit: opendkim.unit,
+    action: 'restart',
+    argv: systemd ? ['systemctl', 'restart', opendkim.unit] : ['service', name, 'restart'],
+    timeoutMs: 20_000,
+    ready: {
+      ...(systemd ? {activeArgv: ['systemctl', 'is-active', '--quiet', opendkim.unit] as const} : {}),
+      ...(endpoint === undefined ? {} : {endpoint}),
+      withinMs: 15_000,
+      // systemctl may say yes although the daemon dies 100 ms later (FACTS 0.3).
+      steadyMs: 2000,
+    },
+    wasActive: opendkim.active,
+  };
+}

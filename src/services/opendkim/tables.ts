@@ -1,0 +1,229 @@
+/**
+ * KeyTable, SigningTable and host lists as text → text edits. Rows of others stay byte for byte and keep their effect;
+ * the work grows linearly with the number of rows and of wanted domains.
+ */
+import type {DomainName, Selector} from '../../domain/names.ts';
+import {type RawLine, splitLines} from './parse.ts';
+
+export interface TableRow {
+  /** Index of the line. */
+  readonly line: number;
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface KeyRow {
+  readonly line: number;
+  readonly label: string;
+  readonly domain: string;
+  readonly selector: string;
+  /** A path, or the key itself (then it must never be shown). */
+  readonly path: string;
+}
+
+/** Rows of a flat file: blank lines and what follows a hash are ignored (opendkim(8), DATA SETS). */
+export function parseTable(text: string): readonly TableRow[] {
+  const rows: TableRow[] = [];
+  for (const [line, {raw}] of splitLines(text).entries()) {
+    const match = /^[ \t]*([^\s#]+)[ \t]*([^#]*)/.exec(raw);
+    if (match !== null) rows.push({line, key: match[1] ?? '', value: (match[2] ?? '').trim()});
+  }
+  return rows;
+}
+
+/** Rows of an inline list, `key=value`. */
+export const parseListTable = (entries: readonly string[]): readonly TableRow[] =>
+  entries.map((entry, line) => {
+    const at = entry.indexOf('=');
+    return {
+      line,
+      key: at < 0 ? entry : entry.slice(0, at).trim(),
+      value: at < 0 ? '' : entry.slice(at + 1).trim(),
+    };
+  });
+
+/** Key table rows, the first of a doubled label only (FACTS 2.3); rows without the three fields are left out. */
+export function keyRows(rows: readonly TableRow[]): readonly KeyRow[] {
+  const seen = new Set<string>();
+  const found: KeyRow[] = [];
+  for (const row of rows) {
+    const match = /^([^:]*):([^:]*):(.+)$/s.exec(row.value);
+    if (match === null || seen.has(row.key)) continue;
+    seen.add(row.key);
+    const [, domain = '', selector = '', path = ''] = match;
+    found.push({line: row.line, label: row.key, domain, selector, path});
+  }
+  return found;
+}
+
+/** Label of a signing table row: the value up to the optional signer (FACTS 2.3). */
+export const labelOf = (value: string): string => value.split(':', 1)[0] ?? '';
+
+/** The domain a signing table pattern stands for, '' for a pattern that names none (`*`). */
+export function domainOfPattern(pattern: string): string {
+  const host = pattern
+    .slice(pattern.lastIndexOf('@') + 1)
+    .replace(/^(\*\.|\.)/, '')
+    .toLowerCase();
+  return host.includes('*') ? '' : host;
+}
+
+export const keyLabel = (domain: DomainName, selector: Selector): string =>
+  `${selector}._domainkey.${domain}`;
+
+export interface WantedRow {
+  readonly domain: DomainName;
+  readonly label: string;
+}
+
+/** `refile`: patterns, first match wins. `file`: exact keys, the order does not matter. */
+export type SigningKind = 'file' | 'refile';
+
+/**
+ * Makes each wanted domain sign with its label. Rows that stand for exactly the domain get the new label and keep
+ * their place; missing rows come at the end, or above the first row that would catch their mail before them.
+ */
+export function editSigningTable(
+  text: string,
+  kind: SigningKind,
+  wanted: readonly WantedRow[],
+  subdomains: boolean,
+): string {
+  const lines = splitLines(text);
+  const rows = parseTable(text);
+  const index = indexRows(rows);
+  const changed = new Map<number, string>();
+  const added = new Map<number, string[]>();
+  for (const want of moreSpecificFirst(wanted)) {
+    const [plain, below] = patterns(kind, want.domain);
+    const place = kind === 'refile' ? firstCatch(index, want.domain) : lines.length;
+    for (const pattern of [plain, below]) {
+      const existing = index.first.get(pattern);
+      // A row for subdomains that is there already must not go on with the old key.
+      if (pattern === below && !subdomains && existing === undefined) continue;
+      if (existing !== undefined && (kind === 'file' || existing.line < place)) {
+        const raw = lines[existing.line]?.raw ?? '';
+        const next = relabel(raw, existing, want.label);
+        if (next !== raw) changed.set(existing.line, next);
+      } else {
+        const row = `${pattern} ${want.label}`;
+        const block = added.get(place);
+        if (block === undefined) added.set(place, [row]);
+        else block.push(row);
+      }
+    }
+  }
+  return assemble(lines, changed, added);
+}
+
+/** A domain below another wanted one must come first, or the rows of the upper one would catch its mail. */
+const moreSpecificFirst = (wanted: readonly WantedRow[]): readonly WantedRow[] => {
+  const names = new Set<string>(wanted.map(want => want.domain));
+  const nested = wanted.some(want => parentsOf(want.domain).some(parent => names.has(parent)));
+  if (!nested) return wanted;
+  return wanted.toSorted((one, other) => other.domain.split('.').length - one.domain.split('.').length);
+};
+
+const patterns = (kind: SigningKind, domain: string): readonly [string, string] =>
+  kind === 'refile' ? [`*@${domain}`, `*@*.${domain}`] : [domain, `.${domain}`];
+
+function parentsOf(domain: string): readonly string[] {
+  const labels = domain.split('.');
+  return labels.slice(1).map((_, at) => labels.slice(at + 1).join('.'));
+}
+
+interface RowIndex {
+  /** First row by lower-case pattern. */
+  readonly first: ReadonlyMap<string, TableRow>;
+  /** Patterns with a star elsewhere than in `*@d` and `*@*.d`: few in practice, so they may be tried one by one. */
+  readonly odd: readonly {readonly line: number; readonly pattern: RegExp}[];
+}
+
+function indexRows(rows: readonly TableRow[]): RowIndex {
+  const first = new Map<string, TableRow>();
+  const odd: {line: number; pattern: RegExp}[] = [];
+  for (const row of rows) {
+    const pattern = row.key.toLowerCase();
+    if (!first.has(pattern)) first.set(pattern, row);
+    if (pattern.includes('*') && !/^\*@(\*\.)?[^*@]+$/.test(pattern))
+      odd.push({line: row.line, pattern: wildcard(pattern)});
+  }
+  return {first, odd};
+}
+
+const wildcard = (pattern: string): RegExp =>
+  new RegExp(
+    `^${pattern
+      .split(/\*+/)
+      .map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*')}$`,
+  );
+
+/** Line of the first general row that would catch mail of the domain or of its subdomains; Infinity where none. */
+function firstCatch(index: RowIndex, domain: string): number {
+  let line = Number.POSITIVE_INFINITY;
+  for (const parent of parentsOf(domain))
+    line = Math.min(line, index.first.get(`*@*.${parent}`)?.line ?? line);
+  for (const odd of index.odd) {
+    if (odd.line >= line) break;
+    if (odd.pattern.test(`x@${domain}`) || odd.pattern.test(`x@x.${domain}`)) line = odd.line;
+  }
+  return line;
+}
+
+/** Changes the label and keeps white space, signer and comment. A signer that names another domain would be dropped. */
+function relabel(raw: string, row: TableRow, label: string): string {
+  const old = labelOf(row.value);
+  if (old === label) return raw;
+  const start = raw.indexOf(row.key) + row.key.length;
+  const at = old === '' ? -1 : raw.indexOf(old, start);
+  return at < 0 ? `${row.key} ${label}` : raw.slice(0, at) + label + raw.slice(at + old.length);
+}
+
+function assemble(
+  lines: readonly RawLine[],
+  changed: ReadonlyMap<number, string>,
+  added: ReadonlyMap<number, readonly string[]>,
+): string {
+  const end = lines.find(line => line.end !== '')?.end ?? '\n';
+  const parts: string[] = [];
+  for (const [at, line] of lines.entries()) {
+    for (const row of added.get(at) ?? []) parts.push(row + end);
+    parts.push((changed.get(at) ?? line.raw) + line.end);
+  }
+  const tail = [...(added.get(lines.length) ?? []), ...(added.get(Number.POSITIVE_INFINITY) ?? [])];
+  const last = lines.at(-1);
+  if (tail.length > 0 && last !== undefined && last.end === '') parts.push(end);
+  for (const row of tail) parts.push(row + end);
+  return parts.join('');
+}
+
+/** Appends rows below what is there. */
+export const appendRows = (text: string, rows: readonly string[]): string =>
+  assemble(splitLines(text), new Map(), new Map([[Number.POSITIVE_INFINITY, rows]]));
+
+/** Takes whole lines out. */
+export const removeLines = (text: string, doomed: ReadonlySet<number>): string =>
+  splitLines(text)
+    .map((line, at) => (doomed.has(at) ? '' : line.raw + line.end))
+    .join('');
+
+/** `label domain:selector:path`, as in KeyTable (FACTS 2.3: no blanks around the colons). */
+export const keyTableRow = (label: string, domain: string, selector: string, path: string): string =>
+  `${label} ${domain}:${selector}:${path}`;
+
+/** True where a host list has `host`, be it by itself or, for the loopback addresses, in a network. */
+export function coversHost(entries: readonly string[], host: string): boolean {
+  const plain = entries.map(entry => entry.toLowerCase().replace(/^\[(.*)\]$/, '$1'));
+  if (plain.includes(host.toLowerCase())) return true;
+  if (host === '127.0.0.1')
+    return plain.some(entry => /^127\.[0-9.]+\/([0-9]|[12][0-9]|3[01])$/.test(entry) && inNetwork(entry));
+  return host === '::1' && plain.some(entry => /^::\/\d+$|^::1\/\d+$/.test(entry));
+}
+
+function inNetwork(network: string): boolean {
+  const [address = '', bits = '32'] = network.split('/');
+  const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - Number(bits));
+  return Math.floor(number(address) / size) === Math.floor(number('127.0.0.1') / size);
+}

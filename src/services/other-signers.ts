@@ -1,0 +1,102 @@
+/** Who else may sign mail on this host. */
+import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
+import {visible} from '../domain/text.ts';
+import type {OtherSigner, PostfixFacts} from './facts.ts';
+import type {LookContext} from './look.ts';
+import {tryReadText} from './reading.ts';
+import {showUnits} from './systemd.ts';
+
+const UNITS = ['rspamd.service', 'amavis.service', 'amavisd.service', 'dkimpy-milter.service'] as const;
+
+/** rspamd, amavis and dkimpy-milter, each with the evidence; empty where OpenDKIM is alone. */
+export async function findOtherSigners(
+  context: LookContext,
+  postfix: PostfixFacts | undefined,
+): Promise<readonly OtherSigner[]> {
+  const units = context.systemd
+    ? await showUnits(context.ports.commands, UNITS, ['Id', 'ActiveState'], context.signal)
+    : [];
+  const runs = (unit: (typeof UNITS)[number]): boolean =>
+    units[UNITS.indexOf(unit)]?.['ActiveState'] === 'active';
+  const wired = [postfix?.smtpdMilters, postfix?.nonSmtpdMilters, ...milterOverrides(postfix)].join(' ');
+  const found = [
+    await rspamd(context, wired, runs('rspamd.service')),
+    await amavis(context, postfix, runs('amavis.service') || runs('amavisd.service')),
+    dkimpy(wired, runs('dkimpy-milter.service')),
+  ];
+  return found.flatMap(signer => signer ?? []);
+}
+
+const milterOverrides = (postfix: PostfixFacts | undefined): readonly string[] =>
+  (postfix?.overrides ?? []).flatMap(override => (override.name.endsWith('milters') ? override.value : []));
+
+/** Its signing module is on by default and signs as soon as it finds a key (FACTS 5). */
+async function rspamd(
+  context: LookContext,
+  wired: string,
+  running: boolean,
+): Promise<OtherSigner | undefined> {
+  const entry = /\S*(?::11332\b|rspamd)\S*/.exec(wired)?.[0];
+  const local = absolute('/etc/rspamd/local.d/dkim_signing.conf');
+  const override = absolute('/etc/rspamd/override.d/dkim_signing.conf');
+  const text = `${(await tryReadText(context.ports.files, local)) ?? ''}\n${(await tryReadText(context.ports.files, override)) ?? ''}`;
+  const configured = withoutComments(text).trim() !== '';
+  if (entry === undefined && !running && !configured) return undefined;
+  const keys =
+    (await context.ports.files.list(absolute('/var/lib/rspamd/dkim')).catch(() => undefined)) ?? [];
+  const off = /(^|[\s;{])enabled\s*=\s*"?(false|no|off)\b/.test(withoutComments(text));
+  const hasKeys =
+    keys.some(name => name.endsWith('.key')) ||
+    /\b(path|selector|domain|path_map|use_redis)\b/.test(withoutComments(text));
+  const evidence =
+    entry !== undefined
+      ? `smtpd_milters has ${visible(entry)}`
+      : running
+        ? 'rspamd.service is running'
+        : `${local} is there`;
+  const reached = entry !== undefined;
+  return {name: 'rspamd', evidence, signs: off || !reached ? 'no' : hasKeys ? 'yes' : 'perhaps'};
+}
+
+async function amavis(
+  context: LookContext,
+  postfix: PostfixFacts | undefined,
+  running: boolean,
+): Promise<OtherSigner | undefined> {
+  const filters = [
+    postfix?.contentFilter ?? '',
+    ...(postfix?.overrides ?? []).flatMap(override =>
+      override.name === 'content_filter' ? override.value : [],
+    ),
+  ];
+  const filter = filters.find(value => /amavis|:1002[46]\b/.test(value));
+  if (filter === undefined && !running) return undefined;
+  const directory = absolute('/etc/amavis/conf.d');
+  const names = (await context.ports.files.list(directory).catch(() => undefined)) ?? [];
+  const paths: readonly AbsolutePath[] = [
+    ...names.map(name => below(directory, name)),
+    absolute('/etc/amavisd.conf'),
+    absolute('/etc/amavisd/amavisd.conf'),
+  ];
+  const texts = await Promise.all(paths.map(path => tryReadText(context.ports.files, path)));
+  const text = withoutComments(texts.join('\n'));
+  const on = /\$enable_dkim_signing\s*=\s*1/.test(text) && /\bdkim_key\s*\(/.test(text);
+  return {
+    name: 'amavis',
+    evidence: filter === undefined ? 'amavis is running' : `content_filter is ${visible(filter)}`,
+    signs: on ? 'yes' : filter === undefined ? 'no' : 'perhaps',
+  };
+}
+
+function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
+  const entry = /\S*dkimpy\S*|inet:(?:127\.0\.0\.1|localhost):8892\b/.exec(wired)?.[0];
+  if (entry === undefined && !running) return undefined;
+  return {
+    name: 'dkimpy-milter',
+    evidence:
+      entry === undefined ? 'dkimpy-milter.service is running' : `smtpd_milters has ${visible(entry)}`,
+    signs: entry === undefined ? 'no' : 'yes',
+  };
+}
+
+const withoutComments = (text: string): string => text.replace(/^\s*#.*$/gm, '');

@@ -1,0 +1,204 @@
+/** What Postfix is on this host, asked of postconf(1), which is quick and knows all defaults (FACTS 3.2). */
+import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../../domain/paths.ts';
+import {type Problem, problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import type {CommandResult} from '../../system/ports.ts';
+import type {PostfixFacts, ServiceOverride} from '../facts.ts';
+import type {LookContext} from '../look.ts';
+import {tryReadText} from '../reading.ts';
+import {showUnits} from '../systemd.ts';
+import {parsePostconf, words} from './parse.ts';
+
+export interface PostfixFound {
+  readonly facts: PostfixFacts;
+  /** Lists of domains with their references expanded: domains and `hash:/path` words. */
+  readonly domainLists: {
+    readonly virtual: readonly string[];
+    readonly local: readonly string[];
+    readonly relay: readonly string[];
+  };
+  /** mydomain stands in main.cf, it is not only derived from the host's name. */
+  readonly mydomainIsSet: boolean;
+  readonly blockers: readonly Problem[];
+  readonly remarks: readonly Problem[];
+}
+
+const EXPANDED = [
+  'mail_version',
+  'config_directory',
+  'queue_directory',
+  'compatibility_level',
+  'myhostname',
+  'mydomain',
+  'myorigin',
+  'mydestination',
+  'virtual_mailbox_domains',
+  'virtual_alias_domains',
+  'relay_domains',
+  'relayhost',
+  'multi_instance_directories',
+] as const;
+
+/** Undefined where postconf is missing: then there is no Postfix. */
+export async function detectPostfix(context: LookContext): Promise<PostfixFound | undefined> {
+  const run = runner(context);
+  const explicitRun = await run(['postconf', '-n']);
+  if (explicitRun.ended === 'missing') return undefined;
+  const explicit = parsePostconf(explicitRun.stdout);
+  const expanded = parsePostconf((await run(['postconf', '-x', ...EXPANDED])).stdout);
+  const fields = parsePostconf((await run(['postconf', '-F'])).stdout);
+  const perService = parsePostconf((await run(['postconf', '-P'])).stdout);
+  const status = await run(['postfix', 'status']);
+  const chroot = chrootFlags(fields, expanded.get('compatibility_level') ?? '');
+  const configDirectory = pathOr(expanded.get('config_directory'), '/etc/postfix');
+  const facts: PostfixFacts = {
+    version: visible(expanded.get('mail_version') ?? ''),
+    configDirectory,
+    queueDirectory: pathOr(expanded.get('queue_directory'), '/var/spool/postfix'),
+    running: status.status === 0,
+    chrooted: Object.entries(chroot).some(([service, flag]) => flag && usesMilters(service, fields)),
+    chroot,
+    myhostname: visible(expanded.get('myhostname') ?? ''),
+    mydomain: visible(expanded.get('mydomain') ?? ''),
+    myorigin: await originOf(context, expanded.get('myorigin') ?? ''),
+    mydestination: words(expanded.get('mydestination') ?? ''),
+    virtualDomains: [
+      ...words(expanded.get('virtual_mailbox_domains') ?? ''),
+      ...words(expanded.get('virtual_alias_domains') ?? ''),
+    ],
+    relayhost: expanded.get('relayhost') ?? '',
+    smtpdMilters: explicit.get('smtpd_milters') ?? '',
+    nonSmtpdMilters: explicit.get('non_smtpd_milters') ?? '',
+    milterDefaultAction: explicit.get('milter_default_action') ?? '',
+    internalMailFilterClasses: explicit.get('internal_mail_filter_classes') ?? '',
+    contentFilter: explicit.get('content_filter') ?? '',
+    overrides: overridesIn(perService),
+    unit: await unitOf(context),
+    mainCf: below(configDirectory, 'main.cf'),
+  };
+  return {
+    facts,
+    domainLists: {
+      virtual: facts.virtualDomains,
+      local: facts.mydestination,
+      relay: words(expanded.get('relay_domains') ?? ''),
+    },
+    mydomainIsSet: explicit.has('mydomain'),
+    blockers: blockersOn(context, explicitRun, facts),
+    remarks: remarksOn(facts, expanded.get('multi_instance_directories') ?? ''),
+  };
+}
+
+const runner =
+  ({ports, signal}: LookContext) =>
+  (argv: readonly [string, ...string[]]): Promise<CommandResult> =>
+    ports.commands.run(argv, {timeoutMs: 10_000, ...(signal === undefined ? {} : {signal})});
+
+const pathOr = (text: string | undefined, fallback: string): AbsolutePath => {
+  const path = parseAbsolutePath(text ?? '');
+  return path.ok ? path.value : absolute(fallback);
+};
+
+/** `-` means the default, which is n, or y on systems older than compatibility level 1 (master(5)). */
+function chrootFlags(fields: ReadonlyMap<string, string>, level: string): Readonly<Record<string, boolean>> {
+  const byDefault = Number.parseFloat(level === '' ? '0' : level) < 1;
+  const flags: Record<string, boolean> = {};
+  for (const [name, value] of fields) {
+    const service = /^(.+)\/chroot$/.exec(name)?.[1];
+    if (service !== undefined) flags[service] = value === '-' ? byDefault : value === 'y';
+  }
+  return flags;
+}
+
+/** Milters are spoken to by smtpd for what comes by SMTP, and by cleanup for the rest (MILTER_README). */
+const usesMilters = (service: string, fields: ReadonlyMap<string, string>): boolean =>
+  /^(smtpd|cleanup)(\s|$)/.test(fields.get(`${service}/command`) ?? '');
+
+/** A file name stands for its first line (postconf(5), myorigin). */
+async function originOf({ports}: LookContext, value: string): Promise<string> {
+  const path = value.startsWith('/') ? parseAbsolutePath(value) : undefined;
+  if (path?.ok !== true) return visible(value);
+  return visible((await tryReadText(ports.files, path.value))?.split('\n', 1)[0]?.trim() ?? '');
+}
+
+const OVERRIDABLE = [
+  'smtpd_milters',
+  'non_smtpd_milters',
+  'receive_override_options',
+  'content_filter',
+  'milter_default_action',
+];
+
+function overridesIn(perService: ReadonlyMap<string, string>): readonly ServiceOverride[] {
+  return [...perService].flatMap(([key, value]) => {
+    const at = key.lastIndexOf('/');
+    const name = key.slice(at + 1);
+    if (!OVERRIDABLE.includes(name)) return [];
+    if (name === 'receive_override_options' && !value.includes('no_milters')) return [];
+    return [{service: visible(key.slice(0, at)), name, value: visible(value)}];
+  });
+}
+
+/** The unit that really runs Postfix: on Debian 12 postfix.service is a oneshot dummy (FACTS 1.1). */
+async function unitOf({ports, layout, systemd, signal}: LookContext): Promise<string> {
+  const units = layout?.postfix.units ?? ['postfix.service'];
+  const fallback = units[0] ?? 'postfix.service';
+  if (!systemd) return fallback;
+  const shown = await showUnits(ports.commands, units, ['LoadState', 'ActiveState', 'Type'], signal);
+  const real = units.filter(
+    (_, at) => shown[at]?.['LoadState'] === 'loaded' && shown[at]?.['Type'] !== 'oneshot',
+  );
+  const active = real.find(unit => shown[units.indexOf(unit)]?.['ActiveState'] === 'active');
+  return active ?? real[0] ?? fallback;
+}
+
+function blockersOn(context: LookContext, explicit: CommandResult, facts: PostfixFacts): readonly Problem[] {
+  if (explicit.status !== 0) {
+    return [
+      problem(
+        'postfix.configuration',
+        `Postfix cannot read its own configuration: ${visible(explicit.stderr.trim().split('\n').at(-1) ?? '')}`,
+        'Mend main.cf until "postfix check" is silent.',
+      ),
+    ];
+  }
+  // Who is not root is told so by postfix status as well; one blocker is enough then.
+  if (facts.running || !context.ports.process.privileged) return [];
+  return [
+    problem(
+      'postfix.stopped',
+      'Postfix is not running, so it cannot be proven that mail is signed.',
+      `Start it: ${context.systemd ? `systemctl start ${facts.unit}` : 'postfix start'}.`,
+    ),
+  ];
+}
+
+function remarksOn(facts: PostfixFacts, instances: string): readonly Problem[] {
+  const remarks = facts.overrides.map(override => overrideRemark(override));
+  if (facts.contentFilter !== '') {
+    remarks.push(
+      problem(
+        'postfix.content-filter',
+        `A content filter is set: ${visible(facts.contentFilter)}. Mail that comes back from it may be signed twice, or changed after signing.`,
+        'Put -o receive_override_options=no_milters on the service that takes mail back, unless it is there.',
+      ),
+    );
+  }
+  if (instances !== '') {
+    remarks.push(
+      problem(
+        'postfix.instances',
+        `There are more Postfix instances (${visible(instances)}); only the default one is set up.`,
+        'Set smtpd_milters and non_smtpd_milters in the others by hand.',
+      ),
+    );
+  }
+  return remarks;
+}
+
+const overrideRemark = ({service, name, value}: ServiceOverride): Problem =>
+  problem(
+    'postfix.override',
+    `${service} in master.cf has its own ${name}=${value}, which wins over main.cf for that service.`,
+    'Mail through that service goes by it; change it there if that mail is to be signed.',
+  );

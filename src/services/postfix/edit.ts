@@ -1,0 +1,120 @@
+/** Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks (FACTS 3.3). */
+import {
+  isOpenDkim,
+  judgesAfterDkim,
+  mergeMilter,
+  milterAddress,
+  type Ours,
+  type PostfixView,
+  referencesOf,
+} from './milters.ts';
+import {expand, inForce, parseMainCf, settingsOf, tokens} from './parse.ts';
+
+const BLOCK_TITLE = '# DKIM signing through OpenDKIM, written by waxseal';
+
+/**
+ * The main.cf in which mail from SMTP and from sendmail(1) goes through OpenDKIM, once. What is there is kept:
+ * other milters in their order, references, an own milter_default_action. Empty change where it is right already.
+ */
+export function editMainCf(text: string, ours: Ours, view: PostfixView): string {
+  const missing: string[] = [];
+  let next = mendReferences(text, ours, view);
+  next = mergeList(next, 'smtpd_milters', ours, view, missing, milterAddress(ours.wanted, view));
+  const alone = expandedList(`${next}\n${missing.join('\n')}`, 'smtpd_milters').length === 1;
+  next = mergeList(
+    next,
+    'non_smtpd_milters',
+    ours,
+    view,
+    missing,
+    alone ? '$smtpd_milters' : milterAddress(ours.wanted, view),
+  );
+  if (inForce(parseMainCf(next), 'milter_default_action') === undefined)
+    missing.push('milter_default_action = accept');
+  next = addBounce(next, missing);
+  return missing.length === 0 ? next : next + block(next, missing);
+}
+
+const expandedList = (text: string, name: string): readonly string[] => {
+  const lines = parseMainCf(text);
+  return tokens(expand(inForce(lines, name)?.value ?? '', settingsOf(lines))).map(token => token.text);
+};
+
+/** A stale OpenDKIM entry in a parameter that the lists refer to is mended there, so that the reference stays. */
+function mendReferences(text: string, ours: Ours, view: PostfixView): string {
+  const names = ['smtpd_milters', 'non_smtpd_milters'].flatMap(name =>
+    referencesOf(name, settingsOf(parseMainCf(text))),
+  );
+  let next = text;
+  for (const name of new Set(names)) {
+    const lines = parseMainCf(next);
+    const line = inForce(lines, name);
+    if (line === undefined || !tokens(line.masked).some(token => isOpenDkim(token.text, ours, view)))
+      continue;
+    next = spliced(next, mergeMilter(line, settingsOf(lines), ours, view));
+  }
+  return next;
+}
+
+function mergeList(
+  text: string,
+  name: string,
+  ours: Ours,
+  view: PostfixView,
+  missing: string[],
+  fresh: string,
+): string {
+  const lines = parseMainCf(text);
+  const line = inForce(lines, name);
+  if (line === undefined) {
+    missing.push(`${name} = ${fresh}`);
+    return text;
+  }
+  if (line.value === '') {
+    const gap = /[ \t]$/.test(text.slice(0, line.valueStart)) ? '' : ' ';
+    return text.slice(0, line.valueStart) + gap + fresh + text.slice(line.end);
+  }
+  const settings = new Map(settingsOf(lines));
+  for (const added of parseMainCf(missing.join('\n'))) settings.set(added.name, added.value);
+  return spliced(text, mergeMilter(line, settings, ours, view));
+}
+
+const spliced = (text: string, edit: ReturnType<typeof mergeMilter>): string =>
+  edit.kind === 'none' ? text : text.slice(0, edit.start) + edit.text + text.slice(edit.end);
+
+/** Bounces made by Postfix itself pass the milters only with this class (FACTS 3.1). */
+function addBounce(text: string, missing: string[]): string {
+  const name = 'internal_mail_filter_classes';
+  const line = inForce(parseMainCf(text), name);
+  if (line === undefined) {
+    missing.push(`${name} = bounce`);
+    return text;
+  }
+  const list = tokens(line.masked);
+  if (list.some(token => token.text === 'bounce') || line.value.includes('$')) return text;
+  const last = list.at(-1);
+  if (last === undefined) {
+    const gap = /[ \t]$/.test(text.slice(0, line.valueStart)) ? '' : ' ';
+    return `${text.slice(0, line.valueStart)}${gap}bounce${text.slice(line.end)}`;
+  }
+  const at = line.valueStart + last.end;
+  return `${text.slice(0, at)}, bounce${text.slice(at)}`;
+}
+
+function block(text: string, rows: readonly string[]): string {
+  const end = text.includes('\r\n') ? '\r\n' : '\n';
+  const gap = text === '' ? '' : text.endsWith('\n') ? end : end + end;
+  const title = text.includes(BLOCK_TITLE) ? [] : [BLOCK_TITLE];
+  return (
+    (title.length === 0 && text.endsWith('\n') ? '' : gap) +
+    [...title, ...rows].map(row => row + end).join('')
+  );
+}
+
+/** True where DMARC or ARC judges before OpenDKIM has seen the message. */
+export function judgedTooEarly(text: string, ours: Ours, view: PostfixView): boolean {
+  const list = expandedList(text, 'smtpd_milters');
+  const dkim = list.findIndex(entry => isOpenDkim(entry, ours, view));
+  const judge = list.findIndex(judgesAfterDkim);
+  return judge >= 0 && dkim > judge;
+}

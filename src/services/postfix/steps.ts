@@ -1,0 +1,73 @@
+/** The part of the plan that makes Postfix hand its mail to OpenDKIM. */
+import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {type KnownHost, textOf, textStep} from '../files.ts';
+import type {CheckStep, ServiceStep, Step} from '../step.ts';
+import {editMainCf, judgedTooEarly} from './edit.ts';
+import type {Ours} from './milters.ts';
+import {inForce, parseMainCf} from './parse.ts';
+
+export interface PostfixChange {
+  readonly steps: readonly Step[];
+  readonly remarks: readonly Problem[];
+}
+
+/** Steps for main.cf, its check and the reload; none where both milter lists lead to the endpoint already. */
+export function planPostfix(host: KnownHost, ours: Ours): Result<PostfixChange> {
+  const {postfix, snapshot} = host;
+  const text = textOf(snapshot, postfix.mainCf);
+  if (!text.ok) return text;
+  const next = editMainCf(text.value, ours, postfix);
+  const remarks = remarksOn(host, next, ours);
+  const file = textStep(snapshot, postfix.mainCf, next, 'Send mail through OpenDKIM before it leaves');
+  if (file.length === 0) return ok({steps: [], remarks});
+  return ok({steps: [...file, check(), reload(host)], remarks});
+}
+
+function remarksOn(host: KnownHost, text: string, ours: Ours): readonly Problem[] {
+  const remarks: Problem[] = [];
+  const action = inForce(parseMainCf(text), 'milter_default_action')?.value ?? '';
+  if (action !== 'accept') {
+    remarks.push(
+      problem(
+        'postfix.default-action',
+        `milter_default_action is "${visible(action)}" and stays so: mail waits or is refused while OpenDKIM is down.`,
+        'With "accept" it would go out unsigned instead: postconf -e milter_default_action=accept.',
+      ),
+    );
+  }
+  if (judgedTooEarly(text, ours, host.postfix)) {
+    remarks.push(
+      problem(
+        'postfix.milter-order',
+        'A DMARC or ARC milter stands before OpenDKIM in smtpd_milters and stays there.',
+        'Move OpenDKIM before it, or DMARC fails for incoming mail that is right.',
+      ),
+    );
+  }
+  return remarks;
+}
+
+const check = (): CheckStep => ({
+  kind: 'check',
+  id: 'check:postfix',
+  why: 'Let Postfix check its configuration',
+  argv: ['postfix', 'check'],
+  timeoutMs: 30_000,
+});
+
+function reload({facts, postfix}: KnownHost): ServiceStep {
+  const systemd = facts.serviceManager === 'systemd';
+  return {
+    kind: 'service',
+    id: `service:${systemd ? postfix.unit : 'postfix'}`,
+    why: 'Let Postfix take the new configuration',
+    unit: systemd ? postfix.unit : 'postfix',
+    action: 'reload',
+    argv: systemd ? ['systemctl', 'reload', postfix.unit] : ['postfix', 'reload'],
+    timeoutMs: 20_000,
+    // The unit of Debian 12 says nothing about Postfix itself; this does on every release (FACTS 1.1).
+    ready: {activeArgv: ['postfix', 'status'], withinMs: 10_000, steadyMs: 500},
+    wasActive: postfix.running,
+  };
+}

@@ -1,0 +1,125 @@
+/** From facts and a snapshot to the steps that make a host sign. Pure: the same input gives the same plan. */
+import type {DomainName, Selector} from '../domain/names.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
+import type {SocketEndpoint} from '../system/ports.ts';
+import type {HostFacts} from './facts.ts';
+import {planOpenDkim} from './opendkim/steps.ts';
+import {planPostfix} from './postfix/steps.ts';
+import type {ConfigurationSnapshot} from './snapshot.ts';
+import type {PackageStep, Step} from './step.ts';
+
+export interface StagedKey {
+  readonly stagedPath: AbsolutePath;
+  /** Hex SHA-256 of the PEM file. */
+  readonly sha256: string;
+}
+
+export interface WantedDomain {
+  readonly domain: DomainName;
+  readonly selector: Selector;
+  readonly key: StagedKey;
+}
+
+export interface Wanted {
+  readonly domains: readonly WantedDomain[];
+  /** `auto` keeps a socket that Postfix can reach, else makes the unix socket below its queue directory. */
+  readonly socket: 'auto' | 'unix' | {readonly inetPort: number};
+  /** `relaxed/simple`; '' keeps what is set. */
+  readonly canonicalization: string;
+  /** Hosts besides this one whose mail is signed: addresses, networks, `.domain`. */
+  readonly trustedHosts: readonly string[];
+  readonly subdomains: boolean;
+}
+
+/** A table as the final configuration has it. New keys are named by their staged path, keys in use by their own. */
+export interface CandidateTable {
+  /** Path in the final configuration; undefined where it is an inline list or not set. */
+  readonly path: AbsolutePath | undefined;
+  readonly kind: 'file' | 'refile' | 'list';
+  readonly text: string;
+}
+
+/** What a throw-away OpenDKIM needs to sign as the host will. */
+export interface Candidate {
+  /** The final opendkim.conf with every Include put in its place. */
+  readonly configText: string;
+  readonly keyTable: CandidateTable;
+  readonly signingTable: CandidateTable;
+  /** InternalHosts. */
+  readonly trustedHosts: CandidateTable;
+}
+
+export interface SigningChange {
+  /** In order; empty where the host is right already. */
+  readonly steps: readonly Step[];
+  /** Where OpenDKIM answers afterwards, in paths of the host. */
+  readonly endpoint: SocketEndpoint;
+  readonly candidate: Candidate;
+  /** What is odd and stays, or what was decided and may surprise. */
+  readonly remarks: readonly Problem[];
+}
+
+/**
+ * Plans signing for `wanted.domains`. A problem (with its id) instead of a plan: `opendkim.missing`, `host.no-mta`,
+ * `host.unsupported`, `key.exists`, `opendkim.tables`, `opendkim.socket-override`, `file.unreadable`, ...
+ */
+export function planSigning(
+  facts: HostFacts,
+  snapshot: ConfigurationSnapshot,
+  wanted: Wanted,
+): Result<SigningChange> {
+  const {layout, opendkim, postfix} = facts;
+  if (layout === undefined) return fail(unsupported(facts));
+  if (postfix === undefined) return fail(noMta());
+  if (opendkim === undefined) {
+    return fail(
+      problem(
+        'opendkim.missing',
+        'OpenDKIM is not installed.',
+        `Install it first: ${layout.packages.opendkim.join(' ')}.`,
+      ),
+    );
+  }
+  const host = {facts, snapshot, layout, opendkim, postfix};
+  const signer = planOpenDkim(host, wanted);
+  if (!signer.ok) return signer;
+  const mta = planPostfix(host, {wanted: signer.value.endpoint, before: signer.value.endpointBefore});
+  if (!mta.ok) return mta;
+  return ok({
+    steps: [...signer.value.steps, ...mta.value.steps],
+    endpoint: signer.value.endpoint,
+    candidate: signer.value.candidate,
+    remarks: [...signer.value.remarks, ...mta.value.remarks],
+  });
+}
+
+export const noMta = (): Problem =>
+  problem(
+    'host.no-mta',
+    'No Postfix was found on this host.',
+    'Install Postfix and let it send mail first: apt-get install postfix.',
+  );
+
+export const unsupported = (facts: Pick<HostFacts, 'distribution'>): Problem =>
+  problem(
+    'host.unsupported',
+    `${facts.distribution.prettyName} is not a system that waxseal knows.`,
+    'Debian 12 and 13 and systems built from them are supported.',
+  );
+
+/** The step that installs what is missing; none where nothing is, or where the package manager is not known. */
+export function packageSteps(facts: Pick<HostFacts, 'layout' | 'missingPackages'>): readonly PackageStep[] {
+  const manager = facts.layout?.packageManager;
+  if (manager === undefined || facts.missingPackages.length === 0) return [];
+  const names = facts.missingPackages;
+  return [
+    {
+      kind: 'package',
+      id: `package:${names.join(',')}`,
+      why: `Install ${names.join(' and ')}`,
+      manager,
+      names,
+    },
+  ];
+}

@@ -1,0 +1,176 @@
+/** Everything the pure planner needs to know of files and users, read at one time. */
+import {createHash} from 'node:crypto';
+import {type AbsolutePath, below, nameOf, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
+import type {DomainSelector, HostFacts} from './facts.ts';
+import {includesOf, parseDataSet} from './opendkim/parse.ts';
+import {parseSocket, socketDirectory} from './opendkim/socket.ts';
+import {decode, eachOf, tryRead} from './reading.ts';
+
+export interface FileSnapshot {
+  /** Symlinks resolved; where nothing is there, the parent resolved. */
+  readonly path: AbsolutePath;
+  readonly stat: FileStat | undefined;
+  /** UTF-8 content of a configuration file; undefined for keys, directories and files that are not UTF-8. */
+  readonly text: string | undefined;
+  /** Hex SHA-256 of the content; '' for directories and where nothing is there. */
+  readonly sha256: string;
+}
+
+export interface ConfigurationSnapshot {
+  /** By the path as it is named in the configuration. */
+  readonly entries: Readonly<Record<string, FileSnapshot>>;
+  /** The accounts that matter, by name; missing ones are left out. */
+  readonly users: Readonly<Record<string, UserEntry>>;
+  readonly groups: Readonly<Record<string, GroupEntry>>;
+  /** Names of the owners of the files above, by id. */
+  readonly userNames: Readonly<Record<number, string>>;
+  readonly groupNames: Readonly<Record<number, string>>;
+}
+
+type Reads = Pick<Ports, 'files' | 'users'>;
+
+const WIDTH = 32;
+const MAX_KEY_OCTETS = 65_536;
+
+/**
+ * Reads what planSigning and planRemoval look at: configuration files with their Includes and tables, key files (only
+ * their hashes), directories, accounts. `wanted` names domains whose key places are looked at besides those in use.
+ * Never throws for a file that may not be read: it then has no text, and the planner says so.
+ */
+export async function readConfiguration(
+  ports: Reads,
+  facts: HostFacts,
+  wanted: readonly DomainSelector[] = [],
+): Promise<ConfigurationSnapshot> {
+  const entries: Record<string, FileSnapshot> = {};
+  const take = async (path: AbsolutePath, content: 'text' | 'secret'): Promise<void> => {
+    if (!(path in entries)) entries[path] = await snapshotOf(ports, path, content);
+  };
+  for (const path of await configurationFiles(ports, facts)) await take(path, 'text');
+  for (const path of directories(facts)) await take(path, 'text');
+  await eachOf([...keyPlaces(facts, wanted)], WIDTH, ([path, content]) => take(path, content));
+  return {entries, ...(await accounts(ports, facts, entries))};
+}
+
+async function snapshotOf(
+  ports: Reads,
+  path: AbsolutePath,
+  content: 'text' | 'secret',
+): Promise<FileSnapshot> {
+  const real = (await ports.files.resolve(path)) ?? (await besideReal(ports, path));
+  const stat = await ports.files.stat(real);
+  const octets =
+    stat?.kind === 'file' && (content === 'text' || stat.size <= MAX_KEY_OCTETS)
+      ? await tryRead(ports.files, real)
+      : undefined;
+  return {
+    path: real,
+    stat,
+    text: octets === undefined || content === 'secret' ? undefined : decode(octets),
+    sha256: octets === undefined ? '' : createHash('sha256').update(octets).digest('hex'),
+  };
+}
+
+async function besideReal(ports: Reads, path: AbsolutePath): Promise<AbsolutePath> {
+  const parent = await ports.files.resolve(parentOf(path));
+  return parent === undefined ? path : below(parent, nameOf(path));
+}
+
+/** opendkim.conf with its Includes, the tables it names, the tables we would make, main.cf. */
+async function configurationFiles(ports: Reads, facts: HostFacts): Promise<ReadonlySet<AbsolutePath>> {
+  const files = new Set<AbsolutePath>();
+  const config = facts.opendkim?.configFile ?? facts.layout?.opendkim.configFile;
+  if (config !== undefined) for (const path of await withIncludes(ports, config)) files.add(path);
+  for (const name of ['keytable', 'signingtable', 'internalhosts', 'domain']) {
+    const value = facts.opendkim?.settings[name];
+    const set = value === undefined ? undefined : parseDataSet(value);
+    if (set !== undefined && 'path' in set) files.add(set.path);
+  }
+  const tables = facts.layout?.opendkim.tableDirectory;
+  for (const name of ['KeyTable', 'SigningTable', 'TrustedHosts']) {
+    if (tables === undefined) continue;
+    files.add(below(tables, name));
+    files.add(below(tables, `${name}.waxseal`));
+  }
+  if (facts.postfix !== undefined) files.add(facts.postfix.mainCf);
+  return files;
+}
+
+async function withIncludes(ports: Reads, config: AbsolutePath): Promise<readonly AbsolutePath[]> {
+  const found = [config];
+  for (const path of found) {
+    const text = decode((await tryRead(ports.files, path)) ?? new Uint8Array());
+    for (const inner of includesOf(text ?? '')) if (!found.includes(inner)) found.push(inner);
+  }
+  return found;
+}
+
+function directories(facts: HostFacts): readonly AbsolutePath[] {
+  const layout = facts.layout?.opendkim;
+  const found = layout === undefined ? [] : [layout.tableDirectory, layout.keyDirectory];
+  if (facts.postfix !== undefined) found.push(below(facts.postfix.queueDirectory, 'opendkim'));
+  for (const socket of [facts.opendkim?.settings['socket'], facts.opendkim?.socketOverride]) {
+    const endpoint = socket === undefined || socket === '' ? undefined : parseSocket(socket);
+    const directory = endpoint === undefined ? undefined : socketDirectory(endpoint);
+    if (directory !== undefined) found.push(directory);
+  }
+  return found;
+}
+
+function keyPlaces(
+  facts: HostFacts,
+  wanted: readonly DomainSelector[],
+): ReadonlyMap<AbsolutePath, 'text' | 'secret'> {
+  const found = new Map<AbsolutePath, 'text' | 'secret'>();
+  for (const key of facts.opendkim?.keys ?? []) {
+    const path = parseAbsolutePath(key.path);
+    if (path.ok) found.set(path.value, 'secret');
+  }
+  const keyDirectory = facts.layout?.opendkim.keyDirectory;
+  const domains: readonly {domain: string; selector: string}[] = [
+    ...wanted,
+    // A single key that root reads moves into tables; its new place is looked at as well.
+    ...(facts.opendkim?.keys.filter(key => key.label === '') ?? []),
+  ];
+  for (const {domain, selector} of domains) {
+    if (keyDirectory === undefined || !isFileName(domain) || !isFileName(selector)) continue;
+    found.set(below(keyDirectory, domain), 'text');
+    found.set(below(keyDirectory, domain, `${selector}.private`), 'secret');
+  }
+  return found;
+}
+
+const isFileName = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text);
+
+async function accounts(
+  ports: Reads,
+  facts: HostFacts,
+  entries: Readonly<Record<string, FileSnapshot>>,
+): Promise<Omit<ConfigurationSnapshot, 'entries'>> {
+  const users: Record<string, UserEntry> = {};
+  const groups: Record<string, GroupEntry> = {};
+  const userNames: Record<number, string> = {};
+  const groupNames: Record<number, string> = {};
+  const layout = facts.layout;
+  for (const name of ['root', layout?.opendkim.user, layout?.postfix.user, facts.opendkim?.user]) {
+    const entry = name === undefined ? undefined : await ports.users.user(name);
+    if (entry !== undefined) users[entry.name] = entry;
+  }
+  for (const name of ['root', layout?.opendkim.group, layout?.postfix.group, facts.opendkim?.group]) {
+    const entry = name === undefined ? undefined : await ports.users.group(name);
+    if (entry !== undefined) groups[entry.name] = entry;
+  }
+  const stats = Object.values(entries).flatMap(entry => entry.stat ?? []);
+  for (const uid of new Set(stats.map(stat => stat.uid))) {
+    const entry = await ports.users.userById(uid);
+    if (entry !== undefined) userNames[uid] = entry.name;
+  }
+  for (const gid of new Set(stats.map(stat => stat.gid))) {
+    const entry = await ports.users.groupById(gid);
+    if (entry === undefined) continue;
+    groupNames[gid] = entry.name;
+    groups[entry.name] = entry;
+  }
+  return {users, groups, userNames, groupNames};
+}
