@@ -1,3 +1,4 @@
+import type {LineEndings} from '../dkim/index.ts';
 import {UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -35,4 +36,42 @@ export async function messageInput(
     );
   }
   return context.streams.stdin as AsyncIterable<Uint8Array>;
+}
+
+/**
+ * How the lines of a message end, by its first one: a file on a Unix host has bare LF, what SMTP carried has CRLF. In
+ * the latter a bare LF is an octet like any other and must not be mended.
+ */
+export async function withLineEndings(
+  input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<{readonly message: AsyncIterable<Uint8Array>; readonly lineEndings: LineEndings}> {
+  const pieces = pieceByPiece(input);
+  const head: Uint8Array[] = [];
+  let lineEndings: LineEndings = 'strict';
+  for (let before = 0; ; ) {
+    const next = await pieces.next();
+    if (next.done === true) break;
+    head.push(next.value);
+    const at = next.value.indexOf(0x0a);
+    if (at >= 0) {
+      lineEndings = (at === 0 ? before : next.value[at - 1]) === 0x0d ? 'strict' : 'normalize';
+      break;
+    }
+    before = next.value.at(-1) ?? before;
+  }
+  return {lineEndings, message: joined(head, pieces)};
+}
+
+async function* pieceByPiece(
+  input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield* input;
+}
+
+async function* joined(
+  head: readonly Uint8Array[],
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield* head;
+  yield* rest;
 }

@@ -7,7 +7,7 @@ import {visible} from '../../domain/text.ts';
 import {importKey} from '../../keys/index.ts';
 import {textOf} from '../arguments.ts';
 import {type Context, fromWorkingDirectory} from '../context.ts';
-import {messageInput} from '../message-input.ts';
+import {messageInput, withLineEndings} from '../message-input.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal sign --key FILE --domain D --selector S < in > out`: the message with a signature in front. */
@@ -19,7 +19,9 @@ export async function sign(context: Context): Promise<ExitCode> {
   const canonicalization = parseCanonicalization(textOf(context.flags, 'canonicalization'));
   const pieces: Uint8Array[] = [];
   for await (const piece of await messageInput(context, ports.files)) pieces.push(piece);
-  const message = withCrlf(Buffer.concat(pieces));
+  const {lineEndings} = await withLineEndings(pieces);
+  const octets = Buffer.concat(pieces);
+  const message = lineEndings === 'normalize' ? withCrlf(octets) : octets;
   const field = signMessageSync(message, {
     domain,
     selector,
@@ -80,8 +82,6 @@ function parseCanonicalization(text: string | undefined): Canonicalization {
   };
 }
 
-/** Files on a Unix host have LF lines; what is signed is what SMTP carries (RFC 5321 §2.3.8). CRLF stays as it is. */
-export function withCrlf(message: Buffer): Buffer {
-  if (message.includes('\r\n') || !message.includes('\n')) return message;
-  return Buffer.from(message.toString('latin1').replaceAll('\n', '\r\n'), 'latin1');
-}
+/** Files on a Unix host have LF lines; what is signed is what SMTP carries (RFC 5321 §2.3.8). */
+const withCrlf = (message: Buffer): Buffer =>
+  Buffer.from(message.toString('latin1').replaceAll(/\r?\n/g, '\r\n'), 'latin1');

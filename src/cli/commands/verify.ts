@@ -6,7 +6,7 @@ import type {Report} from '../../flow/report.ts';
 import type {Check} from '../../proof/proof.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
-import {messageInput} from '../message-input.ts';
+import {messageInput, withLineEndings} from '../message-input.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal verify [--record TXT | --resolver ADDR] < in`: exit 0 where a signature passes, 4 where none does. */
@@ -17,14 +17,14 @@ export async function verify(context: Context): Promise<ExitCode> {
     record === undefined
       ? createKeyLookup(ports, {resolvers: resolversOf(context.flags)})
       : async () => ({status: 'found', records: [record]});
+  const {message, lineEndings} = await withLineEndings(await messageInput(context, ports.files));
   const options: VerifyOptions = {
     lookup,
     now: Math.floor(ports.clock.now().getTime() / 1000),
-    // A message saved on a Unix host has LF lines; those that SMTP carried are left alone.
-    lineEndings: 'normalize',
+    lineEndings,
     ...(isSet(context.flags, 'explain') ? {explain: {bodyOctets: 4096}} : {}),
   };
-  const verdicts = await verifyMessage(await messageInput(context, ports.files), options);
+  const verdicts = await verifyMessage(message, options);
   const passed = verdicts.some(({result}) => result === 'pass');
   const exitCode: ExitCode = passed ? 0 : 4;
   if (isSet(context.flags, 'json')) {
