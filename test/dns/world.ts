@@ -1,0 +1,72 @@
+/** The sandbox's DNS as the counterpart of the DNS room: real packets, a clock that runs faster. */
+import {createDemoTransport, type DemoDns, type DemoDnsOptions, startDemoDns} from '../../src/demo/dns.ts';
+import type {DnsPorts} from '../../src/dns/client.ts';
+import type {Zone} from '../../src/dns/survey.ts';
+import {findZone} from '../../src/dns/zone.ts';
+import {type DnsName, parseDnsName} from '../../src/domain/names.ts';
+import type {Clock, DnsTransport, Files} from '../../src/system/ports.ts';
+import {createDnsTransport} from '../../src/system/real/dns-transport.ts';
+import {createRandom} from '../../src/system/real/random.ts';
+
+/** `factor` seconds pass in one. */
+export function fastClock(factor: number): Clock {
+  const begun = Date.now();
+  return {
+    now: () => new Date(begun + (Date.now() - begun) * factor),
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const timer = setTimeout(resolve, ms / factor);
+        signal?.addEventListener('abort', () => {
+          clearTimeout(timer);
+          reject(signal.reason);
+        });
+      }),
+  };
+}
+
+const noFiles = {read: async () => undefined} as unknown as Files;
+
+/** Real sockets; resolv.conf is not read. */
+export const realTransport: DnsTransport = createDnsTransport(noFiles);
+
+export interface World {
+  readonly ports: DnsPorts;
+  readonly demo: DemoDns;
+  /** Questions that reached the resolver, as `name/type`. */
+  resolverQuestions(): readonly string[];
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export async function world(options: Partial<DemoDnsOptions> & {factor?: number} = {}): Promise<World> {
+  const clock = fastClock(options.factor ?? 20);
+  const demo = await startDemoDns({...options, clock});
+  return {
+    demo,
+    ports: {dns: createDemoTransport(realTransport, demo), clock, random: createRandom()},
+    resolverQuestions: () =>
+      demo.asked.filter(each => each.server === 'resolver').map(each => `${each.name}/${each.type}`),
+    [Symbol.asyncDispose]: () => demo.close(),
+  };
+}
+
+export function dnsName(text: string): DnsName {
+  const parsed = parseDnsName(text);
+  if (!parsed.ok) throw new TypeError(parsed.problem.message);
+  return parsed.value;
+}
+
+export async function zoneOf(ports: DnsPorts, name: string): Promise<Zone> {
+  const zone = await findZone(ports, dnsName(name), {});
+  if (!zone.ok) throw new TypeError(zone.problem.message);
+  return zone.value;
+}
+
+/** Of the length that an RSA key of 2048 bits has; what it says does not matter to DNS. */
+export const KEY =
+  `MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA${'q7Zt3Vx9LpRw5Yb1Nf8Kd2Hs6Jm4Gc0T'.repeat(11)}wIDAQAB`.slice(
+    0,
+    392,
+  );
+export const VALUE = `v=DKIM1; k=rsa; h=sha256; p=${KEY}`;
+export const NAME = dnsName('202611._domainkey.example.org');
