@@ -1,0 +1,250 @@
+/** How a run ends: the report, and what leaving means in each phase. */
+import type {ExitCode} from '../domain/errors.ts';
+import {type Problem, problem} from '../domain/result.ts';
+import type {ChangeView} from '../plan/plan.ts';
+import {commandLine} from './command-line.ts';
+import {line, problemLines, tell} from './lines.ts';
+import type {StagedDomain} from './operations.ts';
+import type {DomainReport, Report} from './report.ts';
+import type {Effect, Phase, State} from './state.ts';
+
+export type Next = readonly [State, readonly Effect[]];
+
+export const resultOf = (exitCode: ExitCode): Report['result'] => {
+  if (exitCode === 0) return 'ok';
+  if (exitCode === 3) return 'pending';
+  return exitCode === 4 ? 'problems' : 'failed';
+};
+
+/** Whether anything on the host is different from before this run; its own state directory does not count. */
+export const hasChanged = (state: State): boolean =>
+  state.installed.length > 0 ||
+  state.recovered !== undefined ||
+  state.changed === 'changing' ||
+  state.changed === 'changed';
+
+/** The report of a run that ends here. */
+export function buildReport(state: State, exitCode: ExitCode, problem?: Problem): Report {
+  return {
+    schemaVersion: 1,
+    command: state.mode.command,
+    result: resultOf(exitCode),
+    exitCode,
+    changed: hasChanged(state),
+    domains: state.staged.map(each => domainReport(state, each, exitCode)),
+    changes: changesOf(state),
+    checks: [...(state.ready?.preflight.checks ?? []), ...(state.result?.proof.checks ?? [])],
+    error: problem === undefined ? null : {id: problem.id, message: problem.message, hint: problem.hint},
+  };
+}
+
+// A plan that was put back whole is no change; one that was only shown is what would be changed.
+function changesOf(state: State): readonly ChangeView[] {
+  const installed = state.installed.map(
+    (target): ChangeView => ({kind: 'package', target, action: 'install', diff: ''}),
+  );
+  const wanted = state.mode.dryRun ? missing(state) : installed;
+  return state.changed === 'put-back' || state.result?.applied === false
+    ? [...wanted, ...(state.changed === 'changing' ? (state.ready?.changes ?? []) : [])]
+    : [...wanted, ...(state.ready?.changes ?? [])];
+}
+
+const missing = (state: State): readonly ChangeView[] =>
+  (state.facts?.missingPackages ?? []).map(target => ({
+    kind: 'package',
+    target,
+    action: 'install',
+    diff: '',
+  }));
+
+function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): DomainReport {
+  const survey = state.surveys[staged.domain];
+  const active = state.result?.applied === true;
+  const now = active
+    ? 'active'
+    : survey?.settled === true
+      ? 'ready'
+      : stateBefore(staged, survey !== undefined);
+  return {
+    domain: staged.domain,
+    selector: staged.selector,
+    algorithm: staged.algorithm,
+    bits: staged.bits,
+    state: now,
+    keyPath: keyPath(state, staged),
+    record: {
+      name: staged.record.absoluteName,
+      zone: staged.record.zone,
+      relativeName: staged.record.relativeName,
+      value: staged.record.value,
+      strings: staged.record.strings,
+    },
+    servers: (survey?.servers ?? []).map(view => ({
+      name: view.server.name,
+      address: view.server.address,
+      status: view.status,
+      serial: view.serial ?? null,
+    })),
+    publishedAt: survey?.settled === true ? survey.at : null,
+    activatedAt: active ? (state.appliedAt ?? null) : null,
+    nextStep: nextStep(state, staged, now, exitCode),
+  };
+}
+
+const stateBefore = (staged: StagedDomain, asked: boolean): StagedDomain['state'] =>
+  staged.state === 'staged' && asked ? 'pending' : staged.state;
+
+// In a dry run the key was thrown away again; after an apply it is where the plan put it.
+function keyPath(state: State, staged: StagedDomain): string | null {
+  if (state.mode.dryRun && state.pending === undefined) return null;
+  if (state.result?.applied !== true) return staged.stagedPath;
+  const step = state.ready?.plan.steps.find(
+    each =>
+      each.kind === 'file' &&
+      each.after.content.from === 'secret' &&
+      each.after.content.path === staged.stagedPath,
+  );
+  return step?.kind === 'file' ? step.path : staged.stagedPath;
+}
+
+function nextStep(
+  state: State,
+  staged: StagedDomain,
+  now: DomainReport['state'],
+  exitCode: ExitCode,
+): string {
+  if (state.mode.dryRun) return 'Run the same command without --dry-run.';
+  if (now === 'active') return 'Nothing now; rotate the key in half a year with waxseal rotate.';
+  if (now === 'ready') {
+    return exitCode === 6 || exitCode === 7
+      ? 'Mend what failed, then run the same command again.'
+      : again(state);
+  }
+  return `Publish the TXT record ${staged.record.absoluteName}. ${again(state)}`;
+}
+
+const again = (state: State): string => `Go on with: ${commandLine(state)}`;
+
+/** Ends the run: report made, error told. A key of a dry run is thrown away. */
+export function finish(state: State, exitCode: ExitCode, problem?: Problem): Next {
+  const told =
+    problem === undefined ? state : tell(state, ...problemLines(exitCode === 3 ? 'warn' : 'error', problem));
+  const report = buildReport(told, exitCode, problem);
+  const discard: readonly Effect[] =
+    state.mode.dryRun && state.pending === undefined && state.staged.length > 0
+      ? [{do: 'discard', staged: state.staged}]
+      : [];
+  return [{...told, phase: {at: 'finished', report}}, [...discard, {do: 'finish', report}]];
+}
+
+/** The end of a finished job: the command line for next time, then exit 0. */
+export const finishDone = (state: State): Next =>
+  finish(
+    tell(
+      state,
+      line(
+        'info',
+        `The same without questions: ${commandLine({...state, mode: {...state.mode, yes: true}})}`,
+      ),
+    ),
+    0,
+  );
+
+/** What has happened to the host so far, as a sentence for the header, the leave question and the last word. */
+export function changedSentence(state: State): string {
+  const packages = state.installed.length > 0 ? `Packages installed: ${state.installed.join(' ')}.` : '';
+  switch (state.changed) {
+    case 'nothing':
+      return 'Nothing was changed.';
+    case 'packages':
+      return `${packages} Nothing else was changed.`;
+    case 'changing':
+      return 'Changes are being made.';
+    case 'changed':
+      return 'This host was changed.';
+    case 'put-back':
+      return packages === '' ? 'Everything was put back.' : `Everything but this was put back. ${packages}`;
+  }
+}
+
+/** The key waits on disk and the record is (or may be) on its way: leaving loses nothing. */
+export const isKept = (phase: Phase): boolean => phase.at === 'record' || phase.at === 'propagation';
+
+/** The question that is asked before leaving, with what stays. */
+export function leaveQuestion(state: State): {readonly title: string; readonly text: string} {
+  const from = state.phase.at === 'leaving' ? state.phase.from : state.phase;
+  const text =
+    isKept(from) || (state.staged.length > 0 && from.at !== 'plan' && from.at !== 'host')
+      ? `${changedSentence(state)} The key is kept; go on later with: ${commandLine(state)}`
+      : changedSentence(state);
+  return {title: 'Leave?', text};
+}
+
+export const pendingProblem = (state: State): Problem =>
+  problem(
+    'record.pending',
+    'The record is not yet on every authoritative server; the key is kept.',
+    `Publish it, then go on with: ${commandLine(state)}`,
+  );
+
+/** Leaves at once with what the phase makes of it; a running change is asked to put everything back first. */
+export function leaveNow(state: State, code: 130 | 143): Next {
+  const phase = state.phase.at === 'leaving' ? state.phase.from : state.phase;
+  const here: State = {...state, phase};
+  switch (phase.at) {
+    case 'finished':
+      return [state, []];
+    case 'recovering':
+      return [{...here, stopping: here.stopping ?? code}, []];
+    case 'installing':
+    case 'applying':
+    case 'testing':
+    case 'rolling-back':
+      return stopWork(here, code);
+    case 'host':
+      return phase.offer === 'blocked' ? finishBlocked(here) : finish(here, code, stopped(here, code));
+    case 'record':
+    case 'propagation':
+      // By key on a terminal this is a pause, not an accident: the job is pending.
+      return code === 130 && here.mode.interactive
+        ? finish(here, 3, pendingProblem(here))
+        : finish(here, code, stopped(here, code));
+    case 'looking':
+    case 'asking':
+    case 'making-key':
+    case 'planning':
+    case 'plan':
+    case 'leaving':
+      return finish(here, code, stopped(here, code));
+  }
+}
+
+// Once the proof is passed only advice is outstanding: the job is done, and stopping is no failure.
+function stopWork(state: State, code: 130 | 143): Next {
+  if (state.result !== undefined) return finishDone(state);
+  if (state.stopping !== undefined) return [state, []];
+  return [
+    tell(
+      {...state, stopping: code},
+      line('warn', 'Stopping: the step in hand is ended, then all is put back'),
+    ),
+    [{do: 'abort'}],
+  ];
+}
+
+export function stopped(state: State, code: 130 | 143): Problem {
+  const kept = state.staged.length > 0 && !state.mode.dryRun;
+  return problem(
+    code === 130 ? 'interrupted' : 'terminated',
+    `Ended ${code === 130 ? 'by the user' : 'by a signal'}. ${changedSentence(state)}`,
+    kept ? `The key is kept; go on with: ${commandLine(state)}` : '',
+  );
+}
+
+/** Exit 5 with the first obstacle as the error and the others as lines. */
+export function finishBlocked(state: State): Next {
+  const [first, ...others] = state.facts?.blockers ?? [];
+  if (first === undefined)
+    return finish(state, 5, problem('host.unsupported', 'This host is not supported.', ''));
+  return finish(tell(state, ...others.flatMap(each => problemLines('error', each))), 5, first);
+}

@@ -1,0 +1,168 @@
+/** Sentences that the session says once and keeps: the plain view, the log and standard error of `--json` print them. */
+import type {RecordForms, ServerStatus, Survey} from '../dns/survey.ts';
+import {displayDomain} from '../domain/names.ts';
+import type {Problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import type {Check} from '../proof/proof.ts';
+import type {HostFacts} from '../services/facts.ts';
+import type {StagedDomain, WorkEvent} from './operations.ts';
+import type {Line, RecordFormId, State} from './state.ts';
+
+export const line = (kind: Line['kind'], text: string): Line => ({kind, text: visible(text)});
+
+/** The state with lines added. */
+export const tell = (state: State, ...lines: readonly Line[]): State =>
+  lines.length === 0 ? state : {...state, lines: [...state.lines, ...lines]};
+
+/** A problem as lines: what, then what to do. */
+export const problemLines = (kind: 'warn' | 'error', problem: Problem): readonly Line[] => [
+  line(kind, problem.message),
+  ...(problem.hint === '' ? [] : [line('info', `hint: ${problem.hint}`)]),
+];
+
+/** What the look found, a fact a line. */
+export function hostLines(facts: HostFacts): readonly Line[] {
+  const {postfix, opendkim} = facts;
+  return [
+    line('info', `Host: ${facts.hostname}, ${facts.distribution.prettyName}`),
+    line(
+      'info',
+      postfix === undefined
+        ? 'Mail server: none found'
+        : `Mail server: Postfix ${postfix.version}, ${postfix.running ? 'running' : 'not running'}${postfix.chrooted ? ', chrooted' : ''}`,
+    ),
+    line(
+      'info',
+      opendkim === undefined
+        ? 'Signer: none found'
+        : `Signer: OpenDKIM ${opendkim.version}, ${opendkim.active ? 'running' : 'not running'}`,
+    ),
+    ...facts.otherSigners.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
+    ...(opendkim !== undefined && opendkim.signedDomains.length > 0
+      ? [line('info', `Signed today: ${opendkim.signedDomains.join(', ')}`)]
+      : []),
+    ...(facts.mailDomains.length > 0
+      ? [line('info', `Domains found: ${facts.mailDomains.map(displayDomain).join(', ')}`)]
+      : []),
+    ...(facts.missingPackages.length > 0
+      ? [line('warn', `Missing packages: ${facts.missingPackages.join(' ')}`)]
+      : []),
+    ...facts.remarks.flatMap(remark => problemLines('warn', remark)),
+  ];
+}
+
+/** One record in the form that was asked for; may have several lines in the wrapped forms. */
+export function recordText(record: RecordForms, form: RecordFormId): string {
+  switch (form) {
+    case 'plain':
+      return record.value;
+    case 'zone-file':
+      return record.zoneFile;
+    case 'zone-file-wrapped':
+      return record.zoneFileWrapped;
+    case 'nsupdate':
+      return record.nsupdate;
+    case 'json':
+      return record.json;
+  }
+}
+
+/** What a person needs to publish a record: each piece whole, on a line of its own. */
+export const recordLines = (staged: StagedDomain): readonly Line[] => [
+  line('info', `Publish this TXT record in the zone ${staged.record.zone}:`),
+  {kind: 'record', text: visible(staged.record.zoneFile)},
+  line('info', 'In a web panel, the name and the value are:'),
+  {kind: 'record', text: visible(staged.record.relativeName)},
+  {kind: 'record', text: visible(staged.record.value)},
+  ...staged.remarks.flatMap(remark => problemLines('warn', remark)),
+];
+
+/** A word for each status, the same in every view. */
+export const SERVER_WORDS: Readonly<Record<ServerStatus, string>> = {
+  asking: 'asking',
+  matching: 'ok',
+  absent: 'not there yet',
+  wrong: 'wrong record',
+  several: 'several records',
+  timeout: 'no answer',
+  refused: 'refused',
+  lame: 'not authoritative',
+  unreachable: 'unreachable',
+};
+
+/** One line about all servers of one record: `2 of 3 servers have it; ns3.example.org 192.0.2.3: not there yet`. */
+export function surveyText(survey: Survey): string {
+  const {servers} = survey;
+  const matching = servers.filter(view => view.status === 'matching').length;
+  const others = servers.filter(view => view.status !== 'matching');
+  const shown = others
+    .slice(0, 4)
+    .map(view => `${view.server.name} ${view.server.address}: ${SERVER_WORDS[view.status]}`);
+  if (others.length > shown.length) shown.push(`and ${others.length - shown.length} more`);
+  const resolver = survey.agreed && !survey.settled ? [`resolver of this host: ${survey.resolver}`] : [];
+  return `${survey.name}: ${[`${matching} of ${servers.length} servers have it`, ...shown, ...resolver].join('; ')}`;
+}
+
+const HEARTBEAT_MS = 30_000;
+
+/** Tells a survey where it says something new, or where 30 s have passed since the last line about this record. */
+export function tellSurvey(state: State, domain: string, survey: Survey): State {
+  const text = surveyText(survey);
+  const last = state.told[domain];
+  const silent =
+    last !== undefined && last.text === text && Date.parse(survey.at) - Date.parse(last.at) < HEARTBEAT_MS;
+  if (silent) return state;
+  const mistakes = survey.servers.flatMap(view => (view.mistake === undefined ? [] : [view.mistake]));
+  const named = mistakes.filter((each, at) => mistakes.findIndex(other => other.id === each.id) === at);
+  return tell(
+    {...state, told: {...state.told, [domain]: {text, at: survey.at}}},
+    line(survey.settled ? 'ok' : 'info', text),
+    ...(last?.text === text ? [] : named.flatMap(mistake => problemLines('warn', mistake))),
+  );
+}
+
+export function checkLines(check: Check): readonly Line[] {
+  const evidence = check.evidence === '' ? '' : ` (${check.evidence})`;
+  switch (check.status) {
+    case 'pass':
+      return [line('ok', `${check.title}${evidence}`)];
+    case 'skip':
+      return [line('info', `skipped: ${check.title}${evidence}`)];
+    case 'warn':
+    case 'fail':
+      return [
+        line(check.status === 'warn' ? 'warn' : 'error', `${check.title}${evidence}`),
+        ...(check.cause === '' ? [] : [line('info', `cause: ${check.cause}`)]),
+        ...(check.fix === '' ? [] : [line('info', `hint: ${check.fix}`)]),
+      ];
+  }
+}
+
+/** What one event of an apply, an installation or a recovery says. */
+export function workLines(event: WorkEvent): readonly Line[] {
+  switch (event.type) {
+    case 'step-started':
+      return [];
+    case 'step-done':
+      return [line('ok', `${event.index}/${event.of} ${event.step}`)];
+    case 'step-failed':
+      return [line('error', `${event.step}: ${event.message}`)];
+    case 'proof-started':
+      return [line('info', 'Live test started')];
+    case 'proof-done':
+      return [line('info', 'Live test ended')];
+    case 'rolling-back':
+      return [line('warn', `Everything is being put back: ${event.because}`)];
+    case 'step-undone':
+      return [line('info', `Put back: ${event.step}`)];
+    case 'rolled-back':
+      return event.whole
+        ? [line('ok', 'Everything was put back')]
+        : [
+            line('error', 'Not everything could be put back'),
+            ...event.remains.map(each => line('error', `remains: ${each}`)),
+          ];
+    case 'check':
+      return checkLines(event.check);
+  }
+}

@@ -1,0 +1,86 @@
+/** From the answers to a record that every server shows: key, record, propagation. */
+
+import {finish, type Next, pendingProblem} from './ending.ts';
+import {line, recordLines, tell, tellSurvey} from './lines.ts';
+import type {PendingSetup, StagedDomain} from './operations.ts';
+import {QUESTION_ORDER, questionOf} from './questions.ts';
+import type {Event, State} from './state.ts';
+
+/** The texts of all answers that make the key or the record what it is. */
+const recordKey = (state: State): string =>
+  QUESTION_ORDER.filter(id => questionOf(id).inRecord)
+    .map(id => `${id}=${questionOf(id).textIn(state.answers) ?? ''}`)
+    .join('\n');
+
+/** All questions are answered: makes the keys, or goes on with those that were made from the same answers. */
+export function makeKeys(state: State): Next {
+  const stagedFor = recordKey(state);
+  if (state.staged.length > 0 && state.stagedFor === stagedFor) return haveKeys(state);
+  return [
+    {
+      ...state,
+      stagedFor,
+      surveys: {},
+      told: {},
+      ready: undefined,
+      phase: {at: 'making-key', progress: undefined},
+    },
+    [{do: 'stage', answers: state.answers, keep: !state.mode.dryRun, replaces: state.staged}],
+  ];
+}
+
+export function staged(state: State, keys: readonly StagedDomain[]): Next {
+  const lines = keys.flatMap(key => [
+    line('ok', `Key made and tested: ${key.domain}, selector ${key.selector}, ${keyName(key)}`),
+    // The record of a dry run belongs to a key that is thrown away: nobody may publish it.
+    ...(state.mode.dryRun ? [] : recordLines(key)),
+  ]);
+  return haveKeys(tell({...state, staged: keys}, ...lines));
+}
+
+const keyName = (key: StagedDomain): string => (key.algorithm === 'rsa' ? `RSA ${key.bits} bits` : 'Ed25519');
+
+function haveKeys(state: State): Next {
+  if (state.mode.dryRun) return planNow(state);
+  return state.mode.interactive ? [atRecord(state), []] : watch(state);
+}
+
+export const atRecord = (state: State): State => ({
+  ...state,
+  phase: {at: 'record', form: 'plain', notice: undefined},
+});
+
+/** Takes up a setup that an earlier run left: its keys are there, only the servers are to be asked. */
+export function resume(state: State, pending: PendingSetup): Next {
+  const names = pending.staged.map(each => each.domain).join(', ');
+  const resumed = tell(
+    {...state, staged: pending.staged},
+    line('info', `Going on with the setup of ${names}, left at ${pending.since}`),
+    ...(state.mode.dryRun ? [] : pending.staged.flatMap(recordLines)),
+  );
+  return state.mode.dryRun ? planNow(resumed) : watch(resumed);
+}
+
+/** Asks the servers, from now until the deadline. */
+export const watch = (state: State): Next => [
+  {...state, phase: {at: 'propagation', startedAt: '', deadlineAt: undefined}},
+  [{do: 'watch', staged: state.staged, deadlineMs: state.mode.waitMs}],
+];
+
+export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>): State {
+  const next = {...state, surveys: {...state.surveys, [event.domain]: event.survey}};
+  return tellSurvey(next, event.domain, event.survey);
+}
+
+/** True where the servers of every domain have been seen to agree: a key never signs before that. */
+export const allSettled = (state: State): boolean =>
+  state.staged.length > 0 && state.staged.every(each => state.surveys[each.domain]?.settled === true);
+
+export function watchEnded(state: State, event: Extract<Event, {type: 'watch-ended'}>): Next {
+  if (event.settled && allSettled(state)) {
+    return planNow(tell(state, line('ok', 'Every authoritative server has the record')));
+  }
+  return finish(state, 3, pendingProblem(state));
+}
+
+export const planNow = (state: State): Next => [{...state, phase: {at: 'planning'}}, [{do: 'plan'}]];
