@@ -95,7 +95,6 @@ async function services(host: Host): Promise<Map<string, string>> {
 }
 
 async function runtime(host: Host): Promise<Map<string, string>> {
-  // opendkim.pid is left to the daemon; waxseal's lock may stay as a file as long as nobody holds it.
   const listing = await host.must([
     'find',
     '/run',
@@ -182,7 +181,6 @@ export function differences(
       if (was === is) continue;
       if (options.allowState === true && (key === STATE_DIRECTORY || key.startsWith(`${STATE_DIRECTORY}/`)))
         continue;
-      if (options.allowState === true && key.startsWith('/run/waxseal')) continue;
       if (options.except?.some(pattern => pattern.test(key)) === true) continue;
       lines.push(`${kind} ${key}: was ${was}; is ${is}`);
     }
