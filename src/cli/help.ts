@@ -44,12 +44,13 @@ export function helpText(command: CommandName | undefined): string {
       'it runs the whole wizard in a sandbox and touches nothing.',
       '',
       'Exit codes: 0 done, 1 fault, 2 usage, 3 record not visible yet, 4 problems found,',
-      '5 host not ready, 6 failed and put back, 7 failed and not whole, 8 locked, 9 declined.',
+      '5 host not ready, 6 failed and put back, 7 failed and not whole, 8 locked,',
+      '9 declined.',
     ].join('\n');
   }
   const own = FLAGS.filter(flag => flag.commands !== 'all' && takes(flag, command));
   return [
-    `waxseal ${command}: ${COMMANDS[command]}`,
+    wrapped('', `waxseal ${command}: ${COMMANDS[command]}`, 0).trim(),
     '',
     `Usage: waxseal ${command} [FLAGS]${command === 'explain' ? ' FROM' : ''}`,
     ...(own.length === 0 ? [] : ['', 'Flags:', rows(own)]),
