@@ -15,7 +15,7 @@ function wrapped(head: string, text: string, column: number, width = 79): string
       lines.push(line.trimEnd());
       line = ' '.repeat(column);
     }
-    line += line.endsWith(' ') ? word : ` ${word}`;
+    line += line === '' || line.endsWith(' ') ? word : ` ${word}`;
   }
   return [...lines, line].join('\n');
 }
@@ -27,12 +27,12 @@ export function helpText(command: CommandName | undefined): string {
     flags.map(flag => wrapped(`  ${left(flag)}`, flag.help, 26)).join('\n');
   if (command === undefined) {
     return [
-      'waxseal sets up DKIM on a mail host, proves that it works and rotates the keys.',
+      'waxseal sets up DKIM on a mail host, proves that it works and rotates keys.',
       '',
       'Usage: waxseal [COMMAND] [FLAGS]',
       '',
-      'Without a command, on a terminal, it opens the wizard. Nothing is changed before',
-      'you have seen the plan and agreed to it.',
+      'Without a command, on a terminal, it opens the wizard. Nothing is changed',
+      'before you have seen the plan and agreed to it.',
       '',
       'Commands:',
       ...Object.entries(COMMANDS).map(([name, help]) => wrapped(`  ${name}`, help, 12)),
@@ -40,17 +40,17 @@ export function helpText(command: CommandName | undefined): string {
       'Flags of every command:',
       rows(shared),
       '',
-      'waxseal COMMAND --help shows the flags of one command. Try "waxseal demo" first:',
-      'it runs the whole wizard in a sandbox and touches nothing.',
+      'waxseal COMMAND --help shows the flags of one command. Try "waxseal demo"',
+      'first: it runs the whole wizard in a sandbox and touches nothing.',
       '',
-      'Exit codes: 0 done, 1 fault, 2 usage, 3 record not visible yet, 4 problems found,',
-      '5 host not ready, 6 failed and put back, 7 failed and not whole, 8 locked,',
-      '9 declined.',
+      'Exit codes: 0 done, 1 fault, 2 usage, 3 record not visible yet, 4 problems',
+      'found, 5 host not ready, 6 failed and put back, 7 failed and not whole,',
+      '8 locked, 9 declined.',
     ].join('\n');
   }
   const own = FLAGS.filter(flag => flag.commands !== 'all' && takes(flag, command));
   return [
-    wrapped('', `waxseal ${command}: ${COMMANDS[command]}`, 0).trim(),
+    wrapped('', `waxseal ${command}: ${COMMANDS[command]}`, 0),
     '',
     `Usage: waxseal ${command} [FLAGS]${command === 'explain' ? ' FROM' : ''}`,
     ...(own.length === 0 ? [] : ['', 'Flags:', rows(own)]),
