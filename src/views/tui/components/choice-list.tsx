@@ -1,0 +1,100 @@
+import {Box, Text} from 'ink';
+import SelectInput from 'ink-select-input';
+import {type ReactNode, useMemo} from 'react';
+import {cut} from '../rows.ts';
+import {useTheme} from '../theme.tsx';
+import {useUi} from './ui.tsx';
+
+export interface Option {
+  readonly value: string;
+  readonly label: string;
+  /** A few words beside the label; '' for none. */
+  readonly hint: string;
+}
+
+// ink-select-input hands an item component one string; label and hint travel in it side by side.
+const JOINT = '\u0000';
+
+/**
+ * A list to choose from. A number key chooses at once (H12): never for a choice that changes the host.
+ * `options` must not be empty.
+ */
+export function ChoiceList({
+  options,
+  initial,
+  width,
+  height,
+  disabled = false,
+  onChoose,
+}: {
+  readonly options: readonly Option[];
+  /** Value of the option that is marked first. */
+  readonly initial?: string;
+  readonly width: number;
+  readonly height: number;
+  readonly disabled?: boolean;
+  readonly onChoose: (value: string) => void;
+}): ReactNode {
+  const {active} = useUi();
+  // New items would move the mark back to the first.
+  const items = useMemo(() => itemsOf(options, width), [options, width]);
+  const limit = Math.max(1, Math.min(height, items.length));
+  const start = Math.max(
+    0,
+    options.findIndex(option => option.value === initial),
+  );
+  return (
+    <SelectInput
+      items={items}
+      limit={limit}
+      initialIndex={start}
+      isFocused={active && !disabled}
+      indicatorComponent={Pointer}
+      itemComponent={Item}
+      onSelect={item => {
+        // Enter on a list that has become empty selects nothing.
+        if (item !== undefined) onChoose(item.value);
+      }}
+    />
+  );
+}
+
+function itemsOf(options: readonly Option[], width: number): {label: string; value: string; key: string}[] {
+  return options.map(({value, label, hint}, index) => {
+    const short = cut(label, width - 3, '');
+    const room = width - 3 - short.length - 2;
+    return {
+      value,
+      key: `${index}:${value}`,
+      label: hint === '' || room < 8 ? short : `${short}${JOINT}${cut(hint, room, '...')}`,
+    };
+  });
+}
+
+function Pointer({isSelected = false}: {readonly isSelected?: boolean}): ReactNode {
+  const theme = useTheme();
+  return (
+    <Box marginRight={1} aria-hidden>
+      <Text {...theme.style('accent')}>{isSelected ? theme.symbols.pointer : ' '}</Text>
+    </Box>
+  );
+}
+
+function Item({
+  isSelected = false,
+  label,
+}: {
+  readonly isSelected?: boolean;
+  readonly label: string;
+}): ReactNode {
+  const theme = useTheme();
+  const [name = '', hint = ''] = label.split(JOINT);
+  return (
+    <Box aria-role="option" aria-state={{selected: isSelected}}>
+      <Text wrap="truncate">
+        <Text {...theme.style(isSelected ? 'accent' : 'plain')}>{name}</Text>
+        {hint !== '' && <Text {...theme.style('muted')}>{`  ${hint}`}</Text>}
+      </Text>
+    </Box>
+  );
+}

@@ -1,0 +1,30 @@
+import type {ReactNode} from 'react';
+import {DrawRows} from '../components/draw.tsx';
+import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {paragraph} from '../rows.ts';
+
+const KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
+
+/** While something is being read or made ready and there is nothing to press. */
+export function Busy({title, text}: {readonly title: string; readonly text: string}): ReactNode {
+  const room = useRoom(KEYS);
+  return (
+    <Frame title={title} room={room}>
+      <DrawRows rows={paragraph(text, room.width).slice(0, room.height)} />
+    </Frame>
+  );
+}
+
+export const Looking = (): ReactNode => (
+  <Busy
+    title="Looking at this host"
+    text="Reading how Postfix and the signer are set up. This only reads; nothing is changed."
+  />
+);
+
+export const Planning = (): ReactNode => (
+  <Busy
+    title="Working out the changes"
+    text="Comparing this host with what it needs, and trying the new configuration in a throw-away signer that no mail goes through."
+  />
+);

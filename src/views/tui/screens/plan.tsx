@@ -1,0 +1,153 @@
+import {type ReactNode, useEffect, useMemo, useState} from 'react';
+import {visible} from '../../../domain/text.ts';
+import {applyRefusal, isEmpty} from '../../../flow/carrying-out.ts';
+import type {PlanReady} from '../../../flow/operations.ts';
+import type {State} from '../../../flow/state.ts';
+import type {ChangeView} from '../../../plan/plan.ts';
+import {DrawRows} from '../components/draw.tsx';
+import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {ScrollPane} from '../components/scroll-pane.tsx';
+import {TextField} from '../components/text-field.tsx';
+import {useKeys, useUi} from '../components/ui.tsx';
+import {letterOf} from '../input/keys.ts';
+import {BLANK, paragraph, type Row, wrapExactly} from '../rows.ts';
+import {checkRows, problemRows, remarkRows} from '../status.ts';
+import {type Theme, type Tone, useTheme} from '../theme.tsx';
+
+/** What can be done with this plan. */
+type Use = 'apply' | 'test-only' | 'look-only' | 'refused';
+
+const KEYS: Readonly<Record<Use, readonly KeyHint[]>> = {
+  apply: [['a', 'applies it, after one more question']],
+  'test-only': [['Enter', 'goes on to the live test']],
+  'look-only': [['Enter', 'ends the dry run']],
+  refused: [['Enter', 'leaves']],
+};
+const ALWAYS: readonly KeyHint[] = [
+  ['Esc', 'goes back'],
+  ['?', 'explains'],
+  ['Ctrl-C', 'leaves'],
+];
+const CONFIRM_KEYS: readonly KeyHint[] = [
+  ['yes Enter', 'applies'],
+  ['Enter or Esc', 'does not'],
+  ['PgUp PgDn', 'move'],
+];
+
+/** Every change, with its diff. Applying takes two steps, and Enter alone never does it. */
+export function PlanScreen(): ReactNode {
+  const {state, send, drain} = useUi();
+  const theme = useTheme();
+  const use = useOf(state);
+  const [confirming, setConfirming] = useState(false);
+  const [note, setNote] = useState('');
+  const room = useRoom(confirming ? CONFIRM_KEYS : [...KEYS[use], ...ALWAYS]);
+  useEffect(drain, [drain]);
+  useKeys(key => {
+    if (confirming) {
+      if (key.name === 'escape') setConfirming(false);
+      return;
+    }
+    if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
+    else if (letterOf(key) === 'a' && use === 'apply') {
+      setNote('');
+      setConfirming(true);
+    } else if (key.name === 'enter') {
+      if (use === 'refused') send({type: 'declined'});
+      else if (use === 'apply') setNote('Enter alone changes nothing. Press a to apply.');
+      else send({type: 'continued'});
+    }
+  });
+  const decide = (entry: string): void => {
+    setConfirming(false);
+    if (entry.trim().toLowerCase() === 'yes') send({type: 'confirmed'});
+    else setNote('Not applied.');
+  };
+
+  const rows = useMemo(() => planRows(state, room.width, theme), [state, room.width, theme]);
+  const count = state.ready?.plan.steps.length ?? 0;
+  const below: readonly Row[] = confirming
+    ? paragraph(`Make these changes now (${steps(count)})? Type yes and press Enter.`, room.width, {
+        tone: 'warn',
+      })
+    : note === ''
+      ? []
+      : paragraph(note, room.width, {tone: 'accent'});
+  const height = Math.max(1, room.height - below.length - (confirming ? 1 : 0));
+  return (
+    <Frame title={use === 'test-only' ? 'Nothing to change' : 'What will be changed'} room={room}>
+      <ScrollPane rows={rows} height={height} keysElsewhere={confirming} />
+      <DrawRows rows={below} />
+      {confirming && (
+        <TextField
+          label="Type yes to apply"
+          initial=""
+          placeholder="no"
+          width={room.width}
+          onSubmit={decide}
+        />
+      )}
+    </Frame>
+  );
+}
+
+function useOf(state: State): Use {
+  if (applyRefusal(state) !== undefined) return 'refused';
+  if (state.mode.dryRun) return 'look-only';
+  return state.ready !== undefined && isEmpty(state.ready) ? 'test-only' : 'apply';
+}
+
+const steps = (count: number): string => (count === 1 ? '1 step' : `${count} steps`);
+
+function planRows(state: State, width: number, theme: Theme): readonly Row[] {
+  const {ready} = state;
+  if (ready === undefined) return [];
+  const refusal = applyRefusal(state);
+  return [
+    ...(refusal === undefined ? [] : [...problemRows(refusal, width, theme), BLANK]),
+    ...summaryRows(ready, width, theme),
+    ...ready.changes
+      .filter(change => change.diff !== '')
+      .flatMap(change => [BLANK, ...diffRows(change, width)]),
+  ];
+}
+
+function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Row[] {
+  const {changes, preflight, remarks} = ready;
+  const bullet = {text: `${theme.symbols.bullet} `, tone: 'muted' as const};
+  return [
+    ...(changes.length === 0
+      ? paragraph('This host is set up already: no file has to change.', width)
+      : changes.flatMap(change =>
+          paragraph(`${visible(change.target)}: ${visible(change.action)}`, width, {lead: bullet}),
+        )),
+    ...(preflight.checks.length === 0
+      ? []
+      : [
+          BLANK,
+          ...paragraph('Tried in a throw-away signer:', width, {tone: 'strong'}),
+          ...preflight.checks.flatMap(check => checkRows(check, width, theme)),
+        ]),
+    ...(remarks.length === 0 ? [] : [BLANK, ...remarkRows(remarks, width, theme)]),
+  ];
+}
+
+/** A unified diff whole: long lines go on below, marked, so that nothing that will be written is hidden. */
+function diffRows(change: ChangeView, width: number): readonly Row[] {
+  const lines = visible(change.diff.replace(/\n$/, ''), {lines: true}).split('\n');
+  return lines.flatMap((line, index) => {
+    const tone = diffTone(line, index);
+    const [first = '', ...more] = wrapExactly(line, width - 2);
+    return [
+      [{text: first, tone}],
+      ...more.flatMap(rest => wrapExactly(rest, width - 2)).map((rest): Row => [{text: `  ${rest}`, tone}]),
+    ];
+  });
+}
+
+function diffTone(line: string, index: number): Tone {
+  if (index < 2 && /^(?:---|\+\+\+) /.test(line)) return 'strong';
+  if (line.startsWith('+')) return 'added';
+  if (line.startsWith('-')) return 'removed';
+  return line.startsWith('@@') ? 'hunk' : 'plain';
+}

@@ -1,0 +1,152 @@
+import {type ReactNode, useEffect, useState} from 'react';
+import type {ServerView, Survey} from '../../../dns/survey.ts';
+import {formatDuration} from '../../../domain/duration.ts';
+import {displayDomain} from '../../../domain/names.ts';
+import type {Problem} from '../../../domain/result.ts';
+import {visible} from '../../../domain/text.ts';
+import {SERVER_WORDS} from '../../../flow/lines.ts';
+import type {Phase, State} from '../../../flow/state.ts';
+import {DrawRows} from '../components/draw.tsx';
+import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {ScrollPane} from '../components/scroll-pane.tsx';
+import {useKeys, useUi} from '../components/ui.tsx';
+import {BLANK, cut, pad, paragraph, type Row} from '../rows.ts';
+import {problemRows, SERVER_MARKS} from '../status.ts';
+import {type Theme, useTheme} from '../theme.tsx';
+
+type Propagation = Extract<Phase, {at: 'propagation'}>;
+
+const KEYS: readonly KeyHint[] = [
+  ['Enter', 'asks now'],
+  ['Esc', 'shows the record'],
+  ['?', 'explains'],
+  ['Ctrl-C', 'leaves; run waxseal again later to go on here'],
+];
+
+/** Every authoritative server of every domain, live. */
+export function PropagationScreen({phase}: {readonly phase: Propagation}): ReactNode {
+  const {state, send} = useUi();
+  const theme = useTheme();
+  const room = useRoom(KEYS);
+  const now = useSecondHand();
+  useKeys(key => {
+    if (key.name === 'enter') send({type: 'recheck'});
+    else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
+  });
+  const clock = clockRow(phase, state, now, room.width, theme);
+  const rows = state.staged.flatMap((staged, index) => [
+    ...(index === 0 ? [] : [BLANK]),
+    ...domainRows(displayDomain(staged.domain), state.surveys[staged.domain], room.width, theme),
+  ]);
+  const mistakes = mistakeRows(state, room.width, theme);
+  return (
+    <Frame title="Is the record everywhere?" room={room}>
+      <DrawRows rows={[clock]} />
+      <ScrollPane rows={[...rows, ...mistakes]} height={Math.max(1, room.height - 1)} />
+    </Frame>
+  );
+}
+
+/** The time, once a second: the only timer of an idle wizard. */
+function useSecondHand(): number {
+  const {now} = useUi();
+  const [time, setTime] = useState(now);
+  useEffect(() => {
+    const timer = setInterval(() => setTime(now()), 1000);
+    return () => clearInterval(timer);
+  }, [now]);
+  return time;
+}
+
+function clockRow(
+  {startedAt, deadlineAt}: Propagation,
+  state: State,
+  now: number,
+  width: number,
+  theme: Theme,
+): Row {
+  const due = state.staged
+    .flatMap(each => state.surveys[each.domain]?.nextAt ?? [])
+    .map(at => Date.parse(at))
+    .sort((a, b) => a - b)[0];
+  const parts = [
+    ...(startedAt === '' ? [] : [`Waiting for ${formatDuration(now - Date.parse(startedAt))}`]),
+    due === undefined || due <= now ? 'asking now' : `next question in ${formatDuration(due - now)}`,
+    ...(deadlineAt === undefined
+      ? []
+      : [`at most ${formatDuration(Math.max(0, Date.parse(deadlineAt) - now))} more`]),
+  ];
+  return [
+    {text: cut(parts.join(` ${theme.symbols.separator} `), width, theme.symbols.ellipsis), tone: 'muted'},
+  ];
+}
+
+function domainRows(domain: string, survey: Survey | undefined, width: number, theme: Theme): readonly Row[] {
+  const {symbols} = theme;
+  if (survey === undefined) {
+    return [[{text: cut(`${domain}: asking for the first time`, width, symbols.ellipsis), tone: 'strong'}]];
+  }
+  const matching = survey.servers.filter(view => view.status === 'matching').length;
+  const head = `${domain}: ${matching} of ${survey.servers.length} servers have it`;
+  return [
+    [{text: cut(head, width, symbols.ellipsis), tone: 'strong'}],
+    [{text: cut(visible(survey.name), width, symbols.ellipsis), tone: 'muted'}],
+    ...tableRows(survey.servers, width, theme),
+    ...resolverRows(survey, width, theme),
+  ];
+}
+
+/** Columns: symbol, word, server, address, serial. The serial goes first where room is short, then the address. */
+function tableRows(servers: readonly ServerView[], width: number, theme: Theme): readonly Row[] {
+  const {symbols} = theme;
+  const serial = width >= 74 ? 12 : 0;
+  const longest = Math.max(7, ...servers.map(view => view.server.address.length));
+  const address = width >= 50 ? Math.min(longest, Math.max(15, Math.floor((width - serial - 21) / 2))) : 0;
+  const rest = Math.max(6, width - 21 - gap(address) - gap(serial));
+  const server = Math.min(rest, Math.max(6, ...servers.map(view => view.server.name.length)));
+  const line = (status: string, name: string, at: string, number: string): string =>
+    [
+      pad(status, 17, symbols.ellipsis),
+      pad(name, server, symbols.ellipsis),
+      ...(address === 0 ? [] : [pad(at, address, symbols.ellipsis)]),
+      ...(serial === 0 ? [] : [number]),
+    ].join('  ');
+  return [
+    [{text: `  ${line('status', 'server', 'address', 'serial')}`, tone: 'muted'}],
+    ...servers.map((view): Row => {
+      const mark = SERVER_MARKS[view.status];
+      const text = line(
+        SERVER_WORDS[view.status],
+        visible(view.server.name),
+        view.server.address,
+        view.serial === undefined ? symbols.dash : String(view.serial),
+      );
+      return [{text: `${symbols[mark.symbol]} `, tone: mark.tone}, {text: cut(text, width - 2, '')}];
+    }),
+  ];
+}
+
+const gap = (column: number): number => (column === 0 ? 0 : column + 2);
+
+function resolverRows(survey: Survey, width: number, theme: Theme): readonly Row[] {
+  if (survey.resolver === 'not-asked') return [];
+  const words: Readonly<Record<typeof survey.resolver, string>> = {
+    matching: 'has it, too',
+    absent: 'does not have it yet: it may remember that it was not there',
+    wrong: 'still has another record',
+    timeout: 'does not answer',
+    failed: 'answers with a failure',
+  };
+  return paragraph(words[survey.resolver], width, {
+    lead: {text: `${theme.symbols.bullet} The resolver of this host: `, tone: 'muted'},
+  });
+}
+
+/** Each mistake once, with its repair. */
+function mistakeRows(state: State, width: number, theme: Theme): readonly Row[] {
+  const mistakes = Object.values(state.surveys)
+    .flatMap(survey => survey.servers)
+    .flatMap(view => view.mistake ?? []);
+  const named = new Map(mistakes.map((mistake): readonly [string, Problem] => [mistake.id, mistake]));
+  return [...named.values()].flatMap(mistake => [BLANK, ...problemRows(mistake, width, theme)]);
+}

@@ -1,0 +1,147 @@
+import {Box} from 'ink';
+import {type ReactNode, useMemo, useState} from 'react';
+import {problem as makeProblem, type Problem} from '../../../domain/result.ts';
+import type {Answers} from '../../../flow/answers.ts';
+import {type Choice, type Question as Definition, questionOf} from '../../../flow/questions.ts';
+import type {Phase, State} from '../../../flow/state.ts';
+import {ChoiceList, type Option} from '../components/choice-list.tsx';
+import {DrawRows} from '../components/draw.tsx';
+import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {TextField} from '../components/text-field.tsx';
+import {useKeys, useUi} from '../components/ui.tsx';
+import {type Key, letterOf} from '../input/keys.ts';
+import {BLANK, cut, paragraph, type Row} from '../rows.ts';
+import {problemRows} from '../status.ts';
+import {type Theme, useTheme} from '../theme.tsx';
+
+type Asking = Extract<Phase, {at: 'asking'}>;
+
+/** Value of the entry that leads to the field; no question takes a NUL as an answer. */
+const OTHER = '\0other';
+
+const LIST_KEYS: readonly KeyHint[] = [
+  ['Enter', 'chooses'],
+  ['Esc', 'goes back'],
+  ['?', 'explains'],
+  ['Ctrl-C', 'leaves'],
+];
+const FIELD_KEYS: readonly KeyHint[] = [
+  ['Enter', 'takes this answer'],
+  ['Esc', 'goes back'],
+  ['?', 'explains'],
+  ['Ctrl-C', 'leaves'],
+];
+const CHECKING_KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
+
+/** One question of the table: a list where there are choices, a field where the answer is typed, or both in turn. */
+export function Question({phase}: {readonly phase: Asking}): ReactNode {
+  const {state, send, openHelp} = useUi();
+  const theme = useTheme();
+  const question = questionOf(phase.question);
+  const choices = useChoices(question, state);
+  const isChoice = choices.some(choice => choice.value === phase.initial);
+  const [typing, setTyping] = useState(choices.length === 0 || (phase.initial !== '' && !isChoice));
+  const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
+  const room = useRoom(phase.checking ? CHECKING_KEYS : typing ? FIELD_KEYS : LIST_KEYS);
+
+  const back = (): void => {
+    if (typing && choices.length > 0) setTyping(false);
+    else send({type: 'back'});
+  };
+  useKeys(key => {
+    if (phase.checking) return;
+    if (key.name === 'escape') back();
+    else if (!typing && (key.name === 'left' || letterOf(key) === 'b')) send({type: 'back'});
+    else if (!typing && letterOf(key) === '?') openHelp();
+  });
+
+  const choose = (value: string): void => {
+    const choice = choices.find(each => each.value === value);
+    if (value === OTHER) {
+      setRefusal(undefined);
+      setTyping(true);
+    } else if (choice?.disabled !== undefined) {
+      setRefusal(makeProblem('choice.disabled', choice.disabled, ''));
+    } else {
+      send({type: 'answered', question: phase.question, text: value});
+    }
+  };
+  const explains = (key: Key, text: string): boolean => {
+    // A note may well have a question mark in it; elsewhere none can be part of an answer.
+    if (letterOf(key) !== '?' || (phase.question === 'note' && text !== '')) return false;
+    openHelp();
+    return true;
+  };
+
+  const shown = refusal ?? phase.problem;
+  const below = belowRows(phase, shown, room.width, theme);
+  const options = optionsOf(question, choices);
+  const listHeight = Math.max(1, Math.min(options.length, room.height - Math.min(below.length, 4)));
+  const head = leadRows(question, room.width).slice(
+    0,
+    Math.max(0, room.height - (typing ? 1 : listHeight) - below.length - 1),
+  );
+  const tail = below.slice(0, Math.max(0, room.height - (typing ? 1 : listHeight) - spaced(head).length));
+
+  return (
+    <Frame title={question.title} room={room}>
+      <DrawRows rows={spaced(head)} />
+      {typing ? (
+        <TextField
+          key={phase.initial}
+          label={question.title}
+          initial={isChoice && choices.length > 0 ? '' : phase.initial}
+          placeholder={question.placeholder}
+          width={room.width}
+          disabled={phase.checking}
+          intercept={explains}
+          onSubmit={text => send({type: 'answered', question: phase.question, text})}
+        />
+      ) : (
+        <Box aria-role="listbox" aria-label={question.title} flexDirection="column">
+          <ChoiceList
+            options={options}
+            initial={phase.initial}
+            width={room.width}
+            height={listHeight}
+            disabled={phase.checking}
+            onChoose={choose}
+          />
+        </Box>
+      )}
+      <DrawRows rows={tail} />
+    </Frame>
+  );
+}
+
+const spaced = (rows: readonly Row[]): readonly Row[] => (rows.length === 0 ? rows : [...rows, BLANK]);
+
+function useChoices(question: Definition, {answers, facts}: State): readonly Choice[] {
+  return useMemo(() => choicesOf(question, answers, facts), [question, answers, facts]);
+}
+
+const choicesOf = (question: Definition, answers: Answers, facts: State['facts']): readonly Choice[] =>
+  facts === undefined ? [] : (question.choices?.(answers, facts) ?? []);
+
+function optionsOf(question: Definition, choices: readonly Choice[]): readonly Option[] {
+  const listed = choices.map(({value, label, hint, disabled}) => ({
+    value,
+    label,
+    hint: disabled === undefined ? hint : `not possible here: ${disabled}`,
+  }));
+  return question.free ? [...listed, {value: OTHER, label: 'Something else', hint: 'type it'}] : listed;
+}
+
+/** The first sentences of the help, so that nobody needs `?` to know what is asked. */
+function leadRows(question: Definition, width: number): readonly Row[] {
+  const text = question.help.join(' ');
+  const [first = text] = /^.*?[.](?= |$)/.exec(text) ?? [];
+  return paragraph(first, width, {tone: 'muted'});
+}
+
+function belowRows(phase: Asking, shown: Problem | undefined, width: number, theme: Theme): readonly Row[] {
+  if (phase.checking) {
+    return [BLANK, [{text: cut(`Checking this answer${theme.symbols.ellipsis}`, width, ''), tone: 'muted'}]];
+  }
+  return shown === undefined ? [] : [BLANK, ...problemRows(shown, width, theme)];
+}

@@ -1,0 +1,136 @@
+import {type ReactNode, useEffect, useMemo, useState} from 'react';
+import {parseAbsolutePath} from '../../../domain/paths.ts';
+import type {Problem} from '../../../domain/result.ts';
+import {visible} from '../../../domain/text.ts';
+import type {Phase} from '../../../flow/state.ts';
+import {DrawRows} from '../components/draw.tsx';
+import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {ScrollPane} from '../components/scroll-pane.tsx';
+import {TextField} from '../components/text-field.tsx';
+import {useKeys, useUi} from '../components/ui.tsx';
+import {letterOf} from '../input/keys.ts';
+import {clipboardText, FORM_NAMES, nextForm, recordsText} from '../record-text.ts';
+import {BLANK, paragraph, type Row} from '../rows.ts';
+import {problemRows, remarkRows} from '../status.ts';
+import {type Theme, useTheme} from '../theme.tsx';
+
+type RecordPhase = Extract<Phase, {at: 'record'}>;
+
+const KEYS: readonly KeyHint[] = [
+  ['Enter', 'I have published it: look for it'],
+  ['c', 'copies'],
+  ['f', 'other form'],
+  ['s', 'saves to a file'],
+  ['Esc', 'back'],
+  ['?', 'explains'],
+  ['Ctrl-C', 'leaves, the key is kept'],
+];
+const SAVE_KEYS: readonly KeyHint[] = [
+  ['Enter', 'saves'],
+  ['Esc', 'does not'],
+];
+
+/** The record to publish. It stands above the frame, unboxed and unbroken, so that it can be selected whole. */
+export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode {
+  const {state, send, print, copy, drain} = useUi();
+  const theme = useTheme();
+  const [saving, setSaving] = useState(false);
+  const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
+  const room = useRoom(saving ? SAVE_KEYS : KEYS);
+  const {staged} = state;
+  const text = useMemo(() => recordsText(staged, phase.form), [staged, phase.form]);
+  useEffect(() => print(text), [print, text]);
+  useEffect(drain, [drain]);
+
+  const copyIt = (): void => {
+    const done = copy(clipboardText(staged, phase.form));
+    const note = done
+      ? 'Sent to the clipboard of your terminal. Some terminals do not allow that: if pasting gives nothing, select it above or press s.'
+      : 'Too long for the clipboard; press s to save it to a file.';
+    send({type: 'noticed', text: note});
+  };
+  const save = (entry: string): void => {
+    const path = parseAbsolutePath(entry.trim());
+    if (!path.ok) {
+      setRefusal(path.problem);
+      return;
+    }
+    setRefusal(undefined);
+    setSaving(false);
+    send({type: 'save-record', path: path.value});
+  };
+  useKeys(key => {
+    if (saving) {
+      if (key.name === 'escape') setSaving(false);
+      return;
+    }
+    if (key.name === 'enter') send({type: 'continued'});
+    else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
+    else if (letterOf(key) === 'c') copyIt();
+    else if (letterOf(key) === 'f') send({type: 'form-chosen', form: nextForm(phase.form)});
+    else if (letterOf(key) === 's') setSaving(true);
+  });
+
+  const title = staged.length > 1 ? 'Publish these records' : 'Publish this record';
+  if (saving) {
+    const rows = [
+      ...paragraph('Save the record to which file? It is never written over another one.', room.width),
+      ...(refusal === undefined ? [] : problemRows(refusal, room.width, theme)),
+    ];
+    return (
+      <Frame title={title} room={room}>
+        <DrawRows rows={rows.slice(0, room.height - 1)} />
+        <TextField label="File" initial={suggestedPath(staged)} width={room.width} onSubmit={save} />
+      </Frame>
+    );
+  }
+  const rows = recordRows(
+    phase,
+    staged.map(each => each.record.provider),
+    room.width,
+    theme,
+  );
+  const remarks = staged.flatMap(each => remarkRows(each.remarks, room.width, theme));
+  return (
+    <Frame title={title} room={room}>
+      <ScrollPane rows={[...rows, ...remarks]} height={Math.min(room.height, LOW)} />
+    </Frame>
+  );
+}
+
+/** The frame stays low here, so that the record above it is in sight on a terminal of 24 rows. */
+const LOW = 8;
+
+type Provider = {readonly name: string; readonly advice: readonly string[]} | undefined;
+
+function recordRows(
+  phase: RecordPhase,
+  providers: readonly Provider[],
+  width: number,
+  theme: Theme,
+): readonly Row[] {
+  const advice = new Map(providers.flatMap(each => (each === undefined ? [] : [[each.name, each.advice]])));
+  return [
+    ...paragraph(
+      `The record stands above, each value on one line (shown as: ${FORM_NAMES[phase.form]}). Publish it where the DNS of your domain is kept, then press Enter.`,
+      width,
+    ),
+    ...[...advice].flatMap(([name, lines]) => [
+      BLANK,
+      ...paragraph(`At ${visible(name)}:`, width, {tone: 'strong'}),
+      ...lines.flatMap(line =>
+        paragraph(visible(line), width, {lead: {text: `${theme.symbols.bullet} `, tone: 'muted'}}),
+      ),
+    ]),
+    ...(phase.notice === undefined
+      ? []
+      : [BLANK, ...paragraph(visible(phase.notice), width, {tone: 'accent'})]),
+  ];
+}
+
+const suggestedPath = (staged: readonly {readonly domain: string; readonly selector: string}[]): string => {
+  const [first] = staged;
+  return first === undefined || staged.length > 1
+    ? '/root/dkim-records.txt'
+    : `/root/dkim-${first.selector}-${first.domain}.txt`;
+};

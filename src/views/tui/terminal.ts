@@ -1,0 +1,90 @@
+/** What Ink leaves to us of a terminal: its size where it has none, its loss, paste marks, the clipboard. */
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What is assumed of a terminal that does not tell its size: a serial console, `docker exec`, expect(1). */
+export const ASSUMED_SIZE: TerminalSize = {columns: 80, rows: 24};
+
+/** Marks pastes with ESC [200~ and ESC [201~, so that a pasted line feed is not Enter. */
+export const PASTE_MARKS_ON = '\x1b[?2004h';
+export const PASTE_MARKS_OFF = '\x1b[?2004l';
+
+interface SizedOutput {
+  columns: number;
+  rows: number;
+  prependListener(event: 'resize', listener: () => void): unknown;
+  off(event: 'resize', listener: () => void): unknown;
+}
+
+/** The size of a terminal; that of ASSUMED_SIZE where it says nothing or 0. */
+export const sizeOf = (output: {readonly columns?: number; readonly rows?: number}): TerminalSize => ({
+  columns: output.columns || ASSUMED_SIZE.columns,
+  rows: output.rows || ASSUMED_SIZE.rows,
+});
+
+/**
+ * Gives a terminal of 0 x 0 the assumed size, now and after each resize, before Ink looks: with 0 columns Ink writes one
+ * character a line, and with 0 rows it wipes the scrollback with every frame.
+ * @returns ends it
+ */
+export function keepSizePlausible(output: SizedOutput): () => void {
+  const correct = (): void => {
+    if (!output.columns) output.columns = ASSUMED_SIZE.columns;
+    if (!output.rows) output.rows = ASSUMED_SIZE.rows;
+  };
+  correct();
+  output.prependListener('resize', correct);
+  return () => {
+    output.off('resize', correct);
+  };
+}
+
+interface Losable {
+  on(event: string, listener: (error: Error) => void): unknown;
+  off(event: string, listener: (error: Error) => void): unknown;
+}
+
+/**
+ * Calls `onLost` once when the terminal is gone: a write or read that fails (EIO after a hang-up, EPIPE), the end of the
+ * input. Without a listener such an error is uncaught and ends the process in the middle of its work.
+ * @returns stops watching. The error listeners stay once the terminal is lost: later writes must not throw either.
+ */
+export function watchTerminal(
+  streams: {readonly input: Losable; readonly outputs: readonly Losable[]},
+  onLost: () => void,
+): () => void {
+  let lost = false;
+  const lose = (): void => {
+    if (lost) return;
+    lost = true;
+    onLost();
+  };
+  const all = [streams.input, ...streams.outputs];
+  for (const stream of all) stream.on('error', lose);
+  streams.input.on('end', lose);
+  streams.input.on('close', lose);
+  return () => {
+    streams.input.off('end', lose);
+    streams.input.off('close', lose);
+    if (lost) return;
+    for (const stream of all) stream.off('error', lose);
+  };
+}
+
+/** Longest text (UTF-8 octets) that is worth trying: xterm takes no more than 100 000 characters of base64. */
+const CLIPBOARD_LIMIT = 74_994;
+
+/** OSC 52: asks the terminal to put a text on the clipboard; undefined where it is too long for that. */
+export function clipboardSequence(text: string): string | undefined {
+  const bytes = Buffer.from(text, 'utf8');
+  return bytes.length > CLIPBOARD_LIMIT ? undefined : `\x1b]52;c;${bytes.toString('base64')}\x07`;
+}
+
+/**
+ * A text to be written above the live frame as it is, one logical line staying one. Begins with a carriage return: the
+ * cursor may stand anywhere.
+ */
+export const above = (text: string): string => `\r${text.replace(/\n?$/, '\n')}`;
