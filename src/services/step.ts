@@ -84,6 +84,8 @@ export interface ServiceStep extends StepBase {
   };
   /** True where the unit ran before: undo brings it back to that. */
   readonly wasActive: boolean;
+  /** How undo stops it where it did not run before; `systemctl stop UNIT` where absent and `argv` is systemctl's. */
+  readonly stopArgv?: Argv;
 }
 
 /** A command whose exit status judges the files written so far, for instance `postfix check`. Changes nothing. */
