@@ -1,0 +1,269 @@
+import {ChangeFailed, HostError, Interrupted, RollbackIncomplete, ToolError} from '../domain/errors.ts';
+import {type Problem, problem, type Result} from '../domain/result.ts';
+import type {ProofReport} from '../proof/proof.ts';
+import type {Ports} from '../system/ports.ts';
+import {carryOut} from './carry-out.ts';
+import {beginJournal, entriesOf, type Journal, type RunMark, readJournal, statusOf} from './journal.ts';
+import {attributesOf} from './observe.ts';
+import type {ApplyEvent, Plan, RunId} from './plan.ts';
+import {dropBackups, type PutBack, putBack} from './put-back.ts';
+import {isUnfinished, listRuns} from './runs.ts';
+import type {Ready} from './service-state.ts';
+import {findStale, type StaleStep} from './staleness.ts';
+
+export interface ApplyHooks {
+  /** Proves the candidate configuration aside, before anything live is touched. */
+  preflight?(): Promise<Result<unknown>>;
+  /** Proves the live host after the last step. A report that has not passed takes everything back. */
+  proof(): Promise<ProofReport>;
+  /** Whether a service is as its step wants it, looked at once; it is asked again and again. */
+  readonly ready: Ready;
+  /** True where the caller holds the lock of the host already. */
+  readonly lockHeld?: boolean;
+}
+
+export type ApplyOutcome =
+  | {readonly result: 'applied'; readonly run: RunId; readonly proof: ProofReport}
+  /** The plan is empty, or this very plan has been applied already. */
+  | {readonly result: 'nothing'}
+  /** Nothing was touched. `stale` says what has changed since the plan was made. */
+  | {readonly result: 'refused'; readonly error: ToolError; readonly stale: readonly StaleStep[]}
+  /** Everything was put back: ChangeFailed (exit 6) or Interrupted (130, 143). */
+  | {
+      readonly result: 'rolled-back';
+      readonly run: RunId;
+      readonly error: ToolError;
+      readonly proof?: ProofReport;
+      /** Where edits are kept that somebody else made meanwhile. */
+      readonly kept: readonly string[];
+    }
+  /** Not everything could be put back (exit 7); `error.remains` names what. */
+  | {
+      readonly result: 'incomplete';
+      readonly run: RunId;
+      readonly error: RollbackIncomplete;
+      readonly proof?: ProofReport;
+      readonly kept: readonly string[];
+    };
+
+/**
+ * Carries out a plan, proves it, and takes everything back where a step, the proof or `signal` says no. The invariant
+ * is in docs/explanation/safety.md. Resolves for everything that a person can act on; rejects only for faults of the
+ * program, after putting back what could be put back.
+ */
+export async function applyPlan(
+  ports: Ports,
+  plan: Plan,
+  hooks: ApplyHooks,
+  emit: (event: ApplyEvent) => void,
+  signal: AbortSignal,
+): Promise<ApplyOutcome> {
+  if (plan.steps.length === 0) return {result: 'nothing'};
+  const lock = await orRefused(signal, async () =>
+    hooks.lockHeld === true ? NO_LOCK : await ports.locks.acquire(`waxseal ${plan.purpose}`),
+  );
+  if ('result' in lock) return lock;
+  try {
+    const closed = await orRefused(signal, () => gate(ports, plan, hooks, signal));
+    if (closed !== undefined) return closed;
+    const journal = await orRefused(signal, () => beginJournal(ports, plan));
+    if ('result' in journal) return journal;
+    return await run(ports, plan, journal, hooks, emit, signal);
+  } finally {
+    await lock.release();
+  }
+}
+
+const NO_LOCK = {release: async (): Promise<void> => undefined};
+
+type Refused = Extract<ApplyOutcome, {result: 'refused'}>;
+
+/** Before the first change every error that a person can act on is a refusal. */
+async function orRefused<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | Refused> {
+  try {
+    return await work();
+  } catch (error) {
+    const known = asToolError(error, signal);
+    if (known === undefined) throw error;
+    return {result: 'refused', error: known, stale: []};
+  }
+}
+
+/** Everything that can be known before the first change; `undefined` where nothing speaks against it. */
+async function gate(
+  ports: Ports,
+  plan: Plan,
+  hooks: ApplyHooks,
+  signal: AbortSignal,
+): Promise<Extract<ApplyOutcome, {result: 'refused' | 'nothing'}> | undefined> {
+  signal.throwIfAborted();
+  if (!ports.process.privileged) {
+    throw new HostError(
+      problem('host.not-root', 'Changing a mail host needs root.', 'Run it again with sudo.'),
+    );
+  }
+  const unfinished = (await listRuns(ports)).find(isUnfinished);
+  if (unfinished !== undefined) throw unfinishedError(unfinished.run);
+  const status = statusOf(await readJournal(ports, plan.id));
+  if (status === 'applied') return {result: 'nothing'};
+  if (status !== undefined) throw usedError(plan.id);
+  if (!plan.steps.some(step => step.kind === 'package')) await knowOwners(ports, plan);
+  const stale = await findStale(ports, plan);
+  if (stale.length > 0) return {result: 'refused', error: staleError(stale), stale};
+  const ready = await hooks.preflight?.();
+  signal.throwIfAborted();
+  if (ready?.ok === false) throw new ChangeFailed(ready.problem);
+  return undefined;
+}
+
+/** Without a package that could bring them, every owner must be there before the first change. */
+async function knowOwners(ports: Ports, plan: Plan): Promise<void> {
+  for (const step of plan.steps) {
+    if (step.kind === 'file') await attributesOf(ports.users, step.after.owner, step.after.mode);
+    if (step.kind === 'directory') await attributesOf(ports.users, step.owner, step.mode);
+  }
+}
+
+async function run(
+  ports: Ports,
+  plan: Plan,
+  journal: Journal,
+  hooks: ApplyHooks,
+  emit: (event: ApplyEvent) => void,
+  signal: AbortSignal,
+): Promise<ApplyOutcome> {
+  let proof: ProofReport | undefined;
+  let current = '';
+  try {
+    const of = plan.steps.length;
+    for (const [index, step] of plan.steps.entries()) {
+      signal.throwIfAborted();
+      current = step.id;
+      emit({type: 'step-started', step: step.id, index, of});
+      await carryOut({ports, journal, ready: hooks.ready, signal}, step);
+      emit({type: 'step-done', step: step.id, index, of});
+      current = '';
+    }
+    signal.throwIfAborted();
+    emit({type: 'proof-started'});
+    proof = await hooks.proof();
+    signal.throwIfAborted();
+    if (!proof.passed) throw new ChangeFailed(proofProblem(proof));
+    await journal.write({run: 'applied'});
+    emit({type: 'proof-done'});
+    return {result: 'applied', run: plan.id, proof};
+  } catch (error) {
+    const known = asToolError(error, signal);
+    const message = known?.message ?? 'A fault in waxseal.';
+    if (current !== '') {
+      emit({type: 'step-failed', step: current, message});
+      // The disk may be what failed; the journal then ends at the last intent, which is enough to go back.
+      await journal.write({mark: 'failed', step: current, message}).catch(() => undefined);
+    }
+    emit({type: 'rolling-back', because: message});
+    const back = await takeBack(ports, journal, hooks.ready, emit, 'rolled-back');
+    if (known === undefined) throw error;
+    const shown = proof === undefined ? {} : {proof};
+    return back.whole
+      ? {result: 'rolled-back', run: plan.id, error: putBackError(known), kept: back.kept, ...shown}
+      : {
+          result: 'incomplete',
+          run: plan.id,
+          error: incompleteError(plan.id, known, back),
+          kept: back.kept,
+          ...shown,
+        };
+  }
+}
+
+/** Takes back what the journal of a run tells, and closes it with `end` where that worked whole. */
+export async function takeBack(
+  ports: Ports,
+  journal: Journal,
+  ready: Ready,
+  emit: (event: ApplyEvent) => void,
+  end: Extract<RunMark, 'rolled-back' | 'undone'>,
+): Promise<PutBack> {
+  const entries = entriesOf(await readJournal(ports, journal.run));
+  const back = await putBack({ports, journal, ready, emit}, entries);
+  const closed = back.whole ? await close(ports, journal, end, back) : back;
+  emit({type: 'rolled-back', whole: closed.whole, remains: closed.remains});
+  return closed;
+}
+
+async function close(ports: Ports, journal: Journal, end: RunMark, back: PutBack): Promise<PutBack> {
+  try {
+    await journal.write({run: end});
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    // The host is back, but the next start would not know it and look again: harmless, and said.
+    return {...back, whole: false, remains: [`${error.message} The host itself is as it was.`]};
+  }
+  // Only tidiness: a copy that cannot be removed is readable for root alone.
+  await dropBackups(ports, journal).catch(() => undefined);
+  return back;
+}
+
+/** The error as a person can act on it; `undefined` for a fault of the program. */
+function asToolError(error: unknown, signal: AbortSignal): ToolError | undefined {
+  if (error instanceof ToolError) return error;
+  if (!signal.aborted) return undefined;
+  const {reason} = signal;
+  if (reason instanceof ToolError) return reason;
+  return new Interrupted(problem('run.interrupted', 'You stopped the run.', 'Run waxseal again to go on.'));
+}
+
+function putBackError(because: ToolError): ToolError {
+  const message = `${because.message} Everything was put back.`;
+  const told = problem(because.id, message, because.hint);
+  return because instanceof Interrupted
+    ? new Interrupted(told, because.exitCode)
+    : new ChangeFailed(told, {cause: because});
+}
+
+export const incompleteError = (run: RunId, because: ToolError, back: PutBack): RollbackIncomplete =>
+  new RollbackIncomplete(
+    problem(
+      'rollback.incomplete',
+      `${because.message} Not everything could be put back.`,
+      `Do what is named, then run waxseal again: it finishes the rest of run ${run}.`,
+    ),
+    back.remains,
+    {cause: because},
+  );
+
+export const unfinishedError = (run: RunId): HostError =>
+  new HostError(
+    problem(
+      'run.unfinished',
+      `Run ${run} was cut off before its end.`,
+      'Run waxseal undo: it puts back what that run changed.',
+    ),
+  );
+
+const usedError = (run: RunId): HostError =>
+  new HostError(
+    problem('plan.used', `The plan ${run} was tried already.`, 'Run waxseal again; it makes a new plan.'),
+  );
+
+function staleError(stale: readonly StaleStep[]): ChangeFailed {
+  const names = stale.map(step => `${step.path}: ${step.change}`).join(' ');
+  return new ChangeFailed(
+    problem(
+      'plan.stale',
+      `The host has changed since the plan was made; nothing was touched. ${names}`,
+      'Run waxseal again; it makes a new plan.',
+    ),
+  );
+}
+
+function proofProblem(proof: ProofReport): Problem {
+  const failed = proof.checks.find(check => check.status === 'fail');
+  const because =
+    failed === undefined ? 'No check passed' : `${failed.title}: ${failed.cause || failed.evidence}`;
+  return problem(
+    'proof.failed',
+    `The live test did not pass. ${because}.`.replace(/\.\.$/, '.'),
+    failed?.fix ?? '',
+  );
+}

@@ -1,0 +1,142 @@
+import {ChangeFailed, HostError} from '../domain/errors.ts';
+import {problem} from '../domain/result.ts';
+import type {DirectoryStep, FileStep, PackageStep, RemoveStep, Step} from '../services/step.ts';
+import type {FileAttributes, Ports} from '../system/ports.ts';
+import {commandFailed} from './command-failure.ts';
+import type {Journal} from './journal.ts';
+import {asBefore, isSame, type Observed, observe, sha256Of} from './observe.ts';
+import {installedPackages, installPackages} from './packages.ts';
+import {bringToRun, type Ready} from './service-state.ts';
+import {isDone, type PathStep, wantedState} from './staleness.ts';
+
+export interface Work {
+  readonly ports: Ports;
+  readonly journal: Journal;
+  readonly ready: Ready;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Carries out one step: copy of what is there, then the journal says what is about to happen, then it happens, then it
+ * is looked at, then the journal says that it is done. So an announced step always has its copy, and nothing happens
+ * unannounced. Rejects with a ToolError; what was begun stays in the journal.
+ */
+export async function carryOut(work: Work, step: Step): Promise<void> {
+  switch (step.kind) {
+    case 'file':
+    case 'directory':
+    case 'remove':
+      return await changePath(work, step);
+    case 'package':
+      return await addPackages(work, step);
+    case 'service':
+      await work.journal.write({mark: 'intent', step: step.id, undo: {kind: 'service', service: step}});
+      await bringToRun(work.ports, step, work.ready, work.signal);
+      return await work.journal.write({mark: 'done', step: step.id});
+    case 'check': {
+      const result = await work.ports.commands.run(step.argv, {
+        timeoutMs: step.timeoutMs,
+        signal: work.signal,
+      });
+      work.signal.throwIfAborted();
+      if (result.status !== 0) throw commandFailed('check.failed', step.argv, result);
+    }
+  }
+}
+
+async function changePath(work: Work, step: PathStep): Promise<void> {
+  const {ports, journal} = work;
+  const now = await observe(ports.files, step.path);
+  if (await isDone(ports, step, now)) return;
+  if (!isSame(now, step.before)) throw changedMeanwhile(step);
+  const after = step.kind === 'remove' ? ({state: 'absent'} as const) : await wantedState(ports, step);
+  const content = step.kind === 'file' ? await contentOf(ports, step) : undefined;
+  const isFile = now.state === 'present' && now.kind === 'file';
+  const backup = isFile ? {backup: await journal.backUp(now.content)} : {};
+  const undo = {kind: 'path', path: step.path, before: asBefore(now), after, ...backup} as const;
+  await journal.write({mark: 'intent', step: step.id, undo});
+  if (step.kind === 'file' && content !== undefined && after.state === 'present') {
+    await writeFile(ports, step, now, content, after);
+  } else if (step.kind === 'directory' && after.state === 'present') {
+    await writeDirectory(ports, step, now, after);
+  } else if (step.kind === 'remove') {
+    await removeEntry(ports, step, now);
+  }
+  if (!isSame(await observe(ports.files, step.path), after)) throw notAsWanted(step);
+  await journal.write({mark: 'done', step: step.id});
+}
+
+async function writeFile(
+  ports: Ports,
+  step: FileStep,
+  now: Observed,
+  content: Uint8Array,
+  attributes: FileAttributes,
+): Promise<void> {
+  if (now.state === 'absent') await ports.files.create(step.path, content, attributes);
+  else if (now.kind === 'directory') throw changedMeanwhile(step);
+  // Only the owner or mode: the file keeps its inode, and with it access lists and labels.
+  else if (now.sha256 === sha256Of(content)) await ports.files.setAttributes(step.path, attributes);
+  else await ports.files.replace(step.path, content, attributes);
+}
+
+async function writeDirectory(
+  ports: Ports,
+  step: DirectoryStep,
+  now: Observed,
+  attributes: FileAttributes,
+): Promise<void> {
+  if (now.state === 'absent') await ports.files.makeDirectory(step.path, attributes);
+  else if (now.kind === 'file') throw changedMeanwhile(step);
+  else await ports.files.setAttributes(step.path, attributes);
+}
+
+async function removeEntry(ports: Ports, step: RemoveStep, now: Observed): Promise<void> {
+  if (now.state === 'present' && now.kind === 'directory') await ports.files.removeDirectory(step.path);
+  else await ports.files.remove(step.path);
+}
+
+/** The octets that a file step writes. HostError where a staged key is gone or is another one. */
+export async function contentOf(ports: Pick<Ports, 'files'>, step: FileStep): Promise<Uint8Array> {
+  const {content} = step.after;
+  if (content.from === 'text') return Buffer.from(content.text, 'utf8');
+  const secret = await ports.files.read(content.path);
+  if (secret === undefined || sha256Of(secret) !== content.sha256) {
+    throw new HostError(
+      problem(
+        'key.changed',
+        `The staged key ${content.path} is not the one that the plan was made with.`,
+        'Run waxseal again; it makes a new plan.',
+      ),
+    );
+  }
+  return secret;
+}
+
+async function addPackages(work: Work, step: PackageStep): Promise<void> {
+  const {ports, journal} = work;
+  const before = await installedPackages(ports.commands, step.manager);
+  const backup = await journal.backUp(Buffer.from(`${before.join('\n')}\n`));
+  const {manager, names} = step;
+  await journal.write({mark: 'intent', step: step.id, undo: {kind: 'package', manager, names, backup}});
+  await installPackages(ports.commands, manager, names);
+  await journal.write({mark: 'done', step: step.id});
+}
+
+const changedMeanwhile = (step: PathStep): ChangeFailed =>
+  new ChangeFailed(
+    problem(
+      'plan.stale',
+      `${step.path} was changed by somebody else while the plan was carried out.`,
+      'Run waxseal again; it looks at the host anew.',
+    ),
+  );
+
+const notAsWanted = (step: PathStep): ChangeFailed =>
+  new ChangeFailed(
+    problem(
+      'step.unverified',
+      `${step.path} is not as it was written a moment ago.`,
+      'Something else writes this file (configuration management?); stop it, then run waxseal again.',
+    ),
+  );

@@ -1,0 +1,87 @@
+import {createHash} from 'node:crypto';
+import {HostError} from '../domain/errors.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import {problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import type {Before, Owner} from '../services/step.ts';
+import type {FileAttributes, Files, Mode, Users} from '../system/ports.ts';
+
+export const sha256Of = (content: Uint8Array | string): string =>
+  createHash('sha256').update(content).digest('hex');
+
+/** What is at a path now. `content` only for a file. */
+export type Observed =
+  | {readonly state: 'absent'}
+  | {
+      readonly state: 'present';
+      readonly kind: 'file';
+      readonly sha256: string;
+      readonly mode: Mode;
+      readonly uid: number;
+      readonly gid: number;
+      readonly links: number;
+      readonly content: Uint8Array;
+    }
+  | {
+      readonly state: 'present';
+      readonly kind: 'directory';
+      readonly sha256: '';
+      readonly mode: Mode;
+      readonly uid: number;
+      readonly gid: number;
+    };
+
+/** Looks at a path without following a symlink there. HostError `file.kind` where it is neither file nor directory. */
+export async function observe(files: Files, path: AbsolutePath): Promise<Observed> {
+  const stat = await files.stat(path);
+  if (stat === undefined) return {state: 'absent'};
+  const {mode, uid, gid, links} = stat;
+  if (stat.kind === 'directory') return {state: 'present', kind: 'directory', sha256: '', mode, uid, gid};
+  if (stat.kind !== 'file') {
+    throw new HostError(
+      problem(
+        'file.kind',
+        `${visible(path)} is a ${stat.kind === 'other' ? 'special file' : stat.kind}, not a regular file.`,
+        `Look at it with ls -l ${visible(path)}`,
+      ),
+    );
+  }
+  const content = await files.read(path);
+  if (content === undefined) return {state: 'absent'};
+  return {state: 'present', kind: 'file', sha256: sha256Of(content), mode, uid, gid, links, content};
+}
+
+/** The form in which a step remembers what was there when the plan was made. */
+export function asBefore(observed: Observed): Before {
+  if (observed.state === 'absent') return observed;
+  const {kind, sha256, mode, uid, gid} = observed;
+  return {state: 'present', kind, sha256, mode, uid, gid};
+}
+
+/** Content, kind, owner and mode are the same. */
+export function isSame(observed: Observed, expected: Before): boolean {
+  if (observed.state === 'absent' || expected.state === 'absent') return observed.state === expected.state;
+  return (
+    observed.kind === expected.kind &&
+    observed.sha256 === expected.sha256 &&
+    observed.mode === expected.mode &&
+    observed.uid === expected.uid &&
+    observed.gid === expected.gid
+  );
+}
+
+/** Numbers for the names of a step. HostError `user.missing` or `group.missing`. */
+export async function attributesOf(users: Users, owner: Owner, mode: Mode): Promise<FileAttributes> {
+  const [user, group] = await Promise.all([users.user(owner.user), users.group(owner.group)]);
+  const missing = (kind: 'user' | 'group', name: string): HostError =>
+    new HostError(
+      problem(
+        `${kind}.missing`,
+        `There is no ${kind} ${visible(name)} on this host.`,
+        'Install the package that brings it.',
+      ),
+    );
+  if (user === undefined) throw missing('user', owner.user);
+  if (group === undefined) throw missing('group', owner.group);
+  return {mode, uid: user.uid, gid: group.gid};
+}

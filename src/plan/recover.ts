@@ -1,0 +1,50 @@
+import {ChangeFailed} from '../domain/errors.ts';
+import {problem} from '../domain/result.ts';
+import type {Ports} from '../system/ports.ts';
+import {type ApplyOutcome, incompleteError, takeBack} from './apply.ts';
+import {mendJournal, openJournal} from './journal.ts';
+import type {ApplyEvent} from './plan.ts';
+import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
+import type {Ready} from './service-state.ts';
+
+/** Runs that were cut off (kill -9, power), newest first: the order in which they must be taken back. */
+export const findUnfinished = async (ports: Pick<Ports, 'files'>): Promise<readonly RunSummary[]> =>
+  (await listRuns(ports)).filter(isUnfinished).reverse();
+
+/**
+ * Takes back what a cut-off run changed, or finishes a cut-off undo: both end in the state before that run. Rejects
+ * with LockHeld where the run is not dead but at work. An emergency measure: it may be repeated until it is whole.
+ */
+export async function recoverRun(
+  ports: Ports,
+  run: RunSummary,
+  hooks: {readonly ready: Ready; readonly lockHeld?: boolean},
+  emit: (event: ApplyEvent) => void,
+): Promise<Extract<ApplyOutcome, {result: 'rolled-back' | 'incomplete'}>> {
+  const lock = hooks.lockHeld === true ? undefined : await ports.locks.acquire('waxseal recover');
+  try {
+    const because = new ChangeFailed(
+      problem(
+        'run.unfinished',
+        `Run ${run.run} was cut off before its end. Everything was put back.`,
+        'Run waxseal again to do it anew.',
+      ),
+    );
+    emit({type: 'rolling-back', because: `Run ${run.run} was cut off before its end.`});
+    await mendJournal(ports, run.run);
+    const journal = openJournal(ports, run.run);
+    const end = run.status === 'undoing' ? 'undone' : 'rolled-back';
+    const back = await takeBack(ports, journal, hooks.ready, emit, end);
+    const {kept} = back;
+    return back.whole
+      ? {result: 'rolled-back', run: run.run, error: because, kept}
+      : {result: 'incomplete', run: run.run, error: incompleteError(run.run, cutOff(run), back), kept};
+  } finally {
+    await lock?.release();
+  }
+}
+
+const cutOff = (run: RunSummary): ChangeFailed =>
+  new ChangeFailed(
+    problem('run.unfinished', `Run ${run.run} was cut off before its end.`, 'Run waxseal again.'),
+  );

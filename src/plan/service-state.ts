@@ -1,0 +1,133 @@
+import {ChangeFailed} from '../domain/errors.ts';
+import {type Problem, problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import type {ServiceStep} from '../services/step.ts';
+import type {Argv, Ports} from '../system/ports.ts';
+import {commandFailed} from './command-failure.ts';
+
+/** Whether a service is as its step wants it, looked at once. `undefined` where it is. */
+export type Ready = (step: ServiceStep) => Promise<Problem | undefined>;
+
+const POLL_MS = 200;
+const CONNECT_MS = 2000;
+const STOP_MS = 30_000;
+
+/**
+ * The plainest readiness: the unit is active and something takes connections. Views of the live proof use a milter
+ * handshake instead.
+ */
+export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Ready {
+  return async step => {
+    const {activeArgv, endpoint} = step.ready;
+    if (activeArgv !== undefined) {
+      const active = await ports.commands.run(activeArgv, {timeoutMs: 10_000});
+      if (active.status !== 0) {
+        return problem(
+          'service.inactive',
+          `${visible(step.unit)} does not run.`,
+          `Look at: systemctl status ${visible(step.unit)}`,
+        );
+      }
+    }
+    if (endpoint !== undefined) {
+      try {
+        (await ports.sockets.connect(endpoint, CONNECT_MS)).destroy();
+      } catch (error) {
+        const where = endpoint.kind === 'unix' ? endpoint.path : `${endpoint.host}:${endpoint.port}`;
+        return problem(
+          'service.unreachable',
+          `${visible(step.unit)} does not answer on ${visible(where)}: ${visible(String(error))}.`,
+          `Look at: journalctl -u ${visible(step.unit)} -n 50`,
+        );
+      }
+    }
+    return undefined;
+  };
+}
+
+/**
+ * Runs the step's command under its own time limit, then waits until it has been ready for `steadyMs` without a break:
+ * systemctl may say yes to a daemon that dies 100 ms later. Rejects with CommandFailed or ChangeFailed, or with the
+ * reason of `signal`.
+ */
+export async function bringToRun(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  step: ServiceStep,
+  ready: Ready,
+  signal?: AbortSignal,
+): Promise<void> {
+  const result = await ports.commands.run(step.argv, {timeoutMs: step.timeoutMs});
+  if (result.status !== 0) {
+    throw commandFailed(
+      `service.${step.action}`,
+      step.argv,
+      result,
+      `Look at: journalctl -u ${visible(step.unit)} -n 50`,
+    );
+  }
+  const why = await waitReady(ports, step, ready, signal);
+  if (why !== undefined) throw new ChangeFailed(why);
+}
+
+async function waitReady(
+  ports: Pick<Ports, 'clock'>,
+  step: ServiceStep,
+  ready: Ready,
+  signal: AbortSignal | undefined,
+): Promise<Problem | undefined> {
+  const {withinMs, steadyMs} = step.ready;
+  const begun = ports.clock.now().getTime();
+  let goodSince: number | undefined;
+  for (;;) {
+    signal?.throwIfAborted();
+    const why = await ready(step);
+    const now = ports.clock.now().getTime();
+    if (why === undefined) {
+      goodSince ??= now;
+      if (now - goodSince >= steadyMs) return undefined;
+    } else {
+      goodSince = undefined;
+      if (now - begun >= withinMs) return why;
+    }
+    await ports.clock.sleep(POLL_MS, signal);
+  }
+}
+
+const isSystemctl = (argv: Argv): boolean => argv[0] === 'systemctl' || argv[0].endsWith('/systemctl');
+
+const cannotStop = (unit: string): Problem =>
+  problem('service.stop', `${visible(unit)} did not run before and still runs.`, 'Stop it by hand.');
+
+/**
+ * Brings a service back to how it was before a run: running on the old files, or stopped. `steps` are all steps of the
+ * run that touched this one unit, in their order.
+ */
+export async function putServiceBack(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  steps: readonly [ServiceStep, ...ServiceStep[]],
+  ready: Ready,
+): Promise<void> {
+  const [first] = steps;
+  const {unit} = first;
+  const systemd = isSystemctl(first.argv);
+  if (!first.wasActive) {
+    const argv = first.stopArgv ?? (systemd ? ([first.argv[0], 'stop', unit] as const) : undefined);
+    if (argv === undefined) throw new ChangeFailed(cannotStop(unit));
+    const result = await ports.commands.run(argv, {timeoutMs: STOP_MS});
+    if (result.status !== 0) throw commandFailed('service.stop', argv, result);
+    return;
+  }
+  const step = steps.find(candidate => candidate.action === 'restart') ?? first;
+  // Its old socket is not known here, and that of the new configuration must be gone.
+  const {endpoint: _endpoint, ...rest} = step.ready;
+  const back: ServiceStep = {...step, ready: rest};
+  // A unit that failed several times in ten seconds is refused by systemd until it is told to forget.
+  if (systemd) await ports.commands.run([step.argv[0], 'reset-failed', unit], {timeoutMs: 10_000});
+  try {
+    await bringToRun(ports, back, ready);
+  } catch (error) {
+    if (!systemd) throw error;
+    // A reload cannot raise a dead daemon, and a start may have hit its predecessor's end: once more from the beginning.
+    await bringToRun(ports, {...back, action: 'restart', argv: [step.argv[0], 'restart', unit]}, ready);
+  }
+}

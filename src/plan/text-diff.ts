@@ -1,0 +1,103 @@
+import {structuredPatch} from 'diff';
+import {visible} from '../domain/text.ts';
+
+const CONTEXT = 3;
+// Beyond this many differing lines the shortest edit is not worth its quadratic time; the block is shown as replaced.
+const MAX_EDITS = 4000;
+
+/** A text that must not be seen: it holds a private key. */
+export const holdsPrivateKey = (text: string): boolean => /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text);
+
+/** One line harmless for a terminal; tabs, which configuration files use a lot, stay. */
+const harmless = (line: string): string =>
+  line
+    .split('\t')
+    .map(part => visible(part))
+    .join('\t');
+
+interface Hunk {
+  readonly oldStart: number;
+  readonly newStart: number;
+  /** Each with its sign: ' ', '-', '+' or the mark of a missing last line feed. */
+  readonly lines: readonly string[];
+}
+
+/**
+ * Unified diff (as of diff -u) of two texts of one file; `undefined` stands for "does not exist". '' where they are equal.
+ * Linear where lines are only added or only removed, as in tables of many domains.
+ */
+export function textDiff(path: string, before: string | undefined, after: string | undefined): string {
+  if (before === after) return '';
+  const old = linesOf(before ?? '');
+  const next = linesOf(after ?? '');
+  const name = visible(path);
+  const head = [
+    `--- ${before === undefined ? '/dev/null' : name}`,
+    `+++ ${after === undefined ? '/dev/null' : name}`,
+  ];
+  const body = hunksOf(old, next).flatMap(hunk => [headerOf(hunk), ...hunk.lines.map(harmless)]);
+  return `${[...head, ...body].join('\n')}\n`;
+}
+
+const NO_LINE_FEED = '\\ No newline at end of file';
+
+/** Lines with their line feed, so that a last line without one differs. */
+const linesOf = (text: string): readonly string[] =>
+  text === '' ? [] : (text.match(/[^\n]*\n|[^\n]+$/g) ?? []);
+
+function hunksOf(old: readonly string[], next: readonly string[]): readonly Hunk[] {
+  let start = 0;
+  while (start < old.length && start < next.length && old[start] === next[start]) start += 1;
+  let end = 0;
+  while (
+    end < old.length - start &&
+    end < next.length - start &&
+    old[old.length - 1 - end] === next[next.length - 1 - end]
+  ) {
+    end += 1;
+  }
+  const removed = old.slice(start, old.length - end);
+  const added = next.slice(start, next.length - end);
+  const above = old.slice(Math.max(0, start - CONTEXT), start);
+  const below = old.slice(old.length - end, old.length - end + CONTEXT);
+  const offset = start - above.length;
+  if (removed.length > 0 && added.length > 0) {
+    const patch = structuredPatch(
+      '',
+      '',
+      [...above, ...removed, ...below].join(''),
+      [...above, ...added, ...below].join(''),
+      '',
+      '',
+      {
+        context: CONTEXT,
+        maxEditLength: MAX_EDITS,
+      },
+    );
+    if (patch !== undefined) {
+      return patch.hunks.map(hunk => ({
+        oldStart: hunk.oldStart + offset,
+        newStart: hunk.newStart + offset,
+        lines: hunk.lines,
+      }));
+    }
+  }
+  const signed = (sign: string, lines: readonly string[]): readonly string[] =>
+    lines.flatMap(line => (line.endsWith('\n') ? [sign + line.slice(0, -1)] : [sign + line, NO_LINE_FEED]));
+  const lines = [
+    ...signed(' ', above),
+    ...signed('-', removed),
+    ...signed('+', added),
+    ...signed(' ', below),
+  ];
+  return [{oldStart: offset + 1, newStart: offset + 1, lines}];
+}
+
+/** `@@ -1,2 +1,3 @@`; an empty side starts one line earlier, as diff(1) writes it. */
+function headerOf(hunk: Hunk): string {
+  const count = (sign: string): number =>
+    hunk.lines.filter(line => line[0] === ' ' || line[0] === sign).length;
+  const range = (start: number, length: number): string =>
+    length === 1 ? `${start}` : `${length === 0 ? Math.max(0, start - 1) : start},${length}`;
+  return `@@ -${range(hunk.oldStart, count('-'))} +${range(hunk.newStart, count('+'))} @@`;
+}
