@@ -51,9 +51,3 @@ const flags = (...octets: readonly number[]): Uint8Array => {
 const WSP = flags(SP, HTAB);
 const IS_CR = flags(CR);
 const IS_LF = flags(LF);
-
-/**
- * The kernel that all hashers of this process share. Its memory is a scratch pad used within one synchronous call, so
- * nothing is carried from one message to another.
- */
-export const relaxedKernel: RelaxedKernel = createPlainKernel();

@@ -6,12 +6,12 @@ export interface RsaNumbers {
 
 /**
  * Reads an RSA public key in either form that key records hold: SubjectPublicKeyInfo, as every generator writes it,
- * or the bare RSAPublicKey that the text of RFC 6376 §3.6.1 names (erratum 3017). Undefined for anything else,
- * octets after the end included.
+ * or the bare RSAPublicKey that the text of RFC 6376 §3.6.1 names (erratum 3017). Undefined for anything else.
+ * Octets after the structure are ignored, as every verifier built on OpenSSL does.
  */
 export function readRsaPublicKey(der: Buffer): RsaNumbers | undefined {
   const outer = readElement(der, 0, SEQUENCE);
-  if (outer === undefined || outer.next !== der.length) return undefined;
+  if (outer === undefined) return undefined;
   const inner = readElement(outer.content, 0, SEQUENCE);
   if (inner === undefined) return readNumbers(outer.content);
   const bits = readElement(outer.content, inner.next, BIT_STRING);

@@ -1,24 +1,26 @@
 import {type DnsName, parseDnsName, parseDomain} from '../domain/names.ts';
 import {fromLatin1} from './octets.ts';
 
-// sub-domain = Let-dig [Ldh-str] (RFC 5321 §4.1.2). The underscore is outside the grammar but lives in real selectors
-// (and is legal in the DNS), so it is read, never written.
-const LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+// sub-domain = Let-dig [Ldh-str] (RFC 5321 §4.1.2)
+const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+// The underscore is outside that grammar but legal in the DNS and in use in selectors, so it is read, never written.
+const SELECTOR_LABEL = /^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
 /**
  * A name from d=, s= or i= as lower-case A-labels, or undefined where it is none. U-labels, which internationalized
  * mail may hold as UTF-8, become A-labels before anything is compared or looked up (RFC 8616 §5).
  *
  * @param text code units 0..255 holding UTF-8
- * @param minimum labels wanted: 2 for a domain, 1 for a selector
+ * @param what a domain has two labels at least
  */
-export function toAscii(text: string, minimum: 1 | 2): string | undefined {
+export function toAscii(text: string, what: 'domain' | 'selector'): string | undefined {
   if (text.length > 1000) return undefined;
   const labels = text.split('.');
-  if (labels.length < minimum) return undefined;
+  if (labels.length < (what === 'domain' ? 2 : 1)) return undefined;
+  const plain = what === 'domain' ? LABEL : SELECTOR_LABEL;
   const ascii: string[] = [];
   for (const label of labels) {
-    if (LABEL.test(label)) {
+    if (plain.test(label)) {
       ascii.push(label.toLowerCase());
       continue;
     }

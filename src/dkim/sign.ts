@@ -3,7 +3,6 @@ import {ProblemsFound, UsageError} from '../domain/errors.ts';
 import type {DomainName, Selector} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
 import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
-import {relaxedKernel} from './body-kernel.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {FieldWriter} from './fold.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
@@ -12,6 +11,7 @@ import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-read
 import {toAscii} from './names.ts';
 import {fromLatin1, type LineEndings, latin1, type MessageInput} from './octets.ts';
 import {encodeQuotedPrintable, encodeQuotedPrintableText} from './quoted-printable.ts';
+import {relaxedKernel} from './relaxed-kernel.ts';
 import type {Algorithm} from './signature.ts';
 
 /** How one signature is made. */
@@ -269,7 +269,7 @@ function planOf(options: SignOptions): Plan {
   }
   if (options.identity !== undefined) {
     const identity = latin1(Buffer.from(options.identity, 'utf8'));
-    const domain = toAscii(identity.slice(identity.lastIndexOf('@') + 1), 2);
+    const domain = toAscii(identity.slice(identity.lastIndexOf('@') + 1), 'domain');
     const inside =
       identity.includes('@') &&
       domain !== undefined &&

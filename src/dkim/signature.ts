@@ -122,9 +122,9 @@ function readTags(tags: TagList): Signature | Reason {
     );
   }
 
-  const domain = toAscii(value('d'), 2);
+  const domain = toAscii(value('d'), 'domain');
   if (domain === undefined) return syntax('d', `d=${quoted(value('d'))} is not a domain name.`);
-  const selector = toAscii(value('s'), 1);
+  const selector = toAscii(value('s'), 'selector');
   if (selector === undefined) return syntax('s', `s=${quoted(value('s'))} is not a selector.`);
   const name = keyName(selector, domain);
   if (name === undefined) return syntax('s', 's= and d= together are longer than a DNS name may be.');
@@ -175,9 +175,9 @@ function readTags(tags: TagList): Signature | Reason {
     return syntax('x', 'x= is not later than t=.');
   }
 
-  const bodyHash = decodeBase64(value('bh'), 'optional');
+  const bodyHash = decodeBase64(value('bh'));
   if (bodyHash === undefined) return syntax('bh', 'bh= is not base64.');
-  const signature = decodeBase64(value('b'), 'optional');
+  const signature = decodeBase64(value('b'));
   if (signature === undefined) return syntax('b', 'b= is not base64.');
 
   return {
@@ -249,7 +249,7 @@ function readIdentity(
   const text = decodeQuotedPrintable(tag.value);
   const at = text === undefined ? -1 : text.lastIndexOf('@');
   if (text === undefined || at < 0 || !isLocalPart(text.slice(0, at))) return undefined;
-  const ascii = toAscii(text.slice(at + 1), 2);
+  const ascii = toAscii(text.slice(at + 1), 'domain');
   return ascii === undefined ? undefined : {text: fromLatin1(text).toString('utf8'), domain: ascii};
 }
 

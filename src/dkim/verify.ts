@@ -1,7 +1,6 @@
 import {createHash, verify as cryptoVerify} from 'node:crypto';
 import type {DnsName} from '../domain/names.ts';
 import {BodyHasher, type BodyWish} from './body-hash.ts';
-import {relaxedKernel} from './body-kernel.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {changedHeader} from './copied-headers.ts';
 import {parseHeaderBlock} from './header-block.ts';
@@ -12,6 +11,7 @@ import {fromLatin1, type LineEndings, lower, type MessageInput} from './octets.t
 import {judge, type VerifyPolicy} from './policy.ts';
 import {isSmallOrder} from './public-key.ts';
 import {quoted, type Reason, reason} from './reason.ts';
+import {relaxedKernel} from './relaxed-kernel.ts';
 import {
   parseSignature,
   readCanonicalization,

@@ -1,10 +1,10 @@
 import {createHash} from 'node:crypto';
 import {BodyHasher} from '../../../src/dkim/body-hash.ts';
-import {relaxedKernel} from '../../../src/dkim/body-kernel.ts';
 import {canonicalizeHeader} from '../../../src/dkim/canonicalize-header.ts';
 import {type HeaderField, parseHeaderBlock} from '../../../src/dkim/header-block.ts';
 import {keyOf, readKeyRecord} from '../../../src/dkim/key-record.ts';
 import {lineEndingFilter} from '../../../src/dkim/message-reader.ts';
+import {relaxedKernel} from '../../../src/dkim/relaxed-kernel.ts';
 import {parseSignature, withoutSignatureValue} from '../../../src/dkim/signature.ts';
 import {parseTagList} from '../../../src/dkim/tag-list.ts';
 
