@@ -1,0 +1,42 @@
+/** What the tests of planning ask for, and how they carry it out. */
+import {type DomainName, parseDomain, parseSelector, type Selector} from '../../src/domain/names.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import type {Result} from '../../src/domain/result.ts';
+import type {HostFacts} from '../../src/services/facts.ts';
+import {lookAtHost} from '../../src/services/look.ts';
+import {planSigning, type SigningChange, type Wanted} from '../../src/services/signing.ts';
+import {type ConfigurationSnapshot, readConfiguration} from '../../src/services/snapshot.ts';
+import {type FakeHost, sha256} from '../support/fake-host.ts';
+
+export function value<T>(result: Result<T>): T {
+  if (!result.ok) throw new TypeError(`${result.problem.id}: ${result.problem.message}`);
+  return result.value;
+}
+
+export const domain = (text: string): DomainName => value(parseDomain(text));
+export const selector = (text: string): Selector => value(parseSelector(text));
+
+/** Stages a key on the host and asks for it. */
+export function wantedOn(
+  host: FakeHost,
+  names: readonly string[],
+  more: Partial<Wanted> = {},
+  chosen = '202611',
+): Wanted {
+  const domains = names.map(name => {
+    const path = absolute(`/var/lib/waxseal/staged/${name}.${chosen}.pem`);
+    const pem = `-----BEGIN PRIVATE KEY-----\nnot a key, only its place in a test: ${chosen}\n-----END PRIVATE KEY-----\n`;
+    host.files.put(path, pem, {mode: 0o600});
+    return {domain: domain(name), selector: selector(chosen), key: {stagedPath: path, sha256: sha256(pem)}};
+  });
+  return {domains, socket: 'auto', canonicalization: '', trustedHosts: [], subdomains: true, ...more};
+}
+
+export async function planOn(
+  host: FakeHost,
+  wanted: Wanted,
+): Promise<{facts: HostFacts; snapshot: ConfigurationSnapshot; change: Result<SigningChange>}> {
+  const facts = await lookAtHost(host);
+  const snapshot = await readConfiguration(host, facts, wanted.domains);
+  return {facts, snapshot, change: planSigning(facts, snapshot, wanted)};
+}

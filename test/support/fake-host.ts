@@ -1,0 +1,454 @@
+/**
+ * A mail host in memory: a file tree, accounts, and the commands that waxseal asks. postconf(1) is answered from the
+ * main.cf and master.cf in the tree, systemctl(1) from `units`. `carryOut` does what plan/ would do with steps, without
+ * its care: enough to look again and to plan again.
+ */
+import {createHash} from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import {HostError} from '../../src/domain/errors.ts';
+import {type AbsolutePath, parentOf} from '../../src/domain/paths.ts';
+import {expand, parseMainCf, settingsOf} from '../../src/services/postfix/parse.ts';
+import type {FileContent, Owner, Step} from '../../src/services/step.ts';
+import type {
+  Argv,
+  CommandResult,
+  Commands,
+  CurrentProcess,
+  FileAttributes,
+  FileStat,
+  Files,
+  GroupEntry,
+  UserEntry,
+  Users,
+} from '../../src/system/ports.ts';
+
+type Node =
+  | {readonly kind: 'file'; readonly content: Uint8Array; readonly attributes: FileAttributes}
+  | {readonly kind: 'directory'; readonly attributes: FileAttributes}
+  | {readonly kind: 'symlink'; readonly target: string};
+
+const ROOT: FileAttributes = {mode: 0o755, uid: 0, gid: 0};
+
+/** Files as a map. Directories on the way are made by themselves. Symlinks are followed by read and resolve. */
+export class MemoryFiles implements Files {
+  readonly nodes = new Map<string, Node>([['/', {kind: 'directory', attributes: ROOT}]]);
+
+  put(at: string, content: string | Uint8Array, attributes: Partial<FileAttributes> = {}): void {
+    this.#parents(at);
+    const octets = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+    this.nodes.set(at, {kind: 'file', content: octets, attributes: {...ROOT, mode: 0o644, ...attributes}});
+  }
+
+  directory(at: string, attributes: Partial<FileAttributes> = {}): void {
+    this.#parents(at);
+    this.nodes.set(at, {kind: 'directory', attributes: {...ROOT, ...attributes}});
+  }
+
+  symlink(at: string, target: string): void {
+    this.#parents(at);
+    this.nodes.set(at, {kind: 'symlink', target});
+  }
+
+  text(at: string): string {
+    const node = this.nodes.get(this.#real(at) ?? at);
+    if (node?.kind !== 'file') throw new TypeError(`${at} is not a file`);
+    return new TextDecoder('utf-8', {ignoreBOM: true}).decode(node.content);
+  }
+
+  #parents(at: string): void {
+    for (let up = path.posix.dirname(at); !this.nodes.has(up); up = path.posix.dirname(up)) {
+      this.nodes.set(up, {kind: 'directory', attributes: ROOT});
+    }
+  }
+
+  #real(at: string, depth = 0): string | undefined {
+    let now = '/';
+    for (const name of at.split('/').filter(part => part !== '')) {
+      const next = path.posix.join(now, name);
+      const node = this.nodes.get(next);
+      if (node === undefined || depth > 20) return undefined;
+      if (node.kind !== 'symlink') now = next;
+      else {
+        const real = this.#real(path.posix.resolve(now, node.target), depth + 1);
+        if (real === undefined) return undefined;
+        now = real;
+      }
+    }
+    return now;
+  }
+
+  async stat(at: AbsolutePath): Promise<FileStat | undefined> {
+    const parent = this.#real(path.posix.dirname(at));
+    const node = this.nodes.get(parent === undefined ? at : path.posix.join(parent, path.posix.basename(at)));
+    if (node === undefined) return undefined;
+    const attributes = node.kind === 'symlink' ? {mode: 0o777, uid: 0, gid: 0} : node.attributes;
+    const size = node.kind === 'file' ? node.content.length : 0;
+    return {kind: node.kind, ...attributes, size, links: 1, device: 1, inode: 1, modifiedMs: 0};
+  }
+
+  async read(at: AbsolutePath): Promise<Uint8Array | undefined> {
+    const node = this.nodes.get(this.#real(at) ?? '');
+    if (node !== undefined && node.kind !== 'file') {
+      throw new HostError({id: 'file.read', message: `${at} is not a file`, hint: ''});
+    }
+    return node?.content;
+  }
+
+  async list(at: AbsolutePath): Promise<readonly string[] | undefined> {
+    const real = this.#real(at);
+    if (real === undefined) return undefined;
+    const prefix = real === '/' ? '/' : `${real}/`;
+    const names = [...this.nodes.keys()].filter(key => key.startsWith(prefix) && key !== '/');
+    return [...new Set(names.map(key => key.slice(prefix.length).split('/', 1)[0] ?? ''))].sort();
+  }
+
+  async resolve(at: AbsolutePath): Promise<AbsolutePath | undefined> {
+    return this.#real(at) as AbsolutePath | undefined;
+  }
+
+  async readLink(at: AbsolutePath): Promise<string | undefined> {
+    const node = this.nodes.get(at);
+    return node?.kind === 'symlink' ? node.target : undefined;
+  }
+
+  async replace(at: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void> {
+    if (!this.nodes.has(parentOf(at)))
+      throw new HostError({id: 'file.parent', message: `no ${parentOf(at)}`, hint: ''});
+    this.nodes.set(at, {kind: 'file', content, attributes});
+  }
+
+  async create(at: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void> {
+    if (this.nodes.has(at)) throw new HostError({id: 'file.exists', message: `${at} exists`, hint: ''});
+    await this.replace(at, content, attributes);
+  }
+
+  async makeDirectory(at: AbsolutePath, attributes: FileAttributes): Promise<void> {
+    if (this.nodes.has(at)) throw new HostError({id: 'file.exists', message: `${at} exists`, hint: ''});
+    if (!this.nodes.has(parentOf(at)))
+      throw new HostError({id: 'file.parent', message: `no ${parentOf(at)}`, hint: ''});
+    this.nodes.set(at, {kind: 'directory', attributes});
+  }
+
+  async setAttributes(at: AbsolutePath, attributes: FileAttributes): Promise<void> {
+    const node = this.nodes.get(at);
+    if (node !== undefined && node.kind !== 'symlink') this.nodes.set(at, {...node, attributes});
+  }
+
+  async makeSymlink(at: AbsolutePath, target: string): Promise<void> {
+    this.symlink(at, target);
+  }
+
+  async append(at: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void> {
+    const before = (await this.read(at)) ?? new Uint8Array();
+    await this.replace(at, Buffer.concat([before, content]), attributes);
+  }
+
+  async rename(from: AbsolutePath, to: AbsolutePath): Promise<void> {
+    const node = this.nodes.get(from);
+    if (node !== undefined) this.nodes.set(to, node);
+    this.nodes.delete(from);
+  }
+
+  async remove(at: AbsolutePath): Promise<void> {
+    this.nodes.delete(at);
+  }
+
+  async removeDirectory(at: AbsolutePath): Promise<void> {
+    this.nodes.delete(at);
+  }
+}
+
+/** Accounts of a Debian mail host. */
+export class MemoryUsers implements Users {
+  readonly users: UserEntry[] = [
+    {name: 'root', uid: 0, gid: 0},
+    {name: 'mail', uid: 8, gid: 8},
+    {name: 'opendkim', uid: 104, gid: 110},
+    {name: 'postfix', uid: 105, gid: 111},
+    {name: '_rspamd', uid: 106, gid: 112},
+  ];
+  readonly groups: GroupEntry[] = [
+    {name: 'root', gid: 0, members: []},
+    {name: 'mail', gid: 8, members: []},
+    {name: 'opendkim', gid: 110, members: []},
+    {name: 'postfix', gid: 111, members: []},
+    {name: '_rspamd', gid: 112, members: []},
+  ];
+
+  /** As `adduser user group`. */
+  join(user: string, group: string): void {
+    const at = this.groups.findIndex(entry => entry.name === group);
+    const entry = this.groups[at];
+    if (entry !== undefined) this.groups[at] = {...entry, members: [...entry.members, user]};
+  }
+
+  user = async (name: string) => this.users.find(entry => entry.name === name);
+  userById = async (uid: number) => this.users.find(entry => entry.uid === uid);
+  group = async (name: string) => this.groups.find(entry => entry.name === name);
+  groupById = async (gid: number) => this.groups.find(entry => entry.gid === gid);
+  primaryMembers = async (gid: number) => this.users.filter(entry => entry.gid === gid);
+}
+
+const ended = (stdout: string, status = 0, stderr = ''): CommandResult => ({
+  status,
+  stdout,
+  stderr,
+  ended: 'exit',
+});
+const MISSING: CommandResult = {status: null, stdout: '', stderr: '', ended: 'missing'};
+
+export interface FakeHost {
+  readonly files: MemoryFiles;
+  readonly users: MemoryUsers;
+  readonly commands: Commands;
+  readonly process: CurrentProcess;
+  /** Every command that was run. */
+  readonly calls: Argv[];
+  /** Answers of `systemctl show`, by unit; a unit that is not here is `not-found`. */
+  readonly units: Map<string, Record<string, string>>;
+  /** Programs that are not installed. */
+  readonly missing: Set<string>;
+  postfixRuns: boolean;
+}
+
+/** A host of the given Debian release with nothing in its tree but what every host has. */
+export function fakeHost(
+  options: {readonly release?: 12 | 13; readonly privileged?: boolean} = {},
+): FakeHost {
+  const release = options.release ?? 13;
+  const privileged = options.privileged ?? true;
+  const files = new MemoryFiles();
+  files.directory('/run/systemd/system');
+  files.directory('/var/spool/postfix');
+  files.directory('/etc/dkimkeys', {mode: 0o700, uid: 104, gid: 110});
+  files.directory('/run/opendkim', {mode: 0o750, uid: 104, gid: 110});
+  const calls: Argv[] = [];
+  const host: FakeHost = {
+    files,
+    users: new MemoryUsers(),
+    commands: {
+      run: async argv => {
+        calls.push(argv);
+        return answer(host, argv);
+      },
+    },
+    process: {pid: 4711, uid: privileged ? 0 : 1000, privileged},
+    calls,
+    units: new Map(release === 12 ? UNITS_12 : UNITS_13),
+    missing: new Set(),
+    postfixRuns: true,
+  };
+  return host;
+}
+
+const OPENDKIM_UNIT = {
+  LoadState: 'loaded',
+  ActiveState: 'active',
+  PIDFile: '/run/opendkim/opendkim.pid',
+  ExecStart:
+    '{ path=/usr/sbin/opendkim ; argv[]=/usr/sbin/opendkim ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }',
+  DropInPaths: '',
+  User: '',
+};
+
+const UNITS_12: readonly (readonly [string, Record<string, string>])[] = [
+  ['opendkim.service', OPENDKIM_UNIT],
+  ['postfix.service', {LoadState: 'loaded', ActiveState: 'active', Type: 'oneshot'}],
+  ['postfix@-.service', {LoadState: 'loaded', ActiveState: 'active', Type: 'forking'}],
+];
+
+const UNITS_13: readonly (readonly [string, Record<string, string>])[] = [
+  ['opendkim.service', OPENDKIM_UNIT],
+  ['postfix.service', {LoadState: 'loaded', ActiveState: 'active', Type: 'forking'}],
+];
+
+function answer(host: FakeHost, argv: Argv): CommandResult {
+  const [program, ...rest] = argv;
+  if (host.missing.has(program)) return MISSING;
+  if (program === 'postconf') return postconf(host, rest);
+  if (program === 'postfix') return ended('', rest[0] === 'status' && !host.postfixRuns ? 1 : 0);
+  if (program === 'opendkim') return ended(rest[0] === '-V' ? 'opendkim: OpenDKIM Filter v2.11.0\n' : '');
+  if (program === 'systemctl') return systemctl(host, rest);
+  return MISSING;
+}
+
+function systemctl(host: FakeHost, rest: readonly string[]): CommandResult {
+  const [verb, ...more] = rest;
+  if (verb === 'restart' || verb === 'start') {
+    const unit = host.units.get(more[0] ?? '');
+    if (unit !== undefined) host.units.set(more[0] ?? '', {...unit, ActiveState: 'active'});
+    return ended('', unit === undefined ? 5 : 0);
+  }
+  if (verb !== 'show') return ended('');
+  const wanted = (more[more.indexOf('-p') + 1] ?? '').split(',');
+  const paragraphs = more.slice(more.indexOf('--') + 1).map(unit => {
+    const properties = host.units.get(unit) ?? {LoadState: 'not-found', ActiveState: 'inactive'};
+    const rows = Object.entries({Id: unit, ...properties}).filter(([name]) => wanted.includes(name));
+    return rows.map(([name, value]) => `${name}=${value}\n`).join('');
+  });
+  return ended(paragraphs.join('\n'));
+}
+
+const DEFAULTS: readonly (readonly [string, string])[] = [
+  ['mail_version', '3.10.13'],
+  ['config_directory', '/etc/postfix'],
+  ['queue_directory', '/var/spool/postfix'],
+  ['compatibility_level', '0'],
+  ['mydestination', '$myhostname, localhost.$mydomain, localhost'],
+  ['myorigin', '$myhostname'],
+  ['virtual_alias_domains', '$virtual_alias_maps'],
+  ['relay_domains', ''],
+];
+
+/** postconf(1): -n, -x NAME…, -F and -P as far as they are asked. */
+function postconf(host: FakeHost, rest: readonly string[]): CommandResult {
+  const explicit = settingsOf(parseMainCf(host.files.text('/etc/postfix/main.cf')));
+  const myhostname = explicit.get('myhostname') ?? host.files.text('/etc/hostname').trim();
+  const settings = new Map([
+    ...DEFAULTS,
+    ['myhostname', myhostname] as const,
+    ['mydomain', myhostname.split('.').slice(1).join('.')] as const,
+    ...explicit,
+  ]);
+  const print = (rows: Iterable<readonly [string, string]>): CommandResult =>
+    ended([...rows].map(([name, value]) => `${name} = ${value}`.trimEnd()).join('\n'));
+  if (rest[0] === '-n') return print([...explicit].sort());
+  if (rest[0] === '-x') {
+    return print(rest.slice(1).map(name => [name, expand(settings.get(name) ?? '', settings)] as const));
+  }
+  const services = parseMasterCf(host.files.text('/etc/postfix/master.cf'));
+  if (rest[0] === '-F') {
+    return print(
+      services.flatMap(one => [
+        [`${one.name}/chroot`, one.chroot] as const,
+        [`${one.name}/command`, one.command] as const,
+      ]),
+    );
+  }
+  if (rest[0] === '-P') {
+    return print(
+      services.flatMap(one =>
+        [...one.command.matchAll(/-o\s+(?:\{\s*(\w+)\s*=\s*([^}]*)\}|(\w+)=(\S*))/g)].map(
+          ([, braced, bracedValue, name, value]) =>
+            [`${one.name}/${braced ?? name ?? ''}`, (bracedValue ?? value ?? '').trim()] as const,
+        ),
+      ),
+    );
+  }
+  return ended('', 1, 'postconf: fatal: not known to the test');
+}
+
+function parseMasterCf(text: string): readonly {name: string; chroot: string; command: string}[] {
+  const lines: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    if (/^\s/.test(line)) lines.push(`${lines.pop() ?? ''} ${line.trim()}`);
+    else lines.push(line);
+  }
+  return lines.map(line => {
+    const fields = line.split(/\s+/);
+    return {
+      name: `${fields[0] ?? ''}/${fields[1] ?? ''}`,
+      chroot: fields[4] ?? '-',
+      command: fields.slice(7).join(' '),
+    };
+  });
+}
+
+const FIXTURES = path.join(import.meta.dirname, '..', 'fixtures', 'hosts');
+
+interface Manifest {
+  /** The shape and where it is seen. */
+  readonly shape: string;
+  readonly base?: string;
+  readonly release?: 12 | 13;
+  /** `user:group mode` by path; a path that ends with a slash is a directory. */
+  readonly attributes?: Readonly<Record<string, string>>;
+  readonly symlinks?: Readonly<Record<string, string>>;
+  readonly members?: Readonly<Record<string, string>>;
+  readonly units?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** Every fixture below test/fixtures/hosts. */
+export const fixtureNames = (): readonly string[] => fs.readdirSync(FIXTURES).sort();
+
+/**
+ * A host from a fixture: the files of its base, its own above them, then what its host.json says of owners, symlinks,
+ * group members and units.
+ */
+export function fixtureHost(name: string): FakeHost & {readonly shape: string} {
+  const chain: {manifest: Manifest; folder: string}[] = [];
+  for (let at: string | undefined = name; at !== undefined; at = chain[0]?.manifest.base) {
+    const folder = path.join(FIXTURES, at);
+    const manifest = JSON.parse(fs.readFileSync(path.join(folder, 'host.json'), 'utf8')) as Manifest;
+    chain.unshift({manifest, folder});
+  }
+  const release = chain.map(link => link.manifest.release).findLast(one => one !== undefined);
+  const host = fakeHost({...(release === undefined ? {} : {release})});
+  for (const {manifest, folder} of chain) {
+    loadTree(host, folder);
+    dress(host, manifest);
+  }
+  return Object.assign(host, {shape: chain.at(-1)?.manifest.shape ?? ''});
+}
+
+function loadTree(host: FakeHost, folder: string): void {
+  for (const entry of fs.readdirSync(folder, {recursive: true, withFileTypes: true})) {
+    const full = path.join(entry.parentPath, entry.name);
+    const at = `/${path.relative(folder, full)}`;
+    if (entry.isFile() && at !== '/host.json') host.files.put(at, fs.readFileSync(full));
+  }
+}
+
+function dress(host: FakeHost, manifest: Manifest): void {
+  for (const [at, text] of Object.entries(manifest.attributes ?? {})) {
+    const [, user = '', group = '', mode = ''] = /^(\S+):(\S+) ([0-7]+)$/.exec(text) ?? [];
+    const attributes = {...ids(host, {user, group}), mode: Number.parseInt(mode, 8)};
+    if (at.endsWith('/')) host.files.directory(at.slice(0, -1), attributes);
+    else host.files.put(at, host.files.text(at), attributes);
+  }
+  for (const [at, target] of Object.entries(manifest.symlinks ?? {})) host.files.symlink(at, target);
+  for (const [user, group] of Object.entries(manifest.members ?? {})) host.users.join(user, group);
+  for (const [unit, properties] of Object.entries(manifest.units ?? {})) {
+    host.units.set(unit, {...host.units.get(unit), ...properties});
+  }
+}
+
+function ids(host: FakeHost, owner: Owner): {uid: number; gid: number} {
+  const user = host.users.users.find(entry => entry.name === owner.user);
+  const group = host.users.groups.find(entry => entry.name === owner.group);
+  if (user === undefined || group === undefined) throw new TypeError(`no ${owner.user}:${owner.group}`);
+  return {uid: user.uid, gid: group.gid};
+}
+
+/** Does what the steps say, in order. Throws where a step does not fit the tree. */
+export async function carryOut(host: FakeHost, steps: readonly Step[]): Promise<void> {
+  for (const step of steps) {
+    if (step.kind === 'directory') {
+      const attributes = {...ids(host, step.owner), mode: step.mode};
+      if (step.before.state === 'absent') await host.files.makeDirectory(step.path, attributes);
+      else await host.files.setAttributes(step.path, attributes);
+    } else if (step.kind === 'file') {
+      const content = await contentOf(host, step.after.content);
+      await host.files.replace(step.path, content, {...ids(host, step.after.owner), mode: step.after.mode});
+    } else if (step.kind === 'remove') {
+      await host.files.remove(step.path);
+    } else if (step.kind === 'service' || step.kind === 'check') {
+      const result = await host.commands.run(step.argv);
+      if (result.status !== 0) throw new TypeError(`${step.argv.join(' ')} failed`);
+    }
+  }
+}
+
+async function contentOf(host: FakeHost, content: FileContent): Promise<Uint8Array> {
+  if (content.from === 'text') return new TextEncoder().encode(content.text);
+  const octets = await host.files.read(content.path);
+  if (octets === undefined) throw new TypeError(`no ${content.path}`);
+  if (sha256(octets) !== content.sha256) throw new TypeError(`${content.path} is another key`);
+  return octets;
+}
+
+/** Hex. */
+export const sha256 = (octets: Uint8Array | string): string =>
+  createHash('sha256').update(octets).digest('hex');
