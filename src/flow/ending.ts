@@ -125,16 +125,14 @@ function nextStep(
 
 const again = (state: State): string => `Go on with: ${commandLine(state)}`;
 
-/** Ends the run: report made, error told. A key of a dry run is thrown away. */
+/** Ends the run with its report; views show its error. A key of a dry run is thrown away. */
 export function finish(state: State, exitCode: ExitCode, problem?: Problem): Next {
-  const told =
-    problem === undefined ? state : tell(state, ...problemLines(exitCode === 3 ? 'warn' : 'error', problem));
-  const report = buildReport(told, exitCode, problem);
+  const report = buildReport(state, exitCode, problem);
   const discard: readonly Effect[] =
     state.mode.dryRun && state.pending === undefined && state.staged.length > 0
       ? [{do: 'discard', staged: state.staged}]
       : [];
-  return [{...told, phase: {at: 'finished', report}}, [...discard, {do: 'finish', report}]];
+  return [{...state, phase: {at: 'finished', report}}, [...discard, {do: 'finish', report}]];
 }
 
 /** The end of a finished job: the command line for next time, then exit 0. */

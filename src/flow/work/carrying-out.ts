@@ -1,0 +1,250 @@
+/** Plan, preflight, apply and proof: the part of the work that touches the host. */
+import type {KeyLookup} from '../../dkim/index.ts';
+import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
+import {Interrupted, type ToolError} from '../../domain/errors.ts';
+import {STATE_DIRECTORY} from '../../domain/places.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {probeMilter} from '../../milter/client.ts';
+import {
+  type ApplyOutcome,
+  applyPlan,
+  basicReadiness,
+  changeViews,
+  makePlan,
+  type Ready,
+  recoverRun,
+} from '../../plan/index.ts';
+import {liveTest} from '../../proof/live-test.ts';
+import {preflight} from '../../proof/preflight.ts';
+import type {ProofReport} from '../../proof/proof.ts';
+import type {HostFacts} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
+import {packageSteps, planSigning} from '../../services/signing.ts';
+import {readConfiguration} from '../../services/snapshot.ts';
+import type {Ports, SocketEndpoint} from '../../system/ports.ts';
+import type {Answers} from '../answers.ts';
+import type {ApplyResult, PlanReady, StagedDomain, WorkEvent} from '../operations.ts';
+import type {WorkOptions} from './options.ts';
+
+const NO_PROOF: ProofReport = {checks: [], passed: false};
+
+/** Key records from the authoritative servers of the staged domains, everything else from the resolver. */
+export const publishedKeys = (
+  ports: Ports,
+  staged: readonly StagedDomain[],
+  options: WorkOptions,
+): KeyLookup =>
+  createAuthoritativeLookup(
+    ports,
+    staged.map(({zone}) => zone),
+    createKeyLookup(ports, {resolvers: options.resolvers}),
+  );
+
+/** What will be published; for a preflight before anything is. */
+const wantedKeys =
+  (staged: readonly StagedDomain[]): KeyLookup =>
+  async name => {
+    const record = staged.find(each => each.record.absoluteName === name)?.record;
+    return record === undefined ? {status: 'absent'} : {status: 'found', records: [record.value]};
+  };
+
+/**
+ * Looks at the host once more (hours may have gone by at the propagation screen), plans, and proves the candidate
+ * configuration in a throw-away signer.
+ */
+export async function planSetup(
+  ports: Ports,
+  options: WorkOptions,
+  answers: Answers,
+  staged: readonly StagedDomain[],
+  signal: AbortSignal,
+): Promise<Result<PlanReady>> {
+  const facts = await lookAtHost(ports, signal);
+  const [blocker] = facts.blockers;
+  if (blocker !== undefined) return fail(blocker);
+  const snapshot = await readConfiguration(ports, facts, staged);
+  const change = planSigning(facts, snapshot, {
+    domains: staged.map(({domain, selector, stagedPath, sha256}) => ({
+      domain,
+      selector,
+      key: {stagedPath, sha256},
+    })),
+    socket: answers.socket ?? 'auto',
+    canonicalization: answers.canonicalization ?? '',
+    trustedHosts: answers.trustedHosts ?? [],
+    subdomains: answers.subdomains ?? true,
+  });
+  if (!change.ok) return change;
+  const {steps, endpoint, candidate, remarks} = change.value;
+  const plan = makePlan({
+    purpose: 'setup',
+    title: `DKIM for ${staged.map(({domain}) => domain).join(', ')}`,
+    domains: staged.map(({domain, selector}) => ({domain, selector})),
+    steps,
+    clock: ports.clock,
+    random: ports.random,
+  });
+  const proven: ProofReport =
+    steps.length === 0
+      ? {checks: [], passed: true}
+      : await preflight(ports, {
+          candidate,
+          stateDirectory: STATE_DIRECTORY,
+          user: facts.opendkim?.user ?? 'opendkim',
+          domains: staged,
+          lookup: wantedKeys(staged),
+          signal,
+        });
+  const wrong = proven.checks.find(({status}) => status === 'fail');
+  if (wrong !== undefined) {
+    return fail(
+      problem(
+        wrong.id,
+        `The new configuration does not sign: ${wrong.cause || wrong.evidence}`,
+        wrong.fix || 'Nothing was changed. Mend the cause and run waxseal again.',
+      ),
+    );
+  }
+  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+}
+
+/** Applies and proves. Whatever goes wrong, the host is put back and the result says why. */
+export async function applySetup(
+  ports: Ports,
+  options: WorkOptions,
+  ready: PlanReady,
+  staged: readonly StagedDomain[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<ApplyResult> {
+  const prove = async (): Promise<ProofReport> =>
+    await liveTest(
+      ports,
+      {
+        facts: await lookAtHost(ports, signal),
+        endpoint: ready.endpoint,
+        domains: staged,
+        lookup: publishedKeys(ports, staged, options),
+      },
+      check => emit({type: 'check', check}),
+      signal,
+    );
+  const outcome = await applyPlan(
+    ports,
+    ready.plan,
+    {proof: prove, ready: milterReadiness(ports), lockHeld: true},
+    emit,
+    signal,
+  );
+  if (outcome.result !== 'nothing') return resultOf(outcome);
+  // Nothing to change is no proof: the host is tested all the same.
+  emit({type: 'proof-started'});
+  const proof = await prove();
+  emit({type: 'proof-done'});
+  if (proof.passed) return {applied: true, changed: false, proof, interrupted: false};
+  return {
+    applied: false,
+    changed: false,
+    proof,
+    interrupted: false,
+    failure: {problem: failedProof(proof), whole: true, remains: []},
+  };
+}
+
+function failedProof(proof: ProofReport): Problem {
+  const wrong = proof.checks.find(({status}) => status === 'fail');
+  return problem(
+    wrong?.id ?? 'proof.failed',
+    wrong === undefined ? 'The live test proved nothing.' : `${wrong.title}: ${wrong.cause}`,
+    wrong?.fix ?? '',
+  );
+}
+
+/** A signer is ready when its unit is active and it answers as a milter, not merely takes connections (FACTS 10.13). */
+export function milterReadiness(ports: Ports): Ready {
+  const basic = basicReadiness(ports);
+  return async step => {
+    const why = await basic(step);
+    const {endpoint} = step.ready;
+    return why ?? (endpoint === undefined ? undefined : await answersAsMilter(ports, endpoint));
+  };
+}
+
+async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<Problem | undefined> {
+  const outcome = await probeMilter(
+    ports,
+    endpoint,
+    {
+      client: {host: 'localhost', address: '127.0.0.1', port: 25},
+      helo: 'localhost',
+      serverName: 'localhost',
+      queueId: 'READINESS',
+      from: '',
+      recipients: ['postmaster@localhost'],
+      headers: [{name: 'Subject', value: 'readiness'}],
+      body: new TextEncoder().encode('\r\n'),
+    },
+    {connectTimeoutMs: 2000, replyTimeoutMs: 3000, totalTimeoutMs: 8000},
+  );
+  return outcome.ended === 'answered'
+    ? undefined
+    : problem('service.no-milter', `The signer does not answer: ${outcome.detail}.`, 'journalctl -t opendkim');
+}
+
+/** Installs what is missing as a run of its own, and looks again. */
+export async function installMissing(
+  ports: Ports,
+  facts: HostFacts,
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<HostFacts> {
+  const plan = makePlan({
+    purpose: 'install',
+    title: `Packages: ${facts.missingPackages.join(' ')}`,
+    domains: [],
+    steps: packageSteps(facts),
+    clock: ports.clock,
+    random: ports.random,
+  });
+  const outcome = await applyPlan(
+    ports,
+    plan,
+    {proof: async () => ({checks: [], passed: true}), ready: basicReadiness(ports), lockHeld: true},
+    emit,
+    signal,
+  );
+  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw outcome.error;
+  return await lookAtHost(ports, signal);
+}
+
+/** Takes back what a run changed that was cut off. */
+export async function recoverUnfinished(
+  ports: Ports,
+  run: Parameters<typeof recoverRun>[1],
+  emit: (event: WorkEvent) => void,
+): Promise<ApplyResult> {
+  const outcome = await recoverRun(ports, run, {ready: basicReadiness(ports), lockHeld: true}, emit);
+  if (outcome.result === 'incomplete') return resultOf(outcome);
+  return {applied: false, changed: false, proof: NO_PROOF, interrupted: false};
+}
+
+const problemOf = (error: ToolError): Problem => problem(error.id, error.message, error.hint);
+
+function resultOf(outcome: Exclude<ApplyOutcome, {result: 'nothing'}>): ApplyResult {
+  if (outcome.result === 'applied') {
+    return {applied: true, changed: true, proof: outcome.proof, interrupted: false};
+  }
+  const proof = ('proof' in outcome ? outcome.proof : undefined) ?? NO_PROOF;
+  const whole = outcome.result !== 'incomplete';
+  return {
+    applied: false,
+    changed: !whole,
+    proof,
+    interrupted: outcome.error instanceof Interrupted,
+    failure: {
+      problem: problemOf(outcome.error),
+      whole,
+      remains: outcome.result === 'incomplete' ? outcome.error.remains : [],
+    },
+  };
+}
