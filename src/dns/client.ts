@@ -92,9 +92,10 @@ async function tryOnce(
     if (match === 'other-case' || match === 'bare') odd = match;
     return match === 'yes';
   };
+  // A signal of its own: forty questions at once must not be forty listeners on the caller's (Node warns from eleven on).
   const limits = {
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-    ...(options.signal === undefined ? {} : {signal: options.signal}),
+    ...(options.signal === undefined ? {} : {signal: AbortSignal.any([options.signal])}),
   };
   let octets: Uint8Array;
   try {

@@ -41,7 +41,14 @@ export function recordForms(record: RecordToPublish): RecordForms {
       ')',
     ].join('\n'),
     json: JSON.stringify({name, zone: apex, relativeName, type: 'TXT', ttl, value, strings}, undefined, 2),
-    nsupdate: [`zone ${apex}.`, `update add ${owner} ${ttl} IN TXT ${quotedStrings}`, 'send', ''].join('\n'),
+    nsupdate: [
+      `zone ${apex}.`,
+      // Whatever stood there would be a second record, which makes both useless.
+      `update delete ${owner} TXT`,
+      `update add ${owner} ${ttl} IN TXT ${quotedStrings}`,
+      'send',
+      '',
+    ].join('\n'),
     provider:
       provider === undefined
         ? undefined

@@ -16,11 +16,15 @@ export function fastClock(factor: number): Clock {
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
-        const timer = setTimeout(resolve, ms / factor);
-        signal?.addEventListener('abort', () => {
+        const leave = (): void => {
           clearTimeout(timer);
-          reject(signal.reason);
-        });
+          reject(signal?.reason);
+        };
+        const timer = setTimeout(() => {
+          signal?.removeEventListener('abort', leave);
+          resolve();
+        }, ms / factor);
+        signal?.addEventListener('abort', leave, {once: true});
       }),
   };
 }
