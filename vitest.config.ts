@@ -4,6 +4,8 @@ import {defineConfig} from 'vitest/config';
 const top = import.meta.dirname;
 
 export default defineConfig({
+  // React runs as in the bundle, without its development build; that has no jsxDEV().
+  oxc: {jsx: {runtime: 'automatic', development: false}},
   test: {
     include: ['test/**/*.test.{ts,tsx}'],
     // Real hosts and long runs have their own commands: `npm run test:lab`, `npm run test:corpus`, `npm run bench`.
