@@ -1,0 +1,36 @@
+import {HostError} from '../domain/errors.ts';
+import {STATE_DIRECTORY, STATE_FILE} from '../domain/places.ts';
+import {ok, problem, type Result} from '../domain/result.ts';
+import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
+import type {Files} from '../system/ports.ts';
+import {type RotationState, SCHEMA_VERSION} from './entry.ts';
+import {parseState} from './parse.ts';
+
+export const EMPTY_STATE: RotationState = {keys: []};
+
+/**
+ * The state file; empty where there is none. Problem `state.damaged` or `state.newer` where it cannot be used: it is
+ * never repaired or overwritten silently. Rejects with HostError where it cannot be read (not root).
+ */
+export async function loadState(files: Files): Promise<Result<RotationState>> {
+  const content = await files.read(STATE_FILE);
+  if (content === undefined) return ok(EMPTY_STATE);
+  return parseState(Buffer.from(content).toString('utf8'));
+}
+
+/** Replaces the state file in one step: after a crash it is the old or the new one. */
+export async function saveState(files: Files, state: RotationState): Promise<void> {
+  const text = formatState(state);
+  const check = parseState(text);
+  // What could not be read back would be lost: better no write.
+  if (!check.ok) {
+    throw new HostError(
+      problem('state.unwritable', `The state cannot be kept: ${check.problem.message}`, check.problem.hint),
+    );
+  }
+  await makeStateDirectory(files, STATE_DIRECTORY);
+  await files.replace(STATE_FILE, Buffer.from(text, 'utf8'), OWN_FILE);
+}
+
+export const formatState = (state: RotationState): string =>
+  `${JSON.stringify({schemaVersion: SCHEMA_VERSION, keys: state.keys}, null, 2)}\n`;
