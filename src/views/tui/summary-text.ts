@@ -10,7 +10,7 @@ import type {State} from '../../flow/state.ts';
 import {recordsText} from './record-text.ts';
 
 export interface SummaryLine {
-  readonly kind: 'good' | 'bad' | 'odd' | 'heading' | 'item' | 'text' | 'command' | 'blank';
+  readonly kind: 'good' | 'bad' | 'odd' | 'hint' | 'heading' | 'item' | 'text' | 'command' | 'blank';
   readonly text: string;
 }
 
@@ -41,7 +41,7 @@ function resultLines(state: State, report: Report): readonly SummaryLine[] {
   if (error === null) return [line('good', doneText(state, report))];
   return [
     line(report.result === 'pending' ? 'odd' : 'bad', error.message),
-    ...(error.hint === '' ? [] : [line('text', `hint: ${error.hint}`)]),
+    ...(error.hint === '' ? [] : [line('hint', error.hint)]),
     ...(error.message.includes(changedSentence(state)) ? [] : [line('text', changedSentence(state))]),
   ];
 }
@@ -77,6 +77,7 @@ const PLAIN_LEAD: Readonly<Record<SummaryLine['kind'], string>> = {
   good: 'ok: ',
   bad: 'error: ',
   odd: 'waiting: ',
+  hint: 'hint: ',
   heading: '',
   item: '- ',
   text: '',

@@ -1,7 +1,7 @@
 import {Box, Text} from 'ink';
 import SelectInput from 'ink-select-input';
 import {type ReactNode, useMemo} from 'react';
-import {cut} from '../rows.ts';
+import {cut, pad, widthOf} from '../rows.ts';
 import {useTheme} from '../theme.tsx';
 import {useUi} from './ui.tsx';
 
@@ -14,6 +14,9 @@ export interface Option {
 
 // ink-select-input hands an item component one string; label and hint travel in it side by side.
 const JOINT = '\u0000';
+
+/** Columns below which a hint says too little to be worth its place. */
+const MIN_HINT = 8;
 
 /**
  * A list to choose from. A number key chooses at once (H12): never for a choice that changes the host.
@@ -36,8 +39,9 @@ export function ChoiceList({
   readonly onChoose: (value: string) => void;
 }): ReactNode {
   const {active} = useUi();
+  const {ellipsis} = useTheme().symbols;
   // New items would move the mark back to the first.
-  const items = useMemo(() => itemsOf(options, width), [options, width]);
+  const items = useMemo(() => itemsOf(options, width, ellipsis), [options, width, ellipsis]);
   const limit = Math.max(1, Math.min(height, items.length));
   const start = Math.max(
     0,
@@ -59,16 +63,21 @@ export function ChoiceList({
   );
 }
 
-function itemsOf(options: readonly Option[], width: number): {label: string; value: string; key: string}[] {
-  return options.map(({value, label, hint}, index) => {
-    const short = cut(label, width - 3, '');
-    const room = width - 3 - short.length - 2;
-    return {
-      value,
-      key: `${index}:${value}`,
-      label: hint === '' || room < 8 ? short : `${short}${JOINT}${cut(hint, room, '...')}`,
-    };
-  });
+function itemsOf(
+  options: readonly Option[],
+  width: number,
+  ellipsis: string,
+): {label: string; value: string; key: string}[] {
+  const labels = Math.min(width - 3, Math.max(...options.map(option => widthOf(option.label))));
+  const room = width - 3 - labels - 2;
+  return options.map(({value, label, hint}, index) => ({
+    value,
+    key: `${index}:${value}`,
+    label:
+      hint === '' || room < MIN_HINT
+        ? cut(label, width - 3, ellipsis)
+        : `${pad(label, labels, ellipsis)}${JOINT}${cut(hint, room, ellipsis)}`,
+  }));
 }
 
 function Pointer({isSelected = false}: {readonly isSelected?: boolean}): ReactNode {

@@ -92,6 +92,8 @@ function footerRows(keys: readonly KeyHint[], state: State, width: number, theme
 
 function changedText(state: State): {readonly text: string; readonly tone: 'muted' | 'warn'} {
   const host = state.mode.sandbox ? 'the sandbox' : 'this host';
+  if (state.phase.at === 'rolling-back')
+    return {text: `Putting everything on ${host} back now.`, tone: 'warn'};
   switch (state.changed) {
     case 'nothing':
       return {text: `Nothing has been changed on ${host} so far.`, tone: 'muted'};

@@ -91,10 +91,19 @@ function domainRows(domain: string, survey: Survey | undefined, width: number, t
   return [
     [{text: cut(head, width, symbols.ellipsis), tone: 'strong'}],
     [{text: cut(visible(survey.name), width, symbols.ellipsis), tone: 'muted'}],
-    ...tableRows(survey.servers, width, theme),
+    ...tableRows(inOrder(survey.servers), width, theme),
     ...resolverRows(survey, width, theme),
   ];
 }
+
+/** In the order of the zone; in a long list those that are still waited for come first. */
+const inOrder = (servers: readonly ServerView[]): readonly ServerView[] =>
+  servers.length <= 8
+    ? servers
+    : [
+        ...servers.filter(view => view.status !== 'matching'),
+        ...servers.filter(view => view.status === 'matching'),
+      ];
 
 /** Columns: symbol, word, server, address, serial. The serial goes first where room is short, then the address. */
 function tableRows(servers: readonly ServerView[], width: number, theme: Theme): readonly Row[] {

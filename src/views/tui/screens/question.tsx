@@ -98,7 +98,7 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
           onSubmit={text => send({type: 'answered', question: phase.question, text})}
         />
       ) : (
-        <Box aria-role="listbox" aria-label={question.title} flexDirection="column">
+        <Box aria-role="listbox" flexDirection="column">
           <ChoiceList
             options={options}
             initial={phase.initial}

@@ -44,6 +44,7 @@ function summaryRows({kind, text}: SummaryLine, width: number, {symbols}: Theme)
     good: {lead: {text: `${symbols.ok} `, tone: 'ok'}, tone: 'strong'},
     bad: {lead: {text: `${symbols.error} `, tone: 'error'}, tone: 'error'},
     odd: {lead: {text: `${symbols.waiting} `, tone: 'warn'}, tone: 'strong'},
+    hint: {lead: {text: '  hint: ', tone: 'muted'}},
     heading: {tone: 'strong'},
     item: {lead: {text: `${symbols.bullet} `, tone: 'muted'}},
     text: {},

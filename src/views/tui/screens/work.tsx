@@ -2,6 +2,7 @@ import type {ReactNode} from 'react';
 import {visible} from '../../../domain/text.ts';
 import type {WorkEvent} from '../../../flow/operations.ts';
 import type {Phase, State} from '../../../flow/state.ts';
+import type {Step} from '../../../services/step.ts';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {useUi} from '../components/ui.tsx';
@@ -79,23 +80,36 @@ function stepRows(state: State, width: number, theme: Theme): readonly Row[] {
   const messages = new Map<string, string>();
   const inPlan = state.phase.at !== 'recovering' && state.phase.at !== 'installing';
   const planned = inPlan ? (state.ready?.plan.steps ?? []) : [];
-  for (const step of planned) statuses.set(step.id, 'waiting');
+  const names = stepNames(planned);
+  const byReason = new Map(planned.map(step => [step.why, step.id]));
+  for (const id of names.keys()) statuses.set(id, 'waiting');
   for (const event of state.work) {
     const change = changeOf(event);
-    if (change !== undefined) statuses.set(change.step, change.status);
-    if (event.type === 'step-failed') messages.set(event.step, event.message);
+    if (change === undefined) continue;
+    // Events name a step by its id or by its purpose.
+    const id = names.has(change.step) ? change.step : (byReason.get(change.step) ?? change.step);
+    statuses.set(id, change.status);
+    if (event.type === 'step-failed') messages.set(id, event.message);
   }
-  const reasons = new Map(planned.map(step => [step.id, step.why]));
   const steps = [...statuses].flatMap(([id, status]) => {
     const {word, ...mark} = STEP_MARKS[status];
     const message = messages.get(id);
     return [
-      ...statusRows(mark, word, reasons.get(id) ?? id, width, theme),
+      ...statusRows(mark, word, names.get(id) ?? id, width, theme),
       ...(message === undefined ? [] : statusRows(mark, '', message, width, theme)),
     ];
   });
   const checks = checksOf(state, width, theme);
   return checks.length === 0 ? steps : [...steps, BLANK, ...checks];
+}
+
+/** What each step is for, by id; with its target where several are for the same. */
+function stepNames(steps: readonly Step[]): ReadonlyMap<string, string> {
+  const count = new Map<string, number>();
+  for (const {why} of steps) count.set(why, (count.get(why) ?? 0) + 1);
+  return new Map(
+    steps.map(({id, why}) => [id, (count.get(why) ?? 0) > 1 ? `${why} (${id.replace(/^\w+:/, '')})` : why]),
+  );
 }
 
 function changeOf(event: WorkEvent): {readonly step: string; readonly status: StepStatus} | undefined {
