@@ -4,7 +4,8 @@
  * share no code with waxseal, the secondary lags, and a fingerprint notices every kind of change.
  */
 import {describe, expect, test} from 'vitest';
-import {byHand} from './support/by-hand.ts';
+import {byHand, removeSigner} from './support/by-hand.ts';
+import {cutAt, cutPoints} from './support/cuts.ts';
 import {LAG_SECONDS, PRIMARY, RESOLVER, SECONDARY} from './support/dns.ts';
 import {differences, exposedKeys, fingerprint} from './support/fingerprint.ts';
 import {send, VALID, verdict} from './support/mail.ts';
@@ -118,6 +119,41 @@ describe.each(releases)('$name', release => {
         expect(differences(reference, await fingerprint(host)).join('\n')).toContain(noticed);
         await host.script(mend);
         expect(differences(reference, await fingerprint(host))).toEqual([]);
+      }
+    }));
+
+  test('apt on a host finds the packages that its image keeps', () =>
+    inWorld(release, async ({host}) => {
+      await removeSigner(host);
+      expect((await host.exec(['which', 'opendkim'])).status).toBe(1);
+      await host.must(['apt-get', 'install', '-y', '--no-install-recommends', 'opendkim', 'opendkim-tools'], {
+        environment: {DEBIAN_FRONTEND: 'noninteractive'},
+      });
+      expect((await host.must(['systemctl', 'is-active', 'opendkim'])).trim()).toBe('active');
+    }));
+
+  test('a program can be cut short at a counted step, by each signal, and the steps before it are done', () =>
+    inWorld(release, async ({host, directory}) => {
+      const program = `
+        const fs = require('node:fs');
+        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(77));
+        const write = async name => {
+          const file = await fs.promises.open('/root/runs/' + name, 'w');
+          await file.sync();
+          await file.close();
+          await new Promise(resolve => setTimeout(resolve, 20));
+        };
+        (async () => { for (let index = 1; index <= 5; index++) await write(String(index)); })();`;
+      const argv = ['node', '-e', program];
+      await host.must(['mkdir', '/root/runs']);
+      const {outcome, points} = await cutPoints(host, argv, `${directory}/trace.txt`);
+      expect(outcome.status).toBe(0);
+      expect(points).toEqual([1, 2, 3, 4, 5]);
+      for (const signal of ['INT', 'TERM', 'HUP', 'KILL'] as const) {
+        await host.script('rm /root/runs/*');
+        const cut = await cutAt(host, argv, signal, 3, `${directory}/cut.txt`);
+        expect([signal, cut.status ?? cut.signal]).toEqual([signal, signal === 'KILL' ? 'SIGKILL' : 77]);
+        expect(await host.list('/root/runs')).toEqual(['1', '2', '3']);
       }
     }));
 

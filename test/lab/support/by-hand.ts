@@ -1,5 +1,6 @@
 /** DKIM set up without waxseal, as a careful administrator would: the measure for the lab itself. */
 import type {Host} from './host.ts';
+import {PACKAGE_DIRECTORY} from './image.ts';
 
 /** Returns the strings of the TXT record to be published. */
 export async function byHand(host: Host, domain: string, selector: string): Promise<readonly string[]> {
@@ -51,4 +52,20 @@ export async function byHand(host: Host, domain: string, selector: string): Prom
   );
   const zone = await host.read(`${keys}/${selector}.txt`);
   return [...zone.matchAll(/"([^"]*)"/g)].map(part => part[1] ?? '');
+}
+
+/**
+ * Takes OpenDKIM off the host and lets apt find it again, in the packages that the image keeps for this: there is no
+ * way out to any other source.
+ */
+export async function removeSigner(host: Host): Promise<void> {
+  await host.script(
+    [
+      'systemctl stop opendkim',
+      'dpkg --purge opendkim opendkim-tools',
+      'rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/dkimkeys /run/opendkim',
+      `echo 'deb [trusted=yes] file:${PACKAGE_DIRECTORY} ./' > /etc/apt/sources.list`,
+      'apt-get update -qq',
+    ].join('\n'),
+  );
 }

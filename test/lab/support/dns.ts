@@ -55,6 +55,18 @@ export class Internet {
   /** Makes the network namespace and starts all servers; resolves when each of them answers. */
   static async start(namespace: string, directory: string): Promise<Internet> {
     const internet = new Internet(namespace, directory);
+    try {
+      await internet.#start();
+    } catch (error) {
+      await internet.stop();
+      throw error;
+    }
+    return internet;
+  }
+
+  async #start(): Promise<void> {
+    const namespace = this.namespace;
+    const directory = this.#directory;
     await must(['ip', 'netns', 'add', namespace]);
     await must(['ip', '-n', namespace, 'link', 'set', 'lo', 'up']);
     for (const address of ADDRESSES) {
@@ -73,26 +85,20 @@ export class Internet {
       ]);
     }
     await mkdir(directory, {recursive: true});
-    await internet.#writeRootServer();
-    await internet.#writeNameServers();
-    await internet.#writeResolver();
-    internet.#launch('nsd', ['nsd', '-d', '-c', path.join(directory, 'nsd.conf')]);
-    internet.#launch('primary', ['named', '-f', '-c', path.join(directory, 'primary.conf')]);
-    internet.#launch('secondary', ['named', '-f', '-c', path.join(directory, 'secondary.conf')]);
-    internet.#launch('unbound', ['unbound', '-d', '-c', path.join(directory, 'unbound.conf')]);
-    for (const zone of ZONES) {
-      for (const server of [...PRIMARY.addresses, ...SECONDARY.addresses]) {
-        await until(`${zone} at ${server}`, async () => {
-          const soa = await internet.query(server, zone, 'SOA');
-          return soa.length > 0 ? true : undefined;
-        });
-      }
-    }
+    await this.#writeRootServer();
+    await this.#writeNameServers();
+    await this.#writeResolver();
+    this.#launch('nsd', ['nsd', '-d', '-c', path.join(directory, 'nsd.conf')]);
+    this.#launch('primary', ['named', '-f', '-c', path.join(directory, 'primary.conf')]);
+    this.#launch('unbound', ['unbound', '-d', '-c', path.join(directory, 'unbound.conf')]);
+    await this.#serves(PRIMARY.addresses);
+    // A secondary that finds no primary on its first try waits long before the next.
+    this.#launch('secondary', ['named', '-f', '-c', path.join(directory, 'secondary.conf')]);
+    await this.#serves(SECONDARY.addresses);
     await until('the resolver', async () => {
-      const answer = await internet.query(RESOLVER, 'example.com', 'SOA');
+      const answer = await this.query(RESOLVER, 'example.com', 'SOA');
       return answer.length > 0 ? true : undefined;
     });
-    return internet;
   }
 
   async stop(): Promise<void> {
@@ -200,6 +206,17 @@ export class Internet {
     await until(`${name} again`, async () =>
       (await this.query(address, question, 'SOA')).length > 0 ? true : undefined,
     );
+  }
+
+  async #serves(addresses: readonly string[]): Promise<void> {
+    for (const zone of ZONES) {
+      for (const server of addresses) {
+        await until(`${zone} at ${server}`, async () => {
+          const soa = await this.query(server, zone, 'SOA');
+          return soa.length > 0 ? true : undefined;
+        });
+      }
+    }
   }
 
   #launch(name: string, argv: readonly string[]): void {

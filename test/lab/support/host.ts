@@ -83,8 +83,13 @@ export class Host {
       'metacopy=off',
     ].join(',');
     await must(['mount', '-t', 'overlay', 'waxseal-lab', '-o', options, host.root]);
-    await prepare?.(host);
-    await host.start();
+    try {
+      await prepare?.(host);
+      await host.start();
+    } catch (error) {
+      await host.remove();
+      throw error;
+    }
     return host;
   }
 

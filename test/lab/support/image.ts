@@ -6,7 +6,7 @@ import {createHash} from 'node:crypto';
 import {access, chmod, mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {imageDirectory} from './places.ts';
-import {describeOutcome, run} from './process.ts';
+import {describeOutcome, must, run} from './process.ts';
 import type {Release} from './release.ts';
 
 /** tmux is there for the wizard: an administrator's terminal, with the program in the host's own namespaces. */
@@ -29,6 +29,10 @@ const PRESEED = [
   'postfix postfix/main_mailer_type select Internet Site',
   'postfix postfix/mailname string example.com',
 ].join('\n');
+
+/** Where the image keeps the signer's packages, for hosts that have to install it: they reach no other source. */
+export const PACKAGE_DIRECTORY = '/srv/packages';
+const KEPT_PACKAGES = ['opendkim', 'opendkim-tools'];
 
 /** Nothing in a mail host needs these to send mail, and each costs time at boot or works at a moment of its own. */
 const MASKED = [
@@ -65,7 +69,16 @@ const packagesOf = (release: Release): readonly string[] =>
   release.ownNode ? [...PACKAGES, 'nodejs'] : PACKAGES;
 
 function digest(release: Release): string {
-  const recipe = JSON.stringify([3, packagesOf(release), PRESEED, MASKED, HOSTS, LAUNCHER, MACHINE_ID]);
+  const recipe = JSON.stringify([
+    4,
+    packagesOf(release),
+    KEPT_PACKAGES,
+    PRESEED,
+    MASKED,
+    HOSTS,
+    LAUNCHER,
+    MACHINE_ID,
+  ]);
   return createHash('sha256').update(recipe).digest('hex').slice(0, 12);
 }
 
@@ -90,6 +103,8 @@ export async function buildImage(release: Release): Promise<void> {
       `--include=${packagesOf(release).join(',')}`,
       // debconf is part of the essential set: its database can be filled before any package asks.
       `--essential-hook=printf '%s\\n' "$LAB_PRESEED" | chroot "$1" debconf-set-selections`,
+      `--customize-hook=mkdir -p "$1${PACKAGE_DIRECTORY}"`,
+      `--customize-hook=chroot "$1" sh -c 'cd ${PACKAGE_DIRECTORY} && apt-get download -q ${KEPT_PACKAGES.join(' ')}'`,
       release.suite,
       draft,
     ],
@@ -149,6 +164,7 @@ async function furnish(release: Release, root: string): Promise<void> {
   await put('usr/local/bin/waxseal', LAUNCHER);
   await chmod(path.join(root, 'usr/local/bin/waxseal'), 0o755);
   await mkdir(path.join(root, 'opt/waxseal'), {recursive: true});
+  await indexPackages(path.join(root, PACKAGE_DIRECTORY));
   // A place to mount Node on; mounting needs a file to be there.
   if (!release.ownNode) await put('usr/local/bin/node', '');
 }
@@ -160,4 +176,16 @@ async function removeOld(release: Release): Promise<void> {
       await rm(path.join(imageDirectory, name), {recursive: true, force: true});
     }
   }
+}
+
+/** What apt reads of a directory of packages: the control fields of each, its size and digest. */
+async function indexPackages(directory: string): Promise<void> {
+  const entries: string[] = [];
+  for (const name of (await readdir(directory)).filter(name => name.endsWith('.deb')).sort()) {
+    const content = await readFile(path.join(directory, name));
+    const fields = await must(['dpkg-deb', '--field', path.join(directory, name)]);
+    const digest = createHash('sha256').update(content).digest('hex');
+    entries.push(`${fields.trimEnd()}\nFilename: ./${name}\nSize: ${content.length}\nSHA256: ${digest}\n`);
+  }
+  await writeFile(path.join(directory, 'Packages'), entries.join('\n'));
 }

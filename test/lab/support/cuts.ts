@@ -1,0 +1,74 @@
+/**
+ * Cutting a run short at an exact place. strace delivers a signal at the Nth fsync(2) of the program: every journal
+ * line and every file that is put in place ends with one, so the counted calls are the steps of a change and what
+ * lies between them. The program knows nothing of it, and a cut can be repeated.
+ */
+import {readFile} from 'node:fs/promises';
+import type {Host} from './host.ts';
+import {type Outcome, run} from './process.ts';
+
+export type Cut = 'KILL' | 'INT' | 'TERM' | 'HUP';
+
+// One worker thread, so that all file work is counted in one place; strace counts by thread.
+const ENVIRONMENT = {UV_THREADPOOL_SIZE: '1'} as const;
+
+const traced = (
+  host: Host,
+  log: string,
+  options: readonly string[],
+  argv: readonly string[],
+): readonly string[] => [
+  'strace',
+  '--follow-forks',
+  '--quiet=all',
+  '--decode-fds=path',
+  '--trace=fsync,fdatasync',
+  ...options,
+  '--output',
+  log,
+  ...host.inside(argv, ENVIRONMENT),
+];
+
+/**
+ * Lets a run go through and returns the numbers of the calls between the first and the last that concern the change
+ * itself: its journal, and the files of the host.
+ */
+export async function cutPoints(
+  host: Host,
+  argv: readonly string[],
+  log: string,
+): Promise<{readonly outcome: Outcome; readonly points: readonly number[]}> {
+  const outcome = await run(traced(host, log, [], argv), {timeoutMs: 180_000});
+  const lines = (await readFile(log, 'utf8')).split('\n').filter(line => /f(data)?sync\(/.test(line));
+  // Each thread has a count of its own; the one that writes the journal is the one to count.
+  const writer = lines.find(line => line.includes('/runs/'))?.split(' ')[0];
+  const calls = lines.filter(line => line.split(' ')[0] === writer);
+  const concerned = calls.flatMap((line, index) =>
+    /\/runs\/|\/etc\/|\/var\/spool\//.test(line) ? [index + 1] : [],
+  );
+  const first = concerned.at(0) ?? 0;
+  const last = concerned.at(-1) ?? -1;
+  return {
+    outcome,
+    points: calls.flatMap((_line, index) => (index + 1 >= first && index + 1 <= last ? [index + 1] : [])),
+  };
+}
+
+/** Runs waxseal and has `signal` delivered to it as it enters call number `point`. */
+export function cutAt(
+  host: Host,
+  argv: readonly string[],
+  signal: Cut,
+  point: number,
+  log: string,
+): Promise<Outcome> {
+  const inject = `--inject=fsync,fdatasync:signal=SIG${signal}:when=${point}`;
+  return run(traced(host, log, [inject], argv), {timeoutMs: 180_000});
+}
+
+/** Some of the points, evenly spread: `count` of them, beginning with number `offset`. All where it is asked for. */
+export function sample(points: readonly number[], count: number, offset: number): readonly number[] {
+  if (process.env['WAXSEAL_LAB_CUTS'] === 'all') return points;
+  const every = Math.max(1, Math.floor(points.length / count));
+  return points.filter((_point, index) => index % every === offset % every);
+}
