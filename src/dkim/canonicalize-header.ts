@@ -1,5 +1,5 @@
 import type {HeaderField} from './header-block.ts';
-import {isWsp} from './octets.ts';
+import {CR, fromLatin1, HTAB, LF, latin1, SP} from './octets.ts';
 
 /** Names of the two algorithms (RFC 6376 §3.4). */
 export type CanonicalizationName = 'simple' | 'relaxed';
@@ -11,27 +11,49 @@ export interface Canonicalization {
 }
 
 /** The canonical form of a header field, with its final CRLF. */
-export const canonicalizeHeader = (field: HeaderField, how: CanonicalizationName): string =>
+export function canonicalizeHeader(field: HeaderField, how: CanonicalizationName): string {
   // simple: no change at all (RFC 6376 §3.4.1)
-  how === 'simple' ? field.raw : relaxedHeader(field);
+  if (how === 'simple') return field.raw;
+  const octets = fromLatin1(field.raw);
+  return latin1(octets, 0, relaxInPlace(octets, 0, field, 0));
+}
 
 /**
  * Relaxed header canonicalization (RFC 6376 §3.4.2): name in lower case, unfolded, each run of WSP one SP, no WSP at
- * the end of the value nor on either side of the colon. WSP is SP and HTAB only.
+ * the end of the value nor on either side of the colon. WSP is SP and HTAB only. The result is never longer than the
+ * field, so it is written into the same memory.
+ *
+ * @param octets holds the field as it is from `from` on
+ * @param to where the result goes, not behind `from`
+ * @returns the end of the result, its CRLF included
  */
-export function relaxedHeader(field: HeaderField): string {
+export function relaxInPlace(octets: Uint8Array, from: number, field: HeaderField, to: number): number {
   const {raw, colon, name} = field;
-  const end = raw.endsWith('\r\n') ? raw.length - 2 : raw.length;
-  let value = raw.slice(colon + 1, end);
-  if (NEEDS_WORK.test(value)) value = value.replace(FOLD, '').replace(WSP_RUN, ' ');
-  let start = 0;
-  let stop = value.length;
-  while (start < stop && isWsp(value.charCodeAt(start))) start++;
-  while (stop > start && isWsp(value.charCodeAt(stop - 1))) stop--;
-  return `${name}:${value.slice(start, stop)}\r\n`;
+  let out = to;
+  for (let at = from; at < from + name.length; at++) {
+    const octet = octets[at] ?? 0;
+    octets[out++] = octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet;
+  }
+  octets[out++] = COLON;
+  const start = out;
+  const end = from + raw.length - 2;
+  let space = false;
+  for (let at = from + colon + 1; at < end; at++) {
+    const octet = octets[at] ?? 0;
+    if (octet === SP || octet === HTAB) {
+      space = true;
+    } else if (octet === CR && octets[at + 1] === LF) {
+      // By construction of a field, WSP follows each CRLF inside it: leaving the CRLF out is unfolding.
+      at++;
+    } else {
+      if (space && out > start) octets[out++] = SP;
+      space = false;
+      octets[out++] = octet;
+    }
+  }
+  octets[out++] = CR;
+  octets[out++] = LF;
+  return out;
 }
 
-// By construction of a field each CRLF inside it is followed by WSP, so removing CRLF is unfolding.
-const FOLD = /\r\n/g;
-const WSP_RUN = /[ \t]+/g;
-const NEEDS_WORK = /\t|\r\n| {2}/;
+const COLON = 0x3a;

@@ -1,7 +1,5 @@
-import {relaxedHeader} from './canonicalize-header.ts';
-import type {HeaderField} from './header-block.ts';
-import {selectFields} from './header-block.ts';
-import type {HeaderHasher} from './header-hash.ts';
+import {canonicalizeHeader} from './canonicalize-header.ts';
+import {type HeaderBlock, type HeaderField, selectFields} from './header-block.ts';
 import {lower} from './octets.ts';
 import {decodeQuotedPrintable} from './quoted-printable.ts';
 import type {Signature} from './signature.ts';
@@ -10,7 +8,7 @@ import type {Signature} from './signature.ts';
  * The first signed field that is not as the signer copied it into z= (RFC 6376 §3.5), or undefined where z= is absent
  * or explains nothing. For diagnosis only: z= is never part of a verdict.
  */
-export function changedHeader(signature: Signature, header: HeaderHasher): string | undefined {
+export function changedHeader(signature: Signature, block: HeaderBlock): string | undefined {
   const copies = signature.tags.get('z')?.value;
   if (copies === undefined) return undefined;
   const copied = new Map<string, string[]>();
@@ -23,15 +21,11 @@ export function changedHeader(signature: Signature, header: HeaderHasher): strin
     same.push(value);
     copied.set(name, same);
   }
-  const {block} = header;
   for (const name of new Set(signature.signedHeaders)) {
     const expected = copied.get(name);
     if (expected === undefined) continue;
     const count = signature.signedHeaders.filter(one => one === name).length;
-    const present = selectFields(block, new Array<string>(count).fill(name), undefined).flatMap(index => {
-      const field = block.fields[index];
-      return field === undefined ? [] : [essence(field)];
-    });
+    const present = selectFields(block, new Array<string>(count).fill(name), undefined).map(essence);
     const wanted = expected.map(value => essence({name, raw: `${name}:${value}\r\n`, colon: name.length}));
     if (present.some(value => !wanted.includes(value)) || present.length < Math.min(wanted.length, count))
       return name;
@@ -40,4 +34,4 @@ export function changedHeader(signature: Signature, header: HeaderHasher): strin
 }
 
 // White space is compared in its relaxed form without any: copies rarely keep folding.
-const essence = (field: HeaderField): string => relaxedHeader(field).replace(/\s+/g, '');
+const essence = (field: HeaderField): string => canonicalizeHeader(field, 'relaxed').replace(/\s+/g, '');

@@ -71,22 +71,21 @@ function toField(raw: string): HeaderField {
  *
  * @param names lower case, in the order of h=
  * @param except index of the signature's own field, which is never part of its own selection (§3.5)
- * @returns indexes into `block.fields`
  */
 export function selectFields(
   block: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
-): readonly number[] {
+): HeaderField[] {
   const left = new Map<string, number>();
-  const chosen: number[] = [];
+  const chosen: HeaderField[] = [];
   for (const name of names) {
     const same = block.byName.get(name);
     if (same === undefined) continue;
     let next = left.get(name) ?? same.length - 1;
     if (next >= 0 && same[next] === except) next--;
-    const index = same[next];
-    if (index !== undefined) chosen.push(index);
+    const field = block.fields[same[next] ?? -1];
+    if (field !== undefined) chosen.push(field);
     left.set(name, next - 1);
   }
   return chosen;

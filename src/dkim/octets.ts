@@ -24,7 +24,5 @@ export const fromLatin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 export const asBuffer = (octets: Uint8Array): Buffer =>
   Buffer.isBuffer(octets) ? octets : Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
 
-export const isWsp = (code: number): boolean => code === SP || code === HTAB;
-
 /** Lower case of ASCII and Latin-1 only; names compared here are ASCII by grammar. */
 export const lower = (text: string): string => text.toLowerCase();

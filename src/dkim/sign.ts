@@ -6,10 +6,10 @@ import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {FieldWriter} from './fold.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
-import {HeaderHasher} from './header-hash.ts';
+import {headerHashInput} from './header-hash.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
 import {toAscii} from './names.ts';
-import {fromLatin1, type LineEndings, latin1, type MessageInput} from './octets.ts';
+import {type LineEndings, latin1, type MessageInput} from './octets.ts';
 import {encodeQuotedPrintable, encodeQuotedPrintableText} from './quoted-printable.ts';
 import {relaxedKernel} from './relaxed-kernel.ts';
 import type {Algorithm} from './signature.ts';
@@ -141,7 +141,7 @@ class Signer implements MessageSigner {
   readonly #reader: MessageReader;
   readonly #filter: (octets: Uint8Array) => Uint8Array;
   readonly #body: BodyHasher;
-  #header: HeaderHasher | undefined;
+  #header: HeaderBlock | undefined;
 
   constructor(options: readonly SignOptions[]) {
     this.#plans = options.map(planOf);
@@ -153,7 +153,7 @@ class Signer implements MessageSigner {
     this.#reader = new MessageReader(
       {
         onHeader: octets => {
-          this.#header = new HeaderHasher(parseHeaderBlock(octets));
+          this.#header = parseHeaderBlock(octets);
         },
         onBody: octets => this.#body.update(octets),
       },
@@ -194,19 +194,19 @@ class Signer implements MessageSigner {
     this.#reader.finish();
     this.#body.finish();
     const header = this.#header;
-    if (header === undefined || !header.block.byName.has('from')) {
+    if (header === undefined || !header.byName.has('from')) {
       throw new ProblemsFound(
         problem('sign.no-from', 'The message has no From field.', 'DKIM signs the author: add a From field.'),
       );
     }
     return this.#plans.map(plan => {
-      const names = signedNames(plan.options, header.block);
+      const names = signedNames(plan.options, header);
       const digest = this.#body.digest(plan.wish);
-      const unsigned = writeField(plan, names, digest, header.block);
+      const unsigned = writeField(plan, names, digest, header);
       const raw = `${unsigned.toString()}\r\n`;
       const own = {name: 'dkim-signature', raw, colon: 'DKIM-Signature'.length};
-      const input = header.input(names, plan.canonicalization.header, own, undefined);
-      return {plan, unsigned, input: fromLatin1(input)};
+      const input = headerHashInput(header, names, plan.canonicalization.header, own, undefined);
+      return {plan, unsigned, input};
     });
   }
 }

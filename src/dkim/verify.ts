@@ -3,11 +3,11 @@ import type {DnsName} from '../domain/names.ts';
 import {BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {changedHeader} from './copied-headers.ts';
-import {parseHeaderBlock} from './header-block.ts';
-import {HeaderHasher} from './header-hash.ts';
+import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
+import {headerHashInput} from './header-hash.ts';
 import {type CachedKey, type KeyCache, noKeyCache} from './key-cache.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
-import {fromLatin1, type LineEndings, lower, type MessageInput} from './octets.ts';
+import {type LineEndings, lower, type MessageInput} from './octets.ts';
 import {judge, type VerifyPolicy} from './policy.ts';
 import {isSmallOrder} from './public-key.ts';
 import {quoted, type Reason, reason} from './reason.ts';
@@ -68,8 +68,8 @@ export interface BodyCoverage {
 
 /** What went into the two hashes of a signature. */
 export interface Explanation {
-  /** The octets that b= signs, as code units 0..255. */
-  readonly headerInput: string;
+  /** The octets that b= signs. */
+  readonly headerInput: Buffer;
   /** The start of the canonical body that bh= covers, as far as it was kept. */
   readonly bodyInput: Buffer;
   /** Octets that bh= covers. */
@@ -164,7 +164,7 @@ class Verifier implements MessageVerifier {
   readonly #reader: MessageReader;
   readonly #filter: (octets: Uint8Array) => Uint8Array;
   readonly #kept = {simple: [] as Buffer[], relaxed: [] as Buffer[]};
-  #header: HeaderHasher = new HeaderHasher({fields: [], byName: new Map()});
+  #header: HeaderBlock = {fields: [], byName: new Map()};
   #candidates: readonly Candidate[] = [];
   #body: BodyHasher | undefined;
 
@@ -189,7 +189,7 @@ class Verifier implements MessageVerifier {
 
   #begin(octets: Uint8Array): void {
     const block = parseHeaderBlock(octets);
-    this.#header = new HeaderHasher(block);
+    this.#header = block;
     const lookups = new Map<DnsName, Promise<KeyLookupAnswer>>();
     const places = block.byName.get('dkim-signature') ?? [];
     this.#candidates = places.map((fieldIndex, index) => this.#prepare(fieldIndex, index, lookups));
@@ -203,7 +203,7 @@ class Verifier implements MessageVerifier {
 
   #prepare(fieldIndex: number, index: number, lookups: Map<DnsName, Promise<KeyLookupAnswer>>): Candidate {
     const limit = this.#options.maxSignatures ?? 50;
-    const field = this.#header.block.fields[fieldIndex];
+    const field = this.#header.fields[fieldIndex];
     if (field === undefined || index >= limit) {
       const why = reason(
         'signature.limit',
@@ -318,9 +318,7 @@ class Verifier implements MessageVerifier {
       );
       return {...base, result: 'fail', reason: why, keyBits: first.bits, testing: first.testing};
     }
-    const input = fromLatin1(
-      this.#headerInput(candidate, signature.signedHeaders, signature.canonicalization),
-    );
+    const input = this.#headerInput(candidate, signature.signedHeaders, signature.canonicalization);
     const key = usable.find(one => verifyWith(one, input, signature));
     if (key === undefined) {
       const why = this.#mismatch(signature);
@@ -331,7 +329,7 @@ class Verifier implements MessageVerifier {
       keyBits: key.bits,
       testing: key.testing,
       unsignedOctets: body.unsigned,
-      instances: name => this.#header.block.byName.get(name)?.length ?? 0,
+      instances: name => this.#header.byName.get(name)?.length ?? 0,
       now: this.#options.now,
     });
     return {
@@ -343,11 +341,11 @@ class Verifier implements MessageVerifier {
     };
   }
 
-  #headerInput(candidate: Candidate, names: readonly string[], how: Canonicalization): string {
-    const field = this.#header.block.fields[candidate.fieldIndex];
-    if (field === undefined) return '';
+  #headerInput(candidate: Candidate, names: readonly string[], how: Canonicalization): Buffer {
+    const field = this.#header.fields[candidate.fieldIndex];
+    if (field === undefined) return Buffer.alloc(0);
     const own = withoutSignatureValue(field, candidate.tags);
-    return this.#header.input(names, how.header, own, candidate.fieldIndex);
+    return headerHashInput(this.#header, names, how.header, own, candidate.fieldIndex);
   }
 
   #mismatch(signature: Signature): Reason {
@@ -456,7 +454,7 @@ class Verifier implements MessageVerifier {
         }),
       );
     }
-    const from = this.#header.block.byName.get('from')?.length ?? 0;
+    const from = this.#header.byName.get('from')?.length ?? 0;
     if (from > 1) {
       notes.push(
         reason('note.from-twice', `The message has ${from} From fields.`, 'RFC 6376 §8.15', {header: 'from'}),

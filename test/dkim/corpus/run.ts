@@ -98,7 +98,7 @@ async function compareInputs(
     const verdict = verdicts[input.sig];
     const explanation = verdict?.explanation;
     compared++;
-    const header = Buffer.from(explanation?.headerInput ?? '', 'latin1');
+    const header = explanation?.headerInput ?? Buffer.alloc(0);
     const same =
       header.length === input.header_input_length &&
       createHash('sha256').update(header).digest('hex') === input.header_input_sha256 &&
