@@ -34,7 +34,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     privileged: ports.process.privileged,
     postfix: found?.facts,
     opendkim: opendkim?.facts,
-    otherSigners: await findOtherSigners(context, found?.facts),
+    otherSigners: await findOtherSigners(context, found),
     missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
     mailDomains: domains.domains,
     blockers: [

@@ -3,6 +3,7 @@ import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {OtherSigner, PostfixFacts} from './facts.ts';
 import type {LookContext} from './look.ts';
+import type {PostfixFound} from './postfix/detect.ts';
 import {tryReadText} from './reading.ts';
 import {showUnits} from './systemd.ts';
 
@@ -11,20 +12,21 @@ const UNITS = ['rspamd.service', 'amavis.service', 'amavisd.service', 'dkimpy-mi
 /** rspamd, amavis and dkimpy-milter, each with the evidence; empty where OpenDKIM is alone. */
 export async function findOtherSigners(
   context: LookContext,
-  postfix: PostfixFacts | undefined,
+  found: Pick<PostfixFound, 'facts' | 'milters'> | undefined,
 ): Promise<readonly OtherSigner[]> {
+  const postfix = found?.facts;
   const units = context.systemd
     ? await showUnits(context.ports.commands, UNITS, ['Id', 'ActiveState'], context.signal)
     : [];
   const runs = (unit: (typeof UNITS)[number]): boolean =>
     units[UNITS.indexOf(unit)]?.['ActiveState'] === 'active';
-  const wired = [postfix?.smtpdMilters, postfix?.nonSmtpdMilters, ...milterOverrides(postfix)].join(' ');
-  const found = [
+  const wired = [...(found?.milters ?? []), ...milterOverrides(postfix)].join(' ');
+  const signers = [
     await rspamd(context, wired, runs('rspamd.service')),
     await amavis(context, postfix, runs('amavis.service') || runs('amavisd.service')),
     dkimpy(wired, runs('dkimpy-milter.service')),
   ];
-  return found.flatMap(signer => signer ?? []);
+  return signers.flatMap(signer => signer ?? []);
 }
 
 const milterOverrides = (postfix: PostfixFacts | undefined): readonly string[] =>
@@ -36,7 +38,7 @@ async function rspamd(
   wired: string,
   running: boolean,
 ): Promise<OtherSigner | undefined> {
-  const entry = /\S*(?::11332\b|rspamd)\S*/.exec(wired)?.[0];
+  const entry = /[^\s,{]*(?::11332\b|rspamd)[^\s,}]*/.exec(wired)?.[0];
   const local = absolute('/etc/rspamd/local.d/dkim_signing.conf');
   const override = absolute('/etc/rspamd/override.d/dkim_signing.conf');
   const text = `${(await tryReadText(context.ports.files, local)) ?? ''}\n${(await tryReadText(context.ports.files, override)) ?? ''}`;
@@ -89,7 +91,7 @@ async function amavis(
 }
 
 function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
-  const entry = /\S*dkimpy\S*|inet:(?:127\.0\.0\.1|localhost):8892\b/.exec(wired)?.[0];
+  const entry = /[^\s,{]*dkimpy[^\s,}]*|inet:(?:127\.0\.0\.1|localhost):8892\b/.exec(wired)?.[0];
   if (entry === undefined && !running) return undefined;
   return {
     name: 'dkimpy-milter',

@@ -73,8 +73,10 @@ async function snapshotOf(
 }
 
 async function besideReal(ports: Reads, path: AbsolutePath): Promise<AbsolutePath> {
-  const parent = await ports.files.resolve(parentOf(path));
-  return parent === undefined ? path : below(parent, nameOf(path));
+  if (path === '/') return path;
+  const parent = parentOf(path);
+  const real = (await ports.files.resolve(parent)) ?? (await besideReal(ports, parent));
+  return below(real, nameOf(path));
 }
 
 /** opendkim.conf with its Includes, the tables it names, the tables we would make, main.cf. */

@@ -100,8 +100,9 @@ export function editSigningTable(
     for (const pattern of [plain, below]) {
       const existing = index.first.get(pattern);
       // A row for subdomains that is there already must not go on with the old key.
-      if (pattern === below && !subdomains && existing === undefined) continue;
-      if (existing !== undefined && (kind === 'file' || existing.line < place)) {
+      const inEffect = existing !== undefined && (kind === 'file' || existing.line < place);
+      if (pattern === below && !subdomains && !inEffect) continue;
+      if (inEffect) {
         const raw = lines[existing.line]?.raw ?? '';
         const next = relabel(raw, existing, want.label);
         if (next !== raw) changed.set(existing.line, next);

@@ -17,6 +17,8 @@ export interface PostfixFound {
     readonly local: readonly string[];
     readonly relay: readonly string[];
   };
+  /** Milter lists with their references expanded. */
+  readonly milters: readonly string[];
   /** mydomain stands in main.cf, it is not only derived from the host's name. */
   readonly mydomainIsSet: boolean;
   readonly blockers: readonly Problem[];
@@ -36,6 +38,8 @@ const EXPANDED = [
   'virtual_alias_domains',
   'relay_domains',
   'relayhost',
+  'smtpd_milters',
+  'non_smtpd_milters',
   'multi_instance_directories',
 ] as const;
 
@@ -83,6 +87,7 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
       local: facts.mydestination,
       relay: words(expanded.get('relay_domains') ?? ''),
     },
+    milters: [expanded.get('smtpd_milters') ?? '', expanded.get('non_smtpd_milters') ?? ''],
     mydomainIsSet: explicit.has('mydomain'),
     blockers: blockersOn(context, explicitRun, facts),
     remarks: remarksOn(facts, expanded.get('multi_instance_directories') ?? ''),
@@ -174,7 +179,7 @@ function blockersOn(context: LookContext, explicit: CommandResult, facts: Postfi
 }
 
 function remarksOn(facts: PostfixFacts, instances: string): readonly Problem[] {
-  const remarks = facts.overrides.map(override => overrideRemark(override));
+  const remarks = facts.overrides.filter(one => concernsSigning(one, facts)).map(one => overrideRemark(one));
   if (facts.contentFilter !== '') {
     remarks.push(
       problem(
@@ -195,6 +200,10 @@ function remarksOn(facts: PostfixFacts, instances: string): readonly Problem[] {
   }
   return remarks;
 }
+
+/** `no_milters` is right on the way back from a content filter, which must not sign again. */
+const concernsSigning = ({name}: ServiceOverride, facts: PostfixFacts): boolean =>
+  name.endsWith('milters') || (name === 'receive_override_options' && facts.contentFilter === '');
 
 const overrideRemark = ({service, name, value}: ServiceOverride): Problem =>
   problem(

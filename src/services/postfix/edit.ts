@@ -1,5 +1,7 @@
 /** Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks (FACTS 3.3). */
+import {sameEndpoint} from '../opendkim/socket.ts';
 import {
+  endpointOf,
   isOpenDkim,
   judgesAfterDkim,
   mergeMilter,
@@ -109,6 +111,14 @@ function block(text: string, rows: readonly string[]): string {
     (title.length === 0 && text.endsWith('\n') ? '' : gap) +
     [...title, ...rows].map(row => row + end).join('')
   );
+}
+
+/** Entries that are meant for OpenDKIM but do not lead to it, besides the one that does. */
+export function strayEntries(text: string, ours: Ours, view: PostfixView): readonly string[] {
+  const all = ['smtpd_milters', 'non_smtpd_milters'].flatMap(name => expandedList(text, name));
+  const isStray = (entry: string): boolean =>
+    isOpenDkim(entry, ours, view) && !sameEndpoint(endpointOf(entry, view), ours.wanted);
+  return [...new Set(all.filter(isStray))];
 }
 
 /** True where DMARC or ARC judges before OpenDKIM has seen the message. */

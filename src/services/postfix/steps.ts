@@ -3,7 +3,7 @@ import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {type KnownHost, textOf, textStep} from '../files.ts';
 import type {CheckStep, ServiceStep, Step} from '../step.ts';
-import {editMainCf, judgedTooEarly} from './edit.ts';
+import {editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
 import type {Ours} from './milters.ts';
 import {inForce, parseMainCf} from './parse.ts';
 
@@ -33,6 +33,16 @@ function remarksOn(host: KnownHost, text: string, ours: Ours): readonly Problem[
         'postfix.default-action',
         `milter_default_action is "${visible(action)}" and stays so: mail waits or is refused while OpenDKIM is down.`,
         'With "accept" it would go out unsigned instead: postconf -e milter_default_action=accept.',
+      ),
+    );
+  }
+  const stray = strayEntries(text, ours, host.postfix);
+  if (stray.length > 0) {
+    remarks.push(
+      problem(
+        'postfix.stray-milter',
+        `The milter lists have ${stray.map(entry => visible(entry)).join(', ')} besides OpenDKIM's real socket.`,
+        'Take it out, unless another signer answers there.',
       ),
     );
   }

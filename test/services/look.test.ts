@@ -1,0 +1,212 @@
+import {describe, expect, it} from 'vitest';
+import {lookAtHost, parseOsRelease} from '../../src/services/look.ts';
+import {packageSteps} from '../../src/services/signing.ts';
+import {execArguments, optionValue} from '../../src/services/systemd.ts';
+import {fakeHost, fixtureHost} from '../support/fake-host.ts';
+
+const ids = (problems: readonly {readonly id: string}[]): readonly string[] =>
+  problems.map(problem => problem.id);
+
+describe('lookAtHost', () => {
+  it('tells what a Debian 13 host is', async () => {
+    const facts = await lookAtHost(fixtureHost('debian-13'));
+    expect(facts).toMatchObject({
+      distribution: {id: 'debian', version: '13', prettyName: 'Debian GNU/Linux 13 (trixie)'},
+      serviceManager: 'systemd',
+      hostname: 'mail.example.com',
+      privileged: true,
+      missingPackages: [],
+      blockers: [],
+      remarks: [],
+      otherSigners: [],
+    });
+    expect(facts.postfix).toMatchObject({
+      running: true,
+      chrooted: true,
+      myorigin: 'mail.example.com',
+      mydomain: 'example.com',
+      smtpdMilters: '',
+      unit: 'postfix.service',
+      mainCf: '/etc/postfix/main.cf',
+      queueDirectory: '/var/spool/postfix',
+    });
+    expect(facts.postfix?.chroot['smtp/inet']).toBe(true);
+    expect(facts.postfix?.chroot['local/unix']).toBe(false);
+    expect(facts.opendkim).toMatchObject({
+      version: '2.11.0',
+      active: true,
+      user: 'opendkim',
+      unitPidFile: '/run/opendkim/opendkim.pid',
+      keys: [],
+      signedDomains: [],
+    });
+    expect(facts.opendkim?.settings['socket']).toBe('local:/run/opendkim/opendkim.sock');
+  });
+
+  it('finds the real unit of Postfix on Debian 12', async () => {
+    expect((await lookAtHost(fixtureHost('debian-12'))).postfix?.unit).toBe('postfix@-.service');
+  });
+
+  it('runs no command that could be slow or change something', async () => {
+    const host = fixtureHost('debian-13');
+    await lookAtHost(host);
+    const programs = host.calls.map(argv => argv.slice(0, 2).join(' '));
+    expect(new Set(programs)).toEqual(
+      new Set([
+        'postconf -n',
+        'postconf -x',
+        'postconf -F',
+        'postconf -P',
+        'postfix status',
+        'systemctl show',
+        'opendkim -V',
+      ]),
+    );
+    expect(host.calls.length).toBeLessThan(12);
+  });
+
+  it('blocks without root, without Postfix, on an unknown system', async () => {
+    const host = fakeHost({privileged: false});
+    host.missing.add('postconf').add('opendkim');
+    const facts = await lookAtHost(host);
+    expect(ids(facts.blockers)).toEqual(['host.not-root', 'host.unsupported', 'host.no-mta']);
+    expect(facts.postfix).toBeUndefined();
+    for (const blocker of facts.blockers) expect(blocker.hint).not.toBe('');
+  });
+
+  it('names OpenDKIM as missing where it is, and plans to install it', async () => {
+    const host = fixtureHost('debian-13');
+    host.missing.add('opendkim');
+    const facts = await lookAtHost(host);
+    expect(facts.missingPackages).toEqual(['opendkim']);
+    expect(facts.blockers).toEqual([]);
+    expect(packageSteps(facts)).toEqual([
+      {kind: 'package', id: 'package:opendkim', why: 'Install opendkim', manager: 'apt', names: ['opendkim']},
+    ]);
+    expect(packageSteps(await lookAtHost(fixtureHost('debian-13')))).toEqual([]);
+  });
+
+  it('blocks where Postfix is stopped or cannot read its configuration', async () => {
+    const host = fixtureHost('debian-13');
+    host.postfixRuns = false;
+    expect(ids((await lookAtHost(host)).blockers)).toEqual(['postfix.stopped']);
+    const broken = fixtureHost('debian-13');
+    const {run} = broken.commands;
+    const commands = {
+      run: async (argv: readonly [string, ...string[]]) =>
+        argv[1] === '-n'
+          ? {
+              status: 1,
+              stdout: '',
+              stderr: "postconf: fatal: /etc/postfix/main.cf, line 3: missing '='\n",
+              ended: 'exit' as const,
+            }
+          : await run(argv),
+    };
+    const [blocker] = (await lookAtHost({...broken, commands})).blockers;
+    expect(blocker?.id).toBe('postfix.configuration');
+    expect(blocker?.message).toContain('line 3');
+  });
+
+  it.each([
+    ['KeyTable dsn:pgsql://u:secret@127.0.0.1/db/table=t\nSigningTable refile:/t\n', 'opendkim.tables'],
+    ['KeyTable file:/t\nSigningTable ldap://h/x\n', 'opendkim.tables'],
+    ['SetupPolicyScript /etc/opendkim/setup.lua\n', 'opendkim.policy-script'],
+  ])('blocks on %j and shows no password', async (lines, id) => {
+    const host = fixtureHost('debian-13');
+    host.files.put('/etc/opendkim.conf', host.files.text('/etc/opendkim.conf') + lines);
+    const facts = await lookAtHost(host);
+    expect(ids(facts.blockers)).toEqual([id]);
+    expect(JSON.stringify([facts.blockers, facts.remarks])).not.toContain('secret');
+  });
+
+  it('blocks where nothing can restart OpenDKIM, and does not where an init script can', async () => {
+    const host = fixtureHost('debian-13');
+    host.files.nodes.delete('/run/systemd/system');
+    expect(ids((await lookAtHost(host)).blockers)).toEqual(['host.no-service-manager']);
+    host.files.put('/etc/init.d/opendkim', '#!/bin/sh\n', {mode: 0o755});
+    const facts = await lookAtHost(host);
+    expect(facts.blockers).toEqual([]);
+    expect(facts.opendkim?.active).toBe(false);
+    host.files.put('/run/opendkim/opendkim.pid', '77\n');
+    host.files.directory('/proc/77');
+    expect((await lookAtHost(host)).opendkim?.active).toBe(true);
+  });
+
+  it('remarks that another system is not proven', async () => {
+    const host = fixtureHost('debian-13');
+    host.files.put('/etc/os-release', 'ID=arch\nPRETTY_NAME="Arch\\x1b Linux"\n');
+    const facts = await lookAtHost(host);
+    expect(ids(facts.remarks)).toContain('host.unproven');
+  });
+
+  it('knows the keys of tables and never what a row holds instead of a path', async () => {
+    const host = fixtureHost('tables-of-others');
+    host.files.put('/etc/opendkim/key.table', 'a example.org:s:/k\nb example.net:t:MIIEsecret\n');
+    const facts = await lookAtHost(host);
+    expect(facts.opendkim?.keys).toEqual([
+      {label: 'a', domain: 'example.org', selector: 's', path: '/k'},
+      {label: 'b', domain: 'example.net', selector: 't', path: ''},
+    ]);
+  });
+
+  it('finds rspamd behind a reference and says whether it signs', async () => {
+    const host = fixtureHost('references');
+    const [rspamd] = (await lookAtHost(host)).otherSigners;
+    expect(rspamd).toEqual({
+      name: 'rspamd',
+      evidence: 'smtpd_milters has inet:127.0.0.1:11332',
+      signs: 'perhaps',
+    });
+    host.files.put('/var/lib/rspamd/dkim/example.com.dkim.key', '');
+    expect((await lookAtHost(host)).otherSigners[0]?.signs).toBe('yes');
+    host.files.put('/etc/rspamd/override.d/dkim_signing.conf', 'enabled=false;\n');
+    expect((await lookAtHost(host)).otherSigners[0]?.signs).toBe('no');
+  });
+
+  it('finds dkimpy-milter and amavis that signs', async () => {
+    const host = fixtureHost('overrides');
+    host.files.put(
+      '/etc/postfix/main.cf',
+      `${host.files.text('/etc/postfix/main.cf')}smtpd_milters = inet:localhost:8892\n`,
+    );
+    host.files.put(
+      '/etc/amavis/conf.d/50-user',
+      '$enable_dkim_signing = 1;\ndkim_key("example.com", "a", "/k");\n',
+    );
+    expect((await lookAtHost(host)).otherSigners.map(signer => [signer.name, signer.signs])).toEqual([
+      ['amavis', 'yes'],
+      ['dkimpy-milter', 'yes'],
+    ]);
+  });
+
+  it('puts the name of the host and localhost names last among the domains', async () => {
+    const host = fixtureHost('debian-13');
+    host.files.put('/etc/mailname', 'example.org\n');
+    const {mailDomains} = await lookAtHost(host);
+    expect(mailDomains).toEqual(['example.org', 'example.com', 'mail.example.com', 'localhost.example.com']);
+  });
+});
+
+describe('parseOsRelease', () => {
+  it('undoes quotes and backslashes', () => {
+    const values = parseOsRelease('ID=debian\nNAME="A \\"b\\""\nX=\'y z\'\n# no\nBAD\n');
+    expect([...values]).toEqual([
+      ['ID', 'debian'],
+      ['NAME', 'A "b"'],
+      ['X', 'y z'],
+    ]);
+  });
+});
+
+describe('execArguments', () => {
+  it('reads the argument vector and options in both forms', () => {
+    const argv = execArguments(
+      '{ path=/usr/sbin/opendkim ; argv[]=/usr/sbin/opendkim -x /a -pinet:1@localhost ; ignore_errors=no ; }',
+    );
+    expect(optionValue(argv, 'x')).toBe('/a');
+    expect(optionValue(argv, 'p')).toBe('inet:1@localhost');
+    expect(optionValue(argv, 'q')).toBeUndefined();
+    expect(execArguments('')).toEqual([]);
+  });
+});
