@@ -277,7 +277,9 @@ const edit = (state: State, event: Of<'edit'>): Next =>
       (state.phase.at === 'asking' && !state.phase.checking) ||
       state.phase.at === 'record' ||
       state.phase.at === 'plan';
-    return free && state.mode.interactive && state.accepted.includes(event.question)
+    const editable =
+      state.accepted.includes(event.question) && questionOf(event.question).applies(state.answers, facts);
+    return free && state.mode.interactive && editable
       ? stay(atQuestion(state, facts, event.question))
       : stay(state);
   });
@@ -301,7 +303,7 @@ function installed(state: State, facts: HostFacts): Next {
   if (state.phase.at !== 'installing') return stay(state);
   const names = state.facts?.missingPackages.filter(name => !facts.missingPackages.includes(name)) ?? [];
   const next: State = tell(
-    {...state, facts, installed: names, changed: 'packages'},
+    {...state, facts, installed: [...state.installed, ...names], changed: 'packages'},
     line('ok', `Packages installed: ${names.join(' ')}`),
   );
   if (state.stopping !== undefined) return finish(next, state.stopping, stopped(next, state.stopping));
