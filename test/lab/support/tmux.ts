@@ -106,9 +106,9 @@ export class Terminal {
     return shown;
   }
 
-  /** The screen with what has scrolled off above it. */
+  /** The screen with what has scrolled off above it; a line that goes on in the next row is one line again. */
   async history(): Promise<string> {
-    return this.#tmux(['capture-pane', '-p', '-S', '-', '-t', this.#name]);
+    return this.#tmux(['capture-pane', '-p', '-J', '-S', '-', '-t', this.#name]);
   }
 
   /** Waits until the screen shows something; the last screen is part of the error. */
