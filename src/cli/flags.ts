@@ -106,6 +106,13 @@ export const FLAGS: readonly Flag[] = [
   {name: 'id', value: 'RUN', help: 'the change to undo (default: the last)', commands: ['undo']},
   {name: 'list', help: 'only list what can be undone', commands: ['undo']},
   {
+    name: 'client',
+    value: 'IP',
+    help: 'the client that hands the mail in (default: this host)',
+    commands: ['explain'],
+  },
+  {name: 'authenticated', help: 'the client has logged in', commands: ['explain']},
+  {
     name: 'lag',
     value: 'DURATION',
     help: 'how far the second name server of the sandbox lags behind',

@@ -78,7 +78,10 @@ function linesOf(verdict: SignatureVerdict): readonly string[] {
       ? []
       : [
           '      header hash input:',
-          ...explanation.headerInput.split('\r\n').map(line => `      | ${visible(line)}`),
+          ...explanation.headerInput
+            .toString('latin1')
+            .split('\r\n')
+            .map(line => `      | ${visible(line)}`),
           `      body hash input (${explanation.bodyInputLength} octets), computed bh=${explanation.bodyHash}:`,
           ...explanation.bodyInput
             .toString('latin1')

@@ -19,7 +19,8 @@ export async function advise(
   const lines: Advice['lines'][number][] = [];
   for (const {domain} of staged.slice(0, MOST)) {
     const {spf, dmarc} = await readPolicies(ports, domain, {resolvers: options.resolvers, signal});
-    for (const {message, hint} of spf.remarks) lines.push({topic: 'spf', text: visible(`${message} ${hint}`)});
+    for (const {message, hint} of spf.remarks)
+      lines.push({topic: 'spf', text: visible(`${message} ${hint}`)});
     for (const {message, hint} of dmarc.remarks) {
       lines.push({topic: 'dmarc', text: visible(`${message} ${hint}`)});
     }

@@ -54,7 +54,6 @@ const wantedKeys =
  */
 export async function planSetup(
   ports: Ports,
-  options: WorkOptions,
   answers: Answers,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
@@ -188,7 +187,11 @@ async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<
   );
   return outcome.ended === 'answered'
     ? undefined
-    : problem('service.no-milter', `The signer does not answer: ${outcome.detail}.`, 'journalctl -t opendkim');
+    : problem(
+        'service.no-milter',
+        `The signer does not answer: ${outcome.detail}.`,
+        'journalctl -t opendkim',
+      );
 }
 
 /** Installs what is missing as a run of its own, and looks again. */

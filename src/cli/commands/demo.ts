@@ -1,0 +1,72 @@
+import {DEMO_DOMAIN, openSandbox, type Sandbox} from '../../demo/sandbox.ts';
+import {parseDuration} from '../../domain/duration.ts';
+import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {problem} from '../../domain/result.ts';
+import type {Session} from '../../flow/state.ts';
+import {createOperations} from '../../flow/work/index.ts';
+import {type FlagValues, textOf} from '../arguments.ts';
+import type {Context} from '../context.ts';
+import {runFlow} from '../session.ts';
+
+/**
+ * `waxseal demo`: the same wizard and the same work over a sandbox. Without a terminal (or with `--no-input`) it
+ * answers by itself, so that one command shows the whole job.
+ */
+export async function demo(context: Context): Promise<ExitCode> {
+  const lagMs = lagOf(context.flags);
+  const real = await import('../../system/real/index.ts');
+  const clock = real.createClock();
+  const files = real.createFiles({owners: 'real'});
+  const sandbox = await openSandbox(
+    {
+      createLedger: () => real.createOwnerLedger(),
+      createFiles: options => real.createFiles(options),
+      sockets: real.createSockets(),
+      clock,
+      rest: {
+        random: real.createRandom(),
+        keys: real.createKeySource(),
+        dns: real.createDnsTransport(files, {}),
+      },
+    },
+    lagMs === undefined ? {} : {lagMs},
+  );
+  try {
+    const operations = createOperations(sandbox.ports, {resolvers: undefined});
+    const flags = context.view.interactive ? context.flags : withAnswers(context.flags);
+    return await runFlow(context, {operations, clock, sandbox: true}, flags, session =>
+      publishLater(session, sandbox),
+    );
+  } finally {
+    await sandbox.close();
+  }
+}
+
+const withAnswers = (flags: FlagValues): FlagValues => ({
+  domain: [DEMO_DOMAIN],
+  yes: true,
+  wait: '1m',
+  ...flags,
+});
+
+function lagOf(flags: FlagValues): number | undefined {
+  const text = textOf(flags, 'lag');
+  if (text === undefined) return undefined;
+  const parsed = parseDuration(text);
+  if (!parsed.ok) throw new UsageError(problem('usage.lag', parsed.problem.message, parsed.problem.hint));
+  return parsed.value;
+}
+
+/** In the sandbox nobody sits at a DNS panel: the record is published when the user says that it is. */
+function publishLater(session: Session, sandbox: Sandbox): void {
+  const published = new Set<string>();
+  session.subscribe(state => {
+    if (state.phase.at !== 'propagation') return;
+    for (const {record} of state.staged) {
+      if (published.has(record.absoluteName + record.value)) continue;
+      published.add(record.absoluteName + record.value);
+      sandbox.dns.withdraw(record.absoluteName);
+      sandbox.dns.publish(record.absoluteName, record.strings);
+    }
+  });
+}

@@ -1,0 +1,20 @@
+import type {ExitCode} from '../../domain/errors.ts';
+import {createOperations} from '../../flow/work/index.ts';
+import {type Context, resolversOf} from '../context.ts';
+import {domainTexts, runFlow} from '../session.ts';
+
+/** `waxseal setup`, and `waxseal` alone: the main job, from the first look to the live test. */
+export async function setup(context: Context): Promise<ExitCode> {
+  const ports = await context.ports();
+  const resolvers = resolversOf(context.flags);
+  const domains = await domainTexts(context);
+  const flags = domains.length === 0 ? context.flags : {...context.flags, domain: domains};
+  // Who may not change the host does not take its lock either: the look says what is missing.
+  const lock = ports.process.privileged ? await ports.locks.acquire(`waxseal ${context.command}`) : undefined;
+  try {
+    const operations = createOperations(ports, {resolvers: resolvers.length === 0 ? undefined : resolvers});
+    return await runFlow(context, {operations, clock: ports.clock, sandbox: false}, flags);
+  } finally {
+    await lock?.release();
+  }
+}

@@ -1,0 +1,112 @@
+import {ChangeFailed, Declined, type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
+import {problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {milterReadiness} from '../../flow/work/carrying-out.ts';
+import {recordUndone} from '../../flow/work/key-book.ts';
+import {
+  findUnfinished,
+  isRunId,
+  listUndoable,
+  planUndo,
+  type RunId,
+  recoverRun,
+  undoRun,
+} from '../../plan/index.ts';
+import type {ApplyEvent, ChangeView} from '../../plan/plan.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet, textOf} from '../arguments.ts';
+import {confirm} from '../confirm.ts';
+import type {Context} from '../context.ts';
+import {tell} from '../print.ts';
+
+/** `waxseal undo`: puts back what the last change did (or the one of `--id`); a run that was cut off comes first. */
+export async function undo(context: Context): Promise<ExitCode> {
+  const ports = await context.ports();
+  if (!ports.process.privileged) {
+    throw new HostError(problem('host.not-root', 'The journal belongs to root.', 'Run it again with sudo.'));
+  }
+  if (isSet(context.flags, 'list')) return await list(context, ports);
+  const lock = await ports.locks.acquire('waxseal undo');
+  try {
+    const [unfinished] = await findUnfinished(ports);
+    if (unfinished !== undefined) {
+      if (isSet(context.flags, 'dry-run')) {
+        return await tell(context, {exitCode: 0}, [`would put back the unfinished run ${unfinished.run}`]);
+      }
+      await agree(context, `Put back the unfinished run ${unfinished.run} (${visible(unfinished.title)})?`);
+      const back = await recoverRun(
+        ports,
+        unfinished,
+        {ready: milterReadiness(ports), lockHeld: true},
+        say(context),
+      );
+      if (back.result === 'incomplete') throw back.error;
+      return await tell(context, {exitCode: 0, changed: true}, [`put back: ${unfinished.run}`]);
+    }
+    return await undoOne(context, ports);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function list(context: Context, ports: Ports): Promise<ExitCode> {
+  const runs = await listUndoable(ports);
+  const changes = runs.map(
+    ({run, title, at}): ChangeView => ({
+      kind: 'write',
+      target: run,
+      action: `${at} ${visible(title)}`,
+      diff: '',
+    }),
+  );
+  const lines = runs.map(({run, title, at}) => `${run}  ${at}  ${visible(title)}`);
+  return await tell(context, {exitCode: 0, changes}, lines.length === 0 ? ['Nothing to undo.'] : lines);
+}
+
+async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
+  const run = await chosenRun(context, ports);
+  if (run === undefined) return await tell(context, {exitCode: 0}, ['Nothing to undo.']);
+  const view = await planUndo(ports, run);
+  if (!view.ok) throw new UsageError(view.problem);
+  const {changes, conflicts} = view.value;
+  const lines = changes.flatMap(changeLines);
+  const [conflict] = conflicts;
+  if (conflict !== undefined) throw new ChangeFailed(conflict);
+  if (isSet(context.flags, 'dry-run')) return await tell(context, {exitCode: 0, changes}, lines);
+  if (!isSet(context.flags, 'json')) for (const line of lines) context.say(line);
+  await agree(context, `Undo ${visible(view.value.run.title)} of ${view.value.run.at}?`);
+  const done = await undoRun(ports, run, {ready: milterReadiness(ports), lockHeld: true}, say(context));
+  if (done.result !== 'undone') throw done.error;
+  await recordUndone(ports, run);
+  return await tell(context, {exitCode: 0, changed: true, changes}, [
+    `undone: ${visible(view.value.run.title)}`,
+    'The DNS record was not touched: keep it for a week, for mail that is on its way.',
+  ]);
+}
+
+async function chosenRun(context: Context, ports: Ports): Promise<RunId | undefined> {
+  const wanted = textOf(context.flags, 'id');
+  if (wanted === undefined) return (await listUndoable(ports))[0]?.run;
+  if (isRunId(wanted)) return wanted;
+  throw new UsageError(
+    problem('undo.unknown', `"${visible(wanted)}" is no run.`, 'waxseal undo --list shows them.'),
+  );
+}
+
+async function agree(context: Context, question: string): Promise<void> {
+  if (isSet(context.flags, 'yes')) return;
+  if (!(await confirm(context, question))) {
+    throw new Declined(problem('declined', 'Nothing was undone.', 'Run it again when you want to.'));
+  }
+}
+
+const changeLines = ({target, action, diff}: ChangeView): readonly string[] => [
+  `${visible(action)}  ${visible(target)}`,
+  ...(diff === '' ? [] : [visible(diff, {lines: true})]),
+];
+
+const say =
+  (context: Context) =>
+  (event: ApplyEvent): void => {
+    if (event.type === 'step-undone') context.say(`put back: ${visible(event.step)}`);
+  };

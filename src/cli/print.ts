@@ -1,0 +1,45 @@
+/** How a command that is no wizard tells its outcome: one JSON document, or lines for a person. */
+import type {ExitCode} from '../domain/errors.ts';
+import {visible} from '../domain/text.ts';
+import type {Report} from '../flow/report.ts';
+import type {Check} from '../proof/proof.ts';
+import {isSet} from './arguments.ts';
+import type {Context} from './context.ts';
+import {writeOut} from './write-out.ts';
+
+export type Outcome = Pick<Report, 'exitCode'> &
+  Partial<Omit<Report, 'schemaVersion' | 'command' | 'exitCode'>>;
+
+const resultOf = (exitCode: ExitCode): Report['result'] =>
+  exitCode === 0 ? 'ok' : exitCode === 3 ? 'pending' : exitCode === 4 ? 'problems' : 'failed';
+
+export const reportOf = (context: Context, outcome: Outcome): Report => ({
+  schemaVersion: 1,
+  command: context.command,
+  result: resultOf(outcome.exitCode),
+  changed: false,
+  domains: [],
+  changes: [],
+  checks: [],
+  error: null,
+  ...outcome,
+});
+
+/** Prints the document or the lines, and gives the exit code back. */
+export async function tell(context: Context, outcome: Outcome, lines: readonly string[]): Promise<ExitCode> {
+  const json = isSet(context.flags, 'json');
+  const text = json ? JSON.stringify(reportOf(context, outcome)) : lines.join('\n');
+  if (text !== '') await writeOut(context.streams.stdout, `${text}\n`);
+  return outcome.exitCode;
+}
+
+const WORD = {pass: 'ok  ', warn: 'warn', fail: 'FAIL', skip: 'skip'} as const;
+
+/** A check in lines: the word first, so that colour is never needed. */
+export function checkLines(check: Check): readonly string[] {
+  return [
+    `${WORD[check.status]}  ${visible(check.title)}: ${visible(check.evidence)}`,
+    ...(check.cause === '' ? [] : [`      cause: ${visible(check.cause)}`]),
+    ...(check.fix === '' ? [] : [`      fix:   ${visible(check.fix)}`]),
+  ];
+}

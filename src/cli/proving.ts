@@ -1,0 +1,75 @@
+/** What the commands that prove something have in common: the domains that sign, where, and against which records. */
+import type {KeyLookup} from '../dkim/index.ts';
+import {createKeyLookup} from '../dns/key-lookup.ts';
+import {HostError, ProblemsFound, UsageError} from '../domain/errors.ts';
+import {parseDomain, parseSelector} from '../domain/names.ts';
+import {problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import type {DomainSelector, HostFacts} from '../services/facts.ts';
+import {lookAtHost} from '../services/look.ts';
+import {parseSocket} from '../services/opendkim/socket.ts';
+import type {Ports, SocketEndpoint} from '../system/ports.ts';
+import {listOf} from './arguments.ts';
+import {type Context, resolversOf} from './context.ts';
+
+export interface Proving {
+  readonly facts: HostFacts;
+  readonly endpoint: SocketEndpoint;
+  readonly domains: readonly DomainSelector[];
+  readonly lookup: KeyLookup;
+}
+
+/** Looks at the host and finds out what ought to sign: the keys that its signer knows, or those of `--domain`. */
+export async function proving(context: Context, ports: Ports): Promise<Proving> {
+  const facts = await lookAtHost(ports);
+  const [blocker] = facts.blockers;
+  if (blocker !== undefined) throw new HostError(blocker);
+  const {opendkim} = facts;
+  const socket = opendkim === undefined ? undefined : opendkim.socketOverride || opendkim.settings['socket'];
+  const endpoint = socket === undefined ? undefined : parseSocket(socket);
+  if (opendkim === undefined || endpoint === undefined) {
+    throw new ProblemsFound(
+      problem('signer.missing', 'No signer is set up on this host.', 'Begin with: waxseal setup'),
+    );
+  }
+  const known = opendkim.keys.flatMap(({domain, selector}): readonly DomainSelector[] => {
+    const name = parseDomain(domain);
+    const label = parseSelector(selector);
+    return name.ok && label.ok ? [{domain: name.value, selector: label.value}] : [];
+  });
+  const signing = known.filter(({domain}) => opendkim.signedDomains.includes(domain));
+  return {
+    facts,
+    endpoint,
+    domains: wanted(context, lastOfEach(signing)),
+    lookup: createKeyLookup(ports, {resolvers: resolversOf(context.flags)}),
+  };
+}
+
+/** One key a domain: the last one that the table names. */
+const lastOfEach = (keys: readonly DomainSelector[]): readonly DomainSelector[] => [
+  ...new Map(keys.map(key => [key.domain, key])).values(),
+];
+
+function wanted(context: Context, signing: readonly DomainSelector[]): readonly DomainSelector[] {
+  const names = listOf(context.flags, 'domain').flatMap(text => text.split(','));
+  if (names.length === 0) {
+    if (signing.length > 0) return signing;
+    throw new ProblemsFound(
+      problem('signer.no-domains', 'No domain is signed on this host.', 'Begin with: waxseal setup'),
+    );
+  }
+  return names.map(text => {
+    const domain = parseDomain(text);
+    if (!domain.ok) throw new UsageError(domain.problem);
+    const key = signing.find(each => each.domain === domain.value);
+    if (key !== undefined) return key;
+    throw new ProblemsFound(
+      problem(
+        'signer.not-signed',
+        `${visible(domain.value)} is not signed on this host.`,
+        `Set it up with: waxseal setup --domain ${visible(domain.value)}`,
+      ),
+    );
+  });
+}

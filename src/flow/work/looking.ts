@@ -1,0 +1,139 @@
+/** The first look, and what an earlier run left. */
+
+import {recordForms} from '../../dns/forms.ts';
+import {recogniseProvider} from '../../dns/provider.ts';
+import type {Zone} from '../../dns/survey.ts';
+import {findZone} from '../../dns/zone.ts';
+import type {DnsName, DomainName} from '../../domain/names.ts';
+import {ok, type Result} from '../../domain/result.ts';
+import {readStagedKey} from '../../keys/index.ts';
+import {findUnfinished} from '../../plan/index.ts';
+import {type KeyEntry, loadDraft, type RotationState, saveDraft} from '../../rotation/index.ts';
+import type {HostFacts} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
+import type {Answers, KeyChoice} from '../answers.ts';
+import type {DomainFacts, LookResult, PendingSetup, StagedDomain} from '../operations.ts';
+import {QUESTION_ORDER, questionOf} from '../questions.ts';
+import {isComing, must, readKeys} from './key-book.ts';
+import type {WorkOptions} from './options.ts';
+
+/** Looks at the host and at waxseal's own notes; who is not root sees no notes. */
+export async function look(ports: Ports, options: WorkOptions, signal: AbortSignal): Promise<LookResult> {
+  const facts = await lookAtHost(ports, signal);
+  if (!ports.process.privileged) return {facts, pending: undefined, unfinished: undefined, draft: undefined};
+  const [run] = await findUnfinished(ports);
+  const draft = await draftAnswers(ports, facts);
+  const state = await readKeys(ports);
+  return {
+    facts,
+    pending: facts.blockers.length > 0 ? undefined : await pendingSetup(ports, options, state, draft, signal),
+    unfinished: run === undefined ? undefined : {id: run.run, title: run.title, startedAt: run.at},
+    draft,
+  };
+}
+
+/** Zone cut, servers and provider of a mail domain. */
+export async function inspectDomain(
+  ports: Ports,
+  options: WorkOptions,
+  domain: DomainName,
+  signal: AbortSignal,
+): Promise<Result<DomainFacts>> {
+  const zone = await findZone(ports, `_domainkey.${domain}` as DnsName, {
+    resolvers: options.resolvers,
+    signal,
+  });
+  if (!zone.ok) return zone;
+  return ok({domain, zone: zone.value, provider: recogniseProvider(serverNames(zone.value))?.name});
+}
+
+const serverNames = (zone: Zone): readonly string[] => [...new Set(zone.servers.map(({name}) => name))];
+
+/** The keys of the newest setup that is on its way: those of its selector. */
+async function pendingSetup(
+  ports: Ports,
+  options: WorkOptions,
+  state: RotationState,
+  draft: Answers | undefined,
+  signal: AbortSignal,
+): Promise<PendingSetup | undefined> {
+  const coming = state.keys.filter(isComing);
+  const newest = coming.toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))[0];
+  if (newest === undefined) return undefined;
+  const entries = coming.filter(({selector}) => selector === newest.selector);
+  const staged: StagedDomain[] = [];
+  for (const entry of entries) {
+    const each = await stagedAgain(ports, options, entry, signal);
+    if (each !== undefined) staged.push(each);
+  }
+  const [first] = staged;
+  if (first === undefined) return undefined;
+  return {
+    staged,
+    since: newest.log.at(-1)?.at ?? newest.createdAt,
+    answers: {
+      ...draft,
+      domains: staged.map(({domain}) => domain),
+      selector: first.selector,
+      key: draft?.key?.source === 'import' ? draft.key : keyChoice(first),
+    },
+  };
+}
+
+const keyChoice = ({algorithm, bits}: StagedDomain): KeyChoice =>
+  algorithm === 'ed25519'
+    ? {source: 'generate', spec: {algorithm}}
+    : {source: 'generate', spec: {algorithm, bits: bits === 3072 || bits === 4096 ? bits : 2048}};
+
+/** A staged key with its zone looked up anew: servers may have changed while nobody was looking. */
+async function stagedAgain(
+  ports: Ports,
+  options: WorkOptions,
+  entry: KeyEntry,
+  signal: AbortSignal,
+): Promise<StagedDomain | undefined> {
+  const key = await readStagedKey(ports, entry.domain, entry.selector);
+  if (key?.ok !== true || !isComing(entry)) return undefined;
+  const zone = must(await findZone(ports, entry.record.name, {resolvers: options.resolvers, signal}));
+  return {
+    domain: entry.domain,
+    selector: entry.selector,
+    algorithm: entry.algorithm,
+    bits: entry.bits,
+    state: entry.state === 'pending' || entry.state === 'ready' ? entry.state : 'staged',
+    stagedPath: key.value.path,
+    sha256: key.value.sha256,
+    zone,
+    record: recordForms({
+      apex: zone.apex,
+      name: entry.record.name,
+      value: entry.record.value,
+      servers: serverNames(zone),
+    }),
+    remarks: [],
+  };
+}
+
+/** Answers are kept as the texts that their flags take, and read back by the parsers of today. */
+export async function keepDraft(ports: Ports, answers: Answers): Promise<void> {
+  if (!ports.process.privileged) return;
+  const texts = QUESTION_ORDER.flatMap(id => {
+    const text = questionOf(id).textIn(answers);
+    return text === undefined ? [] : [[id, text] as const];
+  });
+  await saveDraft(ports.files, Object.fromEntries(texts));
+}
+
+async function draftAnswers(ports: Ports, facts: HostFacts): Promise<Answers | undefined> {
+  const draft = await loadDraft(ports.files);
+  if (draft?.ok !== true) return undefined;
+  let answers: Answers = {};
+  for (const id of QUESTION_ORDER) {
+    const text = draft.value[id];
+    if (typeof text !== 'string') continue;
+    const read = questionOf(id).accept(text, answers, facts);
+    if (read.ok) answers = read.value;
+  }
+  return answers;
+}
