@@ -6,6 +6,7 @@ import stringWidth from 'string-width';
 import type {Event, Session, State} from '../../src/flow/state.ts';
 import {App} from '../../src/views/tui/app.tsx';
 import {KeyPump} from '../../src/views/tui/input/key-pump.ts';
+import {outputForInk} from '../../src/views/tui/terminal.ts';
 import {makeTheme} from '../../src/views/tui/theme.tsx';
 
 /** Names for the keys that tests press; anything else is typed as it is. */
@@ -141,6 +142,7 @@ export async function renderSession(session: Session, options: FrameOptions = {}
     <App
       session={session}
       pump={pump}
+      output={output}
       theme={makeTheme({color, ascii})}
       now={options.now ?? (() => Date.parse('2026-11-21T10:01:05Z'))}
       signal={new AbortController().signal}
@@ -148,7 +150,7 @@ export async function renderSession(session: Session, options: FrameOptions = {}
     />,
     {
       stdin: pump as unknown as NodeJS.ReadStream,
-      stdout: output as unknown as NodeJS.WriteStream,
+      stdout: outputForInk(output as unknown as NodeJS.WriteStream),
       stderr: output as unknown as NodeJS.WriteStream,
       exitOnCtrlC: false,
       patchConsole: false,

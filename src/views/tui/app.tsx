@@ -16,13 +16,15 @@ import {Question} from './screens/question.tsx';
 import {RecordScreen} from './screens/record.tsx';
 import {Summary} from './screens/summary.tsx';
 import {Work} from './screens/work.tsx';
-import {above, clipboardSequence, sizeOf, type TerminalSize} from './terminal.ts';
+import {above, clipboardSequence, type Resizable, sizeOf, type TerminalSize} from './terminal.ts';
 import {type Theme, ThemeContext} from './theme.tsx';
 import {useSessionState} from './use-session-state.ts';
 
 export interface AppProps {
   readonly session: Session;
   readonly pump: KeyPump;
+  /** The terminal, for its size. */
+  readonly output: Resizable;
   readonly theme: Theme;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -44,9 +46,9 @@ export function App(props: AppProps): ReactNode {
   );
 }
 
-function Wizard({session, pump, now, signal}: AppProps): ReactNode {
+function Wizard({session, pump, output, now, signal}: AppProps): ReactNode {
   const state = useSessionState(session);
-  const size = useTerminalSize();
+  const size = useTerminalSize(output);
   const {exit} = useApp();
   const {write} = useStdout();
   const [helpOpen, setHelpOpen] = useState(false);
@@ -154,17 +156,16 @@ function Screen({phase, onClose}: {readonly phase: Phase; readonly onClose: () =
 }
 
 /** The size of the terminal, kept up to date; Ink 6 tells nobody about a resize. */
-function useTerminalSize(): TerminalSize {
-  const {stdout} = useStdout();
-  const [size, setSize] = useState(() => sizeOf(stdout));
+function useTerminalSize(output: Resizable): TerminalSize {
+  const [size, setSize] = useState(() => sizeOf(output));
   useEffect(() => {
-    const measure = (): void => setSize(sizeOf(stdout));
+    const measure = (): void => setSize(sizeOf(output));
     measure();
-    stdout.on('resize', measure);
+    output.on('resize', measure);
     return () => {
-      stdout.off('resize', measure);
+      output.off('resize', measure);
     };
-  }, [stdout]);
+  }, [output]);
   return size;
 }
 

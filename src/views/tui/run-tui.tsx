@@ -3,7 +3,7 @@ import type {Session} from '../../flow/state.ts';
 import {App} from './app.tsx';
 import {KeyPump} from './input/key-pump.ts';
 import {lastWords} from './summary-text.ts';
-import {keepSizePlausible, PASTE_MARKS_OFF, PASTE_MARKS_ON, watchTerminal} from './terminal.ts';
+import {outputForInk, PASTE_MARKS_OFF, PASTE_MARKS_ON, watchTerminal} from './terminal.ts';
 import {makeTheme} from './theme.tsx';
 
 export interface TuiOptions {
@@ -34,7 +34,6 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
   let lost = false;
   const pump = new KeyPump(stdin);
 
-  const forgetSize = keepSizePlausible(stdout);
   const marksOff = (): void => {
     if (!lost) stdout.write(PASTE_MARKS_OFF);
   };
@@ -51,6 +50,7 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
     <App
       session={session}
       pump={pump}
+      output={stdout}
       theme={makeTheme(options)}
       now={options.now}
       signal={anyOf(closing.signal, options.signal)}
@@ -63,7 +63,7 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
     />,
     {
       stdin: pump as unknown as NodeJS.ReadStream,
-      stdout,
+      stdout: outputForInk(stdout),
       stderr,
       exitOnCtrlC: false,
       patchConsole: true,
@@ -77,7 +77,6 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
   } finally {
     process.off('exit', marksOff);
     marksOff();
-    forgetSize();
   }
   const report = await session.done();
   if (!lost) stdout.write(lastWords(session.state(), report));

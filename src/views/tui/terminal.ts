@@ -12,34 +12,37 @@ export const ASSUMED_SIZE: TerminalSize = {columns: 80, rows: 24};
 export const PASTE_MARKS_ON = '\x1b[?2004h';
 export const PASTE_MARKS_OFF = '\x1b[?2004l';
 
-interface SizedOutput {
-  columns: number;
-  rows: number;
-  prependListener(event: 'resize', listener: () => void): unknown;
-  off(event: 'resize', listener: () => void): unknown;
-}
-
 /** The size of a terminal; that of ASSUMED_SIZE where it says nothing or 0. */
 export const sizeOf = (output: {readonly columns?: number; readonly rows?: number}): TerminalSize => ({
   columns: output.columns || ASSUMED_SIZE.columns,
   rows: output.rows || ASSUMED_SIZE.rows,
 });
 
+/** What is asked of a terminal to follow its size. */
+export interface Resizable {
+  readonly columns?: number;
+  readonly rows?: number;
+  on(event: 'resize', listener: () => void): unknown;
+  off(event: 'resize', listener: () => void): unknown;
+}
+
+/** More rows than any frame has. */
+const UNREACHABLE_ROWS = 100_000;
+
 /**
- * Gives a terminal of 0 x 0 the assumed size, now and after each resize, before Ink looks: with 0 columns Ink writes one
- * character a line, and with 0 rows it wipes the scrollback with every frame.
- * @returns ends it
+ * The output as Ink is to see it. Of a frame that is as high as the terminal (made lower by the user, or 0 rows) Ink would
+ * think that it fills the screen, and wipe the scrollback with it; our own layout keeps frames low enough, so Ink need
+ * not know the height. A width of 0 would give one character a line.
  */
-export function keepSizePlausible(output: SizedOutput): () => void {
-  const correct = (): void => {
-    if (!output.columns) output.columns = ASSUMED_SIZE.columns;
-    if (!output.rows) output.rows = ASSUMED_SIZE.rows;
-  };
-  correct();
-  output.prependListener('resize', correct);
-  return () => {
-    output.off('resize', correct);
-  };
+export function outputForInk(output: NodeJS.WriteStream): NodeJS.WriteStream {
+  return new Proxy(output, {
+    get(target, property) {
+      if (property === 'rows') return UNREACHABLE_ROWS;
+      if (property === 'columns') return sizeOf(target).columns;
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 interface Losable {

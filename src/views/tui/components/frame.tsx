@@ -64,7 +64,8 @@ export function Frame({
 
 function headerRow(title: string, state: State, width: number, theme: Theme): Row {
   const {index, of} = where(state);
-  const place = `Step ${index} of ${of}`;
+  const long = `Step ${index} of ${of}`;
+  const place = widthOf(title) + widthOf(long) + 2 > width ? `${index}/${of}` : long;
   const right = state.mode.sandbox ? `${place} ${theme.symbols.separator} sandbox` : place;
   const left = cut(title, Math.max(1, width - widthOf(right) - 2), theme.symbols.ellipsis);
   const gap = ' '.repeat(Math.max(1, width - widthOf(left) - widthOf(right)));

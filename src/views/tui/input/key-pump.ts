@@ -150,12 +150,11 @@ export class KeyPump extends EventEmitter {
   }
 
   #next(): void {
-    if (this.#busy || this.listenerCount('readable') === 0) return;
+    if (this.#busy) return;
+    if (this.#queue.length === 0) this.#tellSettled();
+    if (this.listenerCount('readable') === 0) return;
     const key = this.#queue.shift();
-    if (key === undefined) {
-      this.#tellSettled();
-      return;
-    }
+    if (key === undefined) return;
     this.#busy = true;
     this.#current = key;
     this.emit('readable');
