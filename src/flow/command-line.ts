@@ -6,6 +6,13 @@ import type {State} from './state.ts';
 export const quoted = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
+/** A duration as `--wait` takes it, in the largest unit that is exact. */
+function durationText(ms: number): string {
+  if (ms % 3_600_000 === 0) return `${ms / 3_600_000}h`;
+  if (ms % 60_000 === 0) return `${ms / 60_000}m`;
+  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
+}
+
 /**
  * One command line that gives the same answers without being asked; it can be pasted into a shell. `--yes` stands in it
  * where the user has agreed to the plan, by the flag or at the plan screen.
@@ -16,7 +23,11 @@ export function commandLine(state: State): string {
     'waxseal',
     mode.command,
     ...QUESTION_ORDER.flatMap(id => questionOf(id).argvIn(answers)),
-    ...(mode.waitMs === undefined ? [] : mode.waitMs === 0 ? ['--no-wait'] : ['--wait', `${mode.waitMs}ms`]),
+    ...(mode.waitMs === undefined
+      ? []
+      : mode.waitMs === 0
+        ? ['--no-wait']
+        : ['--wait', durationText(mode.waitMs)]),
     ...(mode.yes || state.result?.applied === true ? ['--yes'] : []),
   ];
   return argv

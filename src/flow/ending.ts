@@ -1,6 +1,7 @@
 /** How a run ends: the report, and what leaving means in each phase. */
 import type {ExitCode} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import {commandLine} from './command-line.ts';
 import {line, problemLines, tell} from './lines.ts';
@@ -34,7 +35,10 @@ export function buildReport(state: State, exitCode: ExitCode, problem?: Problem)
     domains: state.staged.map(each => domainReport(state, each, exitCode)),
     changes: changesOf(state),
     checks: [...(state.ready?.preflight.checks ?? []), ...(state.result?.proof.checks ?? [])],
-    error: problem === undefined ? null : {id: problem.id, message: problem.message, hint: problem.hint},
+    error:
+      problem === undefined
+        ? null
+        : {id: problem.id, message: visible(problem.message), hint: visible(problem.hint)},
   };
 }
 
@@ -171,10 +175,10 @@ export const isKept = (phase: Phase): boolean => phase.at === 'record' || phase.
 /** The question that is asked before leaving, with what stays. */
 export function leaveQuestion(state: State): {readonly title: string; readonly text: string} {
   const from = state.phase.at === 'leaving' ? state.phase.from : state.phase;
-  const text =
-    isKept(from) || (state.staged.length > 0 && from.at !== 'plan' && from.at !== 'host')
-      ? `${changedSentence(state)} The key is kept; go on later with: ${commandLine(state)}`
-      : changedSentence(state);
+  const kept = isKept(from) || (state.staged.length > 0 && !state.mode.dryRun);
+  const text = kept
+    ? `${changedSentence(state)} The key is kept; go on later with: ${commandLine(state)}`
+    : changedSentence(state);
   return {title: 'Leave?', text};
 }
 

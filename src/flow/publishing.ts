@@ -25,7 +25,14 @@ export function makeKeys(state: State): Next {
       ready: undefined,
       phase: {at: 'making-key', progress: undefined},
     },
-    [{do: 'stage', answers: state.answers, keep: !state.mode.dryRun, replaces: state.staged}],
+    [
+      // A wizard has saved its draft with the last answer. Without one the draft is saved here, so that the same command
+      // finds the answers of the keys it left.
+      ...(state.mode.interactive || state.mode.dryRun
+        ? []
+        : [{do: 'save-draft', answers: state.answers} as const]),
+      {do: 'stage', answers: state.answers, keep: !state.mode.dryRun, replaces: state.staged},
+    ],
   ];
 }
 

@@ -431,7 +431,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   trustedHosts: define({
     id: 'trustedHosts',
-    flags: [flag('--trusted-hosts', 'LIST', 'hosts whose mail is signed without a login', true)],
+    flags: [flag('--trusted-hosts', 'LIST', 'hosts whose mail is signed without a login')],
     placeholder: '10.9.9.0/24',
     screen: 'key',
     title: 'Which other hosts send through this one?',
@@ -540,7 +540,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
   note: define({
     id: 'note',
     flags: [flag('--note', 'TEXT', 'a note for people, in the record (n=)')],
-    placeholder: 'no note',
+    placeholder: 'ask hostmaster',
     screen: 'key',
     title: 'A note in the record?',
     help: [

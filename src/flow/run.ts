@@ -39,6 +39,7 @@ export function startSession(operations: Operations, mode: Mode, given: Given, c
   let state = initialState(mode, given);
   let processing = false;
   let watching = new AbortController();
+  let drafts = Promise.resolve();
   const quick = new AbortController();
   const change = new AbortController();
   const events: Event[] = [];
@@ -112,6 +113,12 @@ export function startSession(operations: Operations, mode: Mode, given: Given, c
         return;
       case 'discard':
         keep(operations.discard(effect.staged));
+        return;
+      case 'save-draft':
+        // One after the other, so that the last answers stay. The draft is a convenience: where it cannot be written
+        // the run works all the same.
+        drafts = drafts.then(() => operations.saveDraft(effect.answers)).catch(() => undefined);
+        keep(drafts);
         return;
       default:
         keep(reporting(send, quick.signal, () => work(shop, effect)));
@@ -187,7 +194,7 @@ export function failureOf(error: unknown): Failure {
 
 type QuickEffect = Exclude<
   Effect,
-  {do: 'watch' | 'stop-watching' | 'abort' | 'apply' | 'install' | 'finish' | 'discard'}
+  {do: 'watch' | 'stop-watching' | 'abort' | 'apply' | 'install' | 'finish' | 'discard' | 'save-draft'}
 >;
 
 async function work(shop: Workshop, effect: QuickEffect): Promise<void> {
@@ -199,9 +206,6 @@ async function work(shop: Workshop, effect: QuickEffect): Promise<void> {
       return send({type: 'recovered', result: await operations.recover(effect.run, emitTo(send))});
     case 'check-answer':
       return checkAnswer(shop, effect);
-    case 'save-draft':
-      // The draft is a convenience: where it cannot be written the wizard works all the same.
-      return operations.saveDraft(effect.answers).catch(() => undefined);
     case 'stage':
       return stage(shop, effect);
     case 'save-record':

@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest';
+import {FLAGS, takes} from '../../src/cli/flags.ts';
 import type {Answers, QuestionId} from '../../src/flow/answers.ts';
 import {givenFrom} from '../../src/flow/given.ts';
 import {nextSelector, QUESTION_ORDER, QUESTIONS, questionOf} from '../../src/flow/questions.ts';
@@ -184,6 +185,20 @@ describe('flags', () => {
     expect(givenFrom({algorithm: 'ed25519', bits: '2048'}).ok).toBe(false);
     expect(givenFrom({algorithm: 'rsa'})).toEqual({ok: true, value: {key: 'rsa:2048'}});
     expect(givenFrom({})).toEqual({ok: true, value: {}});
+  });
+});
+
+describe('the command line', () => {
+  it('knows every flag of the table, with a value where the table says so', () => {
+    for (const id of QUESTION_ORDER) {
+      for (const spec of questionOf(id).flags) {
+        const flag = FLAGS.find(each => `--${each.name}` === spec.flag);
+        expect(flag, spec.flag).toBeDefined();
+        expect(flag?.value !== undefined, spec.flag).toBe(spec.metavar !== undefined);
+        expect(flag?.repeatable === true, spec.flag).toBe(spec.repeatable);
+        expect(flag !== undefined && takes(flag, 'setup'), spec.flag).toBe(true);
+      }
+    }
   });
 });
 

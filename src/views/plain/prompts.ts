@@ -70,6 +70,9 @@ function hostPrompt(state: State, phase: At<'host'>): string {
 const choicesOf = (state: State, question: Question): readonly Choice[] =>
   state.facts === undefined ? [] : (question.choices?.(state.answers, state.facts) ?? []);
 
+const mayBeEmpty = (state: State, question: Question): boolean =>
+  state.facts !== undefined && question.accept('', state.answers, state.facts).ok;
+
 function questionPrompt(state: State, phase: At<'asking'>): string {
   const question = questionOf(phase.question);
   const choices = choicesOf(state, question);
@@ -86,7 +89,7 @@ function questionPrompt(state: State, phase: At<'asking'>): string {
       : question.free
         ? `Answer with a number, or type it (for example ${question.placeholder}).`
         : 'Answer with a number.';
-  const none = question.free && !question.checked && phase.initial !== '' ? ' -: none.' : '';
+  const none = phase.initial !== '' && mayBeEmpty(state, question) ? ' -: none.' : '';
   return `${problem}${question.title}\n${listed}${how} Enter: ${enter}.${none} ?: help. b: back. q: leave.\n> `;
 }
 
@@ -180,7 +183,7 @@ function askingMeaning(state: State, phase: At<'asking'>, typed: string, text: s
   const answer = (value: string): Meaning => send({type: 'answered', question: phase.question, text: value});
   if (text === '') return answer(phase.initial);
   if (['b', 'q'].includes(text.toLowerCase())) return moving(text);
-  if (text === '-' && question.free && !question.checked) return answer('');
+  if (text === '-' && mayBeEmpty(state, question)) return answer('');
   const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
   return answer(choicesOf(state, question)[number - 1]?.value ?? typed);
 }

@@ -107,10 +107,15 @@ function converse(session: Session, {input, output}: PlainStreams): () => void {
     const meaning = meaningOf(session.state(), line);
     if (meaning === undefined) return;
     if ('send' in meaning) {
+      const before = session.state();
       // The same question again (a second wrong answer) is to be printed again.
+      const last = asked;
       asked = '';
       session.send(meaning.send);
-      if (asked === '') show(session.state());
+      if (session.state() !== before) return;
+      asked = last;
+      // A file is being written; what came of it is said with the next prompt.
+      if (meaning.send.type !== 'save-record') output.write('> ');
     } else {
       output.write(`${meaning.show}> `);
     }
@@ -118,6 +123,11 @@ function converse(session: Session, {input, output}: PlainStreams): () => void {
 
   reader.on('line', line => {
     typed.push(line);
+    pump();
+  });
+  // A terminal that hangs up fails reading (EIO); unheard, that would end the process in the middle of a change.
+  reader.on('error', () => {
+    ended = true;
     pump();
   });
   reader.on('close', () => {
