@@ -5,7 +5,7 @@ import {visible} from '../domain/text.ts';
 import {layoutFor} from '../layouts/index.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {Ports} from '../system/ports.ts';
-import type {Distribution, HostFacts, OpenDkimFacts} from './facts.ts';
+import type {Distribution, HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {findOtherSigners} from './other-signers.ts';
@@ -25,6 +25,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
   const found = await detectPostfix(context);
   const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
   const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
+  const otherSigners = await findOtherSigners(context, found);
   const hostname = found?.facts.myhostname ?? (await hostnameFile(ports)) ?? 'localhost';
   return {
     distribution,
@@ -34,17 +35,19 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     privileged: ports.process.privileged,
     postfix: found?.facts,
     opendkim: opendkim?.facts,
-    otherSigners: await findOtherSigners(context, found),
+    otherSigners,
     missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
     mailDomains: domains.domains,
     blockers: [
       ...hostBlockers(ports, distribution, layout),
       ...(found === undefined ? [noMta()] : found.blockers),
+      ...(opendkim?.blockers ?? []),
       ...opendkimBlockers(opendkim?.facts),
       ...(await startBlockers(context, opendkim?.facts)),
     ],
     remarks: [
       ...unproven(layout),
+      ...otherSigners.flatMap(signer => signsToo(signer)),
       ...(found?.remarks ?? []),
       ...domains.remarks,
       ...(opendkim?.remarks ?? []),
@@ -152,6 +155,18 @@ async function startBlockers(
       'host.no-service-manager',
       'Neither systemd nor an init script of OpenDKIM is here, so it cannot be restarted.',
       'Run waxseal on the running host, not in an image or a chroot.',
+    ),
+  ];
+}
+
+/** Two signatures are valid, but one signer is enough and the proof expects exactly one. */
+function signsToo(signer: OtherSigner): readonly Problem[] {
+  if (signer.signs === 'no') return [];
+  return [
+    problem(
+      'host.other-signer',
+      `${signer.name} ${signer.signs === 'yes' ? 'signs' : 'may sign'} mail as well (${signer.evidence}); messages would carry two signatures.`,
+      'Switch its signing off, or leave signing to it.',
     ),
   ];
 }

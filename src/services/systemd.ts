@@ -14,7 +14,7 @@ export async function showUnits(
   properties: readonly string[],
   signal?: AbortSignal,
 ): Promise<readonly UnitProperties[]> {
-  const result = await commands.run(['systemctl', 'show', '-p', properties.join(','), '--', ...units], {
+  const result = await commands.run(['systemctl', 'show', ...units, '-p', properties.join(',')], {
     timeoutMs: 5000,
     ...(signal === undefined ? {} : {signal}),
   });

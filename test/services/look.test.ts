@@ -120,6 +120,12 @@ describe('lookAtHost', () => {
     expect(JSON.stringify([facts.blockers, facts.remarks])).not.toContain('secret');
   });
 
+  it.each(['masked', 'not-found'])('blocks where the unit of OpenDKIM is %s', async LoadState => {
+    const host = fixtureHost('debian-13');
+    host.units.set('opendkim.service', {LoadState, ActiveState: 'inactive'});
+    expect(ids((await lookAtHost(host)).blockers)).toEqual(['opendkim.unit']);
+  });
+
   it('blocks where nothing can restart OpenDKIM, and does not where an init script can', async () => {
     const host = fixtureHost('debian-13');
     host.files.nodes.delete('/run/systemd/system');

@@ -102,7 +102,11 @@ describe('planSigning', () => {
     const other = fixtureHost('other-selector');
     const wanted = wantedOn(other, ['example.com'], {}, 'old');
     expect(await problemOf(other, wanted)).toBe('none');
-    other.files.put('/etc/opendkim/keys/example.com/old.private', 'another', {mode: 0o600, uid: 104, gid: 110});
+    other.files.put('/etc/opendkim/keys/example.com/old.private', 'another', {
+      mode: 0o600,
+      uid: 104,
+      gid: 110,
+    });
     expect(await problemOf(other, wanted)).toBe('key.exists');
   });
 

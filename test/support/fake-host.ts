@@ -282,7 +282,7 @@ function systemctl(host: FakeHost, rest: readonly string[]): CommandResult {
   }
   if (verb !== 'show') return ended('');
   const wanted = (more[more.indexOf('-p') + 1] ?? '').split(',');
-  const paragraphs = more.slice(more.indexOf('--') + 1).map(unit => {
+  const paragraphs = more.slice(0, more.indexOf('-p')).map(unit => {
     const properties = host.units.get(unit) ?? {LoadState: 'not-found', ActiveState: 'inactive'};
     const rows = Object.entries({Id: unit, ...properties}).filter(([name]) => wanted.includes(name));
     return rows.map(([name, value]) => `${name}=${value}\n`).join('');

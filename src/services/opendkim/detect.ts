@@ -13,6 +13,7 @@ import {domainOfPattern, keyRows, parseListTable, parseTable, type TableRow} fro
 
 export interface OpenDkimFound {
   readonly facts: OpenDkimFacts;
+  readonly blockers: readonly Problem[];
   readonly remarks: readonly Problem[];
 }
 
@@ -48,7 +49,7 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     user: nameOfUser(settings['userid'], unit, layout),
     group: settings['userid']?.split(':')[1] ?? layout.opendkim.group,
   };
-  return {facts, remarks: await remarksOn(context, facts, unit)};
+  return {facts, blockers: unitBlockers(facts, unit), remarks: await remarksOn(context, facts, unit)};
 }
 
 const UNIT_PROPERTIES = ['LoadState', 'ActiveState', 'PIDFile', 'ExecStart', 'DropInPaths', 'User'];
@@ -58,6 +59,20 @@ const nameOfUser = (userId: string | undefined, unit: UnitProperties | undefined
   const ofUnit = unit?.['User'] ?? '';
   return written !== '' ? written : ofUnit !== '' ? ofUnit : layout.opendkim.user;
 };
+
+/** A unit that is masked or missing cannot be restarted, which would show only after everything was written. */
+function unitBlockers(facts: OpenDkimFacts, unit: UnitProperties | undefined): readonly Problem[] {
+  const state = unit?.['LoadState'] ?? '';
+  if (state !== 'masked' && state !== 'not-found') return [];
+  const masked = state === 'masked';
+  return [
+    problem(
+      'opendkim.unit',
+      `${facts.unit} is ${masked ? 'masked' : 'not there'}, so OpenDKIM cannot be started.`,
+      masked ? `Run: systemctl unmask ${facts.unit}` : 'Install OpenDKIM from the packages of this system.',
+    ),
+  ];
+}
 
 /** Without systemd: the process that the PID file names is there. */
 async function isRunning({ports, layout}: Context): Promise<boolean> {
