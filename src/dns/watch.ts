@@ -2,7 +2,7 @@
 
 import type {Problem} from '../domain/result.ts';
 import type {Clock} from '../system/ports.ts';
-import {aliasFollower, areAgreed, askServer, type Subject, surveyOf} from './authoritative.ts';
+import {aliasFollower, askServer, type Subject, surveyOf} from './authoritative.ts';
 import type {DnsPorts} from './client.ts';
 import {sameKeyRecord} from './compare.ts';
 import {findMisplaced} from './misplaced.ts';
@@ -137,15 +137,20 @@ function matrix(
   let next: string | undefined;
 
   const survey = (): Survey => {
-    const rows = [...views.values()].map(view =>
-      view.status === 'absent' && view.mistake === undefined ? {...view, mistake: misplaced} : view,
+    const told = [...views.values()];
+    // Once a server has the record, the others only lag: what was found elsewhere no longer explains it.
+    const explained = misplaced !== undefined && isNowhere(told);
+    const rows = told.map(view =>
+      explained && view.status === 'absent' && view.mistake === undefined
+        ? {...view, mistake: misplaced}
+        : view,
     );
     const base = surveyOf(ports, subject, rows);
-    const told = base.agreed ? resolver : 'not-asked';
+    const said = base.agreed ? resolver : 'not-asked';
     return {
       ...base,
-      resolver: told,
-      settled: base.agreed && (told === 'matching' || told === 'timeout'),
+      resolver: said,
+      settled: base.agreed && (said === 'matching' || said === 'timeout'),
       nextAt: next,
     };
   };
@@ -187,8 +192,7 @@ function matrix(
       next = at.toISOString();
       return survey();
     },
-    isNowhere: () =>
-      [...views.values()].some(view => view.status === 'absent') && !areAgreed([...views.values()]),
+    isNowhere: () => isNowhere([...views.values()]),
     async lookAround() {
       const answering = [...views.values()]
         .filter(view => view.serial !== undefined)
@@ -202,6 +206,12 @@ function matrix(
       }
     },
   };
+}
+
+/** Every server that answers for the zone says that nothing is there. */
+function isNowhere(views: readonly ServerView[]): boolean {
+  const answering = views.filter(view => ['matching', 'absent', 'wrong', 'several'].includes(view.status));
+  return answering.length > 0 && answering.every(view => view.status === 'absent');
 }
 
 /** What the resolver says of the name, and how long it will go on saying so. */

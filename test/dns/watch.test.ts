@@ -36,6 +36,9 @@ test('waits until the lagging secondary has it, and only then asks the resolver'
   expect(partly.every(each => !each.agreed && each.resolver === 'not-asked')).toBe(true);
   expect(surveys[0]?.servers.map(view => view.status)).toEqual(['asking', 'asking', 'asking']);
   expect(surveys.at(-1)).toEqual(final);
+  // Each report says something new.
+  const contents = surveys.map(survey => JSON.stringify({...survey, at: ''}));
+  expect(contents.filter((content, at) => content === contents[at - 1])).toEqual([]);
 
   // The one question at the resolver came after the secondary had answered with the record.
   const asked = net.demo.asked.filter(
@@ -134,6 +137,10 @@ test('a silent server does not hold the rounds of the others up', async () => {
   ).catch(() => undefined);
   // The silent one alone would take 4 s.
   expect(seenAt[0]).toBeLessThan(3500);
+  // And while it is being asked, on two addresses with two tries each, it is not asked over again.
+  await new Promise(resolve => setTimeout(resolve, 50));
+  const asked = net.demo.asked.filter(each => each.server === 'ns2.example.org' && each.type === 'TXT');
+  expect(asked.length).toBeLessThanOrEqual(4);
 });
 
 test('what is shown changes four times a second at most, and the last state always comes', async () => {
@@ -160,6 +167,34 @@ test('a record entered with the domain twice is found and named while everything
   expect(final.servers.map(view => view.mistake?.id)).toEqual(Array(3).fill('dns.doubled-domain'));
   expect(surveys[1]?.servers[0]?.mistake).toBeUndefined();
   expect(net.resolverQuestions().filter(each => each.includes('_domainkey'))).toEqual([]);
+});
+
+test('the mistake is forgotten as soon as one server has the record', async () => {
+  await using net = await world();
+  const zone = await zoneOf(net.ports, NAME);
+  net.demo.publish(`${NAME}.example.org`, VALUE);
+  await net.ports.clock.sleep(6100);
+  const surveys: Survey[] = [];
+  let corrected = false;
+  const final = await watchRecord(
+    net.ports,
+    {name: NAME, expected: VALUE, zone},
+    {
+      deadlineMs: 60_000,
+      onSurvey: survey => {
+        surveys.push(survey);
+        if (corrected || survey.servers[0]?.mistake === undefined) return;
+        corrected = true;
+        net.demo.publish(NAME, VALUE);
+      },
+    },
+  );
+  const lagging = surveys.filter(each => each.servers[0]?.status === 'matching');
+  expect(lagging.some(each => each.servers[1]?.status === 'absent')).toBe(true);
+  expect(lagging.flatMap(each => each.servers.map(view => view.mistake?.id))).not.toContain(
+    'dns.doubled-domain',
+  );
+  expect(final.settled).toBe(true);
 });
 
 test('leaving ends it with the reason of the signal, at once', async () => {

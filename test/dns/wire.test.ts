@@ -76,6 +76,17 @@ test.each([
   expect(decodeMessage(octets)).toEqual({ok: false, reason: expect.any(String)});
 });
 
+test('a record that is longer than its content is refused', () => {
+  const octets = encode({type: 'response', answers: [{type: 'A', name: 'a.org', data: '192.0.2.1'}]});
+  const longer = Buffer.concat([octets, Buffer.from([9])]);
+  longer.writeUInt16BE(5, octets.length - 6);
+  expect(decodeMessage(octets).ok).toBe(true);
+  expect(decodeMessage(longer)).toEqual({
+    ok: false,
+    reason: 'the inner lengths of a record do not add up',
+  });
+});
+
 test('whatever comes, decoding is a value and matching a word', () => {
   const query = encodeQuery(
     {name: dnsName('a.example.org'), type: 'TXT'},
