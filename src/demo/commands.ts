@@ -126,13 +126,18 @@ async function systemctl(
   mailer: Mailer,
   argv: readonly string[],
 ): Promise<CommandResult> {
-  const words = argv.filter(word => !word.startsWith('-'));
+  const words = argv.filter(
+    (word, at) => !word.startsWith('-') && !/^(-p|--property)$/.test(argv[at - 1] ?? ''),
+  );
   const [verb = '', ...units] = words;
   const unit = (units[0] ?? '').replace(/\.service$/, '');
   const isSigner = unit === 'opendkim';
   const isMailer = unit === 'postfix' || unit === 'postfix@-';
   if (verb === 'is-system-running') return done(0, 'running\n');
-  if (verb === 'show') return done(0, showUnit(argv, unit, signer, mailer));
+  if (verb === 'show') {
+    const shown = units.map(each => showUnit(argv, each.replace(/\.service$/, ''), signer, mailer));
+    return done(0, shown.join('\n'));
+  }
   if (!isSigner && !isMailer)
     return done(
       verb === 'is-active' ? 4 : 5,

@@ -97,9 +97,9 @@ export class Machine {
       const shift = stat.uid === who.uid ? 6 : inGroup ? 3 : 0;
       return ((stat.mode >> shift) & bit) === bit;
     };
-    for (let at = parentOf(file); ; at = parentOf(at)) {
+    // The scratch root itself is closed to others for the sake of the real host; within, `/` is open as everywhere.
+    for (let at = parentOf(file); at !== '/'; at = parentOf(at)) {
       if (!(await allowed(at, 1))) return false;
-      if (at === '/') break;
     }
     return await allowed(file, wanted);
   }

@@ -1,7 +1,7 @@
 import type {DomainName, Selector} from './names.ts';
 import {type AbsolutePath, absolute, below} from './paths.ts';
 
-/** Everything waxseal keeps for itself on a host. root, 0700: it holds staged private keys and backups. */
+/** Everything waxseal keeps for itself on a host. root, 0711; what lies in it is root's alone: staged private keys, backups. */
 export const STATE_DIRECTORY: AbsolutePath = absolute('/var/lib/waxseal');
 
 /** Staged private keys, one directory a domain. */

@@ -9,6 +9,14 @@ export const OWN_FILE: FileAttributes = {mode: 0o600, uid: 0, gid: 0};
 export const OWN_DIRECTORY: FileAttributes = {mode: 0o700, uid: 0, gid: 0};
 
 /**
+ * The state directory itself lets others pass, but not look: the signer of a preflight runs as its own user in a
+ * directory below, and OpenDKIM judges every directory on the way to a key (FACTS 2.1).
+ */
+const PASSABLE_DIRECTORY: FileAttributes = {...OWN_DIRECTORY, mode: 0o711};
+
+const forbidden = (path: AbsolutePath): number => (path === STATE_DIRECTORY ? 0o066 : 0o077);
+
+/**
  * Makes a directory at or below the state directory, with every level that is missing. HostError where a level is
  * something else, or belongs to somebody else: what is kept here decides what is written as root.
  */
@@ -19,15 +27,15 @@ export async function makeStateDirectory(files: Files, path: AbsolutePath): Prom
   if (path !== STATE_DIRECTORY) await makeStateDirectory(files, parentOf(path));
   const there = await files.stat(path);
   if (there === undefined) {
-    await files.makeDirectory(path, OWN_DIRECTORY);
+    await files.makeDirectory(path, path === STATE_DIRECTORY ? PASSABLE_DIRECTORY : OWN_DIRECTORY);
     return;
   }
-  if (there.kind !== 'directory' || there.uid !== 0 || (there.mode & 0o077) !== 0) {
+  if (there.kind !== 'directory' || there.uid !== 0 || (there.mode & forbidden(path)) !== 0) {
     throw new HostError(
       problem(
         'state.unsafe',
         `${path} is not a directory of root's alone.`,
-        `Look at it with ls -ld ${path}; where it is yours: chown root:root ${path} && chmod 700 ${path}`,
+        `Look at it with ls -ld ${path}; where it is yours: chown root:root ${path} && chmod go-rw ${path}`,
       ),
     );
   }
