@@ -1,0 +1,101 @@
+import {execFileSync} from 'node:child_process';
+import fs from 'node:fs';
+import fc from 'fast-check';
+import {describe, expect, it} from 'vitest';
+import {changeViews, makePlan, planDiff, textDiff} from '../../src/plan/index.ts';
+import {scratch} from '../system/scratch.ts';
+import {scratchWorld} from './scratch-world.ts';
+import {SECRET, setupPlan} from './world.ts';
+
+describe('textDiff', () => {
+  it('is what patch(1) applies, for any two texts', () => {
+    const {real} = scratch();
+    const line = fc.constantFrom('a\n', 'b\n', 'c\n', '\td\n', '\n');
+    const text = fc
+      .tuple(fc.array(line, {maxLength: 14}), fc.constantFrom('', 'tail'))
+      .map(([lines, tail]) => lines.join('') + tail);
+    fc.assert(
+      fc.property(text, text, (before, after) => {
+        const diff = textDiff('x', before, after);
+        fs.writeFileSync(real('/etc/x'), before);
+        if (before === after) {
+          expect(diff).toBe('');
+          return;
+        }
+        fs.writeFileSync(real('/etc/p'), diff);
+        execFileSync('patch', ['-s', '--no-backup-if-mismatch', '-E', real('/etc/x'), real('/etc/p')]);
+        const now = fs.existsSync(real('/etc/x')) ? fs.readFileSync(real('/etc/x'), 'utf8') : '';
+        expect(now).toBe(after);
+      }),
+      {numRuns: 150},
+    );
+  });
+
+  it('shows a new and a removed file against /dev/null', () => {
+    expect(textDiff('/etc/a', undefined, 'x\ny\n')).toBe(
+      '--- /dev/null\n+++ /etc/a\n@@ -0,0 +1,2 @@\n+x\n+y\n',
+    );
+    expect(textDiff('/etc/a', 'x', undefined)).toBe(
+      '--- /etc/a\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n\\ No newline at end of file\n',
+    );
+  });
+
+  it('makes control characters harmless and keeps tabs', () => {
+    const diff = textDiff('/etc/a', '', 'Socket\tx\u001b[2J\u202e\r\n');
+    expect(diff).toContain('+Socket\tx\\x1b[2J\\u{202e}\\x0d\n');
+    expect(diff).not.toMatch(/[\u001b\u202e\r]/);
+  });
+
+  it('takes linear time for tables of many domains', () => {
+    const rows = (from: number, to: number): string =>
+      Array.from({length: to - from}, (_, index) => `k${from + index} d${from + index}.example:s:/k\n`).join(
+        '',
+      );
+    const time = (count: number): number => {
+      const begun = performance.now();
+      textDiff('/t', rows(0, 10) + rows(100_000, 100_010), rows(0, 10 + count) + rows(100_000, 100_010));
+      return performance.now() - begun;
+    };
+    time(1000);
+    expect(time(50_000)).toBeLessThan(2000);
+    // The worst case, everything different, is cut off instead of quadratic.
+    const begun = performance.now();
+    textDiff('/t', rows(0, 20_000), rows(20_000, 40_000));
+    expect(performance.now() - begun).toBeLessThan(5000);
+  });
+});
+
+describe('changeViews', () => {
+  it('shows a whole set-up, and no secret', async () => {
+    const world = scratchWorld();
+    const plan = await setupPlan(world.ports.files, world.ports);
+    const text = planDiff(plan);
+    await expect(text).toMatchFileSnapshot('../../snapshots/plan/setup-diff.txt');
+    expect(text).not.toContain('PRIVATE KEY-----');
+    expect(text).toMatch(/private key, SHA-256 [0-9a-f]{16}…, not shown/);
+    expect(JSON.stringify(changeViews(plan))).not.toContain('Zm9v');
+  });
+
+  it('hides a private key that is in the text of a file', () => {
+    const step = {
+      kind: 'file' as const,
+      id: 'f',
+      why: '',
+      path: '/etc/k' as never,
+      before: {state: 'absent' as const},
+      after: {content: {from: 'text' as const, text: SECRET}, owner: {user: 'r', group: 'r'}, mode: 0o600},
+    };
+    expect(changeViews({steps: [step]})[0]?.diff).toBe('+ private key, not shown\n');
+  });
+});
+
+it('refuses a plan that writes one file twice', async () => {
+  const world = scratchWorld();
+  const plan = await setupPlan(world.ports.files, world.ports);
+  const steps = [
+    ...plan.steps,
+    ...plan.steps.filter(step => step.id === 'file:key').map(step => ({...step, id: 'other'})),
+  ];
+  expect(() => makePlan({...plan, steps, ...world.ports})).toThrow('twice');
+  expect(plan.id).toMatch(/^\d{8}T\d{6}Z-[0-9a-f]{4}$/);
+});

@@ -1,0 +1,58 @@
+import {HostError} from '../../src/domain/errors.ts';
+import type {Commands, Files, Ports} from '../../src/system/ports.ts';
+
+/** What a power cut looks like from inside: nothing works any more, not even the clean-up. */
+export class PowerCut extends Error {}
+
+/** `fail`: this one call fails. `cut-after`: it happens, and from then on nothing works. */
+export type Fault = 'fail' | 'cut-after';
+
+export interface Tampered {
+  readonly ports: Ports;
+  /** Names of the calls so far: `replace /etc/opendkim.conf`. */
+  readonly calls: string[];
+}
+
+/** Ports whose `at`-th call (from 1) of a file operation or a command goes wrong. With `at` 0 it only counts. */
+export function tamper(
+  ports: Ports,
+  at: number,
+  fault: Fault,
+  onCut: () => void = () => undefined,
+): Tampered {
+  const calls: string[] = [];
+  let dead = false;
+  const around = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    if (dead) throw new PowerCut();
+    calls.push(name);
+    if (calls.length !== at) return await work();
+    if (fault === 'fail') {
+      throw new HostError({id: 'injected', message: `Injected at ${at}: ${name}.`, hint: ''});
+    }
+    await work();
+    dead = true;
+    onCut();
+    throw new PowerCut(`cut at ${at}: ${name}`);
+  };
+  const {files} = ports;
+  const watched: Files = {
+    stat: path => around(`stat ${path}`, () => files.stat(path)),
+    read: path => around(`read ${path}`, () => files.read(path)),
+    list: path => around(`list ${path}`, () => files.list(path)),
+    resolve: path => around(`resolve ${path}`, () => files.resolve(path)),
+    readLink: path => around(`readLink ${path}`, () => files.readLink(path)),
+    replace: (path, ...rest) => around(`replace ${path}`, () => files.replace(path, ...rest)),
+    create: (path, ...rest) => around(`create ${path}`, () => files.create(path, ...rest)),
+    makeDirectory: (path, as) => around(`makeDirectory ${path}`, () => files.makeDirectory(path, as)),
+    setAttributes: (path, as) => around(`setAttributes ${path}`, () => files.setAttributes(path, as)),
+    makeSymlink: (path, to) => around(`makeSymlink ${path}`, () => files.makeSymlink(path, to)),
+    append: (path, ...rest) => around(`append ${path}`, () => files.append(path, ...rest)),
+    rename: (from, to) => around(`rename ${from}`, () => files.rename(from, to)),
+    remove: path => around(`remove ${path}`, () => files.remove(path)),
+    removeDirectory: path => around(`removeDirectory ${path}`, () => files.removeDirectory(path)),
+  };
+  const commands: Commands = {
+    run: (argv, options) => around(`run ${argv.join(' ')}`, () => ports.commands.run(argv, options)),
+  };
+  return {ports: {...ports, files: watched, commands}, calls};
+}

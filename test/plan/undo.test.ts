@@ -1,0 +1,150 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import {describe, expect, it} from 'vitest';
+import {absolute} from '../../src/domain/paths.ts';
+import {
+  applyPlan,
+  asBefore,
+  findUnfinished,
+  listRuns,
+  listUndoable,
+  makePlan,
+  observe,
+  planUndo,
+  type RunId,
+  recoverRun,
+  undoRun,
+} from '../../src/plan/index.ts';
+import type {FileStep} from '../../src/services/step.ts';
+import {scratchWorld} from './scratch-world.ts';
+import {PowerCut, tamper} from './tamper.ts';
+import {fingerprint, openWorld, setupPlan, stageSecret, type World} from './world.ts';
+
+const never = new AbortController().signal;
+const quiet = (): void => undefined;
+
+async function applied(): Promise<{world: World; before: string; after: string; run: RunId}> {
+  const world = scratchWorld();
+  await stageSecret(world.ports.files);
+  const before = await fingerprint(world);
+  const plan = await setupPlan(world.ports.files, world.ports);
+  await applyPlan(world.ports, plan, world.hooks, quiet, never);
+  return {world, before, after: await fingerprint(world), run: plan.id};
+}
+
+async function append(world: World, file: string, text: string): Promise<RunId> {
+  const path = absolute(file);
+  const observed = await observe(world.ports.files, path);
+  const old = Buffer.from((await world.ports.files.read(path)) ?? []).toString();
+  const step: FileStep = {
+    kind: 'file',
+    id: `file:${file}`,
+    why: 'why',
+    path,
+    before: asBefore(observed),
+    beforeText: old,
+    after: {content: {from: 'text', text: old + text}, owner: {user: 'root', group: 'root'}, mode: 0o644},
+  };
+  const plan = makePlan({purpose: 'rotate', title: 'later', domains: [], steps: [step], ...world.ports});
+  expect(await applyPlan(world.ports, plan, world.hooks, quiet, never)).toMatchObject({result: 'applied'});
+  return plan.id;
+}
+
+describe('undo', () => {
+  it('puts the whole host back, services and packages included, and then has nothing to undo', async () => {
+    const {world, before, run} = await applied();
+    const events: string[] = [];
+    const outcome = await undoRun(world.ports, run, world.hooks, event => events.push(event.type));
+    expect(outcome).toEqual({result: 'undone', run});
+    expect(await fingerprint(world)).toBe(before);
+    expect(events.filter(type => type === 'step-undone')).toHaveLength(13);
+    expect(await listUndoable(world.ports)).toEqual([]);
+    expect(await listRuns(world.ports)).toMatchObject([{run, status: 'undone'}]);
+    expect(await planUndo(world.ports, run)).toMatchObject({ok: false, problem: {id: 'undo.unknown'}});
+  });
+
+  it('shows first what it would change, without secrets', async () => {
+    const {world, after, run} = await applied();
+    const view = await planUndo(world.ports, run);
+    if (!view.ok) throw new Error(view.problem.message);
+    expect(view.value.conflicts).toEqual([]);
+    const text = view.value.changes
+      .map(change => `${change.kind} ${change.target}: ${change.action}\n${change.diff}`)
+      .join('');
+    await expect(text).toMatchFileSnapshot('../../snapshots/plan/undo-view.txt');
+    expect(text).not.toContain('PRIVATE KEY');
+    expect(await fingerprint(world)).toBe(after);
+  });
+
+  it('removes the socket that a daemon left in a directory of the run', async () => {
+    const {world, before, run} = await applied();
+    const server = net.createServer().listen(world.real('/var/spool/postfix/opendkim/opendkim.sock'));
+    await new Promise(resolve => server.once('listening', resolve));
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({result: 'undone'});
+    expect(await fingerprint(world)).toBe(before);
+    server.close();
+  });
+
+  it.each([
+    [
+      'an edited file',
+      '/etc/opendkim.conf',
+      (at: string) => fs.appendFileSync(at, 'Mine yes\n'),
+      'undo.edited',
+    ],
+    ['a changed mode', '/etc/opendkim/KeyTable', (at: string) => fs.chmodSync(at, 0o600), 'undo.edited'],
+    [
+      'a foreign file',
+      '/etc/dkimkeys/mine',
+      (at: string) => fs.writeFileSync(at, 'x'),
+      'undo.directory-used',
+    ],
+  ])('refuses where %s would be lost, and touches nothing', async (_what, file, change, id) => {
+    const {world, run} = await applied();
+    change(world.real(file));
+    const now = await fingerprint(world);
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id, exitCode: 5},
+    });
+    expect(await fingerprint(world)).toBe(now);
+  });
+
+  it('names the later run that must be undone first, and goes back in order', async () => {
+    const {world, before, after, run} = await applied();
+    const later = await append(world, '/etc/opendkim.conf', '# later\n');
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id: 'undo.later-run', hint: expect.stringContaining(later)},
+    });
+    expect((await listUndoable(world.ports)).map(summary => summary.run)).toEqual([later, run]);
+    await undoRun(world.ports, later, world.hooks, quiet);
+    expect(await fingerprint(world)).toBe(after);
+    await undoRun(world.ports, run, world.hooks, quiet);
+    expect(await fingerprint(world)).toBe(before);
+  });
+
+  it('undoes an older run alone where nothing later touched its files', async () => {
+    const {world, after, run} = await applied();
+    const later = await append(world, '/etc/hosts', '127.0.0.1 localhost\n');
+    await undoRun(world.ports, run, world.hooks, quiet);
+    expect(await listUndoable(world.ports)).toMatchObject([{run: later}]);
+    expect(await fingerprint(world)).not.toBe(after);
+    expect(fs.existsSync(world.real('/etc/hosts'))).toBe(true);
+  });
+
+  it('cut off at any operation is finished by the next start', async () => {
+    for (let at = 40; at < 110; at += 9) {
+      const {world, before, after, run} = await applied();
+      const {ports} = tamper(world.ports, at, 'cut-after');
+      const result = await undoRun(ports, run, world.hooks, quiet).catch((error: unknown) => error);
+      const next = openWorld(world.root);
+      const unfinished = await findUnfinished(next.ports);
+      for (const cut of unfinished) await recoverRun(next.ports, cut, next.hooks, quiet);
+      const now = await fingerprint(next);
+      if (result instanceof PowerCut && unfinished.length === 0)
+        expect([before, after], `${at}`).toContain(now);
+      else expect(now, `${at}`).toBe(before);
+    }
+  });
+});
