@@ -65,6 +65,24 @@ describe('lookAtHost', () => {
     expect(host.calls.length).toBeLessThan(12);
   });
 
+  it.each([true, false])('knows of the chroot of smtpd where commands are told: %s', async told => {
+    const host = fixtureHost('debian-13');
+    host.files.put(
+      '/etc/postfix/master.cf',
+      host.files.text('/etc/postfix/master.cf').replace(/^(cleanup.*?) y /m, '$1 n '),
+    );
+    const {run} = host.commands;
+    const commands = {
+      run: async (argv: readonly [string, ...string[]]) => {
+        const result = await run(argv);
+        return told ? result : {...result, stdout: result.stdout.replace(/^.*\/command = .*$/gm, '')};
+      },
+    };
+    const facts = await lookAtHost({...host, commands});
+    expect(facts.postfix?.chroot['cleanup/unix']).toBe(false);
+    expect(facts.postfix?.chrooted).toBe(true);
+  });
+
   it('blocks without root, without Postfix, on an unknown system', async () => {
     const host = fakeHost({privileged: false});
     host.missing.add('postconf').add('opendkim');

@@ -115,9 +115,16 @@ function chrootFlags(fields: ReadonlyMap<string, string>, level: string): Readon
   return flags;
 }
 
-/** Milters are spoken to by smtpd for what comes by SMTP, and by cleanup for the rest (MILTER_README). */
-const usesMilters = (service: string, fields: ReadonlyMap<string, string>): boolean =>
-  /^(smtpd|cleanup)(\s|$)/.test(fields.get(`${service}/command`) ?? '');
+/**
+ * Milters are spoken to by smtpd for what comes by SMTP, and by cleanup for the rest (MILTER_README). Judged by the
+ * command; by the name of the service where the command is not told.
+ */
+function usesMilters(service: string, fields: ReadonlyMap<string, string>): boolean {
+  const command = fields.get(`${service}/command`);
+  return command === undefined
+    ? service === 'smtp/inet' || service === 'cleanup/unix'
+    : /^(smtpd|cleanup)(\s|$)/.test(command);
+}
 
 /** A file name stands for its first line (postconf(5), myorigin). */
 async function originOf({ports}: LookContext, value: string): Promise<string> {
