@@ -1,0 +1,122 @@
+/** Finds, reads and removes one message in Postfix's queue, by the token in its recipient. */
+import type {Argv, Ports} from '../system/ports.ts';
+import {journalLines} from './journal.ts';
+
+export type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
+
+export type Queued =
+  | {readonly state: 'queued'; readonly id: string; readonly message: Uint8Array}
+  /** cleanup(8) has not taken it: a milter answers tempfail (FACTS 2.1), or Postfix does not run. */
+  | {readonly state: 'maildrop'; readonly id: string}
+  | {readonly state: 'missing'};
+
+const POLL_MS = 250;
+const PATIENCE_MS = 20_000;
+/** pickup(8) is told of new mail at once; what lies longer in maildrop was sent back. */
+const MAILDROP_MS = 5000;
+
+/**
+ * Waits until the message is in the queue and reads it. `knownId` where the MTA told it. In the queue it may be
+ * incoming, active, deferred or on hold: what the milters did is done by then.
+ */
+export async function awaitQueued(
+  ports: QueuePorts,
+  token: string,
+  since: Date,
+  knownId: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Queued> {
+  const started = ports.clock.now().getTime();
+  let dropped: string | undefined;
+  for (;;) {
+    const waited = ports.clock.now().getTime() - started;
+    const entry = await findByToken(ports, token);
+    const id = entry?.queue === 'maildrop' ? undefined : (entry?.id ?? knownId);
+    dropped = entry?.queue === 'maildrop' ? entry.id : undefined;
+    const message = id === undefined ? undefined : await readQueued(ports, id);
+    if (id !== undefined && message !== undefined) return {state: 'queued', id, message};
+    if (dropped !== undefined && waited >= MAILDROP_MS && (await sentBack(ports, token, since))) break;
+    if (waited >= PATIENCE_MS) break;
+    await ports.clock.sleep(POLL_MS, signal);
+  }
+  if (dropped !== undefined) return {state: 'maildrop', id: dropped};
+  return await byJournal(ports, token, since);
+}
+
+/** A long queue is cut before our entry comes: cleanup(8) logs the Message-ID with the queue id. */
+async function byJournal(ports: QueuePorts, token: string, since: Date): Promise<Queued> {
+  const lines = await journalLines(ports, 'postfix/cleanup', since, `message-id=<${token}@`);
+  const id = /^([0-9A-Za-z]{6,30}): message-id=/.exec(lines.at(-1) ?? '')?.[1];
+  const message = id === undefined ? undefined : await readQueued(ports, id);
+  return id === undefined || message === undefined ? {state: 'missing'} : {state: 'queued', id, message};
+}
+
+const sentBack = async (ports: QueuePorts, token: string, since: Date): Promise<boolean> =>
+  (await journalLines(ports, 'postfix/cleanup', since, token)).some(line => line.includes('milter-reject'));
+
+/** The queue entry whose recipient holds the token. Lines that are not ours are not even parsed. */
+export async function findByToken(
+  ports: QueuePorts,
+  token: string,
+): Promise<{readonly id: string; readonly queue: string} | undefined> {
+  const {stdout} = await ports.commands.run(['postqueue', '-j']);
+  for (const line of stdout.split('\n')) {
+    if (!line.includes(token)) continue;
+    const entry = parseEntry(line);
+    if (entry !== undefined) return entry;
+  }
+  return undefined;
+}
+
+function parseEntry(line: string): {readonly id: string; readonly queue: string} | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const {queue_id: id, queue_name: queue} = value as Readonly<Record<string, unknown>>;
+  return typeof id === 'string' && isQueueId(id) && typeof queue === 'string' ? {id, queue} : undefined;
+}
+
+/** Short and long queue ids (postconf(5), enable_long_queue_ids); anything else never becomes an argument. */
+const isQueueId = (text: string): boolean => /^[0-9A-Za-z]{6,30}$/.test(text);
+
+/** The message with CRLF line ends; undefined where it is not (or no longer) in the queue. */
+async function readQueued(ports: QueuePorts, id: string): Promise<Uint8Array | undefined> {
+  const {status, stdout} = await ports.commands.run(['postcat', '-qbh', id]);
+  if (status !== 0) return undefined;
+  return contentOf(stdout);
+}
+
+/**
+ * The message in the output of `postcat -qbh`: header and body with LF. Frame lines (`*** ... ***`), which older
+ * versions and other options print around them, are no header field and are taken off both ends.
+ */
+export function contentOf(printed: string): Uint8Array | undefined {
+  const lines = printed.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  const isFrame = (line: string | undefined): boolean => /^\*\*\* .+ \*\*\*$/.test(line ?? '');
+  while (isFrame(lines[0])) lines.shift();
+  while (isFrame(lines.at(-1))) lines.pop();
+  if (lines.length === 0) return undefined;
+  return Buffer.from(lines.map(line => `${line.replace(/\r$/, '')}\r\n`).join(''));
+}
+
+/** Removes every message of the token, `knownId` first. True where nothing is left. Works after an abort, too. */
+export async function removeQueued(
+  ports: QueuePorts,
+  token: string,
+  knownId: string | undefined,
+): Promise<boolean> {
+  if (knownId !== undefined && isQueueId(knownId)) await ports.commands.run(removal(knownId));
+  for (let round = 0; round < 3; round += 1) {
+    const entry = await findByToken(ports, token);
+    if (entry === undefined) return true;
+    await ports.commands.run(removal(entry.id));
+  }
+  return (await findByToken(ports, token)) === undefined;
+}
+
+const removal = (id: string): Argv => ['postsuper', '-d', id];
