@@ -105,20 +105,32 @@ export function surveyText(survey: Survey): string {
 
 const HEARTBEAT_MS = 30_000;
 
-/** Tells a survey where it says something new, or where 30 s have passed since the last line about this record. */
-export function tellSurvey(state: State, domain: string, survey: Survey): State {
-  const text = surveyText(survey);
-  const last = state.told[domain];
-  const silent =
-    last !== undefined && last.text === text && Date.parse(survey.at) - Date.parse(last.at) < HEARTBEAT_MS;
-  if (silent) return state;
-  const mistakes = survey.servers.flatMap(view => (view.mistake === undefined ? [] : [view.mistake]));
-  const named = mistakes.filter((each, at) => mistakes.findIndex(other => other.id === each.id) === at);
-  return tell(
-    {...state, told: {...state.told, [domain]: {text, at: survey.at}}},
-    line(survey.settled ? 'ok' : 'info', text),
-    ...(last?.text === text ? [] : named.flatMap(mistake => problemLines('warn', mistake))),
+/** Tells each survey that says something new, or whose record has had no line for 30 s. */
+export function tellSurveys(
+  state: State,
+  surveys: readonly {readonly domain: string; readonly survey: Survey}[],
+): State {
+  const told: Record<string, State['told'][string]> = {};
+  const lines: Line[] = [];
+  for (const {domain, survey} of surveys) {
+    const text = surveyText(survey);
+    const last = told[domain] ?? state.told[domain];
+    if (isSilent(last, text, survey.at)) continue;
+    told[domain] = {text, at: survey.at};
+    lines.push(line(survey.settled ? 'ok' : 'info', text));
+    if (last?.text !== text) lines.push(...mistakeLines(survey));
+  }
+  return lines.length === 0 ? state : tell({...state, told: {...state.told, ...told}}, ...lines);
+}
+
+const isSilent = (last: State['told'][string] | undefined, text: string, at: string): boolean =>
+  last !== undefined && last.text === text && Date.parse(at) - Date.parse(last.at) < HEARTBEAT_MS;
+
+function mistakeLines({servers}: Survey): readonly Line[] {
+  const mistakes = new Map(
+    servers.flatMap(({mistake}) => (mistake === undefined ? [] : [[mistake.id, mistake] as const])),
   );
+  return [...mistakes.values()].flatMap(mistake => problemLines('warn', mistake));
 }
 
 export function checkLines(check: Check): readonly Line[] {

@@ -1,7 +1,7 @@
 /** From the answers to a record that every server shows: key, record, propagation. */
 
 import {finish, type Next, pendingProblem} from './ending.ts';
-import {line, recordLines, tell, tellSurvey} from './lines.ts';
+import {line, recordLines, tell, tellSurveys} from './lines.ts';
 import type {PendingSetup, StagedDomain} from './operations.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import type {Event, State} from './state.ts';
@@ -75,8 +75,8 @@ export const watch = (state: State): Next => [
 ];
 
 export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>): State {
-  const next = {...state, surveys: {...state.surveys, [event.domain]: event.survey}};
-  return tellSurvey(next, event.domain, event.survey);
+  const fresh = Object.fromEntries(event.surveys.map(({domain, survey}) => [domain, survey]));
+  return tellSurveys({...state, surveys: {...state.surveys, ...fresh}}, event.surveys);
 }
 
 /** True where the servers of every domain have been seen to agree: a key never signs before that. */

@@ -14,6 +14,7 @@ import type {Effect, Event, Mode, Session, State} from './state.ts';
 
 type Of<D extends Effect['do']> = Extract<Effect, {do: D}>;
 type Send = (event: Event) => void;
+type Surveyed = Extract<Event, {type: 'surveyed'}>['surveys'][number];
 
 /** What effects may use. */
 interface Workshop {
@@ -328,6 +329,7 @@ async function watch(
   const byName = new Map<string, (typeof staged)[number]>(
     staged.map(each => [each.record.absoluteName, each]),
   );
+  const {add, flush} = together<Surveyed>(surveys => say({type: 'surveyed', surveys}));
   say({type: 'watch-started', at: started.toISOString(), deadlineAt});
   try {
     const surveys = await operations.watch(staged, {
@@ -335,16 +337,33 @@ async function watch(
       signal,
       onSurvey(survey) {
         const domain = byName.get(survey.name)?.domain;
-        if (domain !== undefined) say({type: 'surveyed', domain, survey});
+        if (domain !== undefined) add({domain, survey});
       },
     });
     for (const [at, survey] of surveys.entries()) {
       const domain = staged[at]?.domain;
-      if (domain !== undefined) say({type: 'surveyed', domain, survey});
+      if (domain !== undefined) add({domain, survey});
     }
+    flush();
     const settled = surveys.length === staged.length && surveys.every(survey => survey.settled);
     say({type: 'watch-ended', settled, at: clock.now().toISOString()});
   } catch (error) {
     say({type: 'failed', ...failureOf(error)});
   }
+}
+
+/** Collects what comes in during one turn of the event loop; thousands of domains would else be as many states. */
+function together<T>(deliver: (items: readonly T[]) => void): {add(item: T): void; flush(): void} {
+  let waiting: T[] = [];
+  const flush = (): void => {
+    const items = waiting;
+    waiting = [];
+    if (items.length > 0) deliver(items);
+  };
+  return {
+    add(item) {
+      if (waiting.push(item) === 1) setImmediate(flush);
+    },
+    flush,
+  };
 }

@@ -153,7 +153,11 @@ export type Event =
   | {readonly type: 'answer-refused'; readonly question: QuestionId; readonly problem: Problem}
   | {readonly type: 'stage-progress'; readonly progress: StageProgress}
   | {readonly type: 'staged'; readonly staged: readonly StagedDomain[]}
-  | {readonly type: 'surveyed'; readonly domain: DomainName; readonly survey: Survey}
+  /** Surveys that came in together; many domains in one event, since each event makes a new State. */
+  | {
+      readonly type: 'surveyed';
+      readonly surveys: readonly {readonly domain: DomainName; readonly survey: Survey}[];
+    }
   | {readonly type: 'watch-ended'; readonly settled: boolean; readonly at: string}
   | {readonly type: 'watch-started'; readonly at: string; readonly deadlineAt: string | undefined}
   | {readonly type: 'planned'; readonly ready: PlanReady}

@@ -81,13 +81,15 @@ const events: readonly Event[] = [
   {type: 'staged', staged},
   {
     type: 'surveyed',
-    domain: key.domain,
-    survey: fakeSurvey(key, ['matching', 'absent'], '2026-11-21T10:00:00.000Z'),
+    surveys: [
+      {domain: key.domain, survey: fakeSurvey(key, ['matching', 'absent'], '2026-11-21T10:00:00.000Z')},
+    ],
   },
   {
     type: 'surveyed',
-    domain: key.domain,
-    survey: fakeSurvey(key, ['matching', 'matching'], '2026-11-21T10:00:09.000Z'),
+    surveys: [
+      {domain: key.domain, survey: fakeSurvey(key, ['matching', 'matching'], '2026-11-21T10:00:09.000Z')},
+    ],
   },
   {type: 'watch-started', at: '2026-11-21T10:00:00.000Z', deadlineAt: undefined},
   {type: 'watch-ended', settled: true, at: '2026-11-21T10:00:09.000Z'},
