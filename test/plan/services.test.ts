@@ -1,0 +1,136 @@
+import {describe, expect, it} from 'vitest';
+import {ChangeFailed, CommandFailed} from '../../src/domain/errors.ts';
+import type {Problem} from '../../src/domain/result.ts';
+import {bringToRun, putServiceBack} from '../../src/plan/service-state.ts';
+import type {ServiceStep} from '../../src/services/step.ts';
+import type {Argv, CommandResult} from '../../src/system/ports.ts';
+
+const step: ServiceStep = {
+  kind: 'service',
+  id: 's',
+  why: '',
+  unit: 'opendkim.service',
+  action: 'restart',
+  argv: ['systemctl', 'restart', 'opendkim.service'],
+  timeoutMs: 1000,
+  ready: {withinMs: 1000, steadyMs: 600},
+  wasActive: true,
+};
+const down: Problem = {id: 'service.inactive', message: 'It is down.', hint: ''};
+
+/** A clock that moves only by sleeping, and a systemctl with given answers. */
+function host(answers: Readonly<Record<string, Partial<CommandResult>>> = {}) {
+  let at = 0;
+  const said: string[] = [];
+  return {
+    said,
+    elapsed: () => at,
+    ports: {
+      clock: {
+        now: () => new Date(at),
+        sleep: async (ms: number, signal?: AbortSignal) => {
+          signal?.throwIfAborted();
+          at += ms;
+        },
+      },
+      commands: {
+        run: async (argv: Argv): Promise<CommandResult> => {
+          said.push(argv.join(' '));
+          return {status: 0, stdout: '', stderr: '', ended: 'exit', ...answers[argv[1] ?? '']};
+        },
+      },
+    },
+  };
+}
+
+describe('bringToRun', () => {
+  it('waits until it has been ready for a while without a break', async () => {
+    const {ports, elapsed} = host();
+    // Good at once, dead after 200 ms, back after 600: as a daemon that systemd restarts.
+    const ready = async () => (elapsed() >= 200 && elapsed() < 600 ? down : undefined);
+    await bringToRun(ports, step, ready);
+    expect(elapsed()).toBe(1200);
+  });
+
+  it('gives up when it is not ready in time', async () => {
+    const {ports, elapsed} = host();
+    await expect(bringToRun(ports, step, async () => down)).rejects.toMatchObject({
+      id: 'service.inactive',
+      exitCode: 6,
+    });
+    expect(elapsed()).toBe(1000);
+    // Flapping for ever ends too.
+    const flapping = host();
+    let calls = 0;
+    await expect(
+      bringToRun(flapping.ports, step, async () => {
+        calls += 1;
+        return calls % 2 === 0 ? down : undefined;
+      }),
+    ).rejects.toBeInstanceOf(ChangeFailed);
+  });
+
+  it('says how the command ended and what it wrote, made harmless', async () => {
+    const {ports} = host({restart: {status: 1, stderr: 'Job failed\u001b[31m'}});
+    const error = await bringToRun(ports, step, async () => undefined).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(CommandFailed);
+    expect(error).toMatchObject({id: 'service.restart', status: 1, stderr: 'Job failed\\x1b[31m'});
+    const slow = host({restart: {status: null, ended: 'timeout'}});
+    await expect(bringToRun(slow.ports, step, async () => undefined)).rejects.toThrow('did not end in time');
+  });
+
+  it('stops waiting with the signal', async () => {
+    const {ports} = host();
+    const stop = new AbortController();
+    stop.abort(new Error('enough'));
+    await expect(bringToRun(ports, step, async () => down, stop.signal)).rejects.toThrow('enough');
+  });
+});
+
+describe('putServiceBack', () => {
+  it('stops what did not run before', async () => {
+    const {ports, said} = host();
+    await putServiceBack(ports, [{...step, wasActive: false}], async () => down);
+    expect(said).toEqual(['systemctl stop opendkim.service']);
+    const other = host();
+    const own: ServiceStep = {...step, wasActive: false, argv: ['rc-service', 'opendkim', 'restart']};
+    await putServiceBack(
+      other.ports,
+      [{...own, stopArgv: ['rc-service', 'opendkim', 'stop']}],
+      async () => down,
+    );
+    expect(other.said).toEqual(['rc-service opendkim stop']);
+    await expect(putServiceBack(other.ports, [own], async () => down)).rejects.toMatchObject({
+      id: 'service.stop',
+    });
+  });
+
+  it('restarts once on the old files, without asking for the new socket', async () => {
+    const {ports, said} = host();
+    const endpoint = {kind: 'tcp', host: '127.0.0.1', port: 8891} as const;
+    const reload: ServiceStep = {
+      ...step,
+      action: 'reload',
+      argv: ['systemctl', 'reload', 'opendkim.service'],
+      ready: {...step.ready, endpoint},
+    };
+    const asked: boolean[] = [];
+    await putServiceBack(ports, [reload, {...step, ready: {...step.ready, endpoint}}], async service => {
+      asked.push('endpoint' in service.ready);
+      return undefined;
+    });
+    expect(said).toEqual(['systemctl reset-failed opendkim.service', 'systemctl restart opendkim.service']);
+    expect(new Set(asked)).toEqual(new Set([false]));
+  });
+
+  it('starts a dead service where a reload is not enough', async () => {
+    const {ports, said} = host({reload: {status: 1}});
+    const reload: ServiceStep = {
+      ...step,
+      action: 'reload',
+      argv: ['systemctl', 'reload', 'opendkim.service'],
+    };
+    await putServiceBack(ports, [reload], async () => undefined);
+    expect(said.at(-1)).toBe('systemctl restart opendkim.service');
+  });
+});
