@@ -65,7 +65,7 @@ const median = (values: readonly number[]): number =>
 await once(100);
 console.log('domains      read ms   plan ms   diff ms     sum ms   µs a domain');
 for (const count of COUNTS) {
-  const rounds = [];
+  const rounds: Awaited<ReturnType<typeof once>>[] = [];
   for (let round = 0; round < ROUNDS; round += 1) rounds.push(await once(count));
   const [read, plan, diff] = (['read', 'plan', 'diff'] as const).map(part =>
     median(rounds.map(each => each[part])),
