@@ -12,7 +12,7 @@ import {toAscii} from './names.ts';
 import {type LineEndings, latin1, type MessageInput} from './octets.ts';
 import {encodeQuotedPrintable, encodeQuotedPrintableText} from './quoted-printable.ts';
 import {relaxedKernel} from './relaxed-kernel.ts';
-import type {Algorithm} from './signature.ts';
+import {type Algorithm, isLocalPart} from './signature.ts';
 
 /** How one signature is made. */
 export interface SignOptions {
@@ -272,6 +272,7 @@ function planOf(options: SignOptions): Plan {
     const domain = toAscii(identity.slice(identity.lastIndexOf('@') + 1), 'domain');
     const inside =
       identity.includes('@') &&
+      isLocalPart(identity.slice(0, identity.lastIndexOf('@'))) &&
       domain !== undefined &&
       (domain === options.domain || domain.endsWith(`.${options.domain}`));
     if (!inside) {

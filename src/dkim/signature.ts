@@ -253,11 +253,12 @@ function readIdentity(
   return ascii === undefined ? undefined : {text: fromLatin1(text).toString('utf8'), domain: ascii};
 }
 
-// Local-part of RFC 5321 (dot-string or quoted-string), with the UTF-8 of RFC 6531; may be empty.
 const DOT_STRING =
   /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]+(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff]+)*$/;
 const QUOTED_STRING = /^"(?:[ !#-[\]-~\x80-\xff]|\\[ -~])*"$/;
-const isLocalPart = (text: string): boolean =>
+
+/** Local-part of RFC 5321 (dot-string or quoted-string), with the UTF-8 of RFC 6531; may be empty in i=. */
+export const isLocalPart = (text: string): boolean =>
   text === '' || DOT_STRING.test(text) || QUOTED_STRING.test(text);
 
 const toLength = (digits: string): number => {
