@@ -28,7 +28,7 @@ export class Pty {
     const {columns = 80, rows = 24, environment = {}} = options;
     this.#screen = new xterm.Terminal({cols: columns, rows, scrollback: 2000, allowProposedApi: true});
     this.#pty = spawn(file, [...argv], {
-      name: 'xterm-256color',
+      name: environment['TERM'] ?? 'xterm-256color',
       cols: columns,
       rows,
       // Nothing of the environment that runs the tests: CI, NO_COLOR and the like would change what is seen.

@@ -1,18 +1,18 @@
-import {existsSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest';
-import {type Bundle, bundleProgram} from './bundle.ts';
+import {type Bundle, bundle} from './bundle.ts';
 import {Pty, type PtyOptions} from './pty.ts';
 
-let bundle: Bundle;
+let built: Bundle;
 let pty: Pty | undefined;
 let count = 0;
 
 beforeAll(async () => {
-  bundle = await bundleProgram();
+  built = await bundle('program.ts');
 });
 afterAll(() => {
-  rmSync(bundle.directory, {recursive: true, force: true});
+  built.remove();
 });
 afterEach(() => {
   expect(pty?.raw ?? '').not.toContain('\x1b[3J');
@@ -22,7 +22,7 @@ afterEach(() => {
 
 /** The program as a shell would run it; what follows is printed by the shell. */
 function run(words: readonly string[] = [], options: PtyOptions = {}): Pty {
-  const line = `${['node', bundle.program, ...words].join(' ')}; printf 'code %s\\nPROMPT> ' "$?"; read -r _`;
+  const line = `${['node', built.program, ...words].join(' ')}; printf 'code %s\\nPROMPT> ' "$?"; read -r _`;
   pty = new Pty('/bin/sh', ['-c', line], options);
   return pty;
 }
@@ -30,8 +30,8 @@ function run(words: readonly string[] = [], options: PtyOptions = {}): Pty {
 /** The program alone, so that signals and the hang-up reach nobody else. */
 function runAlone(words: readonly string[] = [], options: PtyOptions = {}): Pty & {readonly marker: string} {
   count += 1;
-  const marker = path.join(bundle.directory, `marker-${count}`);
-  pty = new Pty(process.execPath, [bundle.program, ...words], {
+  const marker = path.join(built.directory, `marker-${count}`);
+  pty = new Pty(process.execPath, [built.program, ...words], {
     ...options,
     environment: {WAXSEAL_TEST_MARKER: marker, WAXSEAL_TEST_SLOW_MS: '250', ...options.environment},
   });
@@ -135,7 +135,7 @@ describe('sizes', () => {
   });
 
   test('H5: a terminal of 0 x 0', async () => {
-    const line = `stty cols 0 rows 0; node ${bundle.program}`;
+    const line = `stty cols 0 rows 0; node ${built.program}`;
     pty = new Pty('/bin/sh', ['-c', line]);
     await pty.waitFor('Postfix 3.10.5, running, chrooted');
     pty.write('\r');
@@ -232,9 +232,9 @@ describe('colour and environment', () => {
   });
 
   test('H9: the bundle has neither the development build of React nor its developer tools', () => {
-    expect(bundle.code).not.toContain('react.development.js');
-    expect(bundle.code).not.toContain('react-reconciler.development.js');
-    expect(bundle.code).not.toContain('connectToDevTools(');
+    expect(built.code).not.toContain('react.development.js');
+    expect(built.code).not.toContain('react-reconciler.development.js');
+    expect(built.code).not.toContain('connectToDevTools(');
   });
 
   test('--ascii writes nothing but ASCII', async () => {

@@ -50,6 +50,8 @@ describe('the key pump', () => {
       releases.push(done);
     });
     terminal.type('\x1b[B\x1b[B\r');
+    expect(keys).toEqual([]);
+    releases.shift()?.();
     await turn();
     expect(keys).toEqual(['\x1b[B']);
     releases.shift()?.();
@@ -135,6 +137,7 @@ describe('the key pump', () => {
       releases.push(done);
     });
     terminal.type('\r\r\x03\r');
+    releases.shift()?.();
     await turn();
     pump.drain();
     while (releases.length > 0) {
@@ -151,6 +154,7 @@ describe('the key pump', () => {
       releases.push(done);
     });
     terminal.type('ab');
+    releases.shift()?.();
     await turn();
     pump.off('readable', listener);
     releases.shift()?.();
@@ -158,10 +162,27 @@ describe('the key pump', () => {
     expect(keys).toEqual(['a']);
     pump.on('readable', listener);
     await turn();
+    releases.shift()?.();
     await turn();
     releases.shift()?.();
     await pump.settled();
     expect(keys).toEqual(['a', 'b']);
+  });
+
+  test('H13: what is typed after the drain but before the handlers listen is heard', async () => {
+    const releases: (() => void)[] = [];
+    const {terminal, keys, pump} = readKeys(done => {
+      releases.push(done);
+    });
+    terminal.type('x');
+    pump.drain();
+    terminal.type('\r');
+    expect(keys).toEqual([]);
+    releases.shift()?.();
+    await turn();
+    releases.shift()?.();
+    await pump.settled();
+    expect(keys).toEqual(['\r']);
   });
 
   test('it listens to the terminal only while somebody listens to it', () => {

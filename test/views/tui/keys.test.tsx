@@ -84,7 +84,7 @@ describe('questions', () => {
   test('"Something else" leads to a field, Escape back to the list', async () => {
     const {press, session, frame} = await open('domain');
     await press('down', 'down', 'down', 'enter');
-    expect(frame()).toMatch(/❯ ▏ example\.org/);
+    expect(frame()).toMatch(/❯ ▏ \(as in: example\.org\)/);
     await press('escape');
     expect(frame()).toContain('All 2 of them');
     await press('4', 'x.example', 'enter');

@@ -17,6 +17,7 @@ export function TextField({
   onSubmit,
 }: {
   readonly initial: string;
+  /** An example, shown while the field is empty. */
   readonly placeholder?: string;
   /** For a screen reader. */
   readonly label: string;
@@ -45,7 +46,9 @@ export function TextField({
         {!theme.color && !disabled && symbols.cursor}
         {(!theme.color || disabled) && at}
         {after}
-        {empty && <Text {...theme.style('muted')}>{placeholder === '' ? '' : ` ${placeholder}`}</Text>}
+        {empty && (
+          <Text {...theme.style('muted')}>{placeholder === '' ? '' : ` (as in: ${placeholder})`}</Text>
+        )}
       </Text>
     </Box>
   );

@@ -152,14 +152,28 @@ export class KeyPump extends EventEmitter {
   #next(): void {
     if (this.#busy) return;
     if (this.#queue.length === 0) this.#tellSettled();
-    if (this.listenerCount('readable') === 0) return;
-    const key = this.#queue.shift();
-    if (key === undefined) return;
+    if (this.#queue.length === 0 || this.listenerCount('readable') === 0) return;
     this.#busy = true;
+    // A frame can be on the screen before its handlers listen: whoever answers it at once must be heard.
+    this.#settle(once(() => this.#deliver()));
+  }
+
+  #deliver(): void {
+    const key = this.#queue.shift();
+    if (key === undefined) {
+      this.#release();
+      return;
+    }
     this.#current = key;
     this.emit('readable');
     // Ink itself holds a lone Escape until the next turn of the event loop; only then has the key really arrived.
-    setImmediate(() => this.#settle(once(() => this.#release())));
+    setImmediate(() => this.#settle(once(() => this.#settled())));
+  }
+
+  /** Everything the key has caused is drawn: the next follows without asking again. */
+  #settled(): void {
+    if (this.#queue.length > 0 && this.listenerCount('readable') > 0) this.#deliver();
+    else this.#release();
   }
 
   #release(): void {

@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect} from 'react';
+import {type ReactNode, useLayoutEffect} from 'react';
 import {displayDomain} from '../../../domain/names.ts';
 import {visible} from '../../../domain/text.ts';
 import {hostLines} from '../../../flow/lines.ts';
@@ -48,7 +48,7 @@ export function Host({phase}: {readonly phase: HostPhase}): ReactNode {
   const {state, send, drain} = useUi();
   const theme = useTheme();
   const room = useRoom(KEYS[phase.offer]);
-  useEffect(drain, [drain]);
+  useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (key.name === 'enter') send(phase.offer === 'blocked' ? {type: 'leave'} : {type: 'continued'});
     else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});

@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect} from 'react';
+import {type ReactNode, useLayoutEffect} from 'react';
 import {leaveQuestion} from '../../../flow/ending.ts';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
@@ -16,7 +16,7 @@ export function Leaving(): ReactNode {
   const {state, send, drain} = useUi();
   const room = useRoom(KEYS);
   const {title, text} = leaveQuestion(state);
-  useEffect(drain, [drain]);
+  useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (key.name === 'enter' || letterOf(key) === 'y') send({type: 'leave'});
     else if (key.name === 'escape' || letterOf(key) === 'n') send({type: 'stay'});

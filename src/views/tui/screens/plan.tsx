@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect, useMemo, useState} from 'react';
+import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {visible} from '../../../domain/text.ts';
 import {applyRefusal, isEmpty} from '../../../flow/carrying-out.ts';
 import type {PlanReady} from '../../../flow/operations.ts';
@@ -42,7 +42,7 @@ export function PlanScreen(): ReactNode {
   const [confirming, setConfirming] = useState(false);
   const [note, setNote] = useState('');
   const room = useRoom(confirming ? CONFIRM_KEYS : [...KEYS[use], ...ALWAYS]);
-  useEffect(drain, [drain]);
+  useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (confirming) {
       if (key.name === 'escape') setConfirming(false);
@@ -78,15 +78,7 @@ export function PlanScreen(): ReactNode {
     <Frame title={use === 'test-only' ? 'Nothing to change' : 'What will be changed'} room={room}>
       <ScrollPane rows={rows} height={height} keysElsewhere={confirming} />
       <DrawRows rows={below} />
-      {confirming && (
-        <TextField
-          label="Type yes to apply"
-          initial=""
-          placeholder="no"
-          width={room.width}
-          onSubmit={decide}
-        />
-      )}
+      {confirming && <TextField label="Type yes to apply" initial="" width={room.width} onSubmit={decide} />}
     </Frame>
   );
 }

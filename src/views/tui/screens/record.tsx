@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect, useMemo, useState} from 'react';
+import {type ReactNode, useEffect, useLayoutEffect, useMemo, useState} from 'react';
 import {parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
@@ -40,7 +40,7 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
   const {staged} = state;
   const text = useMemo(() => recordsText(staged, phase.form), [staged, phase.form]);
   useEffect(() => print(text), [print, text]);
-  useEffect(drain, [drain]);
+  useLayoutEffect(drain, [drain]);
 
   const copyIt = (): void => {
     const done = copy(clipboardText(staged, phase.form));

@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect} from 'react';
+import {type ReactNode, useLayoutEffect} from 'react';
 import type {Report} from '../../../flow/report.ts';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
@@ -27,7 +27,7 @@ export function Summary({
   const {state, drain} = useUi();
   const theme = useTheme();
   const room = useRoom(KEYS);
-  useEffect(drain, [drain]);
+  useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (key.name === 'enter' || key.name === 'escape') onClose();
   });
