@@ -78,7 +78,7 @@ export const declinedPlan = (state: State): Next => {
 
 /** An event of the running change: where it stands, and whether anything on the host is touched. */
 export function worked(state: State, event: WorkEvent): State {
-  const next = tell({...state, work: [...state.work, event]}, ...workLines(event));
+  const next = tell({...state, work: [...state.work, event]}, ...workLines(event, state.ready?.plan.steps));
   const phase = phaseAfter(state.phase, event);
   const changed = changedAfter(state, event);
   return {...next, phase, changed};

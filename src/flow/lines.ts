@@ -5,6 +5,7 @@ import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Check} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
+import type {Step} from '../services/step.ts';
 import type {StagedDomain, WorkEvent} from './operations.ts';
 import type {Line, RecordFormId, State} from './state.ts';
 
@@ -150,15 +151,16 @@ export function checkLines(check: Check): readonly Line[] {
   }
 }
 
-/** What one event of an apply, an installation or a recovery says. */
-export function workLines(event: WorkEvent): readonly Line[] {
+/** What one event of an apply, an installation or a recovery says; steps by their reason where it is known. */
+export function workLines(event: WorkEvent, steps: readonly Step[] = []): readonly Line[] {
+  const named = (id: string): string => steps.find(step => step.id === id)?.why ?? id;
   switch (event.type) {
     case 'step-started':
       return [];
     case 'step-done':
-      return [line('ok', `${event.index}/${event.of} ${event.step}`)];
+      return [line('ok', `${event.index}/${event.of} ${named(event.step)}`)];
     case 'step-failed':
-      return [line('error', `${event.step}: ${event.message}`)];
+      return [line('error', `${named(event.step)}: ${event.message}`)];
     case 'proof-started':
       return [line('info', 'Live test started')];
     case 'proof-done':
@@ -166,7 +168,7 @@ export function workLines(event: WorkEvent): readonly Line[] {
     case 'rolling-back':
       return [line('warn', `Everything is being put back: ${event.because}`)];
     case 'step-undone':
-      return [line('info', `Put back: ${event.step}`)];
+      return [line('info', `Put back: ${named(event.step)}`)];
     case 'rolled-back':
       return event.whole
         ? [line('ok', 'Everything was put back')]

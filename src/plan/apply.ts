@@ -139,9 +139,9 @@ async function run(
     for (const [index, step] of plan.steps.entries()) {
       signal.throwIfAborted();
       current = step.id;
-      emit({type: 'step-started', step: step.id, index, of});
+      emit({type: 'step-started', step: step.id, index: index + 1, of});
       await carryOut({ports, journal, ready: hooks.ready, signal}, step);
-      emit({type: 'step-done', step: step.id, index, of});
+      emit({type: 'step-done', step: step.id, index: index + 1, of});
       current = '';
     }
     signal.throwIfAborted();

@@ -27,6 +27,7 @@ export interface ChangeView {
   readonly diff: string;
 }
 
+/** What happens during an apply. `index` counts from 1 to `of`; `step` is the id of the step. */
 export type ApplyEvent =
   | {readonly type: 'step-started'; readonly step: string; readonly index: number; readonly of: number}
   | {readonly type: 'step-done'; readonly step: string; readonly index: number; readonly of: number}
