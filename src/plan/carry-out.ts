@@ -1,6 +1,13 @@
 import {ChangeFailed, HostError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
-import type {DirectoryStep, FileStep, PackageStep, RemoveStep, Step} from '../services/step.ts';
+import {
+  type DirectoryStep,
+  type FileStep,
+  octetsOfText,
+  type PackageStep,
+  type RemoveStep,
+  type Step,
+} from '../services/step.ts';
 import type {FileAttributes, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
 import type {Journal} from './journal.ts';
@@ -99,7 +106,7 @@ async function removeEntry(ports: Ports, step: RemoveStep, now: Observed): Promi
 /** The octets that a file step writes. HostError where a staged key is gone or is another one. */
 export async function contentOf(ports: Pick<Ports, 'files'>, step: FileStep): Promise<Uint8Array> {
   const {content} = step.after;
-  if (content.from === 'text') return Buffer.from(content.text, 'utf8');
+  if (content.from === 'text') return octetsOfText(content);
   const secret = await ports.files.read(content.path);
   if (secret === undefined || sha256Of(secret) !== content.sha256) {
     throw new HostError(

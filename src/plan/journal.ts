@@ -8,7 +8,7 @@ import {type AbsolutePath, below} from '../domain/paths.ts';
 import {RUNS_DIRECTORY} from '../domain/places.ts';
 import {problem} from '../domain/result.ts';
 import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
-import type {Before, PackageStep, ServiceStep, Step} from '../services/step.ts';
+import {type Before, octetsOfText, type PackageStep, type ServiceStep, type Step} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {sha256Of} from './observe.ts';
 import type {Plan, RunId} from './plan.ts';
@@ -109,7 +109,7 @@ function withoutContent(step: Step): unknown {
   if (step.kind === 'file') {
     const {beforeText: _before, ...rest} = step;
     const {content} = step.after;
-    const kept = content.from === 'text' ? {from: 'text', sha256: sha256Of(content.text)} : content;
+    const kept = content.from === 'text' ? {from: 'text', sha256: sha256Of(octetsOfText(content))} : content;
     return {...rest, after: {...step.after, content: kept}};
   }
   if (step.kind === 'remove') {

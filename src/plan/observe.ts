@@ -70,9 +70,15 @@ export function isSame(observed: Observed, expected: Before): boolean {
   );
 }
 
-/** Numbers for the names of a step. HostError `user.missing` or `group.missing`. */
+/**
+ * Numbers for the names of a step. A name of digits only is an id where no account has that name, as in chown(1): a file
+ * may belong to a user that is gone. HostError `user.missing` or `group.missing`.
+ */
 export async function attributesOf(users: Users, owner: Owner, mode: Mode): Promise<FileAttributes> {
-  const [user, group] = await Promise.all([users.user(owner.user), users.group(owner.group)]);
+  const [namedUser, namedGroup] = await Promise.all([users.user(owner.user), users.group(owner.group)]);
+  const isId = (name: string): boolean => /^\d{1,10}$/.test(name);
+  const user = namedUser ?? (isId(owner.user) ? {uid: Number(owner.user)} : undefined);
+  const group = namedGroup ?? (isId(owner.group) ? {gid: Number(owner.group)} : undefined);
   const missing = (kind: 'user' | 'group', name: string): HostError =>
     new HostError(
       problem(

@@ -1,6 +1,13 @@
 import {HostError, ToolError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
-import type {Before, DirectoryStep, FileStep, RemoveStep, Step} from '../services/step.ts';
+import {
+  type Before,
+  type DirectoryStep,
+  type FileStep,
+  octetsOfText,
+  type RemoveStep,
+  type Step,
+} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {attributesOf, isSame, type Observed, observe, sha256Of} from './observe.ts';
 import type {Plan} from './plan.ts';
@@ -71,7 +78,7 @@ export async function wantedState(
   }
   const {content, owner, mode} = step.after;
   const attributes = await attributesOf(ports.users, owner, mode);
-  const sha256 = content.from === 'text' ? sha256Of(content.text) : content.sha256;
+  const sha256 = content.from === 'text' ? sha256Of(octetsOfText(content)) : content.sha256;
   return {state: 'present', kind: 'file', sha256, ...attributes};
 }
 

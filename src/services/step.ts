@@ -5,6 +5,7 @@
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Argv, Mode, SocketEndpoint} from '../system/ports.ts';
 
+/** As chown(1) takes them: a name, or a number where the id has no account of its own. */
 export interface Owner {
   readonly user: string;
   readonly group: string;
@@ -24,7 +25,8 @@ export type Before =
     };
 
 export type FileContent =
-  | {readonly from: 'text'; readonly text: string}
+  /** `latin1`: the file is not UTF-8, and each character stands for one octet, so that every octet can be put back. */
+  | {readonly from: 'text'; readonly text: string; readonly encoding?: 'latin1'}
   /** Copied from a staged key at apply time; never shown, logged or kept in a plan. */
   | {readonly from: 'secret'; readonly path: AbsolutePath; readonly sha256: string};
 
@@ -96,3 +98,7 @@ export interface CheckStep extends StepBase {
 }
 
 export type Step = PackageStep | DirectoryStep | FileStep | RemoveStep | ServiceStep | CheckStep;
+
+/** The octets that a text content stands for. */
+export const octetsOfText = (content: Extract<FileContent, {from: 'text'}>): Uint8Array =>
+  Buffer.from(content.text, content.encoding ?? 'utf8');
