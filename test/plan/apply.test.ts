@@ -185,7 +185,7 @@ describe('applyPlan', () => {
         plan,
         hooks,
         event => {
-          if (event.type === 'step-started' && event.index === stopAt) stop.abort();
+          if (event.type === 'step-started' && event.index === stopAt + 1) stop.abort();
         },
         stop.signal,
       );
