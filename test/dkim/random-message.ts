@@ -13,8 +13,12 @@ export interface RandomMessage {
   readonly traits: ReadonlySet<Trait>;
 }
 
-/** Random messages: MIME, 8-bit, bare CR and LF, empty bodies, trailing white space, very long lines, odd folding. */
-export function randomMessage(random: () => number): RandomMessage {
+/**
+ * Random messages: MIME, 8-bit, bare CR and LF, empty bodies, trailing white space, very long lines, odd folding.
+ *
+ * @param header `counted`: with a Date, and each field as often as RFC 5322 §3.6 allows; `any`: repeated at will
+ */
+export function randomMessage(random: () => number, header: 'any' | 'counted' = 'any'): RandomMessage {
   const below = (limit: number): number => Math.floor(random() * limit);
   const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
   const traits = new Set<Trait>();
@@ -54,6 +58,8 @@ export function randomMessage(random: () => number): RandomMessage {
     ]);
 
   const fields = [`From: ${address()}`];
+  if (header === 'counted') fields.push('Date: Sun, 15 Jun 2025 15:06:40 +0000');
+  const used = new Set(['date']);
   const others = [
     'To',
     'Cc',
@@ -71,6 +77,10 @@ export function randomMessage(random: () => number): RandomMessage {
   ];
   for (let count = below(12); count > 0; count--) {
     const name = pick(others);
+    if (header === 'counted' && !/^(?:Received|X-Test)$/.test(name)) {
+      if (used.has(name.toLowerCase())) continue;
+      used.add(name.toLowerCase());
+    }
     fields.splice(
       below(fields.length + 1),
       0,
