@@ -30,6 +30,8 @@ export interface Symbols {
   readonly waiting: string;
   /** Stands at the end of an entry field. */
   readonly cursor: string;
+  /** Before the rest of a line that is wider than the screen. */
+  readonly continued: string;
 }
 
 export interface Theme {
@@ -51,6 +53,7 @@ const UNICODE: Symbols = {
   error: '✖',
   waiting: '○',
   cursor: '▏',
+  continued: '↳',
 };
 
 // The console font of Linux has 256 glyphs, a serial line often fewer.
@@ -67,6 +70,7 @@ const ASCII: Symbols = {
   error: 'x',
   waiting: '.',
   cursor: '_',
+  continued: '\\',
 };
 
 const STYLES: Readonly<Record<Tone, ReturnType<Theme['style']>>> = {

@@ -91,20 +91,24 @@ function footerRows(keys: readonly KeyHint[], state: State, width: number, theme
   return [...rows, row, [{text: cut(changed.text, width, theme.symbols.ellipsis), tone: changed.tone}]];
 }
 
-function changedText(state: State): {readonly text: string; readonly tone: 'muted' | 'warn'} {
-  const host = state.mode.sandbox ? 'the sandbox' : 'this host';
-  if (state.phase.at === 'rolling-back')
-    return {text: `Putting everything on ${host} back now.`, tone: 'warn'};
-  switch (state.changed) {
+function changedText({mode, phase, changed}: State): {
+  readonly text: string;
+  readonly tone: 'muted' | 'warn';
+} {
+  const on = mode.sandbox ? 'in the sandbox' : 'on this host';
+  if (phase.at === 'rolling-back') return {text: `Everything ${on} is being put back now.`, tone: 'warn'};
+  switch (changed) {
     case 'nothing':
-      return {text: `Nothing has been changed on ${host} so far.`, tone: 'muted'};
+      return {text: `Nothing has been changed ${on} so far.`, tone: 'muted'};
     case 'packages':
-      return {text: 'Packages were installed; nothing else has been changed.', tone: 'muted'};
+      return {text: `Packages were installed; nothing else has been changed ${on}.`, tone: 'muted'};
     case 'changing':
-      return {text: `Changing ${host} now: Ctrl-C puts everything back.`, tone: 'warn'};
+      return phase.at === 'finished'
+        ? {text: `Not everything ${on} could be put back.`, tone: 'warn'}
+        : {text: `Changes are being made ${on}: Ctrl-C puts everything back.`, tone: 'warn'};
     case 'changed':
-      return {text: `Changes have been made on ${host}; "waxseal undo" takes them back.`, tone: 'muted'};
+      return {text: `Changes were made ${on}; "waxseal undo" takes them back.`, tone: 'muted'};
     case 'put-back':
-      return {text: `Everything on ${host} was put back as it was.`, tone: 'muted'};
+      return {text: `Everything ${on} was put back as it was.`, tone: 'muted'};
   }
 }

@@ -10,7 +10,7 @@ import {ScrollPane} from '../components/scroll-pane.tsx';
 import {TextField} from '../components/text-field.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
 import {letterOf} from '../input/keys.ts';
-import {BLANK, paragraph, type Row, wrapExactly} from '../rows.ts';
+import {BLANK, paragraph, type Row, widthOf, wrapExactly} from '../rows.ts';
 import {checkRows, problemRows, remarkRows} from '../status.ts';
 import {type Theme, type Tone, useTheme} from '../theme.tsx';
 
@@ -100,7 +100,7 @@ function planRows(state: State, width: number, theme: Theme): readonly Row[] {
     ...summaryRows(ready, width, theme),
     ...ready.changes
       .filter(change => change.diff !== '')
-      .flatMap(change => [BLANK, ...diffRows(change, width)]),
+      .flatMap(change => [BLANK, ...diffRows(change, width, theme)]),
   ];
 }
 
@@ -125,16 +125,35 @@ function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Ro
 }
 
 /** A unified diff whole: long lines go on below, marked, so that nothing that will be written is hidden. */
-function diffRows(change: ChangeView, width: number): readonly Row[] {
-  const lines = visible(change.diff.replace(/\n$/, ''), {lines: true}).split('\n');
-  return lines.flatMap((line, index) => {
+function diffRows(change: ChangeView, width: number, {symbols}: Theme): readonly Row[] {
+  const lines = change.diff
+    .replace(/\n$/, '')
+    .split('\n')
+    .map(line => visible(withoutTabs(line)));
+  const named = lines[0]?.startsWith('--- ') === true;
+  const head: readonly Row[] = named
+    ? []
+    : wrapExactly(visible(change.target), width).map(text => [{text, tone: 'strong'}]);
+  const rows = lines.flatMap((line, index) => {
     const tone = diffTone(line, index);
     const [first = '', ...more] = wrapExactly(line, width - 2);
     return [
       [{text: first, tone}],
-      ...more.flatMap(rest => wrapExactly(rest, width - 2)).map((rest): Row => [{text: `  ${rest}`, tone}]),
+      ...more.map(
+        (rest): Row => [
+          {text: `${symbols.continued} `, tone: 'muted'},
+          {text: rest, tone},
+        ],
+      ),
     ];
   });
+  return [...head, ...rows];
+}
+
+/** Tabs as blanks up to the next eighth column, as in the file: the sign before the line does not count. */
+function withoutTabs(line: string): string {
+  const [first = '', ...rest] = line.split('\t');
+  return rest.reduce((text, part) => text + ' '.repeat(8 - ((widthOf(text) + 7) % 8)) + part, first);
 }
 
 function diffTone(line: string, index: number): Tone {
