@@ -12,13 +12,18 @@ export type Row = readonly Piece[];
 
 export const BLANK: Row = [];
 
-export const widthOf = (text: string): number => stringWidth(text);
+// Nearly all texts are plain: each character one column. With ten thousand domains the difference is seconds.
+const isPlain = (text: string): boolean => /^[ -~]*$/.test(text);
 
-const graphemes = (text: string): readonly string[] =>
-  [...new Intl.Segmenter('en', {granularity: 'grapheme'}).segment(text)].map(part => part.segment);
+export const widthOf = (text: string): number => (isPlain(text) ? text.length : stringWidth(text));
+
+const SEGMENTER = new Intl.Segmenter('en', {granularity: 'grapheme'});
+
+const graphemes = (text: string): readonly string[] => [...SEGMENTER.segment(text)].map(part => part.segment);
 
 /** The longest beginning of a text that takes at most `width` columns, and the rest. */
 export function splitAt(text: string, width: number): readonly [string, string] {
+  if (isPlain(text)) return [text.slice(0, Math.max(0, width)), text.slice(Math.max(0, width))];
   let head = '';
   let used = 0;
   for (const character of graphemes(text)) {
