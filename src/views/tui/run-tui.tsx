@@ -32,7 +32,14 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
   const closing = new AbortController();
   let fault: {readonly error: unknown} | undefined;
   let lost = false;
-  const pump = new KeyPump(stdin);
+  const onFault = (error: unknown): void => {
+    if (fault !== undefined) return;
+    fault = {error};
+    // What is under way is put back before anybody hears of the fault.
+    session.send({type: 'interrupted', signal: 'SIGTERM'});
+    queueMicrotask(() => app.unmount());
+  };
+  const pump = new KeyPump(stdin, onFault);
 
   const marksOff = (): void => {
     if (!lost) stdout.write(PASTE_MARKS_OFF);
@@ -54,12 +61,7 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
       theme={makeTheme(options)}
       now={options.now}
       signal={anyOf(closing.signal, options.signal)}
-      onFault={error => {
-        fault = {error};
-        // What is under way is put back before anybody hears of the fault.
-        session.send({type: 'interrupted', signal: 'SIGTERM'});
-        queueMicrotask(() => app.unmount());
-      }}
+      onFault={onFault}
     />,
     {
       stdin: pump as unknown as NodeJS.ReadStream,

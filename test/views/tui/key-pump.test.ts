@@ -185,6 +185,22 @@ describe('the key pump', () => {
     expect(keys).toEqual(['\r']);
   });
 
+  test('a handler that throws is told of, and the next key follows', async () => {
+    const terminal = new FakeTerminal();
+    const faults: unknown[] = [];
+    const pump = new KeyPump(terminal, error => faults.push(error));
+    const keys: string[] = [];
+    pump.on('readable', () => {
+      const key = pump.read() ?? '';
+      keys.push(key);
+      if (key === 'x') throw new TypeError('broken');
+    });
+    terminal.type('axb');
+    await pump.settled();
+    expect(keys).toEqual(['a', 'x', 'b']);
+    expect(faults).toEqual([new TypeError('broken')]);
+  });
+
   test('it listens to the terminal only while somebody listens to it', () => {
     const {terminal, pump, listener} = readKeys();
     expect(terminal.listenerCount('readable')).toBe(1);

@@ -150,6 +150,28 @@ describe('runTui', () => {
   });
 });
 
+test('H20: a fault in a key handler during the apply puts everything back, too', async () => {
+  const {stdin, options} = terminal();
+  const started = start();
+  const gate = started.operations.hold('apply');
+  const broken = {
+    ...started.session,
+    send: (event: Parameters<typeof started.session.send>[0]) => {
+      if (event.type === 'leave') throw new TypeError('a fault of ours');
+      started.session.send(event);
+    },
+  };
+  const running = runTui(broken, options);
+  await toPlan(started);
+  started.session.send({type: 'confirmed'});
+  await at(started.session, 'applying');
+  stdin.type('\x03');
+  setTimeout(() => gate.open(), 50);
+  await expect(running).rejects.toThrow('a fault of ours');
+  expect(await started.session.done()).toMatchObject({exitCode: 143, changed: false});
+  expect(stdin.isRaw).toBe(false);
+});
+
 function reportOf() {
   const {phase} = sampleState('summary');
   if (phase.at !== 'finished') throw new TypeError('not finished');

@@ -44,10 +44,17 @@ const settleSoon: Settle = done => {
   setImmediate(done);
 };
 
+const throwLater = (error: unknown): void => {
+  queueMicrotask(() => {
+    throw error;
+  });
+};
+
 /** Given to Ink as `stdin`. Reads the real input only while Ink listens. */
 export class KeyPump extends EventEmitter {
   readonly isTTY: boolean;
   readonly #source: KeySource;
+  readonly #onFault: (error: unknown) => void;
   #settle: Settle = settleSoon;
   #queue: string[] = [];
   #current: string | null = null;
@@ -56,8 +63,10 @@ export class KeyPump extends EventEmitter {
   #timer: NodeJS.Timeout | undefined;
   #waiting: (() => void)[] = [];
 
-  constructor(source: KeySource) {
+  /** @param onFault hears of what a key handler throws; the pump goes on either way */
+  constructor(source: KeySource, onFault: (error: unknown) => void = throwLater) {
     super();
+    this.#onFault = onFault;
     this.#source = source;
     this.isTTY = source.isTTY === true;
     this.setMaxListeners(0);
@@ -165,7 +174,11 @@ export class KeyPump extends EventEmitter {
       return;
     }
     this.#current = key;
-    this.emit('readable');
+    try {
+      this.emit('readable');
+    } catch (error) {
+      this.#onFault(error);
+    }
     // Ink itself holds a lone Escape until the next turn of the event loop; only then has the key really arrived.
     setImmediate(() => this.#settle(once(() => this.#settled())));
   }

@@ -1,3 +1,4 @@
+import {useIsScreenReaderEnabled} from 'ink';
 import {type ReactNode, useEffect, useState} from 'react';
 import type {ServerView, Survey} from '../../../dns/survey.ts';
 import {formatDuration} from '../../../domain/duration.ts';
@@ -47,14 +48,18 @@ export function PropagationScreen({phase}: {readonly phase: Propagation}): React
   );
 }
 
+/** A screen reader would speak every change: it gets the time twice a minute. */
+const TICK_MS = {seen: 1000, spoken: 30_000};
+
 /** The time, once a second: the only timer of an idle wizard. */
 function useSecondHand(): number {
   const {now} = useUi();
+  const spoken = useIsScreenReaderEnabled();
   const [time, setTime] = useState(now);
   useEffect(() => {
-    const timer = setInterval(() => setTime(now()), 1000);
+    const timer = setInterval(() => setTime(now()), spoken ? TICK_MS.spoken : TICK_MS.seen);
     return () => clearInterval(timer);
-  }, [now]);
+  }, [now, spoken]);
   return time;
 }
 
