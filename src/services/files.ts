@@ -1,4 +1,5 @@
 /** Turns wished file states into steps, and leaves out what is right already. */
+import {HostError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {Layout} from '../layouts/layout.ts';
@@ -42,7 +43,7 @@ export const ownerOf = (snapshot: ConfigurationSnapshot, stat: FileStat): Owner 
   group: snapshot.groupNames[stat.gid] ?? String(stat.gid),
 });
 
-/** Text of a configuration file: '' where it is missing, a problem where it cannot be read or is not UTF-8. */
+/** Text of a configuration file: '' where it is missing, a problem where it cannot be read or is no text. */
 export function textOf(snapshot: ConfigurationSnapshot, path: AbsolutePath): Result<string> {
   const entry = entryOf(snapshot, path);
   if (entry.stat === undefined) return ok('');
@@ -52,7 +53,7 @@ export function textOf(snapshot: ConfigurationSnapshot, path: AbsolutePath): Res
       'file.unreadable',
       `${path} is not a text file that can be edited safely.`,
       entry.stat.kind === 'file'
-        ? 'It must be readable and UTF-8; convert it, for instance with iconv, and run again.'
+        ? 'It must be readable, and text without NUL octets (not UTF-16, not a database); mend it and run again.'
         : `It is a ${entry.stat.kind}; put a regular file in its place and run again.`,
     ),
   );
@@ -68,6 +69,8 @@ export function textStep(
 ): readonly FileStep[] {
   const entry = entryOf(snapshot, path);
   if (entry.stat !== undefined && entry.text === text) return [];
+  refuseLoss(entry, text);
+  const encoding = entry.encoding === undefined ? {} : {encoding: entry.encoding};
   const attributes =
     entry.stat === undefined ? fresh : {owner: ownerOf(snapshot, entry.stat), mode: entry.stat.mode & 0o7777};
   return [
@@ -78,9 +81,22 @@ export function textStep(
       path: entry.path,
       before: beforeOf(entry),
       ...(entry.text === undefined ? {} : {beforeText: entry.text}),
-      after: {content: {from: 'text', text}, ...attributes},
+      after: {content: {from: 'text', text, ...encoding}, ...attributes},
     },
   ];
+}
+
+/** A character that has no octet of its own (a path in UTF-8) cannot go into a file that is not UTF-8. */
+function refuseLoss(entry: FileSnapshot, text: string): void {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: every character that is one octet
+  if (entry.encoding === undefined || /^[\x00-\xff]*$/.test(text)) return;
+  throw new HostError(
+    problem(
+      'file.encoding',
+      `${entry.path} is not UTF-8, and a path with other letters would have to be written into it.`,
+      `Convert it: iconv -f latin1 -t utf-8 ${entry.path}`,
+    ),
+  );
 }
 
 /** The step that makes a directory, or gives an existing one this owner and mode. */

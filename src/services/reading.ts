@@ -3,12 +3,23 @@ import {ToolError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Files} from '../system/ports.ts';
 
-/** UTF-8 text, or undefined where the octets are not UTF-8: rewriting such a file would damage it. */
-export function decode(content: Uint8Array): string | undefined {
+/** A configuration text. `latin1`: not UTF-8; each character stands for one octet, so that every octet can be put back. */
+export interface DecodedText {
+  readonly text: string;
+  readonly encoding?: 'latin1';
+}
+
+/**
+ * The text of a configuration file. Where the octets are not UTF-8 (an old comment in Latin-1), every octet becomes one
+ * character: what matters to the daemons is ASCII, and the rest is never looked at. Undefined for a file with NUL
+ * octets: that is no text.
+ */
+export function decode(content: Uint8Array): DecodedText | undefined {
+  if (content.includes(0)) return undefined;
   try {
-    return new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(content);
+    return {text: new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(content)};
   } catch {
-    return undefined;
+    return {text: Buffer.from(content).toString('latin1'), encoding: 'latin1'};
   }
 }
 
@@ -25,13 +36,13 @@ export async function tryRead(
   }
 }
 
-/** Text of a file, wrong octets replaced: for reading only, never for writing back. */
+/** Text of a file as `decode` gives it: '' for a file that is no text, undefined where it is missing or may not be read. */
 export async function tryReadText(
   files: Pick<Files, 'read'>,
   path: AbsolutePath,
 ): Promise<string | undefined> {
   const content = await tryRead(files, path);
-  return content === undefined ? undefined : new TextDecoder('utf-8').decode(content);
+  return content === undefined ? undefined : (decode(content)?.text ?? '');
 }
 
 /** Runs `work` over `items`, at most `width` at a time; results in order. */

@@ -5,14 +5,16 @@ import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
 import type {DomainSelector, HostFacts} from './facts.ts';
 import {includesOf, parseDataSet} from './opendkim/parse.ts';
 import {parseSocket, socketDirectory} from './opendkim/socket.ts';
-import {decode, eachOf, tryRead} from './reading.ts';
+import {decode, eachOf, tryRead, tryReadText} from './reading.ts';
 
 export interface FileSnapshot {
   /** Symlinks resolved; where nothing is there, the parent resolved. */
   readonly path: AbsolutePath;
   readonly stat: FileStat | undefined;
-  /** UTF-8 content of a configuration file; undefined for keys, directories and files that are not UTF-8. */
+  /** Content of a configuration file; undefined for keys, directories and files that are no text. */
   readonly text: string | undefined;
+  /** Present where `text` has one character an octet. */
+  readonly encoding?: 'latin1';
   /** Hex SHA-256 of the content; '' for directories and where nothing is there. */
   readonly sha256: string;
 }
@@ -64,10 +66,12 @@ async function snapshotOf(
     stat?.kind === 'file' && (content === 'text' || stat.size <= MAX_KEY_OCTETS)
       ? await tryRead(ports.files, real)
       : undefined;
+  const decoded = octets === undefined || content === 'secret' ? undefined : decode(octets);
   return {
     path: real,
     stat,
-    text: octets === undefined || content === 'secret' ? undefined : decode(octets),
+    text: decoded?.text,
+    ...(decoded?.encoding === undefined ? {} : {encoding: decoded.encoding}),
     sha256: octets === undefined ? '' : createHash('sha256').update(octets).digest('hex'),
   };
 }
@@ -102,7 +106,7 @@ async function configurationFiles(ports: Reads, facts: HostFacts): Promise<Reado
 async function withIncludes(ports: Reads, config: AbsolutePath): Promise<readonly AbsolutePath[]> {
   const found = [config];
   for (const path of found) {
-    const text = decode((await tryRead(ports.files, path)) ?? new Uint8Array());
+    const text = await tryReadText(ports.files, path);
     for (const inner of includesOf(text ?? '')) if (!found.includes(inner)) found.push(inner);
   }
   return found;

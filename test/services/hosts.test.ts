@@ -1,53 +1,115 @@
 import {createTwoFilesPatch} from 'diff';
 import {describe, expect, it} from 'vitest';
 import type {Problem} from '../../src/domain/result.ts';
+import {applyPlan, makePlan, undoRun} from '../../src/plan/index.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
 import type {SigningChange} from '../../src/services/signing.ts';
-import type {Step} from '../../src/services/step.ts';
-import {carryOut, fixtureHost, fixtureNames} from '../support/fake-host.ts';
+import type {FileStep, Step} from '../../src/services/step.ts';
+import {
+  carryOut,
+  type FakeHost,
+  fingerprint,
+  fixtureHost,
+  fixtureNames,
+  type Manifest,
+  planPorts,
+} from '../support/fake-host.ts';
+import {lostLines} from './ours.ts';
 import {planOn, value, wantedOn} from './wanted.ts';
 
-// A fixture whose set-up is refused, with the problem's id.
-const REFUSED: Readonly<Record<string, string>> = {'key-of-another': 'key.exists'};
+type Fixture = FakeHost & {readonly manifest: Manifest};
+
+const ask = (host: Fixture, names: readonly string[] = ['example.com']) =>
+  planOn(host, wantedOn(host, names, host.manifest.wanted ?? {}));
+
+const isWorkable = (name: string): boolean => {
+  const {refused, blocked = []} = fixtureHost(name).manifest;
+  return refused === undefined && blocked.length === 0;
+};
+
+const textFiles = (steps: readonly Step[]): readonly FileStep[] =>
+  steps.flatMap(step => (step.kind === 'file' && step.after.content.from === 'text' ? [step] : []));
+
+/** Carries out the steps with the journal and the backups of the real thing. */
+async function apply(host: FakeHost, steps: readonly Step[]) {
+  const ports = planPorts(host);
+  const plan = makePlan({purpose: 'setup', title: 'DKIM', domains: [], steps, ...ports});
+  const hooks = {ready: async () => undefined, proof: async () => ({checks: [], passed: true})};
+  const outcome = await applyPlan(ports, plan, hooks, () => undefined, new AbortController().signal);
+  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw new Error(outcome.error.message);
+  return {ports, plan, hooks, outcome};
+}
+
+it('has hosts enough, each with its shape and where it is seen', () => {
+  const manifests = fixtureNames().map(name => fixtureHost(name).manifest);
+  expect(manifests.length).toBeGreaterThanOrEqual(20);
+  for (const {shape, seen} of manifests) {
+    expect(shape.length).toBeGreaterThan(20);
+    expect(seen.length).toBeGreaterThan(10);
+  }
+  expect(new Set(manifests.map(manifest => manifest.shape)).size).toBe(manifests.length);
+});
 
 describe.each(fixtureNames())('%s', name => {
   it('is planned as the snapshot shows', async () => {
     const host = fixtureHost(name);
-    const {facts, change} = await planOn(host, wantedOn(host, ['example.com']));
-    const refused = REFUSED[name];
+    const {facts, change} = await ask(host);
     const shown = change.ok ? showChange(change.value) : `refused: ${showProblem(change.problem)}`;
-    expect(change.ok ? undefined : change.problem.id).toBe(refused);
-    await expect(`${host.shape}\n\n${showFacts(facts)}\n${shown}`).toMatchFileSnapshot(
+    expect(facts.blockers.map(blocker => blocker.id)).toEqual(host.manifest.blocked ?? []);
+    expect(change.ok ? undefined : change.problem.id).toBe(host.manifest.refused);
+    const head = `${host.manifest.shape}\nSeen: ${host.manifest.seen}`;
+    await expect(`${head}\n\n${showFacts(facts)}\n${shown}`).toMatchFileSnapshot(
       `../../snapshots/services/hosts/${name}.txt`,
     );
   });
+});
 
-  it('needs nothing more once the plan is carried out', async () => {
+describe.each(fixtureNames().filter(isWorkable))('%s, carried out', name => {
+  it('needs nothing more afterwards, and is what it was once that is undone', async () => {
     const host = fixtureHost(name);
-    const wanted = wantedOn(host, ['example.com']);
-    const first = value((await planOn(host, wanted)).change);
-    expect(first.steps.length).toBeGreaterThan(0);
-    await carryOut(host, first.steps);
-    const second = await planOn(host, wanted);
+    const {steps, endpoint} = value((await ask(host)).change);
+    const before = fingerprint(host);
+    const {ports, plan, hooks, outcome} = await apply(host, steps);
+    expect(outcome.result).toBe(steps.length === 0 ? 'nothing' : 'applied');
+    const second = await ask(host);
     expect(value(second.change).steps).toEqual([]);
-    expect(second.change.ok && second.change.value.endpoint).toEqual(first.endpoint);
+    expect(value(second.change).endpoint).toEqual(endpoint);
     expect(second.facts.opendkim?.signedDomains).toContain('example.com');
+    if (outcome.result !== 'applied') return;
+    expect(fingerprint(host)).not.toEqual(before);
+    const undone = await undoRun(ports, plan.id, hooks, () => undefined);
+    expect(undone).toEqual({result: 'undone', run: plan.id});
+    expect(fingerprint(host)).toEqual(before);
+  });
+
+  it('touches nothing that the plan does not name, and no line that is not about signing', async () => {
+    const host = fixtureHost(name);
+    const {steps} = value((await ask(host)).change);
+    const before = fingerprint(host);
+    await apply(host, steps);
+    const named = new Set(
+      steps.flatMap(step => ('path' in step ? [step.path] : 'unit' in step ? [step.unit] : [])),
+    );
+    const changed = [...fingerprint(host)].filter(([at, state]) => before.get(at) !== state);
+    expect(changed.map(([at]) => at).filter(at => !named.has(at as never))).toEqual([]);
+    for (const step of textFiles(steps)) {
+      const text = step.after.content.from === 'text' ? step.after.content.text : '';
+      expect(lostLines(step.path, step.beforeText ?? '', text, 'example.com')).toEqual([]);
+    }
   });
 
   it('takes another domain later and leaves the first alone', async () => {
     const host = fixtureHost(name);
-    await carryOut(host, value((await planOn(host, wantedOn(host, ['example.com']))).change).steps);
-    const later = value((await planOn(host, wantedOn(host, ['example.info']))).change);
-    const touched = later.steps.flatMap(step => (step.kind === 'file' ? [step] : []));
+    await carryOut(host, value((await ask(host)).change).steps);
+    const later = value((await ask(host, ['example.info'])).change);
+    const touched = textFiles(later.steps);
     expect(touched.map(step => step.path)).not.toContain('/etc/postfix/main.cf');
     for (const step of touched) {
       const after = step.after.content.from === 'text' ? step.after.content.text : '';
       for (const line of (step.beforeText ?? '').split('\n')) expect(after).toContain(line);
     }
     await carryOut(host, later.steps);
-    expect(value((await planOn(host, wantedOn(host, ['example.com', 'example.info']))).change).steps).toEqual(
-      [],
-    );
+    expect(value((await ask(host, ['example.com', 'example.info'])).change).steps).toEqual([]);
   });
 });
 

@@ -23,6 +23,8 @@ export function wantedOn(
   more: Partial<Wanted> = {},
   chosen = '202611',
 ): Wanted {
+  host.files.directory('/var/lib/waxseal', {mode: 0o711});
+  host.files.directory('/var/lib/waxseal/staged', {mode: 0o700});
   const domains = names.map(name => {
     const path = absolute(`/var/lib/waxseal/staged/${name}.${chosen}.pem`);
     const pem = `-----BEGIN PRIVATE KEY-----\nnot a key, only its place in a test: ${chosen}\n-----END PRIVATE KEY-----\n`;

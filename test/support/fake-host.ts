@@ -9,7 +9,7 @@ import path from 'node:path';
 import {HostError} from '../../src/domain/errors.ts';
 import {type AbsolutePath, parentOf} from '../../src/domain/paths.ts';
 import {expand, parseMainCf, settingsOf} from '../../src/services/postfix/parse.ts';
-import type {FileContent, Owner, Step} from '../../src/services/step.ts';
+import {type FileContent, type Owner, octetsOfText, type Step} from '../../src/services/step.ts';
 import type {
   Argv,
   CommandResult,
@@ -19,6 +19,7 @@ import type {
   FileStat,
   Files,
   GroupEntry,
+  Ports,
   UserEntry,
   Users,
 } from '../../src/system/ports.ts';
@@ -130,6 +131,10 @@ export class MemoryFiles implements Files {
     this.nodes.set(at, {kind: 'directory', attributes});
   }
 
+  async checkChangeable(): Promise<void> {
+    // Everything in memory can be changed.
+  }
+
   async setAttributes(at: AbsolutePath, attributes: FileAttributes): Promise<void> {
     const node = this.nodes.get(at);
     if (node !== undefined && node.kind !== 'symlink') this.nodes.set(at, {...node, attributes});
@@ -155,6 +160,8 @@ export class MemoryFiles implements Files {
   }
 
   async removeDirectory(at: AbsolutePath): Promise<void> {
+    if (((await this.list(at)) ?? []).length > 0)
+      throw new HostError({id: 'file.remove', message: `${at} is not empty`, hint: ''});
     this.nodes.delete(at);
   }
 }
@@ -280,6 +287,9 @@ function systemctl(host: FakeHost, rest: readonly string[]): CommandResult {
     if (unit !== undefined) host.units.set(more[0] ?? '', {...unit, ActiveState: 'active'});
     return ended('', unit === undefined ? 5 : 0);
   }
+  if (verb === 'stop') {
+    host.units.set(more[0] ?? '', {...host.units.get(more[0] ?? ''), ActiveState: 'inactive'});
+  }
   if (verb !== 'show') return ended('');
   const wanted = (more[more.indexOf('-p') + 1] ?? '').split(',');
   const paragraphs = more.slice(0, more.indexOf('-p')).map(unit => {
@@ -358,9 +368,27 @@ function parseMasterCf(text: string): readonly {name: string; chroot: string; co
 
 const FIXTURES = path.join(import.meta.dirname, '..', 'fixtures', 'hosts');
 
-interface Manifest {
-  /** The shape and where it is seen. */
+/** What a host.json says: the head of its fixture. */
+export interface Manifest {
   readonly shape: string;
+  /** Where in the world such a host is found. */
+  readonly seen: string;
+  /** Id of the problem with which planning ends instead of a plan. */
+  readonly refused?: string;
+  /** Ids of what forbids going on before anything is planned, in order. */
+  readonly blocked?: readonly string[];
+  /** What is asked for beyond `example.com`. */
+  readonly wanted?: {readonly otherSigners?: 'switch' | 'leave'; readonly socket?: 'unix'};
+  /** Lines put below a file of the base. */
+  readonly append?: Readonly<Record<string, readonly string[]>>;
+  /** Pieces of a file of the base that read differently here: each [before, after] must be found. */
+  readonly edit?: Readonly<Record<string, readonly (readonly [string, string])[]>>;
+  /** Files of the base that are not here. */
+  readonly without?: readonly string[];
+  /** Programs that are not installed. */
+  readonly missing?: readonly string[];
+  /** Accounts that this host has besides, `name uid gid`. */
+  readonly accounts?: readonly string[];
   readonly base?: string;
   readonly release?: 12 | 13;
   /** `user:group mode` by path; a path that ends with a slash is a directory. */
@@ -371,13 +399,18 @@ interface Manifest {
 }
 
 /** Every fixture below test/fixtures/hosts. */
-export const fixtureNames = (): readonly string[] => fs.readdirSync(FIXTURES).sort();
+export const fixtureNames = (): readonly string[] =>
+  fs
+    .readdirSync(FIXTURES, {withFileTypes: true})
+    .filter(entry => entry.isDirectory())
+    .map(entry => entry.name)
+    .sort();
 
 /**
  * A host from a fixture: the files of its base, its own above them, then what its host.json says of owners, symlinks,
  * group members and units.
  */
-export function fixtureHost(name: string): FakeHost & {readonly shape: string} {
+export function fixtureHost(name: string): FakeHost & {readonly manifest: Manifest} {
   const chain: {manifest: Manifest; folder: string}[] = [];
   for (let at: string | undefined = name; at !== undefined; at = chain[0]?.manifest.base) {
     const folder = path.join(FIXTURES, at);
@@ -390,23 +423,52 @@ export function fixtureHost(name: string): FakeHost & {readonly shape: string} {
     loadTree(host, folder);
     dress(host, manifest);
   }
-  return Object.assign(host, {shape: chain.at(-1)?.manifest.shape ?? ''});
+  const manifest = chain.at(-1)?.manifest;
+  if (manifest === undefined) throw new TypeError(`no fixture ${name}`);
+  return Object.assign(host, {manifest});
 }
 
 function loadTree(host: FakeHost, folder: string): void {
   for (const entry of fs.readdirSync(folder, {recursive: true, withFileTypes: true})) {
     const full = path.join(entry.parentPath, entry.name);
     const at = `/${path.relative(folder, full)}`;
-    if (entry.isFile() && at !== '/host.json') host.files.put(at, fs.readFileSync(full));
+    if (entry.isFile() && at !== '/host.json' && at !== '/README.md')
+      host.files.put(at, fs.readFileSync(full));
   }
 }
 
 function dress(host: FakeHost, manifest: Manifest): void {
+  for (const account of manifest.accounts ?? []) {
+    const [name = '', uid = '', gid = ''] = account.split(' ');
+    host.users.users.push({name, uid: Number(uid), gid: Number(gid)});
+    if (!host.users.groups.some(group => group.gid === Number(gid)))
+      host.users.groups.push({name, gid: Number(gid), members: []});
+  }
+  for (const at of manifest.without ?? []) {
+    if (!host.files.nodes.delete(at)) throw new TypeError(`${at} is not in the base`);
+  }
+  for (const [at, edits] of Object.entries(manifest.edit ?? {})) {
+    let text = host.files.text(at);
+    for (const [before, after] of edits) {
+      if (!text.includes(before)) throw new TypeError(`${at} has no ${before}`);
+      text = text.replace(before, () => after);
+    }
+    host.files.put(at, text);
+  }
+  for (const [at, lines] of Object.entries(manifest.append ?? {})) {
+    const before = host.files.nodes.has(at) ? host.files.text(at) : '';
+    host.files.put(at, before + lines.map(line => `${line}\n`).join(''));
+  }
+  for (const program of manifest.missing ?? []) host.missing.add(program);
   for (const [at, text] of Object.entries(manifest.attributes ?? {})) {
-    const [, user = '', group = '', mode = ''] = /^(\S+):(\S+) ([0-7]+)$/.exec(text) ?? [];
+    const [, user = '', group = '', mode = ''] = /^([^\s:]+):(\S+) ([0-7]+)$/.exec(text) ?? [];
     const attributes = {...ids(host, {user, group}), mode: Number.parseInt(mode, 8)};
     if (at.endsWith('/')) host.files.directory(at.slice(0, -1), attributes);
-    else host.files.put(at, host.files.text(at), attributes);
+    else {
+      const node = host.files.nodes.get(at);
+      if (node?.kind !== 'file') throw new TypeError(`no file ${at}`);
+      host.files.put(at, node.content, attributes);
+    }
   }
   for (const [at, target] of Object.entries(manifest.symlinks ?? {})) host.files.symlink(at, target);
   for (const [user, group] of Object.entries(manifest.members ?? {})) host.users.join(user, group);
@@ -416,10 +478,11 @@ function dress(host: FakeHost, manifest: Manifest): void {
 }
 
 function ids(host: FakeHost, owner: Owner): {uid: number; gid: number} {
-  const user = host.users.users.find(entry => entry.name === owner.user);
-  const group = host.users.groups.find(entry => entry.name === owner.group);
-  if (user === undefined || group === undefined) throw new TypeError(`no ${owner.user}:${owner.group}`);
-  return {uid: user.uid, gid: group.gid};
+  const number = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+  const uid = host.users.users.find(entry => entry.name === owner.user)?.uid ?? number(owner.user);
+  const gid = host.users.groups.find(entry => entry.name === owner.group)?.gid ?? number(owner.group);
+  if (Number.isNaN(uid) || Number.isNaN(gid)) throw new TypeError(`no ${owner.user}:${owner.group}`);
+  return {uid, gid};
 }
 
 /** Does what the steps say, in order. Throws where a step does not fit the tree. */
@@ -441,8 +504,55 @@ export async function carryOut(host: FakeHost, steps: readonly Step[]): Promise<
   }
 }
 
+/** The host as plan/ wants it: a clock that moves by sleeping only, a lock that is always free. */
+export function planPorts(host: FakeHost): Ports {
+  let now = Date.UTC(2026, 10, 21);
+  let draws = 0;
+  const unused = (): never => {
+    throw new TypeError('not part of this test');
+  };
+  return {
+    files: host.files,
+    commands: host.commands,
+    users: host.users,
+    process: host.process,
+    clock: {
+      now: () => new Date(now),
+      sleep: async ms => {
+        now += ms;
+      },
+    },
+    random: {
+      bytes: length => {
+        draws += 1;
+        return new Uint8Array(length).fill(draws);
+      },
+    },
+    locks: {acquire: async () => ({release: async () => undefined})},
+    keys: {generate: unused},
+    sockets: {connect: unused},
+    dns: {udp: unused, tcp: unused, hostResolvers: unused},
+  };
+}
+
+/** The whole host but waxseal's own directory: kind, content as hex hash, mode, owner, link target; and its units. */
+export function fingerprint(host: FakeHost): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [at, node] of host.files.nodes) {
+    if (at.startsWith('/var/lib/waxseal')) continue;
+    if (node.kind === 'symlink') found.set(at, `-> ${node.target}`);
+    else {
+      const {mode, uid, gid} = node.attributes;
+      const content = node.kind === 'file' ? sha256(node.content) : 'directory';
+      found.set(at, `${mode.toString(8)} ${uid}:${gid} ${content}`);
+    }
+  }
+  for (const [unit, {ActiveState}] of host.units) found.set(unit, ActiveState ?? '');
+  return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
 async function contentOf(host: FakeHost, content: FileContent): Promise<Uint8Array> {
-  if (content.from === 'text') return new TextEncoder().encode(content.text);
+  if (content.from === 'text') return octetsOfText(content);
   const octets = await host.files.read(content.path);
   if (octets === undefined) throw new TypeError(`no ${content.path}`);
   if (sha256(octets) !== content.sha256) throw new TypeError(`${content.path} is another key`);
