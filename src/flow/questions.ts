@@ -190,7 +190,7 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   return refuse(
     'key.kind',
     `${JSON.stringify(trimmed.slice(0, 80))} is not a kind of key.`,
-    'Use RSA with --bits 2048, 3072 or 4096, or --key FILE for a key you have.',
+    'Use --algorithm rsa with --bits 2048, 3072 or 4096, or --key FILE for a key you have.',
   );
 }
 

@@ -14,11 +14,13 @@ import {
   type Ready,
   recoverRun,
 } from '../../plan/index.ts';
+import {journalLines} from '../../proof/journal.ts';
 import {liveTest} from '../../proof/live-test.ts';
 import {preflight} from '../../proof/preflight.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {parseSocket, sameEndpoint} from '../../services/opendkim/socket.ts';
 import {packageSteps, planSigning} from '../../services/signing.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
@@ -75,6 +77,8 @@ export async function planSetup(
   });
   if (!change.ok) return change;
   const {steps, endpoint, candidate, remarks} = change.value;
+  const rival = steps.length === 0 ? undefined : await rivalOnPort(ports, facts, endpoint);
+  if (rival !== undefined) return fail(rival);
   const plan = makePlan({
     purpose: 'setup',
     title: `DKIM for ${staged.map(({domain}) => domain).join(', ')}`,
@@ -105,6 +109,31 @@ export async function planSetup(
     );
   }
   return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+}
+
+/**
+ * A TCP port that somebody else has taken already: OpenDKIM would start and die (FACTS 10.12). Where OpenDKIM itself
+ * listens there today, the port is its own.
+ */
+async function rivalOnPort(
+  ports: Ports,
+  facts: HostFacts,
+  endpoint: SocketEndpoint,
+): Promise<Problem | undefined> {
+  const {opendkim} = facts;
+  const today = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  if (endpoint.kind !== 'tcp' || (opendkim?.active === true && sameEndpoint(today, endpoint)))
+    return undefined;
+  try {
+    (await ports.sockets.connect(endpoint, 2000)).destroy();
+  } catch {
+    return undefined;
+  }
+  return problem(
+    'socket.port-taken',
+    `Another program listens on port ${endpoint.port} already.`,
+    `Look who with: ss -ltnp 'sport = :${endpoint.port}'; or choose another with --socket inet:PORT or --socket unix.`,
+  );
 }
 
 /** Applies and proves. Whatever goes wrong, the host is put back and the result says why. */
@@ -162,11 +191,20 @@ function failedProof(proof: ProofReport): Problem {
 /** A signer is ready when its unit is active and it answers as a milter, not merely takes connections (FACTS 10.13). */
 export function milterReadiness(ports: Ports): Ready {
   const basic = basicReadiness(ports);
+  const since = ports.clock.now();
   return async step => {
-    const why = await basic(step);
     const {endpoint} = step.ready;
-    return why ?? (endpoint === undefined ? undefined : await answersAsMilter(ports, endpoint));
+    const why =
+      (await basic(step)) ?? (endpoint === undefined ? undefined : await answersAsMilter(ports, endpoint));
+    return why === undefined || endpoint === undefined ? why : await withLastWords(ports, why, since);
   };
+}
+
+/** The problem with what the signer said last: systemd only knows that it ended (FACTS 2.5). */
+async function withLastWords(ports: Ports, why: Problem, since: Date): Promise<Problem> {
+  const lines = await journalLines(ports, 'opendkim', since);
+  const words = lines.findLast(line => /unable|error|fail|refus|denied|in use|must be|no such/i.test(line));
+  return words === undefined ? why : problem(why.id, `${why.message} It said: ${words}`, why.hint);
 }
 
 async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<Problem | undefined> {
