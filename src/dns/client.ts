@@ -25,6 +25,10 @@ export interface AskOptions {
   /** Default 2. */
   readonly tries?: number;
   readonly signal?: AbortSignal | undefined;
+  /** Sets DO: signatures come along, and a resolver says by AD whether it validated. */
+  readonly dnssec?: boolean;
+  /** Sets CD: a resolver answers although the signatures are bad. */
+  readonly unchecked?: boolean;
 }
 
 /**
@@ -57,7 +61,7 @@ export async function ask(
   question: Question,
   options: AskOptions,
 ): Promise<Outcome> {
-  let manner: Manner = {tcp: false, edns: true};
+  let manner: Manner = {tcp: server.transport !== undefined, edns: true};
   let last: Outcome = {kind: 'silent', code: 'ETIMEDOUT'};
   for (let left = options.tries ?? TRIES; left > 0; left--) {
     options.signal?.throwIfAborted();
@@ -85,7 +89,7 @@ async function tryOnce(
   options: AskOptions,
   manner: Manner,
 ): Promise<Turn> {
-  const query = newQuery(ports.random, question, options.recursion, manner);
+  const query = newQuery(ports.random, question, options, manner);
   let odd: Match = 'no';
   const accept = (answer: Uint8Array): boolean => {
     const match = matchAnswer(answer, query);
@@ -146,13 +150,15 @@ function judge(octets: Uint8Array, manner: Manner): Turn {
   return {outcome};
 }
 
-function newQuery(random: Random, question: Question, recursion: boolean, manner: Manner): Uint8Array {
+function newQuery(random: Random, question: Question, options: AskOptions, manner: Manner): Uint8Array {
   const bits = random.bytes(34);
   return encodeQuery(question, {
     id: ((bits[0] ?? 0) << 8) | (bits[1] ?? 0),
     spelling: manner.tcp ? question.name : randomCase(question.name, bits.subarray(2)),
-    recursion,
+    recursion: options.recursion,
     edns: manner.edns,
+    dnssec: options.dnssec === true,
+    unchecked: options.unchecked === true,
   });
 }
 

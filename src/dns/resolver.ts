@@ -9,6 +9,12 @@ export interface ResolverOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** DNSSEC bits of one question. */
+export interface ResolveManner {
+  readonly dnssec?: boolean;
+  readonly unchecked?: boolean;
+}
+
 /**
  * `none`: there is no resolver to ask; `silent`: none answered, or all refused; `failed`: SERVFAIL from the last that
  * answered. NXDOMAIN is an answer.
@@ -24,6 +30,7 @@ export async function resolve(
   ports: DnsPorts,
   question: Question,
   options: ResolverOptions,
+  manner: ResolveManner = {},
 ): Promise<Resolved> {
   const resolvers = options.resolvers ?? (await ports.dns.hostResolvers());
   let last: Resolved = {kind: 'none'};
@@ -33,6 +40,7 @@ export async function resolve(
       recursion: true,
       timeoutMs: 4000,
       signal: options.signal,
+      ...manner,
     });
     if (outcome.kind === 'answer') {
       const {message} = outcome;

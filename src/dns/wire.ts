@@ -2,10 +2,10 @@
  * DNS messages as typed values (RFC 1035 §4.1). dns-packet does the octets; what it takes on trust is checked here:
  * it follows the counts of the header and the inner lengths of a record wherever they lead.
  */
-import {type Answer, type DecodedPacket, decode, encode} from 'dns-packet';
+import {type Answer, type DecodedPacket, DNSSEC_OK, decode, encode} from 'dns-packet';
 import {type DnsName, parseDnsName} from '../domain/names.ts';
 
-export type QueryType = 'A' | 'AAAA' | 'CNAME' | 'NS' | 'SOA' | 'TXT';
+export type QueryType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'NS' | 'PTR' | 'SOA' | 'TXT';
 
 export interface Question {
   readonly name: DnsName;
@@ -39,11 +39,22 @@ export interface AddressRecord extends Owned {
 }
 
 export interface TargetRecord extends Owned {
-  readonly type: 'NS' | 'CNAME';
+  readonly type: 'NS' | 'CNAME' | 'DNAME' | 'MX' | 'PTR';
   readonly target: DnsName;
 }
 
-export type DnsRecord = SoaRecord | TxtRecord | AddressRecord | TargetRecord;
+/** RFC 4034 §3; comes only where DO was set. */
+export interface SignatureRecord extends Owned {
+  readonly type: 'RRSIG';
+  /** Type of the records that are signed: `TXT`. */
+  readonly covered: string;
+  /** Seconds since 1970. */
+  readonly expiresAt: number;
+  /** Fewer than the owner has where a wildcard was expanded (RFC 4034 §3.1.3). */
+  readonly labels: number;
+}
+
+export type DnsRecord = SoaRecord | TxtRecord | AddressRecord | TargetRecord | SignatureRecord;
 
 export type Rcode = 'NOERROR' | 'FORMERR' | 'SERVFAIL' | 'NXDOMAIN' | 'NOTIMP' | 'REFUSED' | 'OTHER';
 
@@ -53,6 +64,8 @@ export interface DnsMessage {
   readonly rcode: Rcode;
   readonly authoritative: boolean;
   readonly truncated: boolean;
+  /** AD (RFC 4035 §3.2.3): the resolver has validated what it says. */
+  readonly authentic: boolean;
   readonly answers: readonly DnsRecord[];
   readonly authorities: readonly DnsRecord[];
   readonly additionals: readonly DnsRecord[];
@@ -66,7 +79,9 @@ export type Decoded =
 const UDP_PAYLOAD = 1232;
 const HEADER = 12;
 const RCODES: readonly Rcode[] = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
-const TYPE_CODES: Readonly<Record<QueryType, number>> = {A: 1, NS: 2, CNAME: 5, SOA: 6, TXT: 16, AAAA: 28};
+const DNAME = 39;
+const RRSIG = 46;
+const TYPE_CODES: Readonly<Record<QueryType, number>> = {A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28};
 
 /**
  * A query with EDNS(0) (RFC 6891) where `edns`.
@@ -74,12 +89,24 @@ const TYPE_CODES: Readonly<Record<QueryType, number>> = {A: 1, NS: 2, CNAME: 5, 
  */
 export function encodeQuery(
   question: Question,
-  options: {id: number; spelling: string; recursion: boolean; edns: boolean},
+  options: {
+    id: number;
+    spelling: string;
+    recursion: boolean;
+    edns: boolean;
+    /** Sets DO, and AD to hear whether a resolver validated (RFC 6840 §5.7). */
+    dnssec?: boolean;
+    /** Sets CD: the answer even where it is bogus. */
+    unchecked?: boolean;
+  },
 ): Uint8Array {
   return encode({
     type: 'query',
     id: options.id,
-    flags: options.recursion ? 0x0100 : 0,
+    flags:
+      (options.recursion ? 0x0100 : 0) |
+      (options.dnssec === true ? 0x0020 : 0) |
+      (options.unchecked === true ? 0x0010 : 0),
     questions: [{type: question.type, name: options.spelling === '' ? '.' : options.spelling, class: 'IN'}],
     additionals: options.edns
       ? [
@@ -89,8 +116,8 @@ export function encodeQuery(
             udpPayloadSize: UDP_PAYLOAD,
             extendedRcode: 0,
             ednsVersion: 0,
-            flags: 0,
-            flag_do: false,
+            flags: options.dnssec === true ? DNSSEC_OK : 0,
+            flag_do: options.dnssec === true,
             options: [],
           },
         ]
@@ -156,6 +183,7 @@ export function decodeMessage(octets: Uint8Array): Decoded {
       rcode: RCODES[buffer.readUInt16BE(2) & 0x000f] ?? 'OTHER',
       authoritative: packet.flag_aa,
       truncated: packet.flag_tc,
+      authentic: packet.flag_ad,
       answers: (packet.answers ?? []).flatMap(typed),
       authorities: (packet.authorities ?? []).flatMap(typed),
       additionals: (packet.additionals ?? []).flatMap(typed),
@@ -203,7 +231,14 @@ function endOfName(buffer: Buffer, from: number): number | undefined {
 function fillsExactly(buffer: Buffer, type: number, start: number, end: number): boolean {
   if (type === TYPE_CODES.A) return end - start === 4;
   if (type === TYPE_CODES.AAAA) return end - start === 16;
-  if (type === TYPE_CODES.NS || type === TYPE_CODES.CNAME) return endOfName(buffer, start) === end;
+  if (type === TYPE_CODES.NS || type === TYPE_CODES.CNAME || type === TYPE_CODES.PTR || type === DNAME) {
+    return endOfName(buffer, start) === end;
+  }
+  if (type === TYPE_CODES.MX) return endOfName(buffer, start + 2) === end;
+  if (type === RRSIG) {
+    const signer = endOfName(buffer, start + 18);
+    return signer !== undefined && signer <= end;
+  }
   if (type === TYPE_CODES.SOA) {
     const middle = endOfName(buffer, start);
     const last = middle === undefined ? undefined : endOfName(buffer, middle);
@@ -229,9 +264,15 @@ function typed(answer: Answer): readonly DnsRecord[] {
     case 'AAAA':
       return [{...owned, type: answer.type, address: answer.data}];
     case 'NS':
-    case 'CNAME': {
-      const target = parseDnsName(answer.data);
-      return target.ok ? [{...owned, type: answer.type, target: target.value}] : [];
+    case 'CNAME':
+    case 'DNAME':
+    case 'PTR':
+      return pointing(owned, answer.type, answer.data);
+    case 'MX':
+      return pointing(owned, answer.type, answer.data.exchange);
+    case 'RRSIG': {
+      const {typeCovered, expiration, labels} = answer.data;
+      return [{...owned, type: 'RRSIG', covered: typeCovered, expiresAt: expiration, labels}];
     }
     case 'SOA': {
       const primary = parseDnsName(answer.data.mname);
@@ -252,6 +293,11 @@ function typed(answer: Answer): readonly DnsRecord[] {
     default:
       return [];
   }
+}
+
+function pointing(owned: Owned, type: TargetRecord['type'], name: string): readonly DnsRecord[] {
+  const target = parseDnsName(name);
+  return target.ok ? [{...owned, type, target: target.value}] : [];
 }
 
 /** Octets as text: UTF-8 where they are valid UTF-8, else one character an octet. */

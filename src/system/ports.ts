@@ -44,7 +44,23 @@ export interface Files {
    * followed, owner and mode before content, fsync, rename, fsync of the directory. `path` must not be a symlink:
    * resolve first. Refuses (HostError) in a directory that others than root and `attributes.uid` can write, unless sticky.
    */
-  replace(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
+  replace(
+    path: AbsolutePath,
+    content: Uint8Array,
+    attributes: FileAttributes,
+    how?: {
+      /**
+       * The access list, the extended attributes and the security label of the file that is replaced go over to the
+       * new one. HostError `file.labels` where they cannot; nothing is changed then.
+       */
+      readonly keepLabels?: boolean;
+    },
+  ): Promise<void>;
+  /**
+   * Whether what is at `path` could be changed, without trying: HostError `file.read-only` (read-only file system) or
+   * `file.immutable` (chattr +i). No error where nothing is there.
+   */
+  checkChangeable(path: AbsolutePath): Promise<void>;
   /** As `replace`, but never over something that is there: rejects with HostError `file.exists`. */
   create(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
   /** mkdir(2) of one level, owner and mode before it can be seen by others. Rejects where something is there. */
@@ -142,6 +158,10 @@ export interface DnsServer {
   /** IPv4 or IPv6 address, textual. */
   readonly address: string;
   readonly port: number;
+  /** Undefined: UDP, and TCP where an answer is truncated. `tls`: RFC 7858. Only for resolvers. */
+  readonly transport?: 'tcp' | 'tls';
+  /** The name that the certificate must have; without it the connection is private, but not proven (RFC 8310 §5). */
+  readonly tlsName?: string;
 }
 
 /** Carries DNS messages (RFC 1035 §4.2); knows nothing of their meaning but the header. */
@@ -156,7 +176,7 @@ export interface DnsTransport {
     query: Uint8Array,
     options: {timeoutMs: number; accept: (answer: Uint8Array) => boolean; signal?: AbortSignal},
   ): Promise<Uint8Array>;
-  /** One TCP exchange, two-octet length framing (RFC 7766). */
+  /** One TCP exchange, two-octet length framing (RFC 7766); through TLS where the server says so. */
   tcp(
     server: DnsServer,
     query: Uint8Array,

@@ -1,5 +1,6 @@
 import {createSocket} from 'node:dgram';
-import {connect, isIPv6} from 'node:net';
+import {connect, isIPv6, type Socket} from 'node:net';
+import {connect as connectTls} from 'node:tls';
 import {absolute} from '../../domain/paths.ts';
 import type {DnsServer, DnsTransport, Files} from '../ports.ts';
 
@@ -7,6 +8,17 @@ export interface DnsTransportOptions {
   /** Asked instead of the resolvers of resolv.conf. */
   readonly resolver?: DnsServer;
 }
+
+/** With a name the certificate must be valid for it; without one anything is better than clear text (RFC 8310 §5). */
+const stream = ({address, port, transport, tlsName}: DnsServer): Socket =>
+  transport === 'tls'
+    ? connectTls({
+        host: address,
+        port,
+        ALPNProtocols: ['dot'],
+        ...(tlsName === undefined ? {rejectUnauthorized: false} : {servername: tlsName}),
+      })
+    : connect({host: address, port});
 
 const timedOut = (): Error =>
   Object.assign(new Error('the server did not answer in time'), {code: 'ETIMEDOUT'});
@@ -51,7 +63,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
     tcp: (server, query, exchange) =>
       new Promise((resolve, reject) => {
         const {signal} = exchange;
-        const socket = connect({host: server.address, port: server.port});
+        const socket = stream(server);
         const settle = (act: () => void): void => {
           clearTimeout(limit);
           signal?.removeEventListener('abort', leave);
@@ -69,7 +81,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
         signal?.addEventListener('abort', leave, {once: true});
         const chunks: Buffer[] = [];
         socket.on('error', error => settle(() => reject(error)));
-        socket.on('connect', () => {
+        socket.on(server.transport === 'tls' ? 'secureConnect' : 'connect', () => {
           const length = Buffer.alloc(2);
           length.writeUInt16BE(query.length);
           // One segment: some servers cannot put a split length together (RFC 7766 §8).
