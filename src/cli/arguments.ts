@@ -87,6 +87,20 @@ function guarded<T>(parse: () => T): T {
 const usage = (id: string, message: string, hint: string): UsageError =>
   new UsageError(problem(id, message, hint));
 
+/**
+ * The command that a line asks for, also where the line is wrong: for the error document. The first word that is no
+ * flag and no value of one.
+ */
+export function commandNamed(argv: readonly string[]): string {
+  for (let at = 0; at < argv.length; at += 1) {
+    const word = argv[at] ?? '';
+    if (word === '--') return visible(argv[at + 1] ?? 'setup');
+    if (!word.startsWith('-')) return visible(word);
+    if (FLAGS.some(flag => `--${flag.name}` === word && flag.value !== undefined)) at += 1;
+  }
+  return 'setup';
+}
+
 /** "Did you mean …?" for the nearest word within two edits. */
 export function suggest(word: string, known: readonly string[]): string | undefined {
   const near = known

@@ -2,6 +2,7 @@ import {HostError, UsageError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import {createNamedFiles, type NamedFiles} from '../flow/work/named-files.ts';
 import type {Commands, DnsServer, Ports} from '../system/ports.ts';
 import {
   argumentsFromFile,
@@ -12,8 +13,10 @@ import {
   parseArguments,
   textOf,
 } from './arguments.ts';
+import {checkFlags} from './check-flags.ts';
 import {type ChosenView, chooseView} from './choose-view.ts';
 import type {CommandName} from './flags.ts';
+import type {Outside} from './outside.ts';
 import type {Streams} from './streams.ts';
 
 /** What a command is given: the line that was typed, the streams, and the way to the outside world. */
@@ -26,10 +29,19 @@ export interface Context {
   readonly color: boolean;
   /** UTF-8 cannot be shown (LANG, TERM=linux) or `--ascii`. */
   readonly ascii: boolean;
-  /** Builds the ports of this host, `--root` and `--resolver` obeyed. Loads system/real. */
+  readonly outside: Outside;
+  /** Aborts on SIGINT, SIGTERM and a hang-up; its reason carries the exit code. */
+  readonly signal: AbortSignal;
+  /** The ports of this host, `--root` and `--resolver` obeyed; made once. */
   ports(): Promise<Ports>;
-  /** A line for a person, on standard error; nothing with --quiet. */
+  /** Files named on the command line or on a screen. */
+  namedFiles(): Promise<NamedFiles>;
+  /** A path as a person types it: relative to the working directory. */
+  pathOf(text: string): AbsolutePath;
+  /** A line for a person, on standard error (nothing with --quiet), and in the log file. */
   say(line: string): void;
+  /** A line in the log file only. */
+  log(line: string): void;
 }
 
 /** Makes the context of one run; reads `--config` where it is given and parses the line again with it in front. */
@@ -37,20 +49,23 @@ export async function createContext(
   argv: readonly string[],
   first: Invocation,
   streams: Streams,
+  outside: Outside,
+  signal: AbortSignal,
 ): Promise<Context> {
   const config = textOf(first.flags, 'config');
   const invocation =
     config === undefined
       ? first
-      : parseArguments([...argumentsFromFile(await readConfig(config), config), ...argv]);
-  const {flags} = invocation;
+      : parseArguments([...argumentsFromFile(await readConfig(outside, config), config), ...argv]);
+  const {flags, operands} = invocation;
+  const {environment} = outside;
   const view = chooseView(
     {json: isSet(flags, 'json'), plain: isSet(flags, 'plain'), noInput: isSet(flags, 'no-input')},
     {
       stdinIsTerminal: streams.stdin.isTTY === true,
       stdoutIsTerminal: streams.stdout.isTTY === true,
-      term: process.env['TERM'],
-      ci: (process.env['CI'] ?? '') !== '' && process.env['CI'] !== 'false',
+      term: environment['TERM'],
+      ci: (environment['CI'] ?? '') !== '' && environment['CI'] !== 'false',
     },
   );
   if (invocation.command === undefined && !view.interactive) {
@@ -62,54 +77,66 @@ export async function createContext(
       ),
     );
   }
+  const command = invocation.command ?? 'setup';
+  checkFlags(command, flags, operands);
   const quiet = isSet(flags, 'quiet');
-  const log = await logger(textOf(flags, 'log-file'));
+  const log = await logger(outside, textOf(flags, 'log-file'));
+  log(`waxseal ${command} started`);
   const say = (line: string): void => {
     if (!quiet) streams.stderr.write(`${line}\n`);
     log(line);
   };
+  let connected: Promise<Ports> | undefined;
   return {
-    command: invocation.command ?? 'setup',
+    command,
     flags,
-    operands: invocation.operands,
+    operands,
     streams,
     view,
-    color: process.env['FORCE_COLOR'] !== '0',
-    ascii: isSet(flags, 'ascii') || process.env['TERM'] === 'linux' || !localeIsUtf8(),
-    ports: async () => realPorts(flags, isSet(flags, 'verbose') ? say : undefined),
+    color: environment['FORCE_COLOR'] !== '0',
+    ascii: isSet(flags, 'ascii') || environment['TERM'] === 'linux' || !localeIsUtf8(environment),
+    outside,
+    signal,
+    ports() {
+      connected ??= connect(outside, flags, isSet(flags, 'verbose') ? say : undefined);
+      return connected;
+    },
+    namedFiles: async () => createNamedFiles(await outside.files(), outside.person),
+    pathOf: text => fromWorkingDirectory(outside, text),
     say,
+    log,
   };
 }
 
-const localeIsUtf8 = (): boolean =>
-  /utf-?8/i.test(process.env['LC_ALL'] || process.env['LC_CTYPE'] || process.env['LANG'] || 'C.UTF-8');
+const localeIsUtf8 = (environment: Outside['environment']): boolean =>
+  /utf-?8/i.test(environment['LC_ALL'] || environment['LC_CTYPE'] || environment['LANG'] || 'C.UTF-8');
 
-async function readConfig(file: string): Promise<string> {
-  const {createFiles} = await import('../system/real/index.ts');
-  const path = fromWorkingDirectory(file);
-  const content = await createFiles({owners: 'real'}).read(path);
+async function readConfig(outside: Outside, file: string): Promise<string> {
+  const content = await (await outside.files()).read(fromWorkingDirectory(outside, file));
   if (content === undefined) {
     throw new UsageError(problem('usage.config', `There is no file ${visible(file)}.`, 'Check --config.'));
   }
   return new TextDecoder().decode(content);
 }
 
-/** A path as a person types it on the command line: relative to the working directory. */
-export function fromWorkingDirectory(text: string): AbsolutePath {
-  const parsed = parseAbsolutePath(text.startsWith('/') ? text : `${process.cwd()}/${text}`);
+function fromWorkingDirectory(outside: Outside, text: string): AbsolutePath {
+  const parsed = parseAbsolutePath(text.startsWith('/') ? text : `${outside.workingDirectory}/${text}`);
   if (!parsed.ok) {
     throw new UsageError(problem('usage.path', parsed.problem.message, parsed.problem.hint));
   }
   return parsed.value;
 }
 
-async function realPorts(flags: FlagValues, trace: ((line: string) => void) | undefined): Promise<Ports> {
-  const {createRealPorts} = await import('../system/real/index.ts');
+async function connect(
+  outside: Outside,
+  flags: FlagValues,
+  trace: ((line: string) => void) | undefined,
+): Promise<Ports> {
   const root = textOf(flags, 'root');
   const [resolver] = resolversOf(flags);
-  const ports = createRealPorts({
-    ...(root === undefined ? {} : {root: fromWorkingDirectory(root)}),
-    ...(resolver === undefined ? {} : {resolver}),
+  const ports = await outside.connect({
+    root: root === undefined ? undefined : fromWorkingDirectory(outside, root),
+    resolver,
   });
   return trace === undefined ? ports : {...ports, commands: traced(ports.commands, trace)};
 }
@@ -145,17 +172,16 @@ export function resolversOf(flags: FlagValues): readonly DnsServer[] {
 }
 
 /** `--log-file`: every line that is said, with nothing secret in it, appended to a file of mode 0600. */
-async function logger(file: string | undefined): Promise<(line: string) => void> {
+async function logger(outside: Outside, file: string | undefined): Promise<(line: string) => void> {
   if (file === undefined) return () => {};
-  const {createFiles, createClock} = await import('../system/real/index.ts');
-  const files = createFiles({owners: 'real'});
-  const clock = createClock();
-  const path = fromWorkingDirectory(file);
-  const attributes = {mode: 0o600, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0};
+  const files = await outside.files();
+  const clock = await outside.clock();
+  const path = fromWorkingDirectory(outside, file);
+  const attributes = {mode: 0o600, ...outside.person};
   const append = (line: string): Promise<void> =>
     files.append(path, new TextEncoder().encode(`${clock.now().toISOString()} ${line}\n`), attributes);
   try {
-    await append('waxseal started');
+    await append('---');
   } catch (error) {
     throw new HostError(
       problem(
@@ -168,6 +194,12 @@ async function logger(file: string | undefined): Promise<(line: string) => void>
   // One after the other, so that the lines stand in order; a full disk later must not stop the work itself.
   let last = Promise.resolve();
   return line => {
-    last = last.then(() => append(line)).catch(() => {});
+    last = last.then(() => append(visible(line))).catch(() => {});
   };
+}
+
+/** Changing a host, and reading what only root may read, needs root: exit 5 before anything else is tried. */
+export function mustBeRoot(ports: Pick<Ports, 'process'>, why: string): void {
+  if (ports.process.privileged) return;
+  throw new HostError(problem('host.not-root', why, 'Run it again with sudo.'));
 }

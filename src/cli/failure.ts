@@ -1,6 +1,7 @@
 import {type ExitCode, RollbackIncomplete, ToolError} from '../domain/errors.ts';
 import {visible} from '../domain/text.ts';
 import type {Report} from '../flow/report.ts';
+import {reportOf} from './report.ts';
 
 /** What an error of any kind means for the exit code and for the person. */
 export interface Failure {
@@ -41,14 +42,12 @@ export const failureText = (failure: Failure): string =>
   ].join('\n');
 
 /** The report of a command that ended in an error before it had more to say. */
-export const failureReport = (command: string, failure: Failure): Report => ({
-  schemaVersion: 1,
-  command,
-  result: failure.exitCode === 3 ? 'pending' : failure.exitCode === 4 ? 'problems' : 'failed',
-  exitCode: failure.exitCode,
-  changed: false,
-  domains: [],
-  changes: [],
-  checks: [],
-  error: {id: failure.id, message: failure.message, hint: failure.hint},
-});
+export const failureReport = (command: string, failure: Failure): Report =>
+  reportOf(command, {
+    exitCode: failure.exitCode,
+    error: {
+      id: failure.id,
+      message: failure.message,
+      hint: [failure.hint, ...failure.remains.map(line => `Remains: ${line}`)].join(' ').trim(),
+    },
+  });

@@ -75,6 +75,8 @@ export const FLAGS: readonly Flag[] = [
   {name: 'note', value: 'TEXT', help: 'note in the record (n=)', commands: SETUP},
   {name: 'signer', value: 'auto|opendkim', help: 'signing program (default: auto)', commands: SETUP},
   {name: 'mta', value: 'auto|postfix', help: 'mail server (default: auto)', commands: SETUP},
+  {name: 'tables', value: 'files', help: 'where the tables of the signer are kept', commands: SETUP},
+  {name: 'publish', value: 'manual', help: 'who publishes the record: you', commands: KEYED},
   {
     name: 'wait',
     value: 'DURATION',
@@ -103,7 +105,12 @@ export const FLAGS: readonly Flag[] = [
   },
   {name: 'record', value: 'TXT', help: 'verify against this record instead of the DNS', commands: ['verify']},
   {name: 'explain', help: 'show the canonical header and body hash input', commands: ['verify']},
-  {name: 'id', value: 'RUN', help: 'the change to undo (default: the last)', commands: ['undo']},
+  {
+    name: 'id',
+    value: 'RUN',
+    help: 'the change to undo, as an operand too (default: the last)',
+    commands: ['undo'],
+  },
   {name: 'list', help: 'only list what can be undone', commands: ['undo']},
   {
     name: 'client',
@@ -141,8 +148,8 @@ export const FLAGS: readonly Flag[] = [
   {name: 'ascii', help: 'only ASCII characters on the screen', commands: 'all'},
   {name: 'color', value: 'auto|always|never', help: 'colour (default: auto)', commands: 'all'},
   {name: 'no-color', help: 'the same as --color never', commands: 'all'},
-  {name: 'quiet', help: 'only errors on standard error', commands: 'all'},
-  {name: 'verbose', help: 'also say what is run and asked', commands: 'all'},
+  {name: 'quiet', help: 'no progress, only errors and the result', commands: 'all'},
+  {name: 'verbose', help: 'also say which commands are run', commands: 'all'},
   {name: 'log-file', value: 'FILE', help: 'append what is said to this file', commands: 'all'},
   {name: 'help', help: 'show help and end', commands: 'all'},
   {name: 'version', help: 'show the version and end', commands: 'all'},

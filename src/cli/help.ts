@@ -20,6 +20,13 @@ function wrapped(head: string, text: string, column: number, width = 79): string
   return [...lines, line].join('\n');
 }
 
+const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {
+  explain: ' FROM',
+  sign: ' [FILE]',
+  verify: ' [FILE]',
+  undo: ' [RUN]',
+};
+
 /** Help for the program or one command, 79 columns at most. */
 export function helpText(command: CommandName | undefined): string {
   const shared = FLAGS.filter(flag => flag.commands === 'all');
@@ -52,7 +59,7 @@ export function helpText(command: CommandName | undefined): string {
   return [
     wrapped('', `waxseal ${command}: ${COMMANDS[command]}`, 0),
     '',
-    `Usage: waxseal ${command} [FLAGS]${command === 'explain' ? ' FROM' : ''}`,
+    `Usage: waxseal ${command} [FLAGS]${OPERAND[command] ?? ''}`,
     ...(own.length === 0 ? [] : ['', 'Flags:', rows(own)]),
     '',
     'Flags of every command:',

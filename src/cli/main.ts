@@ -1,38 +1,53 @@
 import type {ExitCode} from '../domain/errors.ts';
-import {isSet, parseArguments} from './arguments.ts';
+import {commandNamed, isSet, parseArguments} from './arguments.ts';
 import {failureOf, failureReport, failureText} from './failure.ts';
 import type {CommandName} from './flags.ts';
+import {type Outside, realOutside} from './outside.ts';
+import {listenForSignals} from './signals.ts';
 import {guardStreams, type Streams} from './streams.ts';
+import {writeOut} from './write-out.ts';
 
 /**
  * Runs one command line to its end.
  * @returns the exit code; never throws, and never ends the process itself, so that every clean-up has run
  */
-export async function main(argv: readonly string[], streams: Streams = process): Promise<ExitCode> {
+export async function main(
+  argv: readonly string[],
+  streams: Streams = process,
+  outside: Outside = realOutside(),
+): Promise<ExitCode> {
   guardStreams(streams);
+  const ending = listenForSignals();
+  let context: Context | undefined;
   try {
     const invocation = parseArguments(argv);
     if (isSet(invocation.flags, 'version')) {
       const {version} = await import('./version.ts');
-      streams.stdout.write(`waxseal ${version()}\n`);
+      await writeOut(streams.stdout, `waxseal ${version()}\n`);
       return 0;
     }
     if (isSet(invocation.flags, 'help')) {
       const {helpText} = await import('./help.ts');
-      streams.stdout.write(`${helpText(invocation.command)}\n`);
+      await writeOut(streams.stdout, `${helpText(invocation.command)}\n`);
       return 0;
     }
     const {createContext} = await import('./context.ts');
-    const context = await createContext(argv, invocation, streams);
-    return await run(context.command, command => command(context));
+    context = await createContext(argv, invocation, streams, outside, ending.signal);
+    const command = await COMMANDS[context.command]();
+    const exitCode = await command(context);
+    context.log(`ended with exit code ${exitCode}`);
+    return exitCode;
   } catch (error) {
     const failure = failureOf(error);
     streams.stderr.write(`waxseal: ${failureText(failure)}`);
+    context?.log(`ended with exit code ${failure.exitCode}: ${failure.message}`);
     if (argv.includes('--json')) {
-      const report = failureReport(argv.find(word => !word.startsWith('-')) ?? 'setup', failure);
-      streams.stdout.write(`${JSON.stringify(report)}\n`);
+      const report = failureReport(context?.command ?? commandNamed(argv), failure);
+      await writeOut(streams.stdout, `${JSON.stringify(report)}\n`);
     }
     return failure.exitCode;
+  } finally {
+    ending.release();
   }
 }
 
@@ -54,6 +69,3 @@ const COMMANDS: Readonly<Record<CommandName, () => Promise<Command>>> = {
   rotate: async () => (await import('./commands/rotate.ts')).rotate,
   remove: async () => (await import('./commands/remove.ts')).remove,
 };
-
-const run = async (name: CommandName, start: (command: Command) => Promise<ExitCode>): Promise<ExitCode> =>
-  start(await COMMANDS[name]());

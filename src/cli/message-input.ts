@@ -2,8 +2,8 @@ import type {LineEndings} from '../dkim/index.ts';
 import {UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {Files} from '../system/ports.ts';
-import {type Context, fromWorkingDirectory} from './context.ts';
+import type {Context} from './context.ts';
+import {unlessEnded} from './signals.ts';
 
 /**
  * The message of `sign` and `verify`: the file named as operand, else standard input. A terminal on standard input is
@@ -11,14 +11,13 @@ import {type Context, fromWorkingDirectory} from './context.ts';
  */
 export async function messageInput(
   context: Context,
-  files: Pick<Files, 'read'>,
 ): Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array>> {
   const [file, ...more] = context.operands;
   if (more.length > 0) {
     throw new UsageError(problem('usage.operand', 'One message at a time.', 'Give one file, or none.'));
   }
   if (file !== undefined && file !== '-') {
-    const content = await files.read(fromWorkingDirectory(file));
+    const content = await (await context.namedFiles()).read(context.pathOf(file));
     if (content === undefined) {
       throw new UsageError(
         problem('usage.operand', `There is no file ${visible(file)}.`, 'Check the name of the message.'),
@@ -35,7 +34,20 @@ export async function messageInput(
       ),
     );
   }
-  return context.streams.stdin as AsyncIterable<Uint8Array>;
+  return untilEnded(context);
+}
+
+/** Standard input, given up when a signal comes: reading cannot be told to stop. */
+async function* untilEnded({streams, signal}: Context): AsyncGenerator<Uint8Array> {
+  const stdin = streams.stdin as AsyncIterable<Uint8Array>;
+  const pieces = stdin[Symbol.asyncIterator]();
+  // An open read would keep the process alive after its last word.
+  signal.addEventListener('abort', () => streams.stdin.destroy(), {once: true});
+  for (;;) {
+    const next = await unlessEnded(signal, pieces.next());
+    if (next.done === true) return;
+    yield next.value;
+  }
 }
 
 /**

@@ -1,34 +1,17 @@
 /** How a command that is no wizard tells its outcome: one JSON document, or lines for a person. */
 import type {ExitCode} from '../domain/errors.ts';
 import {visible} from '../domain/text.ts';
-import type {Report} from '../flow/report.ts';
+import type {ChangeView} from '../plan/plan.ts';
 import type {Check} from '../proof/proof.ts';
 import {isSet} from './arguments.ts';
 import type {Context} from './context.ts';
+import {type Outcome, reportOf} from './report.ts';
 import {writeOut} from './write-out.ts';
-
-export type Outcome = Pick<Report, 'exitCode'> &
-  Partial<Omit<Report, 'schemaVersion' | 'command' | 'exitCode'>>;
-
-const resultOf = (exitCode: ExitCode): Report['result'] =>
-  exitCode === 0 ? 'ok' : exitCode === 3 ? 'pending' : exitCode === 4 ? 'problems' : 'failed';
-
-export const reportOf = (context: Context, outcome: Outcome): Report => ({
-  schemaVersion: 1,
-  command: context.command,
-  result: resultOf(outcome.exitCode),
-  changed: false,
-  domains: [],
-  changes: [],
-  checks: [],
-  error: null,
-  ...outcome,
-});
 
 /** Prints the document or the lines, and gives the exit code back. */
 export async function tell(context: Context, outcome: Outcome, lines: readonly string[]): Promise<ExitCode> {
   const json = isSet(context.flags, 'json');
-  const text = json ? JSON.stringify(reportOf(context, outcome)) : lines.join('\n');
+  const text = json ? JSON.stringify(reportOf(context.command, outcome)) : lines.join('\n');
   if (text !== '') await writeOut(context.streams.stdout, `${text}\n`);
   return outcome.exitCode;
 }
@@ -43,3 +26,9 @@ export function checkLines(check: Check): readonly string[] {
     ...(check.fix === '' ? [] : [`      fix:   ${visible(check.fix)}`]),
   ];
 }
+
+/** A change in lines: what is done to what, then its diff. */
+export const changeLines = ({target, action, diff}: ChangeView): readonly string[] => [
+  `${visible(action)}  ${visible(target)}`,
+  ...(diff === '' ? [] : [visible(diff, {lines: true})]),
+];

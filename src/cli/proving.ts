@@ -1,16 +1,15 @@
 /** What the commands that prove something have in common: the domains that sign, where, and against which records. */
 import type {KeyLookup} from '../dkim/index.ts';
 import {createKeyLookup} from '../dns/key-lookup.ts';
-import {HostError, ProblemsFound, UsageError} from '../domain/errors.ts';
+import {HostError, ProblemsFound} from '../domain/errors.ts';
 import {parseDomain, parseSelector} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
 import type {DomainSelector, HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {parseSocket} from '../services/opendkim/socket.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import {listOf} from './arguments.ts';
 import {type Context, resolversOf} from './context.ts';
+import {domainsOf} from './state-report.ts';
 
 export interface Proving {
   readonly facts: HostFacts;
@@ -21,7 +20,7 @@ export interface Proving {
 
 /** Looks at the host and finds out what ought to sign: the keys that its signer knows, or those of `--domain`. */
 export async function proving(context: Context, ports: Ports): Promise<Proving> {
-  const facts = await lookAtHost(ports);
+  const facts = await lookAtHost(ports, context.signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) throw new HostError(blocker);
   const {opendkim} = facts;
@@ -52,23 +51,21 @@ const lastOfEach = (keys: readonly DomainSelector[]): readonly DomainSelector[] 
 ];
 
 function wanted(context: Context, signing: readonly DomainSelector[]): readonly DomainSelector[] {
-  const names = listOf(context.flags, 'domain').flatMap(text => text.split(','));
-  if (names.length === 0) {
+  const domains = domainsOf(context);
+  if (domains === undefined) {
     if (signing.length > 0) return signing;
     throw new ProblemsFound(
       problem('signer.no-domains', 'No domain is signed on this host.', 'Begin with: waxseal setup'),
     );
   }
-  return names.map(text => {
-    const domain = parseDomain(text);
-    if (!domain.ok) throw new UsageError(domain.problem);
-    const key = signing.find(each => each.domain === domain.value);
+  return domains.map(domain => {
+    const key = signing.find(each => each.domain === domain);
     if (key !== undefined) return key;
     throw new ProblemsFound(
       problem(
         'signer.not-signed',
-        `${visible(domain.value)} is not signed on this host.`,
-        `Set it up with: waxseal setup --domain ${visible(domain.value)}`,
+        `${domain} is not signed on this host.`,
+        `Set it up with: waxseal setup --domain ${domain}`,
       ),
     );
   });

@@ -6,12 +6,12 @@ import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {givenFrom} from '../flow/given.ts';
 import type {Operations} from '../flow/operations.ts';
-import type {Report} from '../flow/report.ts';
 import {startSession} from '../flow/run.ts';
-import type {Mode, Session} from '../flow/state.ts';
+import type {Line, Mode, Session, State} from '../flow/state.ts';
 import type {Clock} from '../system/ports.ts';
 import {type FlagValues, isSet, listOf, textOf} from './arguments.ts';
-import {type Context, fromWorkingDirectory} from './context.ts';
+import type {Context} from './context.ts';
+import {failureOf} from './failure.ts';
 
 /** How long a run without a terminal waits for the record where nothing was said. */
 const DEFAULT_WAIT_MS = 5 * 60_000;
@@ -31,8 +31,8 @@ export async function domainTexts(context: Context): Promise<readonly string[]> 
   const file = textOf(context.flags, 'domains-file');
   const named = listOf(context.flags, 'domain');
   if (file === undefined) return named;
-  const {files} = await context.ports();
-  const content = await files.read(fromWorkingDirectory(file));
+  const files = await context.namedFiles();
+  const content = await files.read(context.pathOf(file));
   if (content === undefined) {
     throw new UsageError(
       problem('usage.domains-file', `There is no file ${visible(file)}.`, 'Check --domains-file.'),
@@ -53,7 +53,8 @@ export async function runFlow(
   flags: FlagValues,
   watch?: (session: Session) => void,
 ): Promise<ExitCode> {
-  const given = givenFrom(flags);
+  const key = textOf(flags, 'key');
+  const given = givenFrom(key === undefined ? flags : {...flags, key: context.pathOf(key)});
   if (!given.ok) throw new UsageError(given.problem);
   const {interactive} = context.view;
   const mode: Mode = {
@@ -66,16 +67,31 @@ export async function runFlow(
   };
   const session = startSession(parts.operations, mode, given.value, parts.clock);
   watch?.(session);
+  logLines(context, session);
+  const saved = saveOutput(context, session, parts.operations);
   const ended = new AbortController();
   const unhook = hookSignals(session, ended);
   try {
     await show(context, session, {interactive, clock: parts.clock, ended: ended.signal});
     const report = await session.done();
-    await saveOutput(context, report, parts.operations);
+    if (report.error !== null) context.log(`${report.error.message} ${report.error.hint}`.trim());
+    const trouble = await saved();
+    if (trouble !== undefined) context.say(`waxseal: warning: ${trouble}`);
     return report.exitCode;
   } finally {
     unhook();
   }
+}
+
+/** `--log-file`: what the session says, whatever view shows it. */
+function logLines(context: Context, session: Session): void {
+  let logged = 0;
+  const log = ({lines}: {readonly lines: readonly Line[]}): void => {
+    for (const {kind, text} of lines.slice(logged)) context.log(kind === 'info' ? text : `${kind}: ${text}`);
+    logged = lines.length;
+  };
+  log(session.state());
+  session.subscribe(log);
 }
 
 /**
@@ -130,13 +146,33 @@ async function show(
   }
 }
 
-/** `--output`: the record in a file of its own, in the form a zone takes. */
-async function saveOutput(context: Context, report: Report, operations: Operations): Promise<void> {
+/**
+ * `--output`: the records in a file, in the form a zone takes, as soon as the keys are made: whoever waits for the
+ * record to appear needs it now. Not in a dry run: that key is thrown away.
+ * @returns waits for the writing; a sentence where it failed
+ */
+function saveOutput(
+  context: Context,
+  session: Session,
+  operations: Operations,
+): () => Promise<string | undefined> {
   const file = textOf(context.flags, 'output');
-  if (file === undefined || report.domains.length === 0 || isSet(context.flags, 'dry-run')) return;
-  const text = report.domains
-    .map(({record}) => `${record.name}. IN TXT ${record.strings.map(part => `"${part}"`).join(' ')}\n`)
-    .join('');
-  const saved = await operations.saveRecord(fromWorkingDirectory(file), text);
-  if (!saved.ok) context.say(`waxseal: warning: ${saved.problem.message} ${saved.problem.hint}`);
+  if (file === undefined || isSet(context.flags, 'dry-run')) return async () => undefined;
+  const path = context.pathOf(file);
+  // On the record screen another answer may still make another key.
+  const isDue = ({phase, staged}: State): boolean =>
+    staged.length > 0 && ['propagation', 'planning', 'finished'].includes(phase.at);
+  let written = false;
+  let work: Promise<string | undefined> = Promise.resolve(undefined);
+  const look = (state: State): void => {
+    if (written || !isDue(state)) return;
+    written = true;
+    const text = state.staged.map(({record}) => `${record.zoneFile}\n`).join('');
+    work = operations.saveRecord(path, text).then(
+      saved => (saved.ok ? undefined : `${saved.problem.message} ${saved.problem.hint}`),
+      (error: unknown) => failureOf(error).message,
+    );
+  };
+  session.subscribe(look);
+  return () => work;
 }

@@ -1,9 +1,8 @@
 /** The state file as the JSON contract and a person see it. */
 
 import {UsageError} from '../domain/errors.ts';
-import {parseDomain} from '../domain/names.ts';
+import {type DomainName, parseDomain} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
 import type {DomainReport} from '../flow/report.ts';
 import {type KeyEntry, loadState, nextStep, type RotationState} from '../rotation/index.ts';
 import type {Ports} from '../system/ports.ts';
@@ -25,20 +24,30 @@ export async function stateOf(ports: Pick<Ports, 'files'>): Promise<RotationStat
   return state.value;
 }
 
-/** The keys that the flags name: all, or those of `--domain`; an unknown domain is an error. */
-export function chosen(context: Context, state: RotationState): readonly KeyEntry[] {
+/** The domains of `--domain`, each once; undefined where the flag was not given. */
+export function domainsOf(context: Pick<Context, 'flags'>): readonly DomainName[] | undefined {
   const names = listOf(context.flags, 'domain').flatMap(text => text.split(','));
-  if (names.length === 0) return state.keys;
-  return names.flatMap(text => {
+  if (names.length === 0) return undefined;
+  const parsed = names.map(text => {
     const domain = parseDomain(text);
     if (!domain.ok) throw new UsageError(domain.problem);
-    const keys = state.keys.filter(key => key.domain === domain.value);
+    return domain.value;
+  });
+  return [...new Set(parsed)];
+}
+
+/** The keys that the flags name: all, or those of `--domain`; a domain without a key is an error. */
+export function chosen(context: Pick<Context, 'flags'>, state: RotationState): readonly KeyEntry[] {
+  const domains = domainsOf(context);
+  if (domains === undefined) return state.keys;
+  return domains.flatMap(domain => {
+    const keys = state.keys.filter(key => key.domain === domain);
     if (keys.length > 0) return keys;
     throw new UsageError(
       problem(
         'domain.unknown',
-        `waxseal has no key for ${visible(domain.value)} on this host.`,
-        `Set it up with: waxseal setup --domain ${visible(domain.value)}`,
+        `waxseal has no key for ${domain} on this host.`,
+        `Set it up with: waxseal setup --domain ${domain}`,
       ),
     );
   });

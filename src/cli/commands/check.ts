@@ -1,31 +1,27 @@
 import {checkHost, checkSigners} from '../../doctor/host.ts';
+import {checkActiveKeys} from '../../doctor/keys.ts';
 import {checkRecord} from '../../doctor/records.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {proveMilter} from '../../proof/milter-probe.ts';
 import type {Check} from '../../proof/proof.ts';
+import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {type Context, resolversOf} from '../context.ts';
+import type {Ports} from '../../system/ports.ts';
+import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
-import {chosen, stateOf} from '../state-report.ts';
+import {domainsOf, stateOf} from '../state-report.ts';
 
 /** `waxseal check`: host, records and signer; exit 4 where a check failed. Changes nothing, sends nothing. */
 export async function check(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
-  const facts = await lookAtHost(ports);
-  const checks: Check[] = [...checkHost(facts), ...checkSigners(facts)];
-  if (facts.blockers.length === 0) {
-    const given = resolversOf(context.flags);
-    const resolvers = given.length === 0 ? undefined : given;
-    const keys = chosen(context, await stateOf(ports)).filter(
-      ({state}) => state === 'active' || state === 'retiring' || state === 'ready',
-    );
-    for (const key of keys) checks.push(await checkRecord(ports, key, {resolvers}));
-    if (facts.opendkim !== undefined && facts.opendkim.signedDomains.length > 0) {
-      const {endpoint, domains, lookup} = await proving(context, ports);
-      for (const each of domains) checks.push(await proveMilter(ports, {...each, endpoint, lookup}));
-    }
-  }
+  mustBeRoot(ports, 'Only root sees what there is to check.');
+  const facts = await lookAtHost(ports, context.signal);
+  const checks = [
+    ...checkHost(facts),
+    ...checkSigners(facts),
+    ...(facts.blockers.length === 0 ? await checkSigning(context, ports, facts) : []),
+  ];
   const failed = checks.filter(({status}) => status === 'fail').length;
   const exitCode: ExitCode = failed > 0 ? 4 : 0;
   return await tell(context, {exitCode, checks}, [
@@ -34,3 +30,30 @@ export async function check(context: Context): Promise<ExitCode> {
     failed === 0 ? 'No problem found.' : `${failed} of ${checks.length} checks failed.`,
   ]);
 }
+
+async function checkSigning(context: Context, ports: Ports, facts: HostFacts): Promise<readonly Check[]> {
+  const {signal} = context;
+  const domains = domainsOf(context);
+  const {keys: all} = await stateOf(ports);
+  const keys = all.filter(({domain}) => domains === undefined || domains.includes(domain));
+  const checks: Check[] = [...checkActiveKeys(keys, facts.opendkim)];
+  const given = resolversOf(context.flags);
+  const resolvers = given.length === 0 ? undefined : given;
+  for (const key of keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state))) {
+    checks.push(await checkRecord(ports, key, {resolvers, signal}));
+  }
+  const isSigning = (facts.opendkim?.signedDomains.length ?? 0) > 0;
+  if (!isSigning && domains === undefined) return [...checks, signsNothing];
+  const {endpoint, domains: signed, lookup} = await proving(context, ports);
+  for (const each of signed) checks.push(await proveMilter(ports, {...each, endpoint, lookup, signal}));
+  return checks;
+}
+
+const signsNothing: Check = {
+  id: 'host.signs-nothing',
+  title: 'Mail of this host is signed',
+  status: 'warn',
+  evidence: 'the signer has no table row for any domain',
+  cause: 'DKIM is not set up on this host.',
+  fix: 'Begin with: waxseal setup',
+};

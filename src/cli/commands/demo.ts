@@ -32,7 +32,10 @@ export async function demo(context: Context): Promise<ExitCode> {
     lagMs === undefined ? {} : {lagMs},
   );
   try {
-    const operations = createOperations(sandbox.ports, {resolvers: undefined});
+    const operations = createOperations(sandbox.ports, {
+      resolvers: undefined,
+      namedFiles: await context.namedFiles(),
+    });
     const flags = context.view.interactive ? context.flags : withAnswers(context.flags);
     return await runFlow(context, {operations, clock, sandbox: true}, flags, session =>
       publishLater(session, sandbox),

@@ -1,82 +1,66 @@
+import {explainSigning} from '../../doctor/explain.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {probeMilter} from '../../milter/client.ts';
-import {composeProof, proofToken} from '../../proof/message.ts';
 import {isSet, textOf} from '../arguments.ts';
-import type {Context} from '../context.ts';
-import {tell} from '../print.ts';
+import {type Context, mustBeRoot} from '../context.ts';
+import {checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
 
 /** `waxseal explain FROM [--client IP] [--authenticated]`: asks the running signer, without sending anything. */
 export async function explain(context: Context): Promise<ExitCode> {
+  const question = questionOf(context);
   const ports = await context.ports();
-  const [from, ...more] = context.operands;
-  const domain = from === undefined ? undefined : parseDomain(from.slice(from.lastIndexOf('@') + 1));
-  if (from === undefined || more.length > 0 || domain === undefined) {
-    throw new UsageError(problem('usage.operand', 'Give one address.', 'waxseal explain alice@example.org'));
+  mustBeRoot(ports, 'Only root may ask the signer and read its log.');
+  const {facts, endpoint} = await proving(context, ports);
+  const {opendkim} = facts;
+  if (opendkim === undefined) throw new TypeError('proved without a signer');
+  const check = await explainSigning(ports, {endpoint, opendkim}, question, context.signal);
+  const exitCode: ExitCode = check.status === 'pass' ? 0 : 4;
+  return await tell(context, {exitCode, checks: [check]}, checkLines(check));
+}
+
+function questionOf(context: Context): Parameters<typeof explainSigning>[2] {
+  const [from] = context.operands;
+  if (from === undefined) {
+    throw new UsageError(
+      problem('usage.operand', 'The address is missing.', 'waxseal explain alice@example.org'),
+    );
   }
+  const address = /^([^\s<>@]+)@([^\s<>@]+)$/.exec(from);
+  if (address === null) {
+    throw new UsageError(
+      problem(
+        'usage.operand',
+        `"${visible(from)}" is not a mail address.`,
+        'waxseal explain alice@example.org',
+      ),
+    );
+  }
+  const domain = parseDomain(address[2] ?? '');
   if (!domain.ok) throw new UsageError(domain.problem);
-  const {endpoint} = await proving(context, ports);
-  const token = proofToken(ports.random);
-  const mail = composeProof(token, domain.value, ports.clock.now());
   const client = textOf(context.flags, 'client') ?? '127.0.0.1';
-  const outcome = await probeMilter(ports, endpoint, {
-    client: {
-      host: client === '127.0.0.1' ? 'localhost' : `[${client}]`,
-      address: client,
-      port: 40_000,
-      ...(isSet(context.flags, 'authenticated') ? {authType: 'PLAIN'} : {}),
-    },
-    helo: 'localhost',
-    serverName: domain.value,
-    queueId: token.toUpperCase(),
-    from,
-    recipients: [mail.recipient],
-    headers: mail.headers.map(field =>
-      field.name.toLowerCase() === 'from' ? {...field, value: `<${from}>`} : field,
-    ),
-    body: mail.body,
-  });
-  const field =
-    outcome.ended === 'answered' ? outcome.added.find(({name}) => /^dkim-signature$/i.test(name)) : undefined;
-  const tag = (name: string): string =>
-    visible(new RegExp(`\\b${name}=([^;\\s]+)`).exec(field?.value ?? '')?.[1] ?? '?');
-  const signed = field !== undefined;
-  const evidence = signed
-    ? `signed by selector ${tag('s')} for ${tag('d')}`
-    : outcome.ended === 'answered'
-      ? 'not signed'
-      : visible(outcome.detail);
-  const reasons = await ports.commands.run([
-    'journalctl',
-    '-t',
-    'opendkim',
-    '-n',
-    '20',
-    '-o',
-    'cat',
-    '--no-pager',
-  ]);
-  const why = reasons.stdout
-    .split('\n')
-    .filter(line => line.includes(token.toUpperCase()))
-    .map(line => visible(line));
-  const check = {
-    id: 'explain.signed',
-    title: `Mail from ${visible(from)} by ${client}`,
-    status: signed ? ('pass' as const) : ('fail' as const),
-    evidence,
-    cause: signed
-      ? ''
-      : why.join(' ') || 'The signer gave no reason; set LogWhy yes in opendkim.conf to learn it.',
-    fix: signed
-      ? ''
-      : 'The client must be in InternalHosts or log in, and SigningTable must have a row for the address.',
+  if (!isAddress(client)) {
+    throw new UsageError(
+      problem(
+        'usage.client',
+        `"${visible(client)}" is not an IP address.`,
+        'Write it as --client 192.0.2.1 or --client 2001:db8::1.',
+      ),
+    );
+  }
+  return {
+    from: `${address[1]}@${domain.value}`,
+    domain: domain.value,
+    client,
+    authenticated: isSet(context.flags, 'authenticated'),
   };
-  return await tell(context, {exitCode: signed ? 0 : 4, checks: [check]}, [
-    `${check.title}: ${evidence}`,
-    ...(signed ? [] : [`cause: ${check.cause}`, `fix: ${check.fix}`]),
-  ]);
+}
+
+/** IPv4 in dotted form, or IPv6 as a URL would take it. */
+function isAddress(text: string): boolean {
+  const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
+  if (octets !== null) return octets.slice(1).every(octet => Number(octet) <= 255);
+  return /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) && URL.canParse(`http://[${text}]/`);
 }

@@ -4,8 +4,8 @@ import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
-import {isSet, textOf} from '../arguments.ts';
-import {type Context, fromWorkingDirectory} from '../context.ts';
+import {textOf} from '../arguments.ts';
+import type {Context} from '../context.ts';
 import {tell} from '../print.ts';
 import {chosen, domainReportOf, stateOf} from '../state-report.ts';
 
@@ -45,17 +45,11 @@ export async function record(context: Context): Promise<ExitCode> {
   const text = keys.map(key => form(formsOf(key))).join('\n\n');
   const file = textOf(context.flags, 'output');
   if (file !== undefined) {
-    const {uid} = ports.process;
-    const content = new TextEncoder().encode(`${text}\n`);
-    await ports.files.create(fromWorkingDirectory(file), content, {
-      mode: 0o644,
-      uid,
-      gid: process.getgid?.() ?? 0,
-    });
+    await (await context.namedFiles()).save(context.pathOf(file), `${text}\n`);
   }
   const now = ports.clock.now();
   const domains = keys.map(key => domainReportOf(key, now));
-  return await tell(context, {exitCode: 0, domains}, isSet(context.flags, 'quiet') ? [] : [text]);
+  return await tell(context, {exitCode: 0, domains}, [text]);
 }
 
 export const formsOf = (key: KeyEntry): RecordForms =>

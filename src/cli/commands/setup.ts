@@ -12,7 +12,10 @@ export async function setup(context: Context): Promise<ExitCode> {
   // Who may not change the host does not take its lock either: the look says what is missing.
   const lock = ports.process.privileged ? await ports.locks.acquire(`waxseal ${context.command}`) : undefined;
   try {
-    const operations = createOperations(ports, {resolvers: resolvers.length === 0 ? undefined : resolvers});
+    const operations = createOperations(ports, {
+      resolvers: resolvers.length === 0 ? undefined : resolvers,
+      namedFiles: await context.namedFiles(),
+    });
     return await runFlow(context, {operations, clock: ports.clock, sandbox: false}, flags);
   } finally {
     await lock?.release();

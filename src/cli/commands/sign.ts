@@ -6,7 +6,7 @@ import {problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {importKey} from '../../keys/index.ts';
 import {textOf} from '../arguments.ts';
-import {type Context, fromWorkingDirectory} from '../context.ts';
+import type {Context} from '../context.ts';
 import {messageInput, withLineEndings} from '../message-input.ts';
 import {writeOut} from '../write-out.ts';
 
@@ -18,9 +18,14 @@ export async function sign(context: Context): Promise<ExitCode> {
   const key = await readKey(context, required(context, 'key'));
   const canonicalization = parseCanonicalization(textOf(context.flags, 'canonicalization'));
   const pieces: Uint8Array[] = [];
-  for await (const piece of await messageInput(context, ports.files)) pieces.push(piece);
+  for await (const piece of await messageInput(context)) pieces.push(piece);
   const {lineEndings} = await withLineEndings(pieces);
   const octets = Buffer.concat(pieces);
+  if (octets.length === 0) {
+    throw new UsageError(
+      problem('usage.no-message', 'The message is empty.', 'Redirect one: waxseal sign … < message.eml'),
+    );
+  }
   const message = lineEndings === 'normalize' ? withCrlf(octets) : octets;
   const field = signMessageSync(message, {
     domain,
@@ -52,8 +57,7 @@ function parsed<T>(text: string, parse: (text: string) => Result<T>): T {
 }
 
 async function readKey(context: Context, file: string): Promise<KeyObject> {
-  const {files} = await context.ports();
-  const content = await files.read(fromWorkingDirectory(file));
+  const content = await (await context.namedFiles()).read(context.pathOf(file));
   if (content === undefined) {
     throw new UsageError(problem('usage.key', `There is no file ${visible(file)}.`, 'Check --key.'));
   }

@@ -1,4 +1,4 @@
-import {ChangeFailed, Declined, type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
+import {ChangeFailed, Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {milterReadiness} from '../../flow/work/carrying-out.ts';
@@ -16,15 +16,13 @@ import type {ApplyEvent, ChangeView} from '../../plan/plan.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
-import type {Context} from '../context.ts';
-import {tell} from '../print.ts';
+import {type Context, mustBeRoot} from '../context.ts';
+import {changeLines, tell} from '../print.ts';
 
 /** `waxseal undo`: puts back what the last change did (or the one of `--id`); a run that was cut off comes first. */
 export async function undo(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
-  if (!ports.process.privileged) {
-    throw new HostError(problem('host.not-root', 'The journal belongs to root.', 'Run it again with sudo.'));
-  }
+  mustBeRoot(ports, 'The journal belongs to root.');
   if (isSet(context.flags, 'list')) return await list(context, ports);
   const lock = await ports.locks.acquire('waxseal undo');
   try {
@@ -85,7 +83,7 @@ async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
 }
 
 async function chosenRun(context: Context, ports: Ports): Promise<RunId | undefined> {
-  const wanted = textOf(context.flags, 'id');
+  const wanted = textOf(context.flags, 'id') ?? context.operands[0];
   if (wanted === undefined) return (await listUndoable(ports))[0]?.run;
   if (isRunId(wanted)) return wanted;
   throw new UsageError(
@@ -99,11 +97,6 @@ async function agree(context: Context, question: string): Promise<void> {
     throw new Declined(problem('declined', 'Nothing was undone.', 'Run it again when you want to.'));
   }
 }
-
-const changeLines = ({target, action, diff}: ChangeView): readonly string[] => [
-  `${visible(action)}  ${visible(target)}`,
-  ...(diff === '' ? [] : [visible(diff, {lines: true})]),
-];
 
 const say =
   (context: Context) =>

@@ -2,12 +2,11 @@ import {type KeyLookup, type SignatureVerdict, type VerifyOptions, verifyMessage
 import {createKeyLookup} from '../../dns/key-lookup.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
-import type {Report} from '../../flow/report.ts';
 import type {Check} from '../../proof/proof.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {messageInput, withLineEndings} from '../message-input.ts';
-import {writeOut} from '../write-out.ts';
+import {tell} from '../print.ts';
 
 /** `waxseal verify [--record TXT | --resolver ADDR] < in`: exit 0 where a signature passes, 4 where none does. */
 export async function verify(context: Context): Promise<ExitCode> {
@@ -17,7 +16,7 @@ export async function verify(context: Context): Promise<ExitCode> {
     record === undefined
       ? createKeyLookup(ports, {resolvers: resolversOf(context.flags)})
       : async () => ({status: 'found', records: [record]});
-  const {message, lineEndings} = await withLineEndings(await messageInput(context, ports.files));
+  const {message, lineEndings} = await withLineEndings(await messageInput(context));
   const options: VerifyOptions = {
     lookup,
     now: Math.floor(ports.clock.now().getTime() / 1000),
@@ -27,24 +26,9 @@ export async function verify(context: Context): Promise<ExitCode> {
   const verdicts = await verifyMessage(message, options);
   const passed = verdicts.some(({result}) => result === 'pass');
   const exitCode: ExitCode = passed ? 0 : 4;
-  if (isSet(context.flags, 'json')) {
-    const report: Report = {
-      schemaVersion: 1,
-      command: 'verify',
-      result: passed ? 'ok' : 'problems',
-      exitCode,
-      changed: false,
-      domains: [],
-      changes: [],
-      checks: verdicts.length === 0 ? [unsigned] : verdicts.map(checkOf),
-      error: null,
-    };
-    await writeOut(context.streams.stdout, `${JSON.stringify(report)}\n`);
-    return exitCode;
-  }
+  const checks = verdicts.length === 0 ? [unsigned] : verdicts.map(checkOf);
   const lines = verdicts.length === 0 ? ['no signature'] : verdicts.flatMap(linesOf);
-  await writeOut(context.streams.stdout, `${lines.join('\n')}\n`);
-  return exitCode;
+  return await tell(context, {exitCode, checks}, lines);
 }
 
 const unsigned: Check = {

@@ -3,17 +3,22 @@
 import type {Survey} from '../../dns/survey.ts';
 import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
+import {parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {isRunId, listRuns} from '../../plan/index.ts';
+import type {Plan} from '../../plan/plan.ts';
+import type {Check} from '../../proof/proof.ts';
 import {dropDraft, EMPTY_STATE, type RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
-import type {Operations, StagedDomain} from '../operations.ts';
+import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../operations.ts';
 import {advise} from './advising.ts';
 import {applySetup, installMissing, planSetup, recoverUnfinished} from './carrying-out.ts';
 import {moveKey, readKeys, recordActive, recordSurvey} from './key-book.ts';
 import {inspectDomain, keepDraft, look} from './looking.ts';
+import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
 import {checkKey, checkSelector, discard, stage, suggestSelector} from './staging.ts';
 
@@ -30,6 +35,7 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     if (facts === undefined) throw new TypeError('the host was not looked at');
     return facts;
   };
+  const named = options.namedFiles ?? createNamedFiles(ports.files, {uid: 0, gid: 0});
   return {
     async look(signal) {
       const found = await look(ports, options, signal);
@@ -51,26 +57,22 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return facts;
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
-    suggestSelector: domains => suggestSelector(ports, keys, known(), domains),
+    suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
     checkSelector: (domains, selector, signal) => checkSelector(ports, known(), domains, selector, signal),
-    checkKey: (key, host) => checkKey(ports, key, host),
-    stage: (answers, domains, emit, signal, how) => stage(ports, answers, domains, emit, signal, how),
+    checkKey: (key, host) => checkKey(named, key, host),
+    stage: (answers, domains, emit, signal, how) => stage(ports, named, answers, domains, emit, signal, how),
     discard: staged => discard(ports, staged),
     watch: (staged, how) => watchAll(ports, options, staged, how),
     plan: (answers, staged, _facts, signal) => planSetup(ports, answers, staged, signal),
     async apply(ready, staged, emit, signal) {
       const result = await applySetup(ports, options, ready, staged, emit, signal);
-      if (result.applied) {
-        await recordActive(ports, ready.plan, result.proof.checks);
-        await dropDraft(ports.files);
-      }
-      return result;
+      return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
     },
     advise: (staged, signal) => advise(ports, options, staged, signal),
     saveDraft: answers => keepDraft(ports, answers),
     async saveRecord(path, text) {
       try {
-        await ports.files.create(path, new TextEncoder().encode(text), {mode: 0o644, uid: 0, gid: 0});
+        await named.save(path, text);
         return ok(true);
       } catch (error) {
         if (error instanceof ToolError) return fail(problem(error.id, error.message, error.hint));
@@ -78,6 +80,40 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       }
     },
   };
+}
+
+/**
+ * Writes down that the keys sign. The change stands and is proven: a note that cannot be written (a full disk) is said,
+ * but is no failure of it. The next run of the same command finds nothing to change, proves the host again and makes up
+ * for the note.
+ */
+async function bookActive(
+  ports: Ports,
+  plan: Plan,
+  result: ApplyResult,
+  emit: (event: WorkEvent) => void,
+): Promise<ApplyResult> {
+  try {
+    const known = plan.steps.length === 0 ? (await lookAtHost(ports)).opendkim?.keys : [];
+    await recordActive(ports, plan, result.proof.checks, (domain, selector) => {
+      const key = known?.find(each => each.domain === domain && each.selector === selector);
+      const path = parseAbsolutePath(key?.path ?? '');
+      return path.ok ? path.value : undefined;
+    });
+    await dropDraft(ports.files);
+    return result;
+  } catch (error) {
+    const check: Check = {
+      id: 'state.written',
+      title: 'waxseal has written down what it did',
+      status: 'warn',
+      evidence: visible(error instanceof Error ? error.message : String(error)),
+      cause: 'The host is set up and signs, but the state file does not say so.',
+      fix: 'Mend the cause, then run the same command again; it changes nothing and writes it down.',
+    };
+    emit({type: 'check', check});
+    return {...result, proof: {...result.proof, checks: [...result.proof.checks, check]}};
+  }
 }
 
 /** Watches every domain at the same time, and writes down what is proven. */

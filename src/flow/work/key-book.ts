@@ -3,6 +3,7 @@
 import type {Survey} from '../../dns/survey.ts';
 import {UsageError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
+import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Result} from '../../domain/result.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -20,6 +21,7 @@ import {
   transition,
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
+import type {StagedDomain} from '../operations.ts';
 
 /** Reads the state; throws UsageError where the file is damaged or of a newer waxseal: it is never overwritten then. */
 export async function readKeys(ports: Pick<Ports, 'files'>): Promise<RotationState> {
@@ -56,11 +58,16 @@ const wordsOf = (survey: Survey): readonly ServerWord[] =>
 /** Writes down what a survey proves: all servers have the record, or one has lost it again. */
 export async function recordSurvey(
   ports: Pick<Ports, 'files' | 'clock'>,
-  key: {readonly domain: DomainName; readonly selector: Selector},
+  key: Pick<StagedDomain, 'domain' | 'selector' | 'record'>,
   survey: Survey,
 ): Promise<void> {
-  const entry = findEntry(await readKeys(ports), key.domain, key.selector);
+  const state = await readKeys(ports);
+  const entry = findEntry(state, key.domain, key.selector);
   const servers = wordsOf(survey);
+  if (entry?.state === 'active' && survey.agreed && entry.record.value !== key.record.value) {
+    // A key that signs may get another record (a note, no t=y any more); what the servers have is what counts.
+    await saveState(ports.files, must(putEntry(state, {...entry, record: recordOf(key)})));
+  }
   if (entry?.state === 'pending' && survey.agreed) {
     await moveKey(ports, key, 'ready', {kind: 'servers-agree', servers});
   }
@@ -71,11 +78,23 @@ export async function recordSurvey(
   }
 }
 
-/** After an apply that was proven: the keys of the plan sign now, and where the signer reads them. */
+export const recordOf = ({record}: Pick<StagedDomain, 'record'>): KeyEntry['record'] => ({
+  name: record.absoluteName,
+  zone: record.zone,
+  relativeName: record.relativeName,
+  value: record.value,
+});
+
+/**
+ * After an apply that was proven: the keys of the plan sign now, and where the signer reads them.
+ *
+ * @param known path of a key that this plan did not put there, since an earlier run had done it already
+ */
 export async function recordActive(
   ports: Pick<Ports, 'files' | 'clock'>,
   plan: Plan,
   checks: readonly Check[],
+  known?: (domain: DomainName, selector: Selector) => AbsolutePath | undefined,
 ): Promise<void> {
   let state = await readKeys(ports);
   const passed = checks.filter(({status}) => status === 'pass').map(({id}) => id);
@@ -85,7 +104,7 @@ export async function recordActive(
     const evidence = {kind: 'signing-proven', run: plan.id, checks: passed} as const;
     state = must(activate(state, domain, selector, evidence, ports.clock.now()));
     const active = findEntry(state, domain, selector);
-    const keyPath = keyPathIn(plan, entry);
+    const keyPath = keyPathIn(plan, entry) ?? known?.(domain, selector);
     if (active !== undefined && keyPath !== undefined) state = must(putEntry(state, {...active, keyPath}));
   }
   await saveState(ports.files, state);

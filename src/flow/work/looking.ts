@@ -15,7 +15,7 @@ import type {Ports} from '../../system/ports.ts';
 import type {Answers, KeyChoice} from '../answers.ts';
 import type {DomainFacts, LookResult, PendingSetup, StagedDomain} from '../operations.ts';
 import {QUESTION_ORDER, questionOf} from '../questions.ts';
-import {isComing, must, readKeys} from './key-book.ts';
+import {isComing, readKeys} from './key-book.ts';
 import type {WorkOptions} from './options.ts';
 
 /** Looks at the host and at waxseal's own notes; who is not root sees no notes. */
@@ -50,7 +50,7 @@ export async function inspectDomain(
 
 const serverNames = (zone: Zone): readonly string[] => [...new Set(zone.servers.map(({name}) => name))];
 
-/** The keys of the newest setup that is on its way: those of its selector. */
+/** The keys of the newest setup that is on its way: those that were written down together. */
 async function pendingSetup(
   ports: Ports,
   options: WorkOptions,
@@ -61,7 +61,9 @@ async function pendingSetup(
   const coming = state.keys.filter(isComing);
   const newest = coming.toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))[0];
   if (newest === undefined) return undefined;
-  const entries = coming.filter(({selector}) => selector === newest.selector);
+  const entries = coming.filter(
+    ({selector, createdAt}) => selector === newest.selector && createdAt === newest.createdAt,
+  );
   const staged: StagedDomain[] = [];
   for (const entry of entries) {
     const each = await stagedAgain(ports, options, entry, signal);
@@ -95,7 +97,10 @@ async function stagedAgain(
 ): Promise<StagedDomain | undefined> {
   const key = await readStagedKey(ports, entry.domain, entry.selector);
   if (key?.ok !== true || !isComing(entry)) return undefined;
-  const zone = must(await findZone(ports, entry.record.name, {resolvers: options.resolvers, signal}));
+  const found = await findZone(ports, entry.record.name, {resolvers: options.resolvers, signal});
+  // A zone that is gone must not keep other domains from being set up; this one says so when it is asked for.
+  if (!found.ok) return undefined;
+  const zone = found.value;
   return {
     domain: entry.domain,
     selector: entry.selector,

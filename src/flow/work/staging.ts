@@ -4,8 +4,12 @@ import {formatKeyRecord} from '../../dkim/index.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {recogniseProvider, sizeProblem} from '../../dns/provider.ts';
 import {selectorInUse} from '../../dns/selector-use.ts';
+import {UsageError} from '../../domain/errors.ts';
 import {type DomainName, keyRecordName, type Selector} from '../../domain/names.ts';
+import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
+import {KEYS_DIRECTORY, STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
 import {
   generateKey,
   importKey,
@@ -30,7 +34,9 @@ import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
 import type {Answers, KeyChoice} from '../answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../operations.ts';
-import {isComing, must, readKeys} from './key-book.ts';
+import {isComing, must, readKeys, recordOf} from './key-book.ts';
+import type {NamedFiles} from './named-files.ts';
+import type {WorkOptions} from './options.ts';
 
 const DEFAULT_KEY: KeyChoice = {source: 'generate', spec: {algorithm: 'rsa', bits: 2048}};
 
@@ -38,26 +44,40 @@ const DEFAULT_KEY: KeyChoice = {source: 'generate', spec: {algorithm: 'rsa', bit
 const AT_ONCE = 4;
 
 /**
- * The selector that signs already for all of these domains, so that a second run finds nothing to do; else the first
- * of the month that was never used here.
+ * The selector of the keys that these domains have already, on their way or signing, so that a second run goes on with
+ * them and finds nothing to do; domains that have none yet join it where it is free for them. Else, and for a rotation,
+ * the first of the month that was never used here.
  */
 export function suggestSelector(
   ports: Pick<Ports, 'clock'>,
   state: RotationState,
   facts: HostFacts,
   domains: readonly DomainName[],
+  options: Pick<WorkOptions, 'newSelector'> = {},
 ): Selector {
-  const active = domains.map(domain =>
-    state.keys.find(key => key.domain === domain && key.state === 'active'),
-  );
-  const [first] = active;
-  if (first !== undefined && active.every(key => key?.selector === first.selector)) return first.selector;
+  const shared = options.newSelector === true ? undefined : sharedSelector(state, domains);
+  if (shared !== undefined) return shared;
   const used = new Set([
     ...state.keys.filter(({domain}) => domains.includes(domain)).map(({selector}) => String(selector)),
     ...(facts.opendkim?.keys ?? []).map(({selector}) => selector.toLowerCase()),
   ]);
   return proposeSelector(ports.clock.now(), selector => used.has(selector));
 }
+
+function sharedSelector(state: RotationState, domains: readonly DomainName[]): Selector | undefined {
+  const current = domains.map(domain => currentKey(state, domain));
+  const [selector, ...others] = new Set(current.flatMap(key => key?.selector ?? []));
+  if (selector === undefined || others.length > 0) return undefined;
+  const isFree = domains.every(
+    (domain, at) => current[at] !== undefined || findEntry(state, domain, selector) === undefined,
+  );
+  return isFree ? selector : undefined;
+}
+
+/** The key on its way, else the one that signs. */
+const currentKey = ({keys}: RotationState, domain: DomainName): KeyEntry | undefined =>
+  keys.find(key => key.domain === domain && isComing(key)) ??
+  keys.find(key => key.domain === domain && key.state === 'active');
 
 /** Free on disk and on every authoritative server, or our own. */
 export async function checkSelector(
@@ -103,22 +123,36 @@ const taken = (selector: Selector, domain: DomainName, why: string): Problem =>
   );
 
 /** Whether the signer of this host can use such a key; reads the file of an import. */
-export async function checkKey(ports: Ports, key: KeyChoice, facts: HostFacts): Promise<Result<true>> {
+export async function checkKey(
+  named: Pick<NamedFiles, 'read'>,
+  key: KeyChoice,
+  facts: HostFacts,
+): Promise<Result<true>> {
   if (key.source === 'generate') return supported(key.spec.algorithm, facts);
-  const content = await ports.files.read(key.path);
-  if (content === undefined) {
-    return fail(problem('key.missing', `There is no file ${key.path}.`, 'Check the path of the key.'));
-  }
-  const imported = importKey(content);
+  const imported = await readImport(named, key.path);
   return imported.ok ? supported(imported.value.algorithm, facts) : imported;
+}
+
+async function readImport(
+  named: Pick<NamedFiles, 'read'>,
+  path: AbsolutePath,
+): Promise<ReturnType<typeof importKey>> {
+  const content = await named.read(path);
+  return content === undefined
+    ? fail(problem('key.missing', `There is no file ${visible(path)}.`, 'Check --key.'))
+    : importKey(content);
 }
 
 const supported = (algorithm: 'rsa' | 'ed25519', facts: HostFacts): Result<true> =>
   facts.opendkim === undefined ? ok(true) : signerSupports(algorithm, facts.opendkim.version);
 
-/** Makes or takes up one key a domain, tests each against its record, keeps them and writes them into the state. */
+/**
+ * Makes or takes up one key a domain, tests each against its record, keeps them and writes them into the state. Where
+ * one domain fails, what a dry run made for the others is removed at once.
+ */
 export async function stage(
   ports: Ports,
+  named: Pick<NamedFiles, 'read'>,
   answers: Answers,
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
@@ -128,14 +162,18 @@ export async function stage(
   const {selector} = answers;
   if (selector === undefined)
     return fail(problem('selector.missing', 'There is no selector.', 'Give --selector.'));
+  const job: Job = {
+    ...{ports, named, answers, selector, signal},
+    replaces: options.replaces,
+    state: await readKeys(ports),
+  };
   const staged = new Map<DomainName, StagedDomain>();
   const problems: Problem[] = [];
   const queue = domains.entries();
   const worker = async (): Promise<void> => {
     for (const [, domain] of queue) {
       if (problems.length > 0) return;
-      const pem = await keyFor(ports, answers.key ?? DEFAULT_KEY, domain.domain, selector, options, signal);
-      const done = pem.ok ? await keepKey(ports, answers, domain, selector, pem.value) : pem;
+      const done = await stageOne(job, domain);
       if (!done.ok) {
         problems.push(done.problem);
         return;
@@ -144,70 +182,111 @@ export async function stage(
       emit({domain: domain.domain, done: staged.size, of: domains.length});
     }
   };
-  await Promise.all(Array.from({length: Math.min(AT_ONCE, domains.length)}, worker));
+  const workers = Array.from({length: Math.min(AT_ONCE, domains.length)}, worker);
+  try {
+    await Promise.all(workers);
+  } finally {
+    await Promise.allSettled(workers);
+    const isWhole = problems.length === 0 && staged.size === domains.length;
+    if (!options.keep && !isWhole) await discard(ports, [...staged.values()]);
+  }
   const [first] = problems;
   if (first !== undefined) return fail(first);
   const all = domains.flatMap(({domain}) => staged.get(domain) ?? []);
   if (!options.keep) return ok(all);
-  return ok(await enterKeys(ports, all, options));
+  return ok(await enterKeys(ports, all));
 }
 
-/** The key that is there for the selector already where it is of the wished kind; else a new or the imported one. */
-async function keyFor(
-  ports: Ports,
-  choice: KeyChoice,
-  domain: DomainName,
-  selector: Selector,
-  options: StageOptions,
-  signal: AbortSignal,
-): Promise<Result<string>> {
-  const there = await readStagedKey(ports, domain, selector);
-  if (there !== undefined) {
-    if (!there.ok) return there;
-    const replaceable = options.replaces.some(
-      each => each.domain === domain && each.selector === selector && each.state !== 'active',
-    );
-    if (choice.source === 'generate' && fits(there.value, choice.spec)) return ok(there.value.pem);
-    if (replaceable) await ports.files.remove(there.value.path);
-    else if (choice.source === 'generate') {
-      return fail(
-        problem(
-          'key.exists',
-          `There is another key for ${selector}._domainkey.${domain} already (${there.value.algorithm}, ${there.value.bits} bits).`,
-          'Choose another --selector, or the same algorithm and size.',
-        ),
-      );
-    }
-  }
-  if (choice.source === 'generate') return ok((await generateKey(ports, choice.spec, signal)).pem);
-  const content = await ports.files.read(choice.path);
-  if (content === undefined) {
-    return fail(problem('key.missing', `There is no file ${choice.path}.`, 'Check --key.'));
-  }
-  const imported = importKey(content);
-  return imported.ok ? ok(imported.value.pem) : imported;
+/** What is the same for every domain of one call. */
+interface Job {
+  readonly ports: Ports;
+  readonly named: Pick<NamedFiles, 'read'>;
+  readonly answers: Answers;
+  readonly selector: Selector;
+  readonly signal: AbortSignal;
+  readonly replaces: readonly StagedDomain[];
+  readonly state: RotationState;
 }
+
+async function stageOne(job: Job, facts: DomainFacts): Promise<Result<StagedDomain>> {
+  const entry = findEntry(job.state, facts.domain, job.selector);
+  if (entry !== undefined && !isComing(entry) && entry.state !== 'active') {
+    return fail(taken(job.selector, facts.domain, 'it was used here before'));
+  }
+  const pem = await keyFor(job, facts.domain, entry);
+  return pem.ok ? await keepKey(job, facts, pem.value, entry) : pem;
+}
+
+/**
+ * The key that is there for the selector already where it is of the wished kind; else a new or the imported one. A key
+ * that signs is never replaced: the default wish is content with it, any other is refused.
+ */
+async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined): Promise<Result<string>> {
+  const {ports, selector, signal} = job;
+  const choice = job.answers.key ?? DEFAULT_KEY;
+  const there = await readStagedKey(ports, domain, selector);
+  if (there !== undefined && !there.ok) return there;
+  if (choice.source === 'import') {
+    const imported = await readImport(job.named, choice.path);
+    if (!imported.ok) return imported;
+    if (there !== undefined && there.value.pem !== imported.value.pem) {
+      if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
+      await ports.files.remove(there.value.path);
+    }
+    return ok(imported.value.pem);
+  }
+  if (there !== undefined) {
+    const isContent = entry?.state === 'active' && isDefault(choice.spec);
+    if (isContent || fits(there.value, choice.spec)) return ok(there.value.pem);
+    if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
+    const made = await generateKey(ports, choice.spec, signal);
+    await ports.files.remove(there.value.path);
+    return ok(made.pem);
+  }
+  if (entry?.state === 'active') {
+    throw new UsageError(
+      problem(
+        'key.elsewhere',
+        `The key ${selector}._domainkey.${domain} signs, but its copy under the state directory is gone.`,
+        'Choose another --selector; the old key is retired when the new one signs.',
+      ),
+    );
+  }
+  return ok((await generateKey(ports, choice.spec, signal)).pem);
+}
+
+const isDefault = (spec: KeySpec): boolean => spec.algorithm === 'rsa' && spec.bits === 2048;
+
+/** This very run made it before another answer was given, and it does not sign. */
+const isReplaceable = ({replaces, selector}: Job, domain: DomainName): boolean =>
+  replaces.some(each => each.domain === domain && each.selector === selector && each.state !== 'active');
+
+const otherKey = (
+  selector: Selector,
+  domain: DomainName,
+  key: {readonly algorithm: string; readonly bits: number},
+): UsageError =>
+  new UsageError(
+    problem(
+      'key.exists',
+      `There is another key for ${selector}._domainkey.${domain} already (${key.algorithm}, ${key.bits} bits).`,
+      'Choose another --selector, or the key that is there.',
+    ),
+  );
 
 const fits = (key: {readonly algorithm: string; readonly bits: number}, spec: KeySpec): boolean =>
   key.algorithm === spec.algorithm && (spec.algorithm === 'ed25519' || key.bits === spec.bits);
 
 async function keepKey(
-  ports: Ports,
-  answers: Answers,
+  {ports, answers, selector}: Job,
   facts: DomainFacts,
-  selector: Selector,
   pem: string,
+  entry: KeyEntry | undefined,
 ): Promise<Result<StagedDomain>> {
   const described = inspectKey(pem);
   if (!described.ok) return described;
   const {algorithm, bits} = described.value;
-  const value = formatKeyRecord({
-    algorithm,
-    publicKey: createPublicKey(pem),
-    testMode: answers.testMode === true,
-    noSubdomains: answers.subdomains === false,
-    ...(answers.note === undefined || answers.note === '' ? {} : {note: answers.note}),
-  });
+  const value = recordValue(answers, algorithm, pem, entry);
   const tested = await selfTest(pem, value);
   if (!tested.ok) return tested;
   const kept = await stageKey(ports, {domain: facts.domain, selector, pem});
@@ -234,63 +313,81 @@ async function keepKey(
   });
 }
 
+/**
+ * The record of the key. Where nothing was said about it, the one that is published already stays as it is: a second
+ * run without `--note` must not ask for a record without the note.
+ */
+function recordValue(
+  answers: Answers,
+  algorithm: 'rsa' | 'ed25519',
+  pem: string,
+  entry: KeyEntry | undefined,
+): string {
+  const publicKey = createPublicKey(pem);
+  const {testMode, subdomains, note} = answers;
+  const isSilent = testMode === undefined && subdomains === undefined && note === undefined;
+  const bare = formatKeyRecord({algorithm, publicKey, testMode: false, noSubdomains: false});
+  if (isSilent && entry !== undefined && keyData(entry.record.value) === keyData(bare)) {
+    return entry.record.value;
+  }
+  return formatKeyRecord({
+    algorithm,
+    publicKey,
+    testMode: testMode === true,
+    noSubdomains: subdomains === false,
+    ...(note === undefined || note === '' ? {} : {note}),
+  });
+}
+
+const keyData = (record: string): string | undefined => /(?:^|;)\s*p=([^;]*)/.exec(record)?.[1];
+
 /** Writes the keys into the state file. What was on its way for the same domain before is given up. */
-async function enterKeys(
-  ports: Ports,
-  staged: readonly StagedDomain[],
-  options: StageOptions,
-): Promise<readonly StagedDomain[]> {
+async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise<readonly StagedDomain[]> {
   const now = ports.clock.now();
   let state = await readKeys(ports);
   const done: StagedDomain[] = [];
+  const forsaken: AbsolutePath[] = [];
   for (const each of staged) {
     for (const old of state.keys) {
       if (old.domain !== each.domain || old.selector === each.selector || !isComing(old)) continue;
       if (old.algorithm !== each.algorithm) continue;
       state = must(putEntry(state, abandoned(old, each.selector, now)));
-      if (old.stagedPath !== undefined) await ports.files.remove(old.stagedPath);
+      if (old.stagedPath !== undefined) forsaken.push(old.stagedPath);
     }
     const entry = findEntry(state, each.domain, each.selector);
-    if (entry === undefined) {
-      const fresh = newEntry(
-        {
-          domain: each.domain,
-          selector: each.selector,
-          algorithm: each.algorithm,
-          bits: each.bits,
-          record: recordOf(each),
-          stagedPath: each.stagedPath,
-          cacheSeconds: each.zone.negativeTtlSeconds,
-        },
-        {kind: 'self-test', fingerprint: each.sha256},
-        now,
-      );
-      state = must(addEntry(state, fresh));
-      done.push(each);
-    } else {
-      const isOurs = options.replaces.some(({domain}) => domain === each.domain) || isComing(entry);
-      if (isOurs && entry.state !== 'active') {
-        state = must(
-          putEntry(state, {...entry, algorithm: each.algorithm, bits: each.bits, record: recordOf(each)}),
-        );
-      }
-      const known = entry.state;
-      done.push({
-        ...each,
-        state: known === 'pending' || known === 'ready' || known === 'active' ? known : 'staged',
-      });
-    }
+    state = entry === undefined ? must(addEntry(state, entryOf(each, now))) : again(state, entry, each, now);
+    const known = findEntry(state, each.domain, each.selector)?.state;
+    const isFarther = known === 'pending' || known === 'ready' || known === 'active';
+    done.push({...each, state: isFarther ? known : 'staged'});
   }
   await saveState(ports.files, state);
+  // Only now: a state file must never name a key that is gone.
+  for (const path of forsaken) await ports.files.remove(path);
   return done;
 }
 
-const recordOf = ({record}: StagedDomain): KeyEntry['record'] => ({
-  name: record.absoluteName,
-  zone: record.zone,
-  relativeName: record.relativeName,
-  value: record.value,
-});
+/** A key that is known: where its record is another one now, its way to the servers begins anew. */
+function again(state: RotationState, entry: KeyEntry, each: StagedDomain, now: Date): RotationState {
+  if (entry.state === 'active' || entry.record.value === each.record.value) return state;
+  const fresh = entryOf(each, now);
+  const log = fresh.log.map(line => ({...line, from: entry.state}));
+  return must(putEntry(state, {...fresh, createdAt: entry.createdAt, log: [...entry.log, ...log]}));
+}
+
+const entryOf = (each: StagedDomain, now: Date): KeyEntry =>
+  newEntry(
+    {
+      domain: each.domain,
+      selector: each.selector,
+      algorithm: each.algorithm,
+      bits: each.bits,
+      record: recordOf(each),
+      stagedPath: each.stagedPath,
+      cacheSeconds: each.zone.negativeTtlSeconds,
+    },
+    {kind: 'self-test', fingerprint: each.sha256},
+    now,
+  );
 
 function abandoned(entry: KeyEntry, by: Selector, now: Date): KeyEntry {
   const {stagedPath: _gone, ...rest} = must(
@@ -304,10 +401,23 @@ function abandoned(entry: KeyEntry, by: Selector, now: Date): KeyEntry {
   return rest;
 }
 
-/** Removes keys of a dry run, but never one that the state file knows. */
-export async function discard(ports: Ports, staged: readonly StagedDomain[]): Promise<void> {
+/**
+ * Removes keys of a dry run, but never one that the state file knows, and the directories of waxseal's own that are
+ * empty then.
+ */
+export async function discard(
+  ports: Pick<Ports, 'files'>,
+  staged: readonly Pick<StagedDomain, 'domain' | 'selector' | 'stagedPath'>[],
+): Promise<void> {
   const state = await readKeys(ports);
   for (const {domain, selector, stagedPath} of staged) {
     if (findEntry(state, domain, selector) === undefined) await ports.files.remove(stagedPath);
+    await removeIfEmpty(ports.files, parentOf(stagedPath));
   }
+  await removeIfEmpty(ports.files, KEYS_DIRECTORY);
+  await removeIfEmpty(ports.files, STATE_DIRECTORY);
+}
+
+async function removeIfEmpty(files: Ports['files'], directory: AbsolutePath): Promise<void> {
+  if ((await files.list(directory))?.length === 0) await files.removeDirectory(directory);
 }

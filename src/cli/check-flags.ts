@@ -1,0 +1,65 @@
+/** What is wrong with a command line beyond its spelling: values out of a fixed list, flags that exclude each other. */
+import {UsageError} from '../domain/errors.ts';
+import {problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import {type FlagValues, isSet, textOf} from './arguments.ts';
+import type {CommandName} from './flags.ts';
+
+/** The values that a flag takes, and what is said of any other. */
+const ONE_OF: readonly {
+  readonly flag: string;
+  readonly values: readonly string[];
+  readonly otherwise: string;
+}[] = [
+  {flag: 'color', values: ['auto', 'always', 'never'], otherwise: 'That is no way to choose colour.'},
+  {
+    flag: 'signer',
+    values: ['auto', 'opendkim'],
+    otherwise: 'This version of waxseal sets up OpenDKIM and no other signer.',
+  },
+  {
+    flag: 'mta',
+    values: ['auto', 'postfix'],
+    otherwise: 'This version of waxseal sets up Postfix and no other mail server.',
+  },
+  {
+    flag: 'tables',
+    values: ['files'],
+    otherwise: 'This version of waxseal keeps the tables of the signer in files only.',
+  },
+  {
+    flag: 'publish',
+    values: ['manual'],
+    otherwise: 'This version of waxseal shows the record and does not publish it itself.',
+  },
+];
+
+/** How many operands a command takes; all others take none. */
+const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {explain: 1, sign: 1, verify: 1, undo: 1};
+
+/** Throws UsageError that names the flag or operand. */
+export function checkFlags(command: CommandName, flags: FlagValues, operands: readonly string[]): void {
+  for (const {flag, values, otherwise} of ONE_OF) {
+    const value = textOf(flags, flag);
+    if (value === undefined || values.includes(value)) continue;
+    throw usage(
+      'usage.value',
+      `--${flag} ${visible(value)}: ${otherwise}`,
+      `Use --${flag} ${values.join(' or ')}.`,
+    );
+  }
+  if (isSet(flags, 'wait') && isSet(flags, 'no-wait')) {
+    throw usage('usage.value', '--wait and --no-wait exclude each other.', 'Give one of them.');
+  }
+  const extra = operands[OPERANDS[command] ?? 0];
+  if (extra !== undefined) {
+    throw usage(
+      'usage.operand',
+      `"${visible(extra)}" is one word too many for "${command}".`,
+      `Run waxseal ${command} --help for its flags.`,
+    );
+  }
+}
+
+const usage = (id: string, message: string, hint: string): UsageError =>
+  new UsageError(problem(id, message, hint));

@@ -1,0 +1,51 @@
+/** What a run gets from outside of the program: the ports of the host, and the files of the person who runs it. */
+import {UsageError} from '../domain/errors.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import {problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import type {Clock, DnsServer, Files, Ports} from '../system/ports.ts';
+
+export interface ConnectOptions {
+  /** `--root`. */
+  readonly root: AbsolutePath | undefined;
+  /** The first `--resolver`. */
+  readonly resolver: DnsServer | undefined;
+}
+
+/** Tests give their own; the program has {@link realOutside}. */
+export interface Outside {
+  /** The ports of the host that is worked on. */
+  connect(options: ConnectOptions): Promise<Ports>;
+  /** The whole file system: what is named on the command line lies there, also with `--root` and in the sandbox. */
+  files(): Promise<Files>;
+  clock(): Promise<Clock>;
+  /** Owner of the files that a person asks for. */
+  readonly person: {readonly uid: number; readonly gid: number};
+  readonly workingDirectory: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** The outside as it is. system/real is loaded when something of it is used. */
+export const realOutside = (): Outside => ({
+  async connect({root, resolver}) {
+    const {createRealPorts, createFiles} = await import('../system/real/index.ts');
+    if (root !== undefined && (await createFiles({owners: 'real'}).stat(root))?.kind !== 'directory') {
+      throw new UsageError(problem('usage.root', `There is no directory ${visible(root)}.`, 'Check --root.'));
+    }
+    return createRealPorts({
+      ...(root === undefined ? {} : {root}),
+      ...(resolver === undefined ? {} : {resolver}),
+    });
+  },
+  async files() {
+    const {createFiles} = await import('../system/real/index.ts');
+    return createFiles({owners: 'real'});
+  },
+  async clock() {
+    const {createClock} = await import('../system/real/index.ts');
+    return createClock();
+  },
+  person: {uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0},
+  workingDirectory: process.cwd(),
+  environment: process.env,
+});

@@ -1,0 +1,50 @@
+/**
+ * Signals for the commands that are no wizard: the first one asks the command to stop; it cleans up, and the error it
+ * ends with carries the exit code. The wizard has its own listeners (session.ts), which turn signals into events.
+ */
+import {Interrupted} from '../domain/errors.ts';
+import {problem} from '../domain/result.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+export interface Ending {
+  /** Aborts with an Interrupted as its reason: exit 130 after SIGINT, 143 after SIGTERM and a hang-up. */
+  readonly signal: AbortSignal;
+  release(): void;
+}
+
+export function listenForSignals(emitter: NodeJS.EventEmitter = process): Ending {
+  const controller = new AbortController();
+  const listeners = SIGNALS.map(name => {
+    const code = name === 'SIGINT' ? 130 : 143;
+    const listener = (): void =>
+      controller.abort(
+        new Interrupted(
+          problem(
+            code === 130 ? 'interrupted' : 'terminated',
+            code === 130 ? 'Ended by the user.' : 'Ended by a signal.',
+            '',
+          ),
+          code,
+        ),
+      );
+    emitter.on(name, listener);
+    return () => emitter.off(name, listener);
+  });
+  return {
+    signal: controller.signal,
+    release() {
+      for (const off of listeners) off();
+    },
+  };
+}
+
+/** Settles as `work` does, or rejects with the signal's reason: for work that cannot be told to stop, as reading. */
+export async function unlessEnded<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  return await new Promise<T>((resolve, reject) => {
+    const stop = (): void => reject(signal.reason);
+    signal.addEventListener('abort', stop, {once: true});
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
