@@ -72,6 +72,10 @@ export interface OpenDkimFacts {
   readonly socketOverride: string;
   readonly user: string;
   readonly group: string;
+  /** User= of the unit; absent where it starts as root and UserID decides. */
+  readonly unitUser?: string;
+  /** Where OpenDKIM was once meant to listen: /etc/default/opendkim. Postfix may still look for it there. */
+  readonly formerSockets?: readonly string[];
 }
 
 export interface OtherSigner {

@@ -88,7 +88,6 @@ export function textStep(
 
 /** A character that has no octet of its own (a path in UTF-8) cannot go into a file that is not UTF-8. */
 function refuseLoss(entry: FileSnapshot, text: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: every character that is one octet
   if (entry.encoding === undefined || /^[\x00-\xff]*$/.test(text)) return;
   throw new HostError(
     problem(

@@ -19,6 +19,8 @@ export interface WantedDomain {
   readonly domain: DomainName;
   readonly selector: Selector;
   readonly key: StagedKey;
+  /** One key for several domains of the plan: it is put in place once, and each domain has a row that names it. */
+  readonly shared?: boolean;
 }
 
 export interface Wanted {
@@ -30,6 +32,11 @@ export interface Wanted {
   /** Hosts besides this one whose mail is signed: addresses, networks, `.domain`. */
   readonly trustedHosts: readonly string[];
   readonly subdomains: boolean;
+  /**
+   * What becomes of whoever else signs here (HostFacts.otherSigners): `switch` turns their signing off with this plan,
+   * `leave` keeps them. Kept and named where nothing is said.
+   */
+  readonly otherSigners?: 'switch' | 'leave';
 }
 
 /** A table as the final configuration has it. New keys are named by their staged path, keys in use by their own. */

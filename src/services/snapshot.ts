@@ -28,9 +28,15 @@ export interface ConfigurationSnapshot {
   /** Names of the owners of the files above, by id. */
   readonly userNames: Readonly<Record<number, string>>;
   readonly groupNames: Readonly<Record<number, string>>;
+  /** Names of the users whose primary group it is, by id of the groups of the files above. */
+  readonly primaryNames?: Readonly<Record<number, readonly string[]>>;
 }
 
 type Reads = Pick<Ports, 'files' | 'users'>;
+
+/** Where the keys of a domain lie; one for several domains lies in a folder that is no domain's name. */
+export const keyFolder = (keyDirectory: AbsolutePath, domain: string, shared: boolean): AbsolutePath =>
+  below(keyDirectory, shared ? 'shared' : domain);
 
 const WIDTH = 32;
 const MAX_KEY_OCTETS = 65_536;
@@ -43,7 +49,7 @@ const MAX_KEY_OCTETS = 65_536;
 export async function readConfiguration(
   ports: Reads,
   facts: HostFacts,
-  wanted: readonly DomainSelector[] = [],
+  wanted: readonly (DomainSelector & {readonly shared?: boolean})[] = [],
 ): Promise<ConfigurationSnapshot> {
   const entries: Record<string, FileSnapshot> = {};
   const take = async (path: AbsolutePath, content: 'text' | 'secret'): Promise<void> => {
@@ -52,6 +58,7 @@ export async function readConfiguration(
   for (const path of await configurationFiles(ports, facts)) await take(path, 'text');
   for (const path of directories(facts)) await take(path, 'text');
   await eachOf([...keyPlaces(facts, wanted)], WIDTH, ([path, content]) => take(path, content));
+  for (const path of waysToKeys(facts, entries)) await take(path, 'text');
   return {entries, ...(await accounts(ports, facts, entries))};
 }
 
@@ -126,7 +133,7 @@ function directories(facts: HostFacts): readonly AbsolutePath[] {
 
 function keyPlaces(
   facts: HostFacts,
-  wanted: readonly DomainSelector[],
+  wanted: readonly (DomainSelector & {readonly shared?: boolean})[],
 ): ReadonlyMap<AbsolutePath, 'text' | 'secret'> {
   const found = new Map<AbsolutePath, 'text' | 'secret'>();
   for (const key of facts.opendkim?.keys ?? []) {
@@ -134,17 +141,41 @@ function keyPlaces(
     if (path.ok) found.set(path.value, 'secret');
   }
   const keyDirectory = facts.layout?.opendkim.keyDirectory;
-  const domains: readonly {domain: string; selector: string}[] = [
+  const domains: readonly {domain: string; selector: string; shared?: boolean}[] = [
     ...wanted,
     // A single key that root reads moves into tables; its new place is looked at as well.
     ...(facts.opendkim?.keys.filter(key => key.label === '') ?? []),
   ];
-  for (const {domain, selector} of domains) {
+  for (const {domain, selector, shared = false} of domains) {
     if (keyDirectory === undefined || !isFileName(domain) || !isFileName(selector)) continue;
-    found.set(below(keyDirectory, domain), 'text');
-    found.set(below(keyDirectory, domain, `${selector}.private`), 'secret');
+    const folder = keyFolder(keyDirectory, domain, shared);
+    found.set(folder, 'text');
+    found.set(below(folder, `${selector}.private`), 'secret');
   }
   return found;
+}
+
+/** Every directory above a key: OpenDKIM judges all of them (FACTS 2.1). */
+function waysToKeys(
+  facts: HostFacts,
+  entries: Readonly<Record<string, FileSnapshot>>,
+): ReadonlySet<AbsolutePath> {
+  const ways = new Set<AbsolutePath>();
+  const keyDirectory = facts.layout?.opendkim.keyDirectory;
+  const isKey = (named: string): boolean => named.endsWith('.private') || known.has(named);
+  const known = new Set<string>([
+    ...(facts.opendkim?.keys ?? []).map(key => key.path),
+    ...(keyDirectory === undefined ? [] : [keyDirectory]),
+  ]);
+  for (const [named, entry] of Object.entries(entries)) {
+    if (!isKey(named)) continue;
+    for (let at = entry.path; at !== '/'; ) {
+      at = parentOf(at);
+      if (ways.has(at)) break;
+      ways.add(at);
+    }
+  }
+  return ways;
 }
 
 const isFileName = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(text);
@@ -158,6 +189,7 @@ async function accounts(
   const groups: Record<string, GroupEntry> = {};
   const userNames: Record<number, string> = {};
   const groupNames: Record<number, string> = {};
+  const primaryNames: Record<number, readonly string[]> = {};
   const layout = facts.layout;
   for (const name of ['root', layout?.opendkim.user, layout?.postfix.user, facts.opendkim?.user]) {
     const entry = name === undefined ? undefined : await ports.users.user(name);
@@ -173,10 +205,11 @@ async function accounts(
     if (entry !== undefined) userNames[uid] = entry.name;
   }
   for (const gid of new Set(stats.map(stat => stat.gid))) {
+    primaryNames[gid] = (await ports.users.primaryMembers(gid)).map(member => member.name);
     const entry = await ports.users.groupById(gid);
     if (entry === undefined) continue;
     groupNames[gid] = entry.name;
     groups[entry.name] = entry;
   }
-  return {users, groups, userNames, groupNames};
+  return {users, groups, userNames, groupNames, primaryNames};
 }

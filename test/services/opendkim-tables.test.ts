@@ -61,6 +61,20 @@ describe('editSigningTable', () => {
     );
   });
 
+  it('keeps what other domains sign beside it where several signatures are wanted', () => {
+    const several = {
+      domainOf: new Map([
+        ['mine', 'a.org'],
+        ['any', '%'],
+        ['esp', 'esp.net'],
+      ]),
+    };
+    const edit = (text: string): string => editSigningTable(text, 'refile', [row('a.org')], false, several);
+    expect(edit('*@a.org esp\n*@a.org mine\n')).toBe('*@a.org esp\n*@a.org new.a.org\n');
+    expect(edit('*@a.org any\n*@a.org new.a.org\n')).toBe('*@a.org any\n*@a.org new.a.org\n');
+    expect(edit('*@a.org esp\n')).toBe('*@a.org esp\n*@a.org new.a.org\n');
+  });
+
   const names = ['a.org', 'b.org', 'm.a.org', 'n.m.a.org', 'c.net'];
   const pattern = fc.constantFrom(
     '*',

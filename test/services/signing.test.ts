@@ -334,10 +334,108 @@ describe('planRemoval', () => {
     expect(steps.some(step => step.id === 'file:/etc/opendkim/key.table')).toBe(false);
   });
 
-  it('says so where the single-key form signs', async () => {
+  const config = async (host: FakeHost, names: readonly string[]): Promise<string> =>
+    textOf(value(await removal(host, names)).steps, '/etc/opendkim.conf');
+
+  it('comments the single-key form out, or takes a name from its list', async () => {
+    expect(await config(fixtureHost('single-key'), ['example.com'])).toMatch(
+      /^#Domain\t+example\.com\n#Selector\t+2020 .*\n#KeyFile\t/m,
+    );
+    expect(value(await removal(fixtureHost('single-key'), ['example.net'])).steps).toEqual([]);
+    const two = fixtureHost('single-key-two-domains');
+    expect(await config(two, ['example.net'])).toMatch(/^Domain\t+example\.edu\nSelector\t/m);
+    expect(await config(two, ['example.net', 'example.edu'])).toMatch(/^#Domain\t/m);
+  });
+
+  it('takes names out of a file of domains', async () => {
     const host = fixtureHost('single-key');
-    const refused = await removal(host, ['example.com']);
-    expect(refused.ok ? '' : refused.problem.id).toBe('opendkim.single-key');
-    expect(value(await removal(host, ['example.net'])).steps).toEqual([]);
+    host.files.put('/etc/opendkim.conf', 'Domain /etc/domains\nSelector a\nKeyFile /k\n');
+    host.files.put('/etc/domains', 'example.net\nexample.com # ours\n');
+    const {steps} = value(await removal(host, ['example.com']));
+    expect(textOf(steps, '/etc/domains')).toBe('example.net\n');
+    expect(textOf(steps, '/etc/opendkim.conf')).toBe('');
+    const all = value(await removal(host, ['example.com', 'example.net'])).steps;
+    expect(textOf(all, '/etc/opendkim.conf')).toBe('#Domain /etc/domains\n#Selector a\n#KeyFile /k\n');
+  });
+
+  it('leaves inline tables inline', async () => {
+    const host = fixtureHost('debian-13');
+    const conf = (keys: string, signing: string): void =>
+      host.files.put(
+        '/etc/opendkim.conf',
+        `KeyTable csl:${keys} # k\nSigningTable ${signing}\nSocket inet:8891@localhost\n`,
+      );
+    conf('a=example.com:s:/k, b=example.net:s:/k', 'example.com=a, example.net=b');
+    expect(await config(host, ['example.com'])).toBe(
+      'KeyTable csl:b=example.net:s:/k # k\nSigningTable example.net=b\nSocket inet:8891@localhost\n',
+    );
+    expect(await config(host, ['example.com', 'example.net'])).toMatch(/^#KeyTable .*\n#SigningTable /);
+  });
+});
+
+describe('one key for several domains', () => {
+  it('is put in place once, named by each row, and serves a later domain', async () => {
+    const host = fixtureHost('debian-13');
+    const [first, second, third] = wantedOn(host, ['a.example', 'b.example', 'c.example']).domains;
+    if (first === undefined || second === undefined || third === undefined) throw new TypeError('three');
+    const shared = [first, {...second, key: first.key}].map(want => ({...want, shared: true}));
+    const wanted = {...wantedOn(host, []), domains: shared};
+    const {steps, candidate} = value((await planOn(host, wanted)).change);
+    const keys = steps.filter(step => step.id.endsWith('.private'));
+    expect(keys.map(step => step.id)).toEqual(['file:/etc/dkimkeys/shared/202611.private']);
+    expect(textOf(steps, '/etc/opendkim/KeyTable')).toBe(
+      '202611._domainkey.a.example a.example:202611:/etc/dkimkeys/shared/202611.private\n' +
+        '202611._domainkey.b.example b.example:202611:/etc/dkimkeys/shared/202611.private\n',
+    );
+    expect(candidate.keyTable.text).toContain(`b.example:202611:${first.key.stagedPath}`);
+    await carryOut(host, steps);
+    expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
+    const later = {...wanted, domains: [{...third, key: first.key, shared: true}]};
+    const more = value((await planOn(host, later)).change).steps;
+    expect(more.map(step => step.id).filter(id => id.startsWith('file:'))).toEqual([
+      'file:/etc/opendkim/KeyTable',
+      'file:/etc/opendkim/SigningTable',
+    ]);
+  });
+
+  it('refuses two keys for one place', async () => {
+    const host = fixtureHost('debian-13');
+    const wanted = wantedOn(host, ['a.example', 'b.example']);
+    const domains = wanted.domains.map((want, at) => ({
+      ...want,
+      shared: true,
+      key: {...want.key, sha256: String(at)},
+    }));
+    expect(await problemOf(host, {...wanted, domains})).toBe('key.exists');
+  });
+});
+
+describe('RequireSafeKeys', () => {
+  it('refuses a way to the keys that OpenDKIM would not trust', async () => {
+    const host = fixtureHost('debian-13');
+    host.files.directory('/srv', {mode: 0o775, gid: 8});
+    host.files.directory('/srv/dkim', {mode: 0o700, uid: 104, gid: 110});
+    host.files.nodes.delete('/etc/dkimkeys');
+    host.files.symlink('/etc/dkimkeys', '/srv/dkim');
+    const wanted = wantedOn(host, ['example.com']);
+    // Group mail has a user, if only as primary group.
+    expect(await problemOf(host, wanted)).toBe('key.unsafe-directory');
+    host.files.directory('/srv', {mode: 0o757});
+    expect(await problemOf(host, wanted)).toBe('key.unsafe-directory');
+    host.files.directory('/srv', {mode: 0o755, uid: 105});
+    expect(await problemOf(host, wanted)).toBe('key.unsafe-directory');
+    const before = host.files.text('/etc/opendkim.conf');
+    host.files.put('/etc/opendkim.conf', `${before}RequireSafeKeys no\n`);
+    expect(await problemOf(host, wanted)).toBe('none');
+    host.files.put('/etc/opendkim.conf', before);
+    host.files.directory('/srv', {mode: 0o755});
+    expect(await problemOf(host, wanted)).toBe('none');
+  });
+
+  it('puts right what is its own', async () => {
+    const host = fixtureHost('debian-13');
+    host.files.directory('/etc/dkimkeys', {mode: 0o777});
+    const {steps} = value((await planOn(host, wantedOn(host, ['example.com']))).change);
+    expect(steps.find(step => step.id === 'directory:/etc/dkimkeys')).toMatchObject({mode: 0o700});
   });
 });

@@ -48,8 +48,10 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     socketOverride: optionValue(argv, 'p') ?? '',
     user: nameOfUser(settings['userid'], unit, layout),
     group: settings['userid']?.split(':')[1] ?? layout.opendkim.group,
+    ...((unit?.['User'] ?? '') === '' ? {} : {unitUser: unit?.['User'] ?? ''}),
+    formerSockets: await formerSockets(context),
   };
-  return {facts, blockers: unitBlockers(facts, unit), remarks: await remarksOn(context, facts, unit)};
+  return {facts, blockers: unitBlockers(facts, unit), remarks: remarksOn(context, facts, unit)};
 }
 
 const UNIT_PROPERTIES = ['LoadState', 'ActiveState', 'PIDFile', 'ExecStart', 'DropInPaths', 'User'];
@@ -134,11 +136,11 @@ async function rowsOf(ports: LookContext['ports'], value: string): Promise<reado
   return parseTable((await tryReadText(ports.files, set.path)) ?? '');
 }
 
-async function remarksOn(
+function remarksOn(
   context: Context,
   facts: OpenDkimFacts,
   unit: UnitProperties | undefined,
-): Promise<readonly Problem[]> {
+): readonly Problem[] {
   const remarks: Problem[] = [];
   const {settings, configFile} = facts;
   const umask = parseUmask(settings['umask']);
@@ -169,24 +171,35 @@ async function remarksOn(
       ),
     );
   }
-  remarks.push(...(await defaultsRemark(context, facts)), ...domainIgnored(facts));
+  remarks.push(...defaultsRemark(context, facts), ...domainIgnored(facts));
   return remarks;
 }
 
 const samePath = (path: string | undefined): string => (path ?? '').replace(/^\/var\/run\//, '/run/');
 
-/** The unit does not read this file (FACTS 1.1); a SOCKET of somebody's own there is a wish that has no effect. */
-async function defaultsRemark(context: Context, facts: OpenDkimFacts): Promise<readonly Problem[]> {
-  if (!context.systemd || context.layout.id !== 'debian') return [];
-  const path = '/etc/default/opendkim' as AbsolutePath;
-  const text = (await tryReadText(context.ports.files, path)) ?? '';
-  const socket = [...text.matchAll(/^[ \t]*SOCKET=["']?([^"'\s#]+)/gm)].at(-1)?.[1];
+const DEFAULTS_FILE = '/etc/default/opendkim' as AbsolutePath;
+
+/**
+ * SOCKET of somebody's own in /etc/default/opendkim: read by the init script only, and only where opendkim.conf has no
+ * Socket (FACTS 1.1). The package's own line refers to a variable and says nothing.
+ */
+async function formerSockets({ports, layout}: Context): Promise<readonly string[]> {
+  if (layout.id !== 'debian') return [];
+  const text = (await tryReadText(ports.files, DEFAULTS_FILE)) ?? '';
+  const written = [...text.matchAll(/^[ \t]*SOCKET=["']?([^"'\s#]+)/gm)].map(match => match[1] ?? '');
+  return written.filter(socket => !socket.includes('$')).map(socket => visible(socket));
+}
+
+/** Under systemd that file is a wish that has no effect. */
+function defaultsRemark(context: Context, facts: OpenDkimFacts): readonly Problem[] {
+  if (!context.systemd) return [];
+  const socket = facts.formerSockets?.at(-1);
   const inEffect = facts.socketOverride === '' ? facts.settings['socket'] : facts.socketOverride;
-  if (socket === undefined || socket.includes('$') || socket === inEffect) return [];
+  if (socket === undefined || socket === inEffect) return [];
   return [
     problem(
       'opendkim.default-socket',
-      `SOCKET=${visible(socket)} in ${path} has no effect: the systemd unit does not read that file.`,
+      `SOCKET=${socket} in ${DEFAULTS_FILE} has no effect: the systemd unit does not read that file.`,
       `Socket in ${facts.configFile} counts.`,
     ),
   ];

@@ -1,10 +1,11 @@
 /** Where private keys go, and which rows name them. A key that is there is never overwritten. */
-import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {beforeOf, directoryStep, entryOf, type KnownHost} from '../files.ts';
 import type {WantedDomain} from '../signing.ts';
-import type {FileSnapshot} from '../snapshot.ts';
+import {type FileSnapshot, keyFolder} from '../snapshot.ts';
 import type {DirectoryStep, FileStep, Owner} from '../step.ts';
+import {isAlone, unsafeWay} from './safe-keys.ts';
 import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';
 
 export interface KeyPlan {
@@ -46,6 +47,7 @@ export function planKeys(
   const candidateRows: string[] = [];
   const labels: string[] = [];
   const seen = new Set<string>();
+  const placed = new Map<string, string>();
   for (const want of wanted) {
     if (seen.has(want.domain)) return fail(twice(want));
     seen.add(want.domain);
@@ -59,10 +61,13 @@ export function planKeys(
     if (row === undefined && byLabel.has(label)) return fail(labelTaken(host, label));
     labels.push(label);
     const unfit = !moving.has(place.value) && (entry.stat === undefined || !keyFits(host, entry));
-    if (unfit) {
+    const other = placed.get(place.value);
+    if (other !== undefined && other !== want.key.sha256) return fail(keyExists(want, place.value));
+    if (unfit && other === undefined) {
       directories.push(...domainDirectory(host, want));
       files.push(keyStep(host, want, entry));
     }
+    placed.set(place.value, want.key.sha256);
     if (row === undefined) {
       rows.push(keyTableRow(label, want.domain, want.selector, place.value));
       candidateRows.push(
@@ -70,11 +75,33 @@ export function planKeys(
       );
     }
   }
+  const unsafe = unsafePlace(host, [...placed.keys()], directories);
+  if (unsafe !== undefined) return fail(unsafe);
   return ok({directories, files, rows, candidateRows, labels});
 }
 
+/** The first place whose directories OpenDKIM would not trust, after what the plan itself puts right. */
+function unsafePlace(
+  host: KnownHost,
+  places: readonly string[],
+  directories: readonly DirectoryStep[],
+): Problem | undefined {
+  const {keyDirectory} = host.layout.opendkim;
+  const own = safeDirectory(host, keyDirectory, '');
+  const mended = new Set<string>([...directories, ...own].map(step => step.path));
+  const folders = new Set(
+    places.map(place => entryOf(host.snapshot, place as AbsolutePath).path).map(parentOf),
+  );
+  for (const folder of folders) {
+    const unsafe = unsafeWay(host, folder, mended);
+    if (unsafe !== undefined) return unsafe;
+  }
+  return undefined;
+}
+
 function placeOf(host: KnownHost, want: WantedDomain, row: KeyRow | undefined): Result<AbsolutePath> {
-  const usual = below(host.layout.opendkim.keyDirectory, want.domain, `${want.selector}.private`);
+  const folder = keyFolder(host.layout.opendkim.keyDirectory, want.domain, want.shared === true);
+  const usual = below(folder, `${want.selector}.private`);
   if (row === undefined) return ok(usual);
   const path = parseAbsolutePath(row.path.replaceAll('%', want.domain));
   if (!path.ok) return fail(keyExists(want, undefined));
@@ -89,7 +116,7 @@ function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
   const group = host.snapshot.groups[host.layout.opendkim.group];
   if (stat === undefined || stat.kind !== 'file') return false;
   if ((stat.mode & 0o007) !== 0) return false;
-  const alone = group?.members.every(member => member === user?.name || member === 'root') ?? false;
+  const alone = isAlone(host, stat.gid);
   const groupReads = stat.gid === group?.gid && (stat.mode & 0o040) !== 0;
   if ((stat.mode & 0o060) !== 0 && !(stat.gid === group?.gid && alone)) return false;
   return stat.uid === user?.uid ? (stat.mode & 0o400) !== 0 : stat.uid === 0 && groupReads;
@@ -98,14 +125,19 @@ function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
 /** True where a key in use by the single-key form can stay where it is: in the key directory, readable, safe. */
 export function keyMayStay(host: KnownHost, path: AbsolutePath): boolean {
   const entry = entryOf(host.snapshot, path);
-  return path.startsWith(`${host.layout.opendkim.keyDirectory}/`) && keyFits(host, entry);
+  return (
+    path.startsWith(`${host.layout.opendkim.keyDirectory}/`) &&
+    keyFits(host, entry) &&
+    unsafeWay(host, parentOf(entry.path), new Set()) === undefined
+  );
 }
 
 function domainDirectory(host: KnownHost, want: WantedDomain): readonly DirectoryStep[] {
+  const shared = want.shared === true;
   return safeDirectory(
     host,
-    below(host.layout.opendkim.keyDirectory, want.domain),
-    `Make the key directory of ${want.domain}`,
+    keyFolder(host.layout.opendkim.keyDirectory, want.domain, shared),
+    `Make the key directory of ${shared ? 'several domains' : want.domain}`,
   );
 }
 

@@ -11,7 +11,8 @@ import {planHosts} from './hosts.ts';
 import {definitions, isTrue} from './parse.ts';
 import {keyMayStay, planKeys, safeDirectory, secretStep} from './plan-keys.ts';
 import {currentTables, type MovedKey, movedRows, type Tables} from './plan-tables.ts';
-import {appendRows, editSigningTable} from './tables.ts';
+import {rowRemarks} from './row-remarks.ts';
+import {appendRows, editSigningTable, keyRows, parseTable, type SeveralSignatures} from './tables.ts';
 
 export interface OpenDkimChange {
   readonly steps: readonly Step[];
@@ -39,11 +40,17 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
   const keyText = appendRows(movedInto.keys.text, keys.value.rows);
   const candidateBase =
     moved.candidateRows === undefined ? movedInto : withRows(tables.value, moved.candidateRows);
+  const wantedRows = wanted.domains.map((want, at) => ({
+    domain: want.domain,
+    label: keys.value.labels[at] ?? '',
+  }));
+  const several = severalSignatures(host, movedInto.signing.kind, keyText);
   const signingText = editSigningTable(
     movedInto.signing.text,
     movedInto.signing.kind,
-    wanted.domains.map((want, at) => ({domain: want.domain, label: keys.value.labels[at] ?? ''})),
+    wantedRows,
     wanted.subdomains,
+    several,
   );
   const config = editConfig(
     host,
@@ -54,7 +61,7 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
       ...tables.value.settings,
       ...hosts.value.settings,
     ],
-    tables.value.moved !== undefined,
+    tables.value.moved === undefined ? [] : SINGLE_KEY,
   );
   if (!config.ok) return config;
 
@@ -87,8 +94,24 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
       signingTable: {...tables.value.signing, text: signingText},
       trustedHosts: hosts.value.table,
     },
-    remarks: [...socket.value.remarks, ...tables.value.remarks, ...hosts.value.remarks],
+    remarks: [
+      ...socket.value.remarks,
+      ...tables.value.remarks,
+      ...hosts.value.remarks,
+      ...rowRemarks(parseTable(signingText), wantedRows, several !== undefined),
+    ],
   });
+}
+
+/** MultipleSignatures counts for patterns; other tables give one row for a pattern (FACTS 4). */
+function severalSignatures(
+  host: KnownHost,
+  kind: Tables['signing']['kind'],
+  keyText: string,
+): SeveralSignatures | undefined {
+  if (kind !== 'refile' || !isTrue(host.opendkim.settings['multiplesignatures'])) return undefined;
+  const rows = keyRows(parseTable(keyText));
+  return {domainOf: new Map(rows.map(row => [row.label, row.domain.toLowerCase()]))};
 }
 
 interface Rows {
@@ -185,7 +208,9 @@ function basicSettings(host: KnownHost): readonly Setting[] {
   const wanted: Setting[] = [];
   if (settings['mode'] !== undefined && !settings['mode'].includes('s'))
     wanted.push({name: 'Mode', value: 'sv'});
-  if (settings['userid'] === undefined) wanted.push({name: 'UserID', value: user});
+  // A daemon that systemd starts as its user cannot change to another.
+  if (settings['userid'] === undefined && host.opendkim.unitUser === undefined)
+    wanted.push({name: 'UserID', value: user});
   if (host.facts.serviceManager === 'systemd' && unitPidFile !== '') {
     // With another PID file or in the foreground systemctl restart hangs for 90 s and kills the daemon (FACTS 2.6).
     if (runPath(settings['pidfile'] ?? '') !== runPath(unitPidFile))
@@ -223,16 +248,23 @@ const bothParts = (value: string): string => {
   return `${header}/${body}`;
 };
 
+/** The form for one key; OpenDKIM ignores it as soon as there is a KeyTable. */
+export const SINGLE_KEY = ['Domain', 'Selector', 'KeyFile'] as const;
+
 interface ConfigChange {
   readonly steps: readonly FileStep[];
   readonly flat: string;
 }
 
-/** Each setting is changed in the file where it is in force, be it an included one; new ones go into the main file. */
-function editConfig(
+/**
+ * Each setting is changed in the file where it is in force, be it an included one; new ones go into the main file. Lines
+ * of the `dropped` parameters are commented out wherever they stand.
+ */
+export function editConfig(
   host: KnownHost,
   settings: readonly Setting[],
-  dropSingle: boolean,
+  dropped: readonly string[],
+  why = 'Set up OpenDKIM',
 ): Result<ConfigChange> {
   const {configFile} = host.opendkim;
   const known = (path: AbsolutePath): string | undefined => host.snapshot.entries[path]?.text;
@@ -246,10 +278,10 @@ function editConfig(
   for (const file of files) {
     const text = known(file) ?? '';
     const own = settings.filter(setting => (places.get(setting.name.toLowerCase()) ?? configFile) === file);
-    const single = dropSingle ? commentOut(text, ['Domain', 'Selector', 'KeyFile']) : text;
+    const single = dropped.length === 0 ? text : commentOut(text, dropped);
     const next = own.length === 0 ? single : setParameters(single, own);
     texts.set(file, next);
-    if (next !== text) steps.push(...textStep(host.snapshot, file, next, 'Set up OpenDKIM'));
+    if (next !== text) steps.push(...textStep(host.snapshot, file, next, why));
   }
   return ok({
     steps,

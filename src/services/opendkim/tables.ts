@@ -88,6 +88,7 @@ export function editSigningTable(
   kind: SigningKind,
   wanted: readonly WantedRow[],
   subdomains: boolean,
+  several?: SeveralSignatures,
 ): string {
   const lines = splitLines(text);
   const rows = parseTable(text);
@@ -98,9 +99,13 @@ export function editSigningTable(
     const [plain, below] = patterns(kind, want.domain);
     const place = kind === 'refile' ? firstCatch(index, want.domain) : lines.length;
     for (const pattern of [plain, below]) {
-      const existing = index.first.get(pattern);
+      const existing =
+        several === undefined
+          ? index.first.get(pattern)
+          : theirs(rowsOfPattern(index, rows, pattern), want, several);
       // A row for subdomains that is there already must not go on with the old key.
-      const inEffect = existing !== undefined && (kind === 'file' || existing.line < place);
+      const inEffect =
+        existing !== undefined && (kind === 'file' || several !== undefined || existing.line < place);
       if (pattern === below && !subdomains && !inEffect) continue;
       if (inEffect) {
         const raw = lines[existing.line]?.raw ?? '';
@@ -116,6 +121,26 @@ export function editSigningTable(
   }
   return assemble(lines, changed, added);
 }
+
+/** With `MultipleSignatures yes` every matching row signs: rows of other signing domains stay beside the wanted one. */
+export interface SeveralSignatures {
+  /** The domain for which a key signs (d=), lower case, by label; `%` stands for the domain of the sender. */
+  readonly domainOf: ReadonlyMap<string, string>;
+}
+
+/** The row that is the domain's own: the one that has the label already, else the first whose key signs as the domain. */
+function theirs(
+  rows: readonly TableRow[],
+  want: WantedRow,
+  {domainOf}: SeveralSignatures,
+): TableRow | undefined {
+  const isOwn = (row: TableRow): boolean =>
+    ['%', want.domain, undefined].includes(domainOf.get(labelOf(row.value)));
+  return rows.find(row => labelOf(row.value) === want.label) ?? rows.find(isOwn);
+}
+
+const rowsOfPattern = (index: RowIndex, rows: readonly TableRow[], pattern: string): readonly TableRow[] =>
+  (index.all.get(pattern) ?? []).flatMap(at => rows[at] ?? []);
 
 /** A domain below another wanted one must come first, or the rows of the upper one would catch its mail. */
 const moreSpecificFirst = (wanted: readonly WantedRow[]): readonly WantedRow[] => {
@@ -136,20 +161,26 @@ function parentsOf(domain: string): readonly string[] {
 interface RowIndex {
   /** First row by lower-case pattern. */
   readonly first: ReadonlyMap<string, TableRow>;
+  /** Every row by lower-case pattern, as index into the rows. */
+  readonly all: ReadonlyMap<string, readonly number[]>;
   /** Patterns with a star elsewhere than in `*@d` and `*@*.d`: few in practice, so they may be tried one by one. */
   readonly odd: readonly {readonly line: number; readonly pattern: RegExp}[];
 }
 
 function indexRows(rows: readonly TableRow[]): RowIndex {
   const first = new Map<string, TableRow>();
+  const all = new Map<string, number[]>();
   const odd: {line: number; pattern: RegExp}[] = [];
-  for (const row of rows) {
+  for (const [at, row] of rows.entries()) {
     const pattern = row.key.toLowerCase();
     if (!first.has(pattern)) first.set(pattern, row);
+    const same = all.get(pattern);
+    if (same === undefined) all.set(pattern, [at]);
+    else same.push(at);
     if (pattern.includes('*') && !/^\*@(\*\.)?[^*@]+$/.test(pattern))
       odd.push({line: row.line, pattern: wildcard(pattern)});
   }
-  return {first, odd};
+  return {first, all, odd};
 }
 
 const wildcard = (pattern: string): RegExp =>
