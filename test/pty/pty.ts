@@ -112,8 +112,9 @@ export class Pty {
     await this.#until(holds, withinMs, String(what));
   }
 
-  async waitForRaw(what: string): Promise<void> {
-    await this.#until(() => this.raw.includes(what), LIMIT_MS, JSON.stringify(what));
+  /** Waits for a line in scrollback or screen, as `history` gives it. */
+  async waitForLine(what: RegExp): Promise<void> {
+    await this.#until(() => this.history().some(line => what.test(line)), LIMIT_MS, `line ${what}`);
   }
 
   /** Presses keys one by one, each after the screen has shown the text that stands before it. */

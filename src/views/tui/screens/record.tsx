@@ -1,4 +1,4 @@
-import {type ReactNode, useEffect, useLayoutEffect, useMemo, useState} from 'react';
+import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
@@ -39,7 +39,8 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
   const room = useRoom(saving ? SAVE_KEYS : KEYS);
   const {staged} = state;
   const text = useMemo(() => recordsText(staged, phase.form), [staged, phase.form]);
-  useEffect(() => print(text), [print, text]);
+  // With the frame, not after it: what the frame speaks of is there when it is seen.
+  useLayoutEffect(() => print(text), [print, text]);
   useLayoutEffect(drain, [drain]);
 
   const copyIt = (): void => {
