@@ -36,7 +36,8 @@ export async function selectorInUse(
 const sameSet = (left: readonly string[], right: readonly string[]): boolean =>
   left.length === right.length && left.every(each => right.includes(each));
 
-function sibling(ports: DnsPorts, name: DnsName): DnsName {
+/** A random name beside `name`. */
+export function sibling(ports: Pick<DnsPorts, 'random'>, name: DnsName): DnsName {
   const label = `wx${Buffer.from(ports.random.bytes(8)).toString('hex')}`;
   return [label, ...name.split('.').slice(1)].join('.') as DnsName;
 }

@@ -20,6 +20,11 @@ export interface AuthoritativeServer {
   readonly name: DnsName;
   readonly address: string;
   readonly port: number;
+  /**
+   * Where it is listed when not in both: `parent`, only in the delegation; `child`, only in the zone's own NS records;
+   * `primary`, only as MNAME of the SOA (RFC 1912 §2.2), asked when the record is nowhere else.
+   */
+  readonly listed?: 'parent' | 'child' | 'primary';
 }
 
 /** `asking` before the first answer; while a later round runs, the status of the round before stays. */
@@ -48,6 +53,39 @@ export interface ServerView {
   readonly mistake: Problem | undefined;
   /** Where the name is a CNAME: its last target, at which the records were found. */
   readonly alias?: DnsName;
+  /** Where the alias comes from a DNAME (RFC 6672): its owner, at or above the name. */
+  readonly dname?: DnsName;
+  /** TTL of the TXT records, seconds; undefined where there are none. */
+  readonly ttlSeconds?: number;
+}
+
+/** The servers at the end of a CNAME: they hold the record, so they are shown, too. */
+export interface AliasTarget {
+  readonly name: DnsName;
+  readonly zone: Zone;
+  readonly servers: readonly ServerView[];
+}
+
+/** What some cache may still say although the servers agree; a view counts down to `until`. */
+export interface CacheLimit {
+  /** `negative`: that nothing is there (RFC 2308); `old`: the record that was there before. */
+  readonly kind: 'negative' | 'old';
+  /** `resolver`: this host's, which told the time itself. `anywhere`: any other that asked just before the change. */
+  readonly where: 'resolver' | 'anywhere';
+  /** ISO 8601, UTC. */
+  readonly until: string;
+}
+
+/**
+ * As the resolver tells it. `validated`: AD. `insecure`: not signed. `unchecked`: signed, but the resolver does not
+ * validate. `bogus`: SERVFAIL, but an answer where validation is switched off; then no validating receiver reads the key.
+ */
+export interface DnssecView {
+  readonly status: 'validated' | 'insecure' | 'unchecked' | 'bogus';
+  /** When the signature of the record ends: ISO 8601, UTC. */
+  readonly expiresAt?: string;
+  /** Bogus, expired or about to expire. */
+  readonly mistake?: Problem;
 }
 
 /**
@@ -72,6 +110,17 @@ export interface Survey {
   readonly settled: boolean;
   /** When the next round is due; ISO 8601. Undefined in a final survey. */
   readonly nextAt: string | undefined;
+  /** Targets of CNAMEs and their servers, in the order in which they were found. */
+  readonly targets?: readonly AliasTarget[];
+  /** What caches may still hold; only after `agreed`, and only what has not passed. */
+  readonly caches?: readonly CacheLimit[];
+  /** Undefined until a resolver was asked. */
+  readonly dnssec?: DnssecView;
+  /**
+   * Set where no authoritative server can be reached from here, so that only the resolver could be asked: `resolver` is
+   * then all that is known, and this says what it is worth. `agreed` and `settled` stay false.
+   */
+  readonly weaker?: Problem;
 }
 
 /** One record in every form a person may need. All values are complete; strings are 255 octets at most. */

@@ -81,7 +81,16 @@ const HEADER = 12;
 const RCODES: readonly Rcode[] = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 const DNAME = 39;
 const RRSIG = 46;
-const TYPE_CODES: Readonly<Record<QueryType, number>> = {A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, MX: 15, TXT: 16, AAAA: 28};
+const TYPE_CODES: Readonly<Record<QueryType, number>> = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+};
 
 /**
  * A query with EDNS(0) (RFC 6891) where `edns`.

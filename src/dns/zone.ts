@@ -75,8 +75,15 @@ interface Found {
   /** As a resolver or the parent's server told it: its TTL may have been counted down. */
   readonly soa: SoaRecord | undefined;
   /** From a delegation: the resolver need not be asked for what is in it. */
-  readonly delegation?: {readonly names: readonly DnsName[]; readonly glue: readonly DnsRecord[]};
+  readonly delegation?: Delegation;
   readonly remarks: readonly Problem[];
+}
+
+interface Delegation {
+  readonly names: readonly DnsName[];
+  readonly glue: readonly DnsRecord[];
+  /** Whose NS records these are: of the zone above, or the zone's own. */
+  readonly by: 'parent' | 'child';
 }
 
 async function walkUp(ports: DnsPorts, start: DnsName, options: ResolverOptions): Promise<Result<Found>> {
@@ -159,7 +166,12 @@ async function describe(ports: DnsPorts, found: Found, options: ResolverOptions)
       ),
     );
   }
-  const told = await ownSoa(ports, found.apex, servers, options.signal);
+  const [told, own, parental] = await Promise.all([
+    ownSoa(ports, found.apex, servers, options.signal),
+    ownNames(ports, found.apex, servers, options.signal),
+    above(ports, found, options),
+  ]);
+  const all = await compared(ports, found, {names, servers, own, above: parental}, options, remarks);
   const soa = told ?? found.soa;
   if (told === undefined) {
     remarks.push(
@@ -175,9 +187,137 @@ async function describe(ports: DnsPorts, found: Found, options: ResolverOptions)
     primary: soa?.primary ?? ('' as DnsName),
     serial: soa?.serial ?? 0,
     negativeTtlSeconds: soa === undefined ? 0 : Math.min(soa.ttlSeconds, soa.minimumSeconds),
-    servers,
+    servers: all,
     remarks,
   });
+}
+
+/** Of a zone found by its own servers nothing is asked at the resolver: it may be `_domainkey` or below. */
+async function above(
+  ports: DnsPorts,
+  found: Found,
+  options: ResolverOptions,
+): Promise<Delegation | undefined> {
+  const {delegation} = found;
+  if (delegation === undefined) return delegationOf(ports, found.apex, options);
+  return delegation.by === 'parent' ? delegation : undefined;
+}
+
+interface Listed {
+  readonly names: readonly DnsName[];
+  readonly servers: readonly AuthoritativeServer[];
+  readonly own: readonly DnsName[] | undefined;
+  readonly above: Delegation | undefined;
+}
+
+/**
+ * The zone's own NS records beside those of the zone above: receivers begin with the ones and may go on with the others
+ * (RFC 2181 §5.4.1), so the record has to be on all of them. Where they differ, the zone was often moved to another
+ * provider, and the record entered at the old one.
+ */
+async function compared(
+  ports: DnsPorts,
+  found: Found,
+  {names, servers, own, above}: Listed,
+  options: ResolverOptions,
+  remarks: Problem[],
+): Promise<readonly AuthoritativeServer[]> {
+  if (own === undefined || above === undefined || own.length === 0 || above.names.length === 0)
+    return servers;
+  const onlyAbove = above.names.filter(name => !own.includes(name));
+  const onlyOwn = own.filter(name => !above.names.includes(name));
+  if (onlyAbove.length === 0 && onlyOwn.length === 0) return servers;
+  remarks.push(delegationDiffers(found.apex, above.names, own));
+  const missing = [...onlyAbove, ...onlyOwn].filter(name => !names.includes(name)).slice(0, MAX_NAMES);
+  const more =
+    missing.length === 0
+      ? []
+      : await addresses(ports, {...found, delegation: {...above, names: missing}}, missing, options, remarks);
+  return [...servers, ...more].slice(0, MAX_ADDRESSES).map(server => {
+    if (onlyAbove.includes(server.name)) return {...server, listed: 'parent'};
+    return onlyOwn.includes(server.name) ? {...server, listed: 'child'} : server;
+  });
+}
+
+const delegationDiffers = (apex: DnsName, above: readonly DnsName[], own: readonly DnsName[]): Problem =>
+  problem(
+    'dns.delegation-differs',
+    `The zone ${apex} is delegated to ${[...above].sort().join(', ')}, but its own NS records name ${[...own].sort().join(', ')}.`,
+    'Set the same name servers at the registrar and in the zone. Until then the record must be on all of them.',
+  );
+
+async function ownNames(
+  ports: DnsPorts,
+  apex: DnsName,
+  servers: readonly DnsServer[],
+  signal: AbortSignal | undefined,
+): Promise<readonly DnsName[] | undefined> {
+  const message = await firstOf(ports, servers, {name: apex, type: 'NS'}, signal, isAuthoritative);
+  return message === undefined ? undefined : targetsOf(message.answers, apex);
+}
+
+const isAuthoritative = (message: DnsMessage): boolean => message.authoritative;
+
+/** Servers of the zone above that are asked for the delegation. */
+const MAX_PARENTS = 3;
+
+/**
+ * The NS records as the zone above has them. Undefined where nobody there tells: no way to port 53, or servers that
+ * carry both zones and answer with the lower one.
+ */
+async function delegationOf(
+  ports: DnsPorts,
+  apex: DnsName,
+  options: ResolverOptions,
+): Promise<Delegation | undefined> {
+  const upper = await zoneAbove(ports, apex, options);
+  if (upper === undefined) return undefined;
+  const resolved = await resolve(ports, {name: upper, type: 'NS'}, options);
+  if (resolved.kind !== 'answer') return undefined;
+  const names = targetsOf(resolved.message.answers, upper).slice(0, MAX_PARENTS);
+  const hosts = (await Promise.all(names.map(name => addressesOf(ports, name, 'A', options)))).flat();
+  const servers = hosts.map(address => ({address, port: DNS_PORT}));
+  const refers = (message: DnsMessage): boolean =>
+    !message.authoritative && targetsOf(message.authorities, apex).length > 0;
+  const message = await firstOf(ports, servers, {name: apex, type: 'NS'}, options.signal, refers);
+  return message === undefined
+    ? undefined
+    : {names: targetsOf(message.authorities, apex), glue: message.additionals, by: 'parent'};
+}
+
+async function zoneAbove(
+  ports: DnsPorts,
+  apex: DnsName,
+  options: ResolverOptions,
+): Promise<DnsName | undefined> {
+  for (let name = parent(apex); name !== ''; name = parent(name)) {
+    const resolved = await resolve(ports, {name, type: 'SOA'}, options);
+    if (resolved.kind !== 'answer') return undefined;
+    const soa = soaFor(resolved.message, name);
+    if (soa !== undefined) return soa.name;
+  }
+  return undefined;
+}
+
+/** The first answer that will do, from servers asked side by side, once each. */
+async function firstOf(
+  ports: DnsPorts,
+  servers: readonly DnsServer[],
+  question: Question,
+  signal: AbortSignal | undefined,
+  willDo: (message: DnsMessage) => boolean,
+): Promise<DnsMessage | undefined> {
+  const asked = servers.map(async server => {
+    const outcome = await ask(ports, server, question, {recursion: false, tries: 1, signal});
+    if (outcome.kind !== 'answer' || !willDo(outcome.message)) throw new Error('no answer that will do');
+    return outcome.message;
+  });
+  try {
+    return await Promise.any(asked);
+  } catch {
+    signal?.throwIfAborted();
+    return undefined;
+  }
 }
 
 async function serverNames(
@@ -286,7 +426,7 @@ async function cutBelow(
     const own = await firstAnswer(ports, zone, {name: cut.apex, type: 'NS'}, options.signal);
     return own === undefined
       ? cut
-      : {...cut, delegation: {names: targetsOf(own.answers, cut.apex), glue: own.additionals}};
+      : {...cut, delegation: {names: targetsOf(own.answers, cut.apex), glue: own.additionals, by: 'child'}};
   }
   return undefined;
 }
@@ -312,7 +452,7 @@ function cutIn(message: DnsMessage, apex: DnsName, name: DnsName): Found | undef
   return {
     apex: first.name,
     soa: undefined,
-    delegation: {names: targetsOf(referral, first.name), glue: message.additionals},
+    delegation: {names: targetsOf(referral, first.name), glue: message.additionals, by: 'parent'},
     remarks: [],
   };
 }

@@ -198,3 +198,64 @@ test('a zone none of whose servers answers still shows them, with a remark', {ti
   expect(zone.servers).toHaveLength(3);
   expect(zone.remarks.map(remark => remark.id)).toEqual(['dns.zone-unverified']);
 });
+
+/** example.org as its own servers tell it, and as the registry has it. */
+function moved(own: readonly string[], above: readonly string[]) {
+  const servers = ['a.registry.example', 'old.provider.net', 'new.provider.net'];
+  const address = (name: string): string => `192.0.2.${10 + servers.indexOf(name)}`;
+  const glue = servers.map(name => ({name, ttl: 60, type: 'A' as const, data: address(name)}));
+  const zone = (apex: string, primary: string, records: ZoneData['records']) => ({
+    apex,
+    primary,
+    negativeTtl: 5,
+    records,
+  });
+  return {
+    zones: [
+      zone('org', 'a.registry.example', [
+        ns('org', 'a.registry.example'),
+        ...above.map(name => ns('example.org', name)),
+      ]),
+      zone('example', 'a.registry.example', glue.slice(0, 1)),
+      zone('provider.net', 'old.provider.net', glue.slice(1)),
+      zone(
+        'example.org',
+        'old.provider.net',
+        own.map(name => ns('example.org', name)),
+      ),
+    ],
+    servers: servers.map((name, at) => ({
+      name,
+      addresses: [address(name)],
+      lagMs: 0,
+      zones: at === 0 ? ['org'] : ['example.org'],
+    })),
+  };
+}
+
+test('name servers of the registry that the zone does not name are asked, too, and the difference is told', async () => {
+  await using net = await world(moved(['old.provider.net'], ['new.provider.net']));
+  const zone = await zoneOf(net.ports, NAME);
+  expect(zone.servers).toEqual([
+    {name: 'old.provider.net', address: '192.0.2.11', port: 53, listed: 'child'},
+    {name: 'new.provider.net', address: '192.0.2.12', port: 53, listed: 'parent'},
+  ]);
+  expect(zone.remarks).toMatchObject([
+    {
+      id: 'dns.delegation-differs',
+      message:
+        'The zone example.org is delegated to new.provider.net, but its own NS records name old.provider.net.',
+    },
+  ]);
+});
+
+test('the same name servers above and below are no remark', async () => {
+  const both = ['old.provider.net', 'new.provider.net'];
+  await using net = await world(moved(both, both));
+  const zone = await zoneOf(net.ports, NAME);
+  expect(zone.remarks).toEqual([]);
+  expect(zone.servers.map(({name, listed}) => [name, listed])).toEqual([
+    ['new.provider.net', undefined],
+    ['old.provider.net', undefined],
+  ]);
+});
