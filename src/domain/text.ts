@@ -3,6 +3,9 @@
  * bidirectional overrides and lone surrogates are shown as escapes. Line feeds stay where `lines` is true.
  */
 export function visible(text: string, options: {readonly lines?: boolean} = {}): string {
+  // Nearly all text is harmless already, and the records of ten thousand domains are long.
+  if (!SUSPECT.test(text)) return text;
+  if (options.lines === true && text.includes('\n') && !SUSPECT_IN_LINES.test(text)) return text;
   let out = '';
   for (const character of text) {
     const code = character.codePointAt(0) ?? 0;
@@ -25,3 +28,8 @@ const isInvisible = (code: number): boolean =>
   code === 0x61c ||
   code === 0xfeff ||
   (code >= 0xd800 && code <= 0xdfff);
+
+// Whatever the loop might touch; plain ASCII and ordinary letters of any script are not in it.
+const ODD = '\\x7f-\\x9f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff\\ud800-\\udfff';
+const SUSPECT = new RegExp(`[\\x00-\\x1f${ODD}]`);
+const SUSPECT_IN_LINES = new RegExp(`[\\x00-\\x09\\x0b-\\x1f${ODD}]`);

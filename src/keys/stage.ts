@@ -5,7 +5,7 @@ import {stagedKeyPath} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {Ports} from '../system/ports.ts';
 import {inspectKey, type KeyDescription} from './inspect.ts';
-import {makeStateDirectory, OWN_FILE} from './state-directory.ts';
+import {makeStateDirectory, OWN_FILE, sweepTemporary} from './state-directory.ts';
 
 export interface StagedKey extends KeyDescription {
   readonly domain: DomainName;
@@ -31,6 +31,7 @@ export async function stageKey(
   const path = stagedKeyPath(domain, selector);
   const content = Buffer.from(wanted.pem, 'utf8');
   await makeStateDirectory(ports.files, parentOf(path));
+  await sweepTemporary(ports.files, parentOf(path));
   const there = await ports.files.read(path);
   if (there === undefined) await ports.files.create(path, content, OWN_FILE);
   else if (!content.equals(there)) {

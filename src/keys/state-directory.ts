@@ -1,5 +1,5 @@
 import {HostError} from '../domain/errors.ts';
-import {type AbsolutePath, parentOf} from '../domain/paths.ts';
+import {type AbsolutePath, below, parentOf} from '../domain/paths.ts';
 import {STATE_DIRECTORY} from '../domain/places.ts';
 import {problem} from '../domain/result.ts';
 import type {FileAttributes, Files} from '../system/ports.ts';
@@ -38,5 +38,17 @@ export async function makeStateDirectory(files: Files, path: AbsolutePath): Prom
         `Look at it with ls -ld ${path}; where it is yours: chown root:root ${path} && chmod go-rw ${path}`,
       ),
     );
+  }
+}
+
+/** `.NAME.waxseal-1f2e3d4c`: what a crash between writing and renaming leaves beside NAME. */
+const TEMPORARY = /^\..+\.waxseal-[0-9a-f]{8}$/;
+
+/** Removes what a crash left half-written in a directory, of one name or of all. They may hold a private key. */
+export async function sweepTemporary(files: Files, directory: AbsolutePath, name?: string): Promise<void> {
+  for (const found of (await files.list(directory)) ?? []) {
+    const ours =
+      TEMPORARY.test(found) && (name === undefined || found.startsWith(`.${name.slice(0, 200)}.waxseal-`));
+    if (ours) await files.remove(below(directory, found));
   }
 }

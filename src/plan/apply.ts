@@ -1,15 +1,25 @@
 import {ChangeFailed, HostError, Interrupted, RollbackIncomplete, ToolError} from '../domain/errors.ts';
 import {type Problem, problem, type Result} from '../domain/result.ts';
 import type {ProofReport} from '../proof/proof.ts';
+import type {Step} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
-import {carryOut} from './carry-out.ts';
-import {beginJournal, entriesOf, type Journal, type RunMark, readJournal, statusOf} from './journal.ts';
+import {carryOut, carryOutNew, makesSomethingNew} from './carry-out.ts';
+import {refuseUnchangeable} from './changeable.ts';
+import {
+  beginJournal,
+  entriesOf,
+  type Journal,
+  type RunMark,
+  readJournal,
+  releaseReserve,
+  statusOf,
+} from './journal.ts';
 import {attributesOf} from './observe.ts';
 import type {ApplyEvent, Plan, RunId} from './plan.ts';
 import {dropBackups, type PutBack, putBack} from './put-back.ts';
-import {isUnfinished, listRuns} from './runs.ts';
+import {isUnfinished, listRuns, pruneRuns} from './runs.ts';
 import type {Ready} from './service-state.ts';
-import {findStale, type StaleStep} from './staleness.ts';
+import {findStale, hasPath, type StaleStep} from './staleness.ts';
 
 export interface ApplyHooks {
   /** Proves the candidate configuration aside, before anything live is touched. */
@@ -66,6 +76,7 @@ export async function applyPlan(
   try {
     const closed = await orRefused(signal, () => gate(ports, plan, hooks, signal));
     if (closed !== undefined) return closed;
+    await pruneRuns(ports);
     const journal = await orRefused(signal, () => beginJournal(ports, plan));
     if ('result' in journal) return journal;
     return await run(ports, plan, journal, hooks, emit, signal);
@@ -110,6 +121,7 @@ async function gate(
   if (!plan.steps.some(step => step.kind === 'package')) await knowOwners(ports, plan);
   const stale = await findStale(ports, plan);
   if (stale.length > 0) return {result: 'refused', error: staleError(stale), stale};
+  await refuseUnchangeable(ports.files, plan.steps.filter(hasPath));
   const ready = await hooks.preflight?.();
   signal.throwIfAborted();
   if (ready?.ok === false) throw new ChangeFailed(ready.problem);
@@ -136,13 +148,31 @@ async function run(
   let current = '';
   try {
     const of = plan.steps.length;
-    for (const [index, step] of plan.steps.entries()) {
-      signal.throwIfAborted();
-      current = step.id;
-      emit({type: 'step-started', step: step.id, index: index + 1, of});
-      await carryOut({ports, journal, ready: hooks.ready, signal}, step);
-      emit({type: 'step-done', step: step.id, index: index + 1, of});
-      current = '';
+    const work = {ports, journal, ready: hooks.ready, signal};
+    let index = 0;
+    const around = {
+      started(step: Step): void {
+        signal.throwIfAborted();
+        index += 1;
+        current = step.id;
+        emit({type: 'step-started', step: step.id, index, of});
+      },
+      done(step: Step): void {
+        emit({type: 'step-done', step: step.id, index, of});
+        current = '';
+      },
+    };
+    for (const group of groupsOf(plan.steps)) {
+      const fresh = group.filter(makesSomethingNew);
+      if (fresh.length > 1) {
+        await carryOutNew(work, fresh, around);
+        continue;
+      }
+      for (const step of group) {
+        around.started(step);
+        await carryOut(work, step);
+        around.done(step);
+      }
     }
     signal.throwIfAborted();
     emit({type: 'proof-started'});
@@ -150,6 +180,7 @@ async function run(
     signal.throwIfAborted();
     if (!proof.passed) throw new ChangeFailed(proofProblem(proof));
     await journal.write({run: 'applied'});
+    await releaseReserve(ports, plan.id);
     emit({type: 'proof-done'});
     return {result: 'applied', run: plan.id, proof};
   } catch (error) {
@@ -176,6 +207,17 @@ async function run(
   }
 }
 
+/** Steps in a row that only add are one group; every other step is one of its own. */
+function groupsOf(steps: readonly Step[]): readonly (readonly Step[])[] {
+  const groups: Step[][] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    if (makesSomethingNew(step) && last?.every(makesSomethingNew) === true) last.push(step);
+    else groups.push([step]);
+  }
+  return groups;
+}
+
 /** Takes back what the journal of a run tells, and closes it with `end` where that worked whole. */
 export async function takeBack(
   ports: Ports,
@@ -184,6 +226,7 @@ export async function takeBack(
   emit: (event: ApplyEvent) => void,
   end: Extract<RunMark, 'rolled-back' | 'undone'>,
 ): Promise<PutBack> {
+  await releaseReserve(ports, journal.run);
   const entries = entriesOf(await readJournal(ports, journal.run));
   const back = await putBack({ports, journal, ready, emit}, entries);
   const closed = back.whole ? await close(ports, journal, end, back) : back;

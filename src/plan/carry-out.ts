@@ -1,6 +1,7 @@
 import {ChangeFailed, HostError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {
+  type Before,
   type DirectoryStep,
   type FileStep,
   octetsOfText,
@@ -10,7 +11,7 @@ import {
 } from '../services/step.ts';
 import type {FileAttributes, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
-import type {Journal} from './journal.ts';
+import type {Journal, UndoRecord} from './journal.ts';
 import {asBefore, isSame, type Observed, observe, sha256Of} from './observe.ts';
 import {installedPackages, installPackages} from './packages.ts';
 import {bringToRun, type Ready} from './service-state.ts';
@@ -51,17 +52,94 @@ export async function carryOut(work: Work, step: Step): Promise<void> {
   }
 }
 
+/** A path step that is about to happen: what is there, what will be, and how to take it back. */
+interface Announced {
+  readonly step: PathStep;
+  readonly now: Observed;
+  readonly after: Before;
+  readonly content: Uint8Array | undefined;
+  readonly undo: Extract<UndoRecord, {kind: 'path'}>;
+}
+
 async function changePath(work: Work, step: PathStep): Promise<void> {
+  const announced = await prepare(work, step);
+  if (announced === undefined) return;
+  await work.journal.write({mark: 'intent', step: step.id, undo: announced.undo});
+  await perform(work.ports, announced);
+  await work.journal.write({mark: 'done', step: step.id});
+}
+
+/** New files and directories that may be announced together; one sync of the journal does for all of them. */
+const AT_ONCE = 64;
+
+export const makesSomethingNew = (step: Step): step is FileStep | DirectoryStep =>
+  (step.kind === 'file' || step.kind === 'directory') && step.before.state === 'absent';
+
+/**
+ * As {@link carryOut} for steps that only add: they are announced in groups, so that ten thousand keys do not need ten
+ * thousand syncs of the journal. After a crash in a group, what it announced is taken back where it is there.
+ */
+export async function carryOutNew(
+  work: Work,
+  steps: readonly (FileStep | DirectoryStep)[],
+  around: {started(step: Step): void; done(step: Step): void},
+): Promise<void> {
+  for (let begin = 0; begin < steps.length; begin += AT_ONCE) {
+    await carryOutGroup(work, steps.slice(begin, begin + AT_ONCE), around);
+  }
+}
+
+async function carryOutGroup(
+  work: Work,
+  group: readonly (FileStep | DirectoryStep)[],
+  around: {started(step: Step): void; done(step: Step): void},
+): Promise<void> {
+  const {journal, ports, signal} = work;
+  const announced = new Map<string, Announced>();
+  for (const step of group) {
+    const one = await prepare(work, step);
+    if (one !== undefined) announced.set(step.id, one);
+  }
+  await journal.writeAll(
+    [...announced.values()].map(({step, undo}) => ({mark: 'intent', step: step.id, undo}) as const),
+  );
+  const happened: string[] = [];
+  try {
+    for (const step of group) {
+      signal.throwIfAborted();
+      around.started(step);
+      const one = announced.get(step.id);
+      if (one !== undefined) {
+        await perform(ports, one);
+        happened.push(step.id);
+      }
+      around.done(step);
+    }
+  } finally {
+    await journal.writeAll(happened.map(step => ({mark: 'done', step}) as const));
+  }
+}
+
+/** Looks, copies, and says how to take it back; `undefined` where it is as wanted already. */
+async function prepare(work: Work, step: PathStep): Promise<Announced | undefined> {
   const {ports, journal} = work;
   const now = await observe(ports.files, step.path);
-  if (await isDone(ports, step, now)) return;
+  if (await isDone(ports, step, now)) return undefined;
   if (!isSame(now, step.before)) throw changedMeanwhile(step);
   const after = step.kind === 'remove' ? ({state: 'absent'} as const) : await wantedState(ports, step);
   const content = step.kind === 'file' ? await contentOf(ports, step) : undefined;
   const isFile = now.state === 'present' && now.kind === 'file';
   const backup = isFile ? {backup: await journal.backUp(now.content)} : {};
-  const undo = {kind: 'path', path: step.path, before: asBefore(now), after, ...backup} as const;
-  await journal.write({mark: 'intent', step: step.id, undo});
+  // A later edit by hand can only be merged with the old text by what lay between the two.
+  const changesText =
+    isFile && content !== undefined && step.kind === 'file' && step.after.content.from === 'text';
+  const written =
+    changesText && sha256Of(content) !== now.sha256 ? {written: await journal.backUp(content)} : {};
+  const undo = {kind: 'path', path: step.path, before: asBefore(now), after, ...backup, ...written} as const;
+  return {step, now, after, content, undo};
+}
+
+async function perform(ports: Ports, {step, now, after, content}: Announced): Promise<void> {
   if (step.kind === 'file' && content !== undefined && after.state === 'present') {
     await writeFile(ports, step, now, content, after);
   } else if (step.kind === 'directory' && after.state === 'present') {
@@ -70,7 +148,6 @@ async function changePath(work: Work, step: PathStep): Promise<void> {
     await removeEntry(ports, step, now);
   }
   if (!isSame(await observe(ports.files, step.path), after)) throw notAsWanted(step);
-  await journal.write({mark: 'done', step: step.id});
 }
 
 async function writeFile(
@@ -84,7 +161,7 @@ async function writeFile(
   else if (now.kind === 'directory') throw changedMeanwhile(step);
   // Only the owner or mode: the file keeps its inode, and with it access lists and labels.
   else if (now.sha256 === sha256Of(content)) await ports.files.setAttributes(step.path, attributes);
-  else await ports.files.replace(step.path, content, attributes);
+  else await ports.files.replace(step.path, content, attributes, {keepLabels: true});
 }
 
 async function writeDirectory(

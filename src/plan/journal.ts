@@ -3,7 +3,7 @@
  * (appended and synced line by line), `backups/` (what was there before, 0600) and `found/` (edits of somebody else
  * that a roll-back found in its way).
  */
-import {HostError} from '../domain/errors.ts';
+import {HostError, ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below} from '../domain/paths.ts';
 import {RUNS_DIRECTORY} from '../domain/places.ts';
 import {problem} from '../domain/result.ts';
@@ -22,6 +22,8 @@ export type UndoRecord =
       readonly after: Before;
       /** Name in backups/ of the content before; where there was a file. */
       readonly backup?: string;
+      /** Name in backups/ of the content after, where a later edit may have to be merged with the content before. */
+      readonly written?: string;
     }
   | {
       readonly kind: 'package';
@@ -40,7 +42,17 @@ export type StepLine =
 /** `begun` … `applied`, or `begun` … `rolled-back`; later `undoing` … `undone`. */
 export type RunMark = 'begun' | 'applied' | 'rolled-back' | 'undoing' | 'undone';
 
-export type JournalLine = StepLine | {readonly at: string; readonly run: RunMark};
+/** What an undo puts in place of the content before: the two merged, as the administrator has approved. */
+export interface MergedFile {
+  readonly path: AbsolutePath;
+  /** Name in backups/. */
+  readonly backup: string;
+  readonly sha256: string;
+}
+
+export type JournalLine =
+  | StepLine
+  | {readonly at: string; readonly run: RunMark; readonly merged?: readonly MergedFile[]};
 
 type Content = Pick<Ports, 'files' | 'clock'>;
 
@@ -49,6 +61,8 @@ export interface Journal {
   readonly directory: AbsolutePath;
   /** Appends one line; on the disk when this resolves. */
   write(line: WithoutTime<JournalLine>): Promise<void>;
+  /** Appends several lines as one; all on the disk when this resolves. */
+  writeAll(lines: readonly WithoutTime<JournalLine>[]): Promise<void>;
   /** Keeps what was there before; on the disk when this resolves. Gives the name of the copy. */
   backUp(content: Uint8Array): Promise<string>;
   readBackup(name: string): Promise<Uint8Array>;
@@ -60,10 +74,32 @@ export const runDirectory = (run: RunId): AbsolutePath => below(RUNS_DIRECTORY, 
 const journalFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'journal.jsonl');
 const planFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'plan.json');
 export const backupsOf = (run: RunId): AbsolutePath => below(runDirectory(run), 'backups');
+export const mergesOf = (run: RunId): AbsolutePath => below(runDirectory(run), 'merged');
+const reserveFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'reserve');
+
+/** Room for the journal's last lines, and for each of them while a run is taken back. Octets. */
+const RESERVE_BASE = 64 * 1024;
+const RESERVE_A_STEP = 160;
+
+/** Room that going back may need on a disk that has run full meanwhile: the old files, and the lines of the journal. */
+function reserveFor(plan: Plan): number {
+  const old = plan.steps.map(step => ('beforeText' in step ? Buffer.byteLength(step.beforeText ?? '') : 0));
+  return RESERVE_BASE + plan.steps.length * RESERVE_A_STEP + old.reduce((sum, size) => sum + size, 0);
+}
+
+/** Gives the room back that was kept for going back. Where that fails it is only untidy. */
+export async function releaseReserve(ports: Pick<Ports, 'files'>, run: RunId): Promise<void> {
+  try {
+    await ports.files.remove(reserveFile(run));
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+  }
+}
 
 /** Opens a new run. The plan is kept without the content of its files. */
 export async function beginJournal(ports: Content, plan: Plan): Promise<Journal> {
   await makeStateDirectory(ports.files, backupsOf(plan.id));
+  await ports.files.replace(reserveFile(plan.id), Buffer.alloc(reserveFor(plan)), OWN_FILE);
   const stored = JSON.stringify({...plan, steps: plan.steps.map(withoutContent)}, null, 2);
   await ports.files.replace(planFile(plan.id), Buffer.from(`${stored}\n`), OWN_FILE);
   const journal = openJournal(ports, plan.id);
@@ -75,17 +111,24 @@ export async function beginJournal(ports: Content, plan: Plan): Promise<Journal>
 export function openJournal(ports: Content, run: RunId): Journal {
   const directory = runDirectory(run);
   const backups = backupsOf(run);
+  let copies: number | undefined;
+  const writeAll: Journal['writeAll'] = async lines => {
+    const at = ports.clock.now().toISOString();
+    const text = lines.map(line => `${JSON.stringify({at, ...line})}\n`).join('');
+    if (text !== '') await ports.files.append(journalFile(run), Buffer.from(text), OWN_FILE);
+  };
   return {
     run,
     directory,
-    async write(line) {
-      const text = JSON.stringify({at: ports.clock.now().toISOString(), ...line});
-      await ports.files.append(journalFile(run), Buffer.from(`${text}\n`), OWN_FILE);
-    },
+    write: line => writeAll([line]),
+    writeAll,
     async backUp(content) {
-      const taken = (await ports.files.list(backups)) ?? [];
-      const count = taken.filter(name => /^\d{4,}$/.test(name)).length;
-      const name = String(count + 1).padStart(4, '0');
+      copies ??= Math.max(
+        0,
+        ...((await ports.files.list(backups)) ?? []).map(name => (/^\d{4,}$/.test(name) ? Number(name) : 0)),
+      );
+      copies += 1;
+      const name = String(copies).padStart(4, '0');
       await ports.files.create(below(backups, name), content, OWN_FILE);
       return name;
     },
@@ -167,11 +210,28 @@ export function entriesOf(lines: readonly JournalLine[]): readonly Entry[] {
   const marked = (mark: 'done' | 'undone'): ReadonlySet<string> =>
     new Set(lines.flatMap(line => ('mark' in line && line.mark === mark ? [line.step] : [])));
   const [done, undone] = [marked('done'), marked('undone')];
+  const merged = new Map(
+    lines.flatMap(line => ('run' in line ? (line.merged ?? []) : [])).map(file => [file.path, file]),
+  );
   return lines.flatMap(line =>
     'mark' in line && line.mark === 'intent'
-      ? [{step: line.step, undo: line.undo, done: done.has(line.step), undone: undone.has(line.step)}]
+      ? [
+          {
+            step: line.step,
+            undo: withMerged(line.undo, merged),
+            done: done.has(line.step),
+            undone: undone.has(line.step),
+          },
+        ]
       : [],
   );
+}
+
+/** Where an undo was agreed to with a merged file, that file is what "before" means from then on. */
+function withMerged(undo: UndoRecord, merged: ReadonlyMap<AbsolutePath, MergedFile>): UndoRecord {
+  const file = undo.kind === 'path' ? merged.get(undo.path) : undefined;
+  if (file === undefined || undo.kind !== 'path' || undo.before.state === 'absent') return undo;
+  return {...undo, before: {...undo.before, sha256: file.sha256}, backup: file.backup};
 }
 
 /** How far a run is; `undefined` where it ended before it began. */

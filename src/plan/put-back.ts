@@ -9,7 +9,7 @@
 import {ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below, nameOf, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
+import {makeStateDirectory, OWN_FILE, sweepTemporary} from '../keys/index.ts';
 import type {ServiceStep} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {octal} from './diff.ts';
@@ -35,75 +35,93 @@ interface Tools {
 }
 
 type PathRecord = Extract<UndoRecord, {kind: 'path'}>;
-type Waiting<R> = {readonly step: string; readonly done: boolean; readonly what: R};
 
-/** Takes back `entries` (in the order in which they were carried out). Never rejects for a ToolError: it goes on with the rest. */
-export async function putBack(tools: Tools, entries: readonly Entry[]): Promise<PutBack> {
-  const remains: string[] = [];
-  const kept: string[] = [];
-  let services: Waiting<ServiceStep>[] = [];
-  let directories: Waiting<PathRecord>[] = [];
+/** One thing to do on the way back: a path, a package, or all that a run did to one unit. */
+export type Return =
+  | {readonly kind: 'path'; readonly entry: Entry; readonly undo: PathRecord}
+  | {readonly kind: 'made-directory'; readonly entry: Entry; readonly undo: PathRecord}
+  | {readonly kind: 'package'; readonly entry: Entry; readonly undo: Extract<UndoRecord, {kind: 'package'}>}
+  | {
+      readonly kind: 'service';
+      readonly entries: readonly Entry[];
+      /** In the order of the run. */
+      readonly services: readonly [ServiceStep, ...ServiceStep[]];
+    };
 
-  const attempt = async (
-    steps: readonly string[],
-    mend: string,
-    work: () => Promise<void>,
-  ): Promise<void> => {
-    try {
-      await work();
-      for (const step of steps) {
-        await tools.journal.write({mark: 'undone', step});
-        tools.emit({type: 'step-undone', step});
-      }
-    } catch (error) {
-      if (!(error instanceof ToolError)) throw error;
-      remains.push(`${error.message} ${mend}`);
-    }
-  };
-  const settle = async (): Promise<void> => {
-    for (const group of byUnit(services)) {
-      const [first] = group;
-      const steps = group.map(waiting => waiting.step);
-      const [head, ...rest] = group.map(waiting => waiting.what).reverse();
-      if (first === undefined || head === undefined) continue;
-      const mend = `Look at: systemctl status ${visible(first.what.unit)}`;
-      await attempt(steps, mend, () => putServiceBack(tools.ports, [head, ...rest], tools.ready));
-    }
-    for (const {step, done, what} of directories) {
-      await attempt([step], `Remove it: rm -r ${what.path}`, () => removeMadeDirectory(tools, what, done));
-    }
+/** The way back through `entries` (given in the order in which they were carried out), without what is back already. */
+export function wayBack(entries: readonly Entry[]): readonly Return[] {
+  const way: Return[] = [];
+  let services: {entry: Entry; service: ServiceStep}[] = [];
+  let directories: Return[] = [];
+  const settle = (): void => {
+    way.push(...byUnit(services), ...directories);
     services = [];
     directories = [];
   };
-
-  for (const {step, undo, done, undone} of [...entries].reverse()) {
-    if (undone) continue;
+  for (const entry of [...entries].reverse()) {
+    const {undo} = entry;
+    if (entry.undone) continue;
     if (undo.kind === 'service') {
-      services.push({step, done, what: undo.service});
+      services.push({entry, service: undo.service});
     } else if (undo.kind === 'package') {
-      await settle();
-      const mend = `Remove it with the package manager: ${undo.names.join(' ')}`;
-      await attempt([step], mend, () => takePackagesBack(tools, undo));
+      settle();
+      way.push({kind: 'package', entry, undo});
     } else if (isMadeDirectory(undo)) {
-      directories.push({step, done, what: undo});
+      directories.push({kind: 'made-directory', entry, undo});
     } else {
-      const mend = mendingOf(tools.journal, undo);
-      await attempt([step], mend, () => putPathBack(tools, undo, done, kept));
+      way.push({kind: 'path', entry, undo});
     }
   }
-  await settle();
+  settle();
+  return way;
+}
+
+/** Takes back `entries`. Never rejects for a ToolError: it goes on with the rest. */
+export async function putBack(tools: Tools, entries: readonly Entry[]): Promise<PutBack> {
+  const remains: string[] = [];
+  const kept: string[] = [];
+  for (const move of wayBack(entries)) {
+    try {
+      await goBack(tools, move, kept);
+      const steps = move.kind === 'service' ? move.entries : [move.entry];
+      await tools.journal.writeAll(steps.map(({step}) => ({mark: 'undone', step}) as const));
+      for (const {step} of steps) tools.emit({type: 'step-undone', step});
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      remains.push(`${error.message} ${mendOf(tools.journal, move)}`);
+    }
+  }
   return {whole: remains.length === 0, remains, kept};
 }
 
-/** Groups in the order of `services`, which is last touched first. */
-function byUnit(services: readonly Waiting<ServiceStep>[]): readonly (readonly Waiting<ServiceStep>[])[] {
-  const units = new Map<string, Waiting<ServiceStep>[]>();
-  for (const waiting of services) {
-    const group = units.get(waiting.what.unit);
-    if (group === undefined) units.set(waiting.what.unit, [waiting]);
-    else group.push(waiting);
+async function goBack(tools: Tools, move: Return, kept: string[]): Promise<void> {
+  if (move.kind === 'service') return await putServiceBack(tools.ports, move.services, tools.ready);
+  if (move.kind === 'package') return await takePackagesBack(tools, move.undo);
+  if (move.kind === 'path') return await putPathBack(tools, move.undo, move.entry.done, kept);
+  return await removeMadeDirectory(tools, move.undo, move.entry.done);
+}
+
+/** The command that does by hand what failed. */
+function mendOf(journal: Journal, move: Return): string {
+  if (move.kind === 'service') return `Look at: systemctl status ${visible(move.services[0].unit)}`;
+  if (move.kind === 'package') return `Remove it with the package manager: ${move.undo.names.join(' ')}`;
+  return move.kind === 'path' ? mendingOf(journal, move.undo) : `Remove it: rm -r ${move.undo.path}`;
+}
+
+/** Groups in the order of `touched`, which is last touched first. */
+function byUnit(
+  touched: readonly {readonly entry: Entry; readonly service: ServiceStep}[],
+): readonly Return[] {
+  const units = new Map<string, {entries: Entry[]; services: [ServiceStep, ...ServiceStep[]]}>();
+  for (const {entry, service} of touched) {
+    const group = units.get(service.unit);
+    if (group === undefined) units.set(service.unit, {entries: [entry], services: [service]});
+    else {
+      group.entries.push(entry);
+      group.services.unshift(service);
+    }
   }
-  return [...units.values()];
+  return [...units.values()].map(group => ({kind: 'service', ...group}) as const);
 }
 
 const isMadeDirectory = (undo: PathRecord): boolean =>
@@ -112,7 +130,8 @@ const isMadeDirectory = (undo: PathRecord): boolean =>
 async function putPathBack(tools: Tools, undo: PathRecord, done: boolean, kept: string[]): Promise<void> {
   const {files} = tools.ports;
   const {path, before} = undo;
-  await sweep(tools, path);
+  // A crash between writing and renaming leaves the temporary file of the replacement behind.
+  await sweepTemporary(files, parentOf(path), nameOf(path));
   const now = await observe(files, path);
   if (isSame(now, before)) return;
   if (isForeign(now, undo)) {
@@ -130,7 +149,7 @@ async function putPathBack(tools: Tools, undo: PathRecord, done: boolean, kept: 
   } else {
     const content = await tools.journal.readBackup(undo.backup ?? 'none');
     if (now.state === 'absent') await files.create(path, content, before);
-    else await files.replace(path, content, before);
+    else await files.replace(path, content, before, {keepLabels: true});
   }
 }
 
@@ -153,17 +172,6 @@ async function keepFound(
   const copy = below(directory, `${now.sha256.slice(0, 12)}-${nameOf(path)}`.slice(0, 200));
   await tools.ports.files.replace(copy, now.content, OWN_FILE);
   return `${path} had been edited meanwhile; the edit is kept in ${copy}.`;
-}
-
-/** A crash between writing and renaming leaves the temporary file of the replacement behind. */
-async function sweep(tools: Tools, path: AbsolutePath): Promise<void> {
-  const parent = parentOf(path);
-  const prefix = `.${nameOf(path).slice(0, 200)}.waxseal-`;
-  for (const name of (await tools.ports.files.list(parent)) ?? []) {
-    if (name.startsWith(prefix) && /^[0-9a-f]{8}$/.test(name.slice(prefix.length))) {
-      await tools.ports.files.remove(below(parent, name));
-    }
-  }
 }
 
 /** Removes a directory that the run made; sockets of daemons that have ended may be left in it, nothing else. */

@@ -1,7 +1,9 @@
-import {below} from '../domain/paths.ts';
-import {RUNS_DIRECTORY} from '../domain/places.ts';
-import type {Ports} from '../system/ports.ts';
-import {type RunMark, readJournal, runDirectory, statusOf} from './journal.ts';
+import {ToolError} from '../domain/errors.ts';
+import {type AbsolutePath, below} from '../domain/paths.ts';
+import {RUNS_DIRECTORY, STATE_DIRECTORY} from '../domain/places.ts';
+import {sweepTemporary} from '../keys/index.ts';
+import type {Files, Ports} from '../system/ports.ts';
+import {entriesOf, type RunMark, readJournal, runDirectory, statusOf} from './journal.ts';
 import {isRunId} from './make.ts';
 import type {Plan, RunId} from './plan.ts';
 
@@ -13,6 +15,8 @@ export interface RunSummary {
   readonly at: string;
   readonly domains: readonly string[];
   readonly status: RunMark;
+  /** How many steps it carried out. */
+  readonly changes: number;
 }
 
 /** Every run on this host, oldest first. Runs that ended before they began are left out. */
@@ -23,7 +27,8 @@ export async function listRuns(ports: Pick<Ports, 'files'>): Promise<readonly Ru
     const lines = await readJournal(ports, run);
     const status = statusOf(lines);
     if (status === undefined) continue;
-    runs.push({run, status, at: lines[0]?.at ?? '', ...(await headOf(ports, run))});
+    const changes = entriesOf(lines).length;
+    runs.push({run, status, changes, at: lines[0]?.at ?? '', ...(await headOf(ports, run))});
   }
   // Two runs may begin in one second: the journal knows milliseconds.
   return runs.sort((a, b) => (a.at + a.run < b.at + b.run ? -1 : 1));
@@ -60,3 +65,44 @@ const purposeOf = (value: unknown): RunSummary['purpose'] =>
   value === 'setup' || value === 'install' || value === 'rotate' || value === 'remove' || value === 'undo'
     ? value
     : 'unknown';
+
+/** Runs that were taken back are a record only; of applied ones the older are out of reach behind the later. */
+const KEPT_CLOSED = 20;
+const KEPT_APPLIED = 100;
+
+/**
+ * Before a new run begins: removes old runs beyond what is kept, and what a crash left half-written in waxseal's own
+ * directories. Unfinished runs stay whatever their age.
+ */
+export async function pruneRuns(ports: Pick<Ports, 'files'>): Promise<void> {
+  try {
+    await prune(ports);
+  } catch (error) {
+    // Only tidiness: a run is not refused for it.
+    if (!(error instanceof ToolError)) throw error;
+  }
+}
+
+async function prune(ports: Pick<Ports, 'files'>): Promise<void> {
+  const {files} = ports;
+  await sweepTemporary(files, STATE_DIRECTORY);
+  const runs = (await listRuns(ports)).toReversed();
+  const surplus = [
+    ...runs.filter(run => run.status === 'rolled-back' || run.status === 'undone').slice(KEPT_CLOSED),
+    ...runs.filter(run => run.status === 'applied').slice(KEPT_APPLIED),
+  ].map(({run}) => run);
+  const known = new Set(runs.map(({run}) => run));
+  // A run that was cut off before its first line has changed nothing.
+  const unborn = ((await files.list(RUNS_DIRECTORY)) ?? []).filter(isRunId).filter(run => !known.has(run));
+  for (const run of [...surplus, ...unborn]) await removeTree(files, runDirectory(run));
+  for (const run of known) await sweepTemporary(files, runDirectory(run));
+}
+
+async function removeTree(files: Files, directory: AbsolutePath): Promise<void> {
+  for (const name of (await files.list(directory)) ?? []) {
+    const entry = below(directory, name);
+    if ((await files.stat(entry))?.kind === 'directory') await removeTree(files, entry);
+    else await files.remove(entry);
+  }
+  await files.removeDirectory(directory);
+}

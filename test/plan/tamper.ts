@@ -42,6 +42,7 @@ export function tamper(
     resolve: path => around(`resolve ${path}`, () => files.resolve(path)),
     readLink: path => around(`readLink ${path}`, () => files.readLink(path)),
     replace: (path, ...rest) => around(`replace ${path}`, () => files.replace(path, ...rest)),
+    checkChangeable: path => around(`checkChangeable ${path}`, () => files.checkChangeable(path)),
     create: (path, ...rest) => around(`create ${path}`, () => files.create(path, ...rest)),
     makeDirectory: (path, as) => around(`makeDirectory ${path}`, () => files.makeDirectory(path, as)),
     setAttributes: (path, as) => around(`setAttributes ${path}`, () => files.setAttributes(path, as)),

@@ -1,6 +1,7 @@
 import {randomBytes} from 'node:crypto';
 import {constants, type Stats} from 'node:fs';
 import {
+  access,
   type FileHandle,
   link,
   lstat,
@@ -18,6 +19,7 @@ import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {FileAttributes, FileStat, Files} from '../ports.ts';
+import {copyLabels} from './labels.ts';
 import type {OwnerLedger} from './owner-ledger.ts';
 import {codeOf, fileError, isMissing} from './system-error.ts';
 import {type Place, type Trust, walk} from './walk.ts';
@@ -31,7 +33,7 @@ export interface FilesOptions {
 
 // Accounts below this number belong to services (SYS_UID_MAX of login.defs(5)): the signer may own its directories.
 const FIRST_PERSON = 1000;
-const {O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY} = constants;
+const {W_OK, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY} = constants;
 
 /** Name of the file that is written beside `name` before it takes its place: `.NAME.waxseal-1f2e3d4c`. */
 const temporaryName = (name: string): string =>
@@ -83,12 +85,15 @@ export function createFiles(options: FilesOptions): Files {
     content: Uint8Array,
     attributes: FileAttributes,
     put: (temporary: string, place: Place) => Promise<void>,
+    prepare?: (temporary: string, place: Place) => Promise<void>,
   ): Promise<void> {
     await within(path, attributes.uid, async place => {
       const temporary = place.at.slice(0, -place.name.length) + temporaryName(place.name);
       const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
       try {
         try {
+          // Labels first, while the file is empty: they may widen its mode, which is set right before the content.
+          await prepare?.(temporary, place);
           await own(handle, attributes);
           await handle.writeFile(content);
           await handle.sync();
@@ -125,14 +130,35 @@ export function createFiles(options: FilesOptions): Files {
 
     readLink: path => told('read', path, () => looking(path, false, place => readlink(place.at))),
 
-    replace: (path, content, attributes) =>
+    replace: (path, content, attributes, how = {}) =>
       told('write', path, () =>
-        publish(path, content, attributes, async (temporary, place) => {
-          const there = await lstatOrUndefined(place.at);
-          if (there !== undefined && !there.isFile()) throw notAFile(path, there);
-          await rename(temporary, place.at);
-        }),
+        publish(
+          path,
+          content,
+          attributes,
+          async (temporary, place) => {
+            const there = await lstatOrUndefined(place.at);
+            if (there !== undefined && !there.isFile()) throw notAFile(path, there);
+            await rename(temporary, place.at);
+          },
+          async (temporary, place) => {
+            if (how.keepLabels !== true || (await lstatOrUndefined(place.at))?.isFile() !== true) return;
+            await copyLabels(path, place.at, temporary);
+          },
+        ),
       ),
+
+    checkChangeable: path =>
+      told('change', path, async () => {
+        await looking(path, false, async place => {
+          try {
+            await access(place.at, W_OK);
+          } catch (error) {
+            // A mode without the right to write does not stop a replacement, nor root.
+            if (['EROFS', 'EPERM'].includes(codeOf(error))) throw error;
+          }
+        });
+      }),
 
     create: (path, content, attributes) =>
       told('create', path, () =>
@@ -190,8 +216,15 @@ export function createFiles(options: FilesOptions): Files {
             flags,
             async handle => {
               if (isNew) await own(handle, attributes);
-              await handle.writeFile(content);
-              await handle.sync();
+              const {size} = await handle.stat();
+              try {
+                await handle.writeFile(content);
+                await handle.sync();
+              } catch (error) {
+                // A full disk may have taken half a line; the next one must not be glued to it.
+                await handle.truncate(size).catch(() => undefined);
+                throw error;
+              }
             },
             0o600,
           );

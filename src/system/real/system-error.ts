@@ -13,9 +13,9 @@ export const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].incl
 const KNOWN: Readonly<Record<string, readonly [id: string, why: string, hint: string]>> = {
   EACCES: ['file.denied', 'permission is denied', 'Run waxseal as root (sudo waxseal).'],
   EPERM: [
-    'file.denied',
-    'the system does not permit it',
-    'Run waxseal as root; where you are root, look for an immutable flag with lsattr and take it off with chattr -i.',
+    'file.immutable',
+    'the system does not permit it, even to root (an immutable or append-only flag?)',
+    'Look at the file and its directory with lsattr -d and take the flag off with chattr -i -a, then run waxseal again.',
   ],
   EROFS: ['file.read-only', 'the file system is read-only', 'Mount it writable, then run waxseal again.'],
   ENOSPC: ['file.disk-full', 'the disk is full', 'Free some space (df -h), then run waxseal again.'],
@@ -34,7 +34,7 @@ const KNOWN: Readonly<Record<string, readonly [id: string, why: string, hint: st
 /** An error of a file operation as a person needs it: what was to be done, why it failed, what to do. */
 export function fileError(action: string, path: string, error: unknown): HostError {
   if (error instanceof HostError) return error;
-  const code = codeOf(error);
+  const code = codeOf(error) === 'EPERM' && process.geteuid?.() !== 0 ? 'EACCES' : codeOf(error);
   const [id, why, hint] = KNOWN[code] ?? [
     'file.failed',
     code || String(error),
