@@ -89,6 +89,8 @@ export const DEFAULT_HEADERS: readonly string[] = [
   'autocrypt',
 ];
 
+const DEFAULT_OVERSIGN: readonly string[] = ['from'];
+
 /** A message being signed, pushed in piece by piece. Nothing of the body is kept. */
 export interface MessageSigner {
   /** Takes the next octets; they may be reused after the call. */
@@ -239,17 +241,14 @@ function planOf(options: SignOptions): Plan {
   if (type === 'rsa' && (options.key.asymmetricKeyDetails?.modulusLength ?? 0) < 1024) {
     refuse('key-size', 'The RSA key has fewer than 1024 bits.', 'Use a key of 2048 bits (RFC 8301 §3.2).');
   }
-  const names = options.exactHeaders ?? [
-    ...(options.headers ?? DEFAULT_HEADERS),
-    ...(options.oversign ?? []),
-  ];
+  // Only the names given: the default ones need no second look.
+  const names = options.exactHeaders ?? [...(options.headers ?? []), ...(options.oversign ?? [])];
   const bad = names.find(name => !/^[!-9<-~]{1,200}$/.test(name));
   if (bad !== undefined) {
     refuse('header-name', `${JSON.stringify(bad)} is not the name of a header field.`, 'Check the spelling.');
   }
-  if (
-    !(options.exactHeaders ?? options.headers ?? DEFAULT_HEADERS).some(name => name.toLowerCase() === 'from')
-  ) {
+  const chosen = options.exactHeaders ?? options.headers;
+  if (chosen !== undefined && !chosen.some(name => name.toLowerCase() === 'from')) {
     refuse('from-unsigned', 'From is not among the fields to sign.', 'Add From: RFC 6376 §5.4 demands it.');
   }
   for (const [name, time] of [
@@ -302,15 +301,24 @@ function planOf(options: SignOptions): Plan {
 /** h=, lower case: every instance of each field wanted, then the names that must not be added to. */
 function signedNames(options: SignOptions, block: HeaderBlock): readonly string[] {
   if (options.exactHeaders !== undefined) return options.exactHeaders.map(name => name.toLowerCase());
-  const oversigned = new Set((options.oversign ?? ['from']).map(name => name.toLowerCase()));
-  const wanted = new Set((options.headers ?? DEFAULT_HEADERS).map(name => name.toLowerCase()));
+  const wanted = options.headers === undefined ? DEFAULT_HEADERS : lowerOnce(options.headers);
+  const oversigned = options.oversign === undefined ? DEFAULT_OVERSIGN : lowerOnce(options.oversign);
   const names: string[] = [];
-  for (const name of new Set([...wanted, ...oversigned])) {
-    const count = (block.byName.get(name)?.length ?? 0) + (oversigned.has(name) ? 1 : 0);
+  const add = (name: string, count: number): void => {
     for (let instance = 0; instance < count; instance++) names.push(name);
+  };
+  for (const name of wanted) {
+    add(name, (block.byName.get(name)?.length ?? 0) + (oversigned.includes(name) ? 1 : 0));
+  }
+  for (const name of oversigned) {
+    if (!wanted.includes(name)) add(name, (block.byName.get(name)?.length ?? 0) + 1);
   }
   return names;
 }
+
+const lowerOnce = (names: readonly string[]): readonly string[] => [
+  ...new Set(names.map(name => name.toLowerCase())),
+];
 
 /** The field up to `b=`, its value missing. */
 function writeField(

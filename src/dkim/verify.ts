@@ -470,14 +470,14 @@ const NEVER = reason('internal', 'No reason was given.', 'RFC 6376 §6.1');
 // Records tried for one signature: more than two are an accident or an attack.
 const MAX_RECORDS = 8;
 
-const ask = (lookup: KeyLookup, name: DnsName): Promise<KeyLookupAnswer> =>
-  // The call itself may throw; and a rejection must be handled at once, as it is awaited only after the body.
-  new Promise<KeyLookupAnswer>(resolve => resolve(lookup(name))).catch(
-    (error: unknown): KeyLookupAnswer => ({
-      status: 'temporary',
-      reason: error instanceof Error ? error.message : String(error),
-    }),
-  );
+// Never rejects: the answer is awaited only after the body, and a rejection must be handled at once.
+async function ask(lookup: KeyLookup, name: DnsName): Promise<KeyLookupAnswer> {
+  try {
+    return await lookup(name);
+  } catch (error) {
+    return {status: 'temporary', reason: error instanceof Error ? error.message : String(error)};
+  }
+}
 
 interface UsableKey {
   readonly ok: true;
