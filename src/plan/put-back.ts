@@ -13,7 +13,7 @@ import {makeStateDirectory, OWN_FILE, sweepTemporary} from '../keys/index.ts';
 import type {ServiceStep} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {octal} from './diff.ts';
-import {backupsOf, type Entry, type Journal, type UndoRecord} from './journal.ts';
+import {backupsOf, type Entry, type Journal, mergesOf, type UndoRecord} from './journal.ts';
 import {isSame, type Observed, observe} from './observe.ts';
 import {removeNewPackages} from './packages.ts';
 import type {ApplyEvent} from './plan.ts';
@@ -204,7 +204,10 @@ function mendingOf(journal: Journal, undo: PathRecord): string {
 
 /** Drops the copies of a run that is taken back whole: they may hold secrets and nobody needs them any more. */
 export async function dropBackups(ports: Pick<Ports, 'files'>, journal: Journal): Promise<void> {
-  const backups = backupsOf(journal.run);
-  for (const name of (await ports.files.list(backups)) ?? []) await ports.files.remove(below(backups, name));
-  await ports.files.removeDirectory(backups);
+  for (const directory of [backupsOf(journal.run), mergesOf(journal.run)]) {
+    const names = await ports.files.list(directory);
+    if (names === undefined) continue;
+    for (const name of names) await ports.files.remove(below(directory, name));
+    await ports.files.removeDirectory(directory);
+  }
 }

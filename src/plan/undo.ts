@@ -1,16 +1,21 @@
-import {ChangeFailed, HostError, type RollbackIncomplete, type ToolError} from '../domain/errors.ts';
-import {below} from '../domain/paths.ts';
+import {ChangeFailed, HostError, type RollbackIncomplete, ToolError} from '../domain/errors.ts';
+import {type AbsolutePath, below} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Ports} from '../system/ports.ts';
 import {incompleteError, takeBack, unfinishedError} from './apply.ts';
+import {refuseUnchangeable} from './changeable.ts';
 import {octal, secretNotice} from './diff.ts';
 import {type Entry, entriesOf, openJournal, readJournal, type UndoRecord} from './journal.ts';
 import {isSame, observe, sha256Of} from './observe.ts';
 import type {ApplyEvent, ChangeView, RunId} from './plan.ts';
+import {type Return, wayBack} from './put-back.ts';
 import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
 import type {Ready} from './service-state.ts';
 import {holdsPrivateKey, textDiff} from './text-diff.ts';
+import {keepMerges, type OfferedMerge, offerMerge, takeMerge} from './undo-merge.ts';
+
+type PathRecord = Extract<UndoRecord, {kind: 'path'}>;
 
 /** What undoing a run would do, and what speaks against it. */
 export interface UndoView {
@@ -19,6 +24,13 @@ export interface UndoView {
   readonly changes: readonly ChangeView[];
   /** Later edits that would be lost; undoing is refused while there are any. */
   readonly conflicts: readonly Problem[];
+  /** Files that were edited since, and the merges that take the place of the old text; only where asked for. */
+  readonly merged: ReadonlyMap<AbsolutePath, string>;
+}
+
+export interface UndoOptions {
+  /** Where a file was edited after the run, take the merge that an earlier, refused undo has laid beside the journal. */
+  readonly merged?: boolean;
 }
 
 export type UndoOutcome =
@@ -31,7 +43,11 @@ export const listUndoable = async (ports: Pick<Ports, 'files'>): Promise<readonl
   (await listRuns(ports)).filter(run => run.status === 'applied').reverse();
 
 /** Shows what undoing would change. Problem `undo.unknown` where there is no such run, or it is not applied any more. */
-export async function planUndo(ports: Ports, run: RunId): Promise<Result<UndoView>> {
+export async function planUndo(
+  ports: Ports,
+  run: RunId,
+  options: UndoOptions = {},
+): Promise<Result<UndoView>> {
   const runs = await listRuns(ports);
   const summary = runs.find(candidate => candidate.run === run);
   if (summary?.status !== 'applied') {
@@ -42,19 +58,32 @@ export async function planUndo(ports: Ports, run: RunId): Promise<Result<UndoVie
   const entries = entriesOf(await readJournal(ports, run));
   const changes: ChangeView[] = [];
   const conflicts: Problem[] = [];
-  for (const entry of [...entries].reverse()) {
-    changes.push(await viewOf(ports, run, entry.undo));
-    const conflict = await conflictOf(ports, entry, entries);
-    if (conflict !== undefined) conflicts.push(conflict);
+  const merged = new Map<AbsolutePath, string>();
+  for (const move of wayBack(entries)) {
+    const undo = move.kind === 'service' ? undefined : move.undo;
+    const conflict = undo?.kind === 'path' ? await conflictOf(ports, undo, entries) : undefined;
+    const taken =
+      conflict?.id === 'undo.edited' && options.merged === true && undo?.kind === 'path'
+        ? await takeMerge(ports, run, undo.path, await observe(ports.files, undo.path))
+        : undefined;
+    if (taken !== undefined && 'text' in taken && undo?.kind === 'path') merged.set(undo.path, taken.text);
+    else if (taken !== undefined && 'problem' in taken) conflicts.push(taken.problem);
+    else if (conflict !== undefined) conflicts.push(conflict);
+    changes.push(await viewOf(ports, run, move, merged));
   }
-  return ok({run: summary, changes, conflicts: await naming(ports, runs, summary, conflicts)});
+  return ok({
+    run: summary,
+    changes,
+    conflicts: await naming(ports, runs, summary, conflicts),
+    merged,
+  });
 }
 
 /** Undoes one run: the last change first, services once a unit after their files. Refused where an edit would be lost. */
 export async function undoRun(
   ports: Ports,
   run: RunId,
-  hooks: {readonly ready: Ready; readonly lockHeld?: boolean},
+  hooks: {readonly ready: Ready; readonly lockHeld?: boolean} & UndoOptions,
   emit: (event: ApplyEvent) => void,
 ): Promise<UndoOutcome> {
   const lock = hooks.lockHeld === true ? undefined : await ports.locks.acquire('waxseal undo');
@@ -65,12 +94,26 @@ export async function undoRun(
     }
     const unfinished = (await listRuns(ports)).find(isUnfinished);
     if (unfinished !== undefined) return {result: 'refused', error: unfinishedError(unfinished.run)};
-    const view = await planUndo(ports, run);
+    const view = await planUndo(ports, run, hooks);
     if (!view.ok) return {result: 'refused', error: new HostError(view.problem)};
-    const [conflict] = view.value.conflicts;
-    if (conflict !== undefined) return {result: 'refused', error: new HostError(conflict)};
+    const {conflicts, merged} = view.value;
+    const [conflict] = conflicts;
+    if (conflict !== undefined) {
+      return {result: 'refused', error: new HostError(await withOffer(ports, run, conflict, conflicts))};
+    }
+    const entries = entriesOf(await readJournal(ports, run));
+    try {
+      await refuseUnchangeable(
+        ports.files,
+        entries.flatMap(({undo}) => (undo.kind === 'path' ? [{path: undo.path, before: undo.after}] : [])),
+      );
+    } catch (error) {
+      if (error instanceof ToolError) return {result: 'refused', error};
+      throw error;
+    }
     const journal = openJournal(ports, run);
-    await journal.write({run: 'undoing'});
+    const files = await keepMerges(ports, run, merged);
+    await journal.write({run: 'undoing', ...(files.length === 0 ? {} : {merged: files})});
     emit({type: 'rolling-back', because: `Run ${run} is undone.`});
     const back = await takeBack(ports, journal, hooks.ready, emit, 'undone');
     if (back.whole) return {result: 'undone', run};
@@ -81,22 +124,49 @@ export async function undoRun(
   }
 }
 
+/** The refusal, with what to do: a merge of every edited file is laid beside the journal. */
+async function withOffer(
+  ports: Ports,
+  run: RunId,
+  conflict: Problem,
+  all: readonly Problem[],
+): Promise<Problem> {
+  // A later run has to be undone first, and then there may be nothing to merge.
+  if (conflict.id !== 'undo.edited') return conflict;
+  const offers: OfferedMerge[] = [];
+  let edited = 0;
+  for (const {undo} of entriesOf(await readJournal(ports, run))) {
+    if (undo.kind !== 'path' || (await editOf(ports, undo)) === undefined) continue;
+    edited += 1;
+    const offer = await offerMerge(ports, run, undo, await observe(ports.files, undo.path));
+    if (offer !== undefined) offers.push(offer);
+  }
+  if (offers.length === 0 || offers.length < edited || all.some(({id}) => id !== 'undo.edited'))
+    return conflict;
+  const list = offers
+    .map(({file, conflicts}) =>
+      conflicts === 0 ? file : `${file} (places to decide are marked with <<<<<<<)`,
+    )
+    .join(', ');
+  return problem(
+    'undo.edited',
+    conflict.message,
+    `A merge that keeps your edit and takes the run back is in ${list}. Look at it, then: waxseal undo --merged ${run}`,
+  );
+}
+
 /** Whether something that came after the run would be lost. */
 async function conflictOf(
   ports: Ports,
-  {undo}: Entry,
+  undo: PathRecord,
   entries: readonly Entry[],
 ): Promise<Problem | undefined> {
-  if (undo.kind !== 'path') return undefined;
+  const edit = await editOf(ports, undo);
+  if (edit !== undefined) return edit;
   const now = await observe(ports.files, undo.path);
   if (isSame(now, undo.before)) return undefined;
-  if (!isSame(now, undo.after)) {
-    return problem(
-      'undo.edited',
-      `${undo.path} was changed after that run; undoing would lose it.`,
-      `Compare it with ${undo.backup === undefined ? 'what you want' : 'its copy in the backups of the run'}, and change it by hand.`,
-    );
-  }
+  if (now.state === 'present' && now.kind === 'file' && now.links > 1)
+    return severalNames(undo.path, now.links);
   if (undo.before.state !== 'absent' || now.state === 'absent' || now.kind !== 'directory') return undefined;
   const ours = new Set(entries.flatMap(entry => (entry.undo.kind === 'path' ? [entry.undo.path] : [])));
   for (const name of (await ports.files.list(undo.path)) ?? []) {
@@ -110,6 +180,24 @@ async function conflictOf(
   }
   return undefined;
 }
+
+/** Where the target is neither as it was before the run nor as the run left it: somebody has changed it. */
+async function editOf(ports: Ports, undo: PathRecord): Promise<Problem | undefined> {
+  const now = await observe(ports.files, undo.path);
+  if (isSame(now, undo.before) || isSame(now, undo.after)) return undefined;
+  return problem(
+    'undo.edited',
+    `${undo.path} was changed after that run; undoing would lose it.`,
+    `Compare it with ${undo.backup === undefined ? 'what you want' : 'its copy in the backups of the run'}, and change it by hand.`,
+  );
+}
+
+const severalNames = (path: AbsolutePath, links: number): Problem =>
+  problem(
+    'file.hard-link',
+    `${path} has ${links} names (hard links); waxseal would change only one of them.`,
+    `Find the others with: find / -xdev -samefile ${path}`,
+  );
 
 /** Where a later run changed the same files, that run is what stands in the way: name it. */
 async function naming(
@@ -126,7 +214,7 @@ async function naming(
     const first = problem(
       'undo.later-run',
       `The later run ${later.run} changed ${shared} too.`,
-      `Undo that one first: waxseal undo ${later.run}`,
+      `Undo that one first: waxseal undo --id ${later.run}`,
     );
     return [first, ...conflicts];
   }
@@ -138,22 +226,33 @@ async function pathsOf(ports: Ports, run: RunId): Promise<ReadonlySet<string>> {
   return new Set(entries.flatMap(({undo}) => (undo.kind === 'path' ? [undo.path] : [])));
 }
 
-async function viewOf(ports: Ports, run: RunId, undo: UndoRecord): Promise<ChangeView> {
-  if (undo.kind === 'package') {
-    const target = undo.names.join(' ');
-    return {kind: 'package', target, action: `remove what was installed with ${undo.manager}`, diff: ''};
+async function viewOf(
+  ports: Ports,
+  run: RunId,
+  move: Return,
+  merged: ReadonlyMap<AbsolutePath, string>,
+): Promise<ChangeView> {
+  if (move.kind === 'package') {
+    const {names, manager} = move.undo;
+    return {
+      kind: 'package',
+      target: names.join(' '),
+      action: `remove what was installed with ${manager}`,
+      diff: '',
+    };
   }
-  if (undo.kind === 'service') {
-    const {unit, wasActive, action} = undo.service;
+  if (move.kind === 'service') {
+    const [{unit, wasActive, action}] = move.services;
     return {kind: 'service', target: visible(unit), action: wasActive ? action : 'stop', diff: ''};
   }
-  return await pathView(ports, run, undo);
+  return await pathView(ports, run, move.undo, merged.get(move.undo.path));
 }
 
 async function pathView(
   ports: Ports,
   run: RunId,
-  undo: Extract<UndoRecord, {kind: 'path'}>,
+  undo: PathRecord,
+  merged: string | undefined,
 ): Promise<ChangeView> {
   const {path, before, after} = undo;
   const target = visible(path);
@@ -163,17 +262,15 @@ async function pathView(
     const diff = isDirectory ? '' : shownDiff(path, removed, undefined);
     return {kind: isDirectory ? 'mkdir' : 'write', target, action: 'remove', diff};
   }
-  const action = `put back, ${before.uid}:${before.gid} ${octal(before.mode)}`;
+  const how = merged === undefined ? 'put back' : 'put back, merged with later edits';
+  const action = `${how}, ${before.uid}:${before.gid} ${octal(before.mode)}`;
   if (isDirectory || undo.backup === undefined) return {kind: 'chown', target, action, diff: ''};
   const old = Buffer.from(await openJournal(ports, run).readBackup(undo.backup)).toString('utf8');
-  const diff = shownDiff(path, await fileText(ports, undo), old);
+  const diff = shownDiff(path, await fileText(ports, undo), merged ?? old);
   return {kind: diff === '' ? 'chown' : 'write', target, action, diff};
 }
 
-async function fileText(
-  ports: Ports,
-  undo: Extract<UndoRecord, {kind: 'path'}>,
-): Promise<string | undefined> {
+async function fileText(ports: Ports, undo: PathRecord): Promise<string | undefined> {
   const now = await observe(ports.files, undo.path);
   return now.state === 'present' && now.kind === 'file'
     ? Buffer.from(now.content).toString('utf8')

@@ -110,6 +110,92 @@ describe('undo', () => {
     expect(await fingerprint(world)).toBe(now);
   });
 
+  const edited = async (
+    change: (text: string) => string,
+  ): Promise<{world: World; run: RunId; at: string}> => {
+    const {world, run} = await applied();
+    const at = world.real('/etc/opendkim.conf');
+    fs.writeFileSync(at, change(fs.readFileSync(at, 'utf8')));
+    return {world, run, at};
+  };
+  const offered = (world: World, run: RunId): string => {
+    const directory = world.real(`/var/lib/waxseal/runs/${run}/merged`);
+    const name = fs.readdirSync(directory).find(each => each.endsWith('-opendkim.conf'));
+    return `${directory}/${name}`;
+  };
+
+  it('offers a merge that keeps a later edit, and takes it once it was looked at', async () => {
+    const {world, run, at} = await edited(text => text.replace('# comment', '# my own comment'));
+    const refused = await undoRun(world.ports, run, world.hooks, quiet);
+    expect(refused).toMatchObject({result: 'refused', error: {id: 'undo.edited'}});
+    if (refused.result !== 'refused') throw new Error('not refused');
+    expect(refused.error.hint).toContain(`waxseal undo --merged ${run}`);
+    const file = offered(world, run);
+    expect(fs.readFileSync(file, 'utf8')).toBe('# my own comment\nSyslog\tyes\nUserID\topendkim');
+    expect(fs.statSync(file).mode & 0o777).toBe(0o600);
+    const view = await planUndo(world.ports, run, {merged: true});
+    if (!view.ok) throw new Error(view.problem.message);
+    expect(view.value.conflicts).toEqual([]);
+    expect(view.value.changes.find(({target}) => target === '/etc/opendkim.conf')).toMatchObject({
+      action: 'put back, merged with later edits, 0:0 0644',
+    });
+    const done = await undoRun(world.ports, run, {...world.hooks, merged: true}, quiet);
+    expect(done).toEqual({result: 'undone', run});
+    expect(fs.readFileSync(at, 'utf8')).toBe('# my own comment\nSyslog\tyes\nUserID\topendkim');
+    expect(fs.existsSync(world.real('/etc/opendkim/KeyTable'))).toBe(false);
+    expect(fs.existsSync(file)).toBe(false);
+  });
+
+  it('marks what both have changed and does not take it before somebody has decided', async () => {
+    const {world, run, at} = await edited(text => text.replace('KeyTable\tfile', 'KeyTable\trefile'));
+    await undoRun(world.ports, run, world.hooks, quiet);
+    const file = offered(world, run);
+    const text = fs.readFileSync(file, 'utf8');
+    await expect(text).toMatchFileSnapshot('../../snapshots/plan/merge-conflict.txt');
+    const now = await fingerprint(world);
+    expect(await undoRun(world.ports, run, {...world.hooks, merged: true}, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id: 'undo.merge-open', hint: expect.stringContaining('waxseal undo --merged')},
+    });
+    expect(await fingerprint(world)).toBe(now);
+    fs.writeFileSync(file, '# decided\n');
+    // Refused again without the flag; the work on the merge is not written over.
+    await undoRun(world.ports, run, world.hooks, quiet);
+    expect(fs.readFileSync(file, 'utf8')).toBe('# decided\n');
+    expect(await undoRun(world.ports, run, {...world.hooks, merged: true}, quiet)).toMatchObject({
+      result: 'undone',
+    });
+    expect(fs.readFileSync(at, 'utf8')).toBe('# decided\n');
+  });
+
+  it('does not take a merge that was made from an older edit', async () => {
+    const {world, run, at} = await edited(text => `# first\n${text}`);
+    await undoRun(world.ports, run, world.hooks, quiet);
+    fs.appendFileSync(at, '# second\n');
+    expect(await undoRun(world.ports, run, {...world.hooks, merged: true}, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id: 'undo.edited'},
+    });
+  });
+
+  it('cut off at any operation with a merge: the next start puts the merge in place', async () => {
+    for (let at = 60; at < 130; at += 7) {
+      const {world, run, at: file} = await edited(text => `# mine\n${text}`);
+      await undoRun(world.ports, run, world.hooks, quiet);
+      const {ports} = tamper(world.ports, at, 'cut-after');
+      await undoRun(ports, run, {...world.hooks, merged: true}, quiet).catch((error: unknown) => error);
+      const next = openWorld(world.root);
+      const unfinished = await findUnfinished(next.ports);
+      for (const cut of unfinished) await recoverRun(next.ports, cut, next.hooks, quiet);
+      const text = fs.readFileSync(file, 'utf8');
+      const whole = '# mine\n# comment\nSyslog\tyes\nUserID\topendkim';
+      expect(
+        unfinished.length > 0 ? [whole] : [whole, `${whole}\nKeyTable\tfile:/etc/opendkim/KeyTable\n`],
+        `${at}`,
+      ).toContain(text);
+    }
+  });
+
   it('names the later run that must be undone first, and goes back in order', async () => {
     const {world, before, after, run} = await applied();
     const later = await append(world, '/etc/opendkim.conf', '# later\n');
