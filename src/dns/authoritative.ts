@@ -1,26 +1,31 @@
 /** What every authoritative server says about one record, asked side by side: nothing waits for the slowest. */
-import type {DnsName} from '../domain/names.ts';
+import {type DnsName, isWithin, parseDnsName} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {ask, type DnsPorts, type Outcome} from './client.ts';
 import {sameKeyRecord} from './compare.ts';
+import {excerpt} from './evidence.ts';
+import {explainLaggards, lookFurther, withExplanation} from './explain.ts';
 import {nameMistake} from './mistakes.ts';
 import type {ResolverOptions} from './resolver.ts';
-import type {AuthoritativeServer, ServerStatus, ServerView, Survey, Zone} from './survey.ts';
-import type {DnsMessage, TxtRecord} from './wire.ts';
+import {isOutOfReach, withResolver, withWeakerClaim} from './resolver-view.ts';
+import type {Subject} from './subject.ts';
+import type {AliasTarget, AuthoritativeServer, ServerStatus, ServerView, Survey} from './survey.ts';
+import type {DnsMessage, TargetRecord, TxtRecord} from './wire.ts';
 import {findZoneOfTarget} from './zone.ts';
 
-export interface Subject {
-  /** `selector._domainkey.domain`. */
-  readonly name: DnsName;
-  /** The value that should be there, strings joined. */
-  readonly expected: string;
-  readonly zone: Zone;
-}
+export type {Subject} from './subject.ts';
 
 export interface SurveyOptions extends ResolverOptions {
   /** Called for each server as its answer comes in. */
   readonly onServer?: (view: ServerView) => void;
+  /**
+   * Default true: where the record is nowhere, looks where it went, and where one is there, whether it is a wildcard. That
+   * is at most one more question a server and second; false for surveys of thousands of domains.
+   */
+  readonly explain?: boolean;
+  /** Default false: asks the resolver, too, where all servers agree, and reads DNSSEC there. */
+  readonly askResolver?: boolean;
 }
 
 /** One round over all servers. A server's trouble is its status; rejects only with the reason of the signal. */
@@ -29,7 +34,8 @@ export async function surveyOnce(
   subject: Subject,
   options: SurveyOptions = {},
 ): Promise<Survey> {
-  const follow = aliasFollower(ports, subject.expected, options);
+  const targets: AliasTarget[] = [];
+  const follow = aliasFollower(ports, subject, options, target => targets.push(target));
   const servers = await Promise.all(
     subject.zone.servers.map(async server => {
       const view = await askServer(ports, subject, server, follow, options.signal);
@@ -37,7 +43,13 @@ export async function surveyOnce(
       return view;
     }),
   );
-  return surveyOf(ports, subject, servers);
+  const further = options.explain === false ? undefined : await lookFurther(ports, subject, servers, options);
+  const views = withExplanation(explainLaggards(subject, servers), further);
+  const survey = {...surveyOf(ports, subject, views), ...(targets.length === 0 ? {} : {targets})};
+  if (survey.agreed) {
+    return options.askResolver === true ? await withResolver(ports, survey, options) : survey;
+  }
+  return isOutOfReach(views) ? await withWeakerClaim(ports, survey, options) : survey;
 }
 
 /** The judgement over the servers' views; the resolver is not asked yet. */
@@ -67,22 +79,29 @@ export const areAgreed = (views: readonly ServerView[]): boolean =>
 /** Answers what is at the end of a CNAME, over all servers of the target's zone. */
 export type Follow = (target: DnsName, passed: readonly DnsName[]) => Promise<EndOfAlias>;
 
-type Finding = Pick<ServerView, 'status' | 'records' | 'mistake'>;
+type Finding = Pick<ServerView, 'status' | 'records' | 'mistake' | 'ttlSeconds'>;
 
 interface EndOfAlias extends Finding {
   readonly target: DnsName;
 }
+
+type Sought = Pick<Subject, 'expected' | 'formerValues'>;
 
 const MAX_ALIASES = 8;
 /** Lookups of targets in one round: servers that each tell another tale cannot send us around for ever. */
 const MAX_TARGETS = 16;
 
 /** Each way to a target is gone once for all servers that point to it; make a new one for each round. */
-export function aliasFollower(ports: DnsPorts, expected: string, options: ResolverOptions): Follow {
+export function aliasFollower(
+  ports: DnsPorts,
+  {expected, formerValues}: Sought,
+  options: ResolverOptions,
+  onTarget: (target: AliasTarget) => void = () => undefined,
+): Follow {
   const known = new Map<string, Promise<EndOfAlias>>();
   const follow: Follow = (target, passed) => {
     if (passed.includes(target) || passed.length >= MAX_ALIASES) {
-      return Promise.resolve({...deadEnd(target, 'the aliases run in a circle'), target});
+      return Promise.resolve({...aliasLoop(target, passed), target});
     }
     // By way, not by target: two ways that cross would otherwise wait for each other.
     const way = [...passed, target].join(' ');
@@ -98,21 +117,42 @@ export function aliasFollower(ports: DnsPorts, expected: string, options: Resolv
   const endOf = async (target: DnsName, passed: readonly DnsName[]): Promise<EndOfAlias> => {
     const zone = await findZoneOfTarget(ports, target, options);
     if (!zone.ok) return {...deadEnd(target, zone.problem.message), target};
+    const subject: Subject = {
+      name: target,
+      expected,
+      zone: zone.value,
+      ...(formerValues === undefined ? {} : {formerValues}),
+    };
     const views = await Promise.all(
-      zone.value.servers.map(server =>
-        askServer(ports, {name: target, expected, zone: zone.value}, server, follow, options.signal, passed),
-      ),
+      zone.value.servers.map(server => askServer(ports, subject, server, follow, options.signal, passed)),
     );
+    onTarget({name: target, zone: zone.value, servers: views});
     const decisive = areAgreed(views)
       ? views.find(view => view.status === 'matching')
       : views.find(view => view.status !== 'matching' && view.status !== 'unreachable');
-    const {status, records, mistake, alias} = decisive ?? views[0] ?? {...deadEnd(target, 'no server')};
+    const {status, records, mistake, alias, ttlSeconds} =
+      decisive ?? views[0] ?? ({...deadEnd(target, 'no server')} as Finding & {alias?: DnsName});
     const end = alias ?? target;
-    if (status === 'absent') return {...deadEnd(end, 'nothing is there'), target: end};
-    return {status, records, mistake, target: end};
+    if (status === 'absent') {
+      return {
+        ...(mistake === undefined ? deadEnd(end, 'nothing is there') : {status, records, mistake}),
+        target: end,
+      };
+    }
+    return {status, records, mistake, target: end, ...(ttlSeconds === undefined ? {} : {ttlSeconds})};
   };
   return follow;
 }
+
+const aliasLoop = (target: DnsName, passed: readonly DnsName[]): Finding => ({
+  status: 'absent',
+  records: [],
+  mistake: problem(
+    'dns.cname-loop',
+    `The aliases (CNAME) run in a circle: ${[...passed, target].join(' -> ')}.`,
+    `Replace one of the CNAMEs by the TXT record itself.`,
+  ),
+});
 
 const deadEnd = (target: DnsName, why: string): Finding & {alias?: DnsName} => ({
   status: 'absent',
@@ -135,6 +175,7 @@ export async function askServer(
   follow: Follow,
   signal: AbortSignal | undefined,
   passed: readonly DnsName[] = [],
+  onEarly: (view: ServerView) => void = () => undefined,
 ): Promise<ServerView> {
   const {name} = subject;
   const outcome = await ask(ports, server, {name, type: 'TXT'}, {recursion: false, signal});
@@ -142,13 +183,60 @@ export async function askServer(
   if (message === undefined) {
     return {server, serial: undefined, records: [], ...trouble(outcome, server)};
   }
-  const serial = await serialOf(ports, subject.zone.apex, server, message, signal);
-  const alias = message.answers.find(record => record.type === 'CNAME' && record.name === name);
-  if (alias?.type === 'CNAME') {
-    const {target, ...end} = await follow(alias.target, [...passed, name]);
-    return {server, serial, ...end, alias: target};
+  const finding = await findingOf(subject, message, follow, passed);
+  const told = serialIn(message.authorities, subject.zone.apex);
+  if (told !== undefined) return {server, serial: told, ...finding};
+  // The record is known; its serial is another question, which may have to wait its turn.
+  onEarly({server, serial: undefined, ...finding});
+  return {server, serial: await serialOf(ports, subject.zone.apex, server, signal), ...finding};
+}
+
+/** What an answer says, aliases followed to their end. */
+async function findingOf(
+  subject: Subject,
+  message: DnsMessage,
+  follow: Follow,
+  passed: readonly DnsName[],
+): Promise<Finding & Pick<ServerView, 'alias' | 'dname'>> {
+  const {name} = subject;
+  const texts = textsAt(message, name);
+  const alias = aliasIn(message, name);
+  if (alias === undefined) return judge(subject, texts);
+  const {target, ...end} = await follow(alias.target, [...passed, name]);
+  const shown = {alias: target, ...(alias.dname === undefined ? {} : {dname: alias.dname})};
+  const isHidden = end.status === 'wrong' || end.status === 'several';
+  if (texts.length > 0 || (isHidden && HIDDEN_BY_ALIAS.has(end.mistake?.id ?? ''))) {
+    return {...end, status: 'wrong', mistake: besideAlias(name, target, end.records), ...shown};
   }
-  return {server, serial, ...judge(subject, textsAt(message, name))};
+  return {...end, ...shown};
+}
+
+/** A record of somebody else at the end of an alias: whoever entered the right one beside the alias cannot see it. */
+const HIDDEN_BY_ALIAS: ReadonlySet<string> = new Set(['dns.other-key', 'dns.foreign-record', 'dns.revoked']);
+
+const besideAlias = (name: DnsName, target: DnsName, records: readonly string[]): Problem =>
+  problem(
+    'dns.cname-beside-txt',
+    `The name is an alias (CNAME) to ${target}, where another record is (${excerpt(records[0] ?? '')}); a TXT record entered beside a CNAME is not served (RFC 1034 §3.6.2).`,
+    `Delete the CNAME at ${name} before you enter the TXT record, or choose another selector.`,
+  );
+
+/** The CNAME of the answer, or the one that a DNAME stands for where the server did not make it (RFC 6672 §3.1). */
+function aliasIn(
+  message: DnsMessage,
+  name: DnsName,
+): {readonly target: DnsName; readonly dname?: DnsName} | undefined {
+  const dname = message.answers.find(
+    (record): record is TargetRecord =>
+      record.type === 'DNAME' && record.name !== name && isWithin(name, record.name),
+  );
+  const owner = dname === undefined ? {} : {dname: dname.name};
+  for (const record of message.answers) {
+    if (record.type === 'CNAME' && record.name === name) return {target: record.target, ...owner};
+  }
+  if (dname === undefined) return undefined;
+  const made = parseDnsName(`${name.slice(0, -dname.name.length)}${dname.target}`);
+  return made.ok ? {target: made.value, ...owner} : undefined;
 }
 
 /** NOERROR or NXDOMAIN with AA: what a server says that speaks for the zone. */
@@ -159,14 +247,23 @@ const usable = (outcome: Outcome): DnsMessage | undefined =>
     ? outcome.message
     : undefined;
 
-const textsAt = (message: DnsMessage, name: DnsName): readonly string[] =>
-  message.answers
-    .filter((record): record is TxtRecord => record.type === 'TXT' && record.name === name)
-    .map(record => record.text);
+const textsAt = (message: DnsMessage, name: DnsName): readonly TxtRecord[] =>
+  message.answers.filter((record): record is TxtRecord => record.type === 'TXT' && record.name === name);
 
-function judge({name, expected}: Subject, records: readonly string[]): Finding {
-  const mistake = nameMistake({name, expected, records});
-  return {status: statusOf(records, expected), records, mistake};
+function judge({name, expected, zone, formerValues}: Subject, texts: readonly TxtRecord[]): Finding {
+  const records = texts.map(record => record.text);
+  const mistake = nameMistake({
+    name,
+    expected,
+    records,
+    octets: texts.map(record => Buffer.concat(record.strings)),
+    apex: zone.apex,
+    serverNames: zone.servers.map(server => server.name),
+    ...(formerValues === undefined ? {} : {formerValues}),
+  });
+  const [first] = texts;
+  const ttl = first === undefined ? {} : {ttlSeconds: first.ttlSeconds};
+  return {status: statusOf(records, expected), records, mistake, ...ttl};
 }
 
 function statusOf(records: readonly string[], expected: string): ServerStatus {
@@ -176,19 +273,17 @@ function statusOf(records: readonly string[], expected: string): ServerStatus {
   return sameKeyRecord(only, expected) ? 'matching' : 'wrong';
 }
 
+const serialIn = (records: DnsMessage['answers'], apex: DnsName): number | undefined =>
+  records.flatMap(record => (record.type === 'SOA' && record.name === apex ? [record.serial] : []))[0];
+
 async function serialOf(
   ports: DnsPorts,
   apex: DnsName,
   server: AuthoritativeServer,
-  message: DnsMessage,
   signal: AbortSignal | undefined,
 ): Promise<number | undefined> {
-  const isOwn = (records: DnsMessage['answers']): number | undefined =>
-    records.flatMap(record => (record.type === 'SOA' && record.name === apex ? [record.serial] : []))[0];
-  const told = isOwn(message.authorities);
-  if (told !== undefined) return told;
   const outcome = await ask(ports, server, {name: apex, type: 'SOA'}, {recursion: false, tries: 1, signal});
-  return isOwn(usable(outcome)?.answers ?? []);
+  return serialIn(usable(outcome)?.answers ?? [], apex);
 }
 
 /** What a server that gave no usable answer is called, and what it means for the zone. */

@@ -1,6 +1,7 @@
 /** Where the record went when it is not where it should be: a few neighbouring names, asked at authoritative servers only. */
 import {type DnsName, isWithin} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
+import type {DnsServer} from '../system/ports.ts';
 import {ask, type DnsPorts} from './client.ts';
 import {recordTags, sameKeyRecord} from './compare.ts';
 import type {AuthoritativeServer} from './survey.ts';
@@ -14,10 +15,15 @@ export interface Sought {
   readonly name: DnsName;
   readonly expected: string;
   readonly apex: DnsName;
+  /** Of keys before this one. */
+  readonly formerNames?: readonly DnsName[];
 }
 
+/** Selectors that tutorials and installers use: somebody who replaces a key may have replaced it there. */
+const USUAL_SELECTORS: readonly string[] = ['default', 'mail', 'dkim'];
+
 /** The names to look at, likeliest first. */
-export function misplacedNames({name, apex}: Sought): readonly Place[] {
+export function misplacedNames({name, apex, formerNames}: Sought): readonly Place[] {
   const [selector, domain] = splitName(name);
   const inZone = (candidate: string): boolean => isWithin(candidate, apex) && candidate.length <= 253;
   const places: readonly (readonly [string, string, string])[] = [
@@ -32,6 +38,18 @@ export function misplacedNames({name, apex}: Sought): readonly Place[] {
     [`_domainkey.${domain}`, 'dns.at-domainkey', 'The selector is missing.'],
     [`${selector}.domainkey.${domain}`, 'dns.no-underscore', 'The underscore of "_domainkey" is missing.'],
     [domain, 'dns.at-domain', 'The name of the record is missing.'],
+    [
+      `${name.slice(0, -domain.length)}_domainkey.${domain}`,
+      'dns.domainkey-twice',
+      'The label "_domainkey" is there twice.',
+    ],
+    [`_domainkey.${selector}.${domain}`, 'dns.labels-swapped', 'Selector and "_domainkey" changed places.'],
+    [`${selector}._domainkeys.${domain}`, 'dns.misspelt-domainkey', 'The label is "_domainkey".'],
+    [`${selector}._domain_key.${domain}`, 'dns.misspelt-domainkey', 'The label is "_domainkey".'],
+    [`_${selector}._domainkey.${domain}`, 'dns.underscore-at-selector', 'The selector has no underscore.'],
+    ...[...(formerNames ?? []), ...USUAL_SELECTORS.map(each => `${each}._domainkey.${domain}`)].map(
+      old => [old, 'dns.old-selector', `That is another selector, not ${selector}.`] as const,
+    ),
   ];
   const seen = new Set<string>([name]);
   return places.flatMap(([candidate, id, why]) => {
@@ -86,9 +104,10 @@ export async function findMisplaced(
   return undefined;
 }
 
-async function holdsRecord(
+/** Whether that server has the record, whole or in part, at a name. */
+export async function holdsRecord(
   ports: DnsPorts,
-  server: AuthoritativeServer,
+  server: DnsServer,
   name: DnsName,
   expected: string,
   signal: AbortSignal | undefined,

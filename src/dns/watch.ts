@@ -1,13 +1,13 @@
 /** Waits until the record is everywhere, politely. */
 
-import type {Problem} from '../domain/result.ts';
 import type {Clock} from '../system/ports.ts';
 import {aliasFollower, askServer, type Subject, surveyOf} from './authoritative.ts';
 import type {DnsPorts} from './client.ts';
-import {sameKeyRecord} from './compare.ts';
-import {findMisplaced} from './misplaced.ts';
-import {type ResolverOptions, resolve} from './resolver.ts';
-import type {AuthoritativeServer, ResolverStatus, ServerView, Survey} from './survey.ts';
+import {type Explanation, explainLaggards, isNowhere, lookFurther, withExplanation} from './explain.ts';
+import {paced} from './pace.ts';
+import type {ResolverOptions} from './resolver.ts';
+import {askResolver, cacheLimits, isOutOfReach, type ResolverView, withWeakerClaim} from './resolver-view.ts';
+import type {AliasTarget, AuthoritativeServer, ServerView, Survey} from './survey.ts';
 
 export interface WatchOptions extends ResolverOptions {
   /** How long to wait, in milliseconds from now; 0 asks once. Undefined: until settled or aborted. */
@@ -28,8 +28,12 @@ const LEAST_MS = 1000;
 /** A round goes on without those that have not answered by then; their answers count when they come. */
 const ROUND_MS = 1500;
 const REPORT_MS = 250;
-/** How often the neighbouring names are looked at while the record is nowhere. */
-const MISPLACED_MS = 60_000;
+/** How often it is looked further: at the neighbouring names while the record is nowhere, for a wildcard where one is. */
+const FURTHER_MS = 60_000;
+/** A server that lags is no mistake until then. */
+const STALE_MS = 5 * 60_000;
+/** How often the resolver is asked where no server can be reached. */
+const WEAKER_MS = 30_000;
 /** Time for a resolver to fetch the record anew once its negative answer has expired. */
 const RESOLVER_SLACK_MS = 5000;
 
@@ -45,7 +49,7 @@ export async function watchRecord(ports: DnsPorts, subject: Subject, options: Wa
   const signal =
     options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
   try {
-    return await rounds(ports, subject, {...options, signal});
+    return await rounds(paced(ports), subject, {...options, signal});
   } finally {
     ending.abort();
   }
@@ -65,6 +69,7 @@ async function rounds(
   let agreedAt: number | undefined;
   let patienceMs = 0;
   let lookedAt = Number.NEGATIVE_INFINITY;
+  let weakerAt = Number.NEGATIVE_INFINITY;
 
   report.push(board.survey());
   for (let round = 0; ; round++) {
@@ -74,8 +79,8 @@ async function rounds(
     let survey = board.survey();
     if (survey.agreed) {
       const told = await askResolver(ports, subject, options);
-      survey = board.resolverSaid(told.status);
       const now = clock.now().getTime();
+      survey = board.resolverSaid(told, agreedAt ?? now);
       if (agreedAt === undefined) {
         agreedAt = now;
         patienceMs = Math.max(told.ttlSeconds, subject.zone.negativeTtlSeconds) * 1000 + RESOLVER_SLACK_MS;
@@ -83,6 +88,10 @@ async function rounds(
       if (survey.settled || now - agreedAt >= patienceMs) return report.last(survey);
     } else {
       agreedAt = undefined;
+      if (board.isOutOfReach() && (last || clock.now().getTime() - weakerAt >= WEAKER_MS)) {
+        weakerAt = clock.now().getTime();
+        survey = await board.askInstead();
+      }
     }
     if (last) return report.last(survey);
 
@@ -90,7 +99,7 @@ async function rounds(
     const wait = Math.max(0, Math.min(pause(ports, subject, round), until - now));
     report.push(board.nextAt(new Date(now + wait)));
     // The first rounds leave time to save the record; after that its absence may be a mistake worth a look.
-    if (round >= 2 && now - lookedAt >= MISPLACED_MS && board.isNowhere()) {
+    if (round >= 2 && now - lookedAt >= FURTHER_MS && board.isUnexplained()) {
       lookedAt = now;
       void board.lookAround();
     }
@@ -112,9 +121,14 @@ interface Matrix {
   /** When no server is being asked any more. */
   idle(): Promise<void>;
   survey(): Survey;
-  resolverSaid(status: ResolverStatus): Survey;
+  /** @param agreedAt since when all servers agree, milliseconds of the clock. */
+  resolverSaid(told: ResolverView, agreedAt: number): Survey;
   nextAt(at: Date): Survey;
-  isNowhere(): boolean;
+  isOutOfReach(): boolean;
+  /** Asks the resolver, since no server can be. */
+  askInstead(): Promise<Survey>;
+  /** Nothing is there, or something else. */
+  isUnexplained(): boolean;
   lookAround(): Promise<void>;
 }
 
@@ -132,26 +146,58 @@ function matrix(
     ]),
   );
   const asking = new Map<AuthoritativeServer, Promise<void>>();
-  let misplaced: Problem | undefined;
-  let resolver: ResolverStatus = 'not-asked';
+  let further: Explanation | undefined;
+  let resolver: {readonly told: ResolverView; readonly agreedAt: number} | undefined;
+  let weaker: Pick<Survey, 'resolver' | 'weaker' | 'dnssec' | 'caches'> | undefined;
   let next: string | undefined;
+  let targets: readonly AliasTarget[] = [];
+  let firstSeenAt: number | undefined;
+  let oldSeconds = 0;
+  let wasAbsent = false;
+
+  const note = (view: ServerView): void => {
+    if (view.status === 'matching') firstSeenAt ??= ports.clock.now().getTime();
+    if (view.status === 'absent') wasAbsent = true;
+    if (view.status === 'wrong' || view.status === 'several') {
+      oldSeconds = Math.max(oldSeconds, view.ttlSeconds ?? 0);
+    }
+  };
+  const put = (server: AuthoritativeServer, view: ServerView): void => {
+    note(view);
+    views.set(server, view);
+    changed();
+  };
+  const limits = (): Pick<Survey, 'caches'> => {
+    if (resolver === undefined) return {};
+    // Without an old record somebody may have asked before there was one.
+    const negativeSeconds = wasAbsent || oldSeconds === 0 ? subject.zone.negativeTtlSeconds : 0;
+    const held = {negativeSeconds, oldSeconds, resolver: resolver.told};
+    const caches = cacheLimits(ports.clock, resolver.agreedAt, held);
+    return caches.length === 0 ? {} : {caches};
+  };
 
   const survey = (): Survey => {
     const told = [...views.values()];
     // Once a server has the record, the others only lag: what was found elsewhere no longer explains it.
-    const explained = misplaced !== undefined && isNowhere(told);
-    const rows = told.map(view =>
-      explained && view.status === 'absent' && view.mistake === undefined
-        ? {...view, mistake: misplaced}
-        : view,
-    );
-    const base = surveyOf(ports, subject, rows);
-    const said = base.agreed ? resolver : 'not-asked';
+    const isSeen = told.some(view => view.status === 'matching');
+    const isStale = firstSeenAt !== undefined && ports.clock.now().getTime() - firstSeenAt >= STALE_MS;
+    const compared = isStale ? explainLaggards(subject, told) : told;
+    const lags = isSeen && told.some(view => view.status === 'absent');
+    const rows = withExplanation(compared, lags ? undefined : further);
+    const base = {
+      ...surveyOf(ports, subject, rows),
+      nextAt: next,
+      ...(targets.length === 0 ? {} : {targets}),
+    };
+    if (!base.agreed) return isOutOfReach(told) ? {...base, ...weaker} : base;
+    if (resolver === undefined) return base;
+    const {status, dnssec} = resolver.told;
     return {
       ...base,
-      resolver: said,
-      settled: base.agreed && (said === 'matching' || said === 'timeout'),
-      nextAt: next,
+      resolver: status,
+      settled: status === 'matching' || status === 'timeout',
+      ...(dnssec === undefined ? {} : {dnssec}),
+      ...limits(),
     };
   };
 
@@ -159,15 +205,23 @@ function matrix(
     survey,
     async visit() {
       next = undefined;
-      const follow = aliasFollower(ports, subject.expected, options);
+      const found: AliasTarget[] = [];
+      const follow = aliasFollower(ports, subject, options, target => {
+        found.push(target);
+        targets = [...found];
+      });
       const begun = subject.zone.servers
         .filter(server => !asking.has(server))
         .map(server => {
-          const visit = askServer(ports, subject, server, follow, signal)
+          const early = (view: ServerView): void => {
+            const before = views.get(server);
+            // The serial of the round before stays until this one's is known.
+            put(server, before?.status === view.status ? {...view, serial: before.serial} : view);
+          };
+          const visit = askServer(ports, subject, server, follow, signal, [], early)
             .then(view => {
-              views.set(server, view);
               asking.delete(server);
-              changed();
+              put(server, view);
             })
             // Only the signal ends a visit without an answer; the loop sees it by itself.
             .catch(() => void asking.delete(server));
@@ -184,54 +238,39 @@ function matrix(
       await Promise.all(asking.values());
       signal.throwIfAborted();
     },
-    resolverSaid(status) {
-      resolver = status;
+    resolverSaid(told, agreedAt) {
+      resolver = {told, agreedAt};
       return survey();
     },
     nextAt(at) {
       next = at.toISOString();
       return survey();
     },
-    isNowhere: () => isNowhere([...views.values()]),
+    isOutOfReach: () => isOutOfReach([...views.values()]),
+    async askInstead() {
+      const plain = surveyOf(ports, subject, [...views.values()]);
+      const told = await withWeakerClaim(ports, plain, options);
+      weaker = {
+        resolver: told.resolver,
+        ...(told.weaker === undefined ? {} : {weaker: told.weaker}),
+        ...(told.dnssec === undefined ? {} : {dnssec: told.dnssec}),
+        ...(told.caches === undefined ? {} : {caches: told.caches}),
+      };
+      return survey();
+    },
+    isUnexplained: () => {
+      const told = [...views.values()];
+      return isNowhere(told) || told.some(({status}) => status === 'wrong' || status === 'several');
+    },
     async lookAround() {
-      const answering = [...views.values()]
-        .filter(view => view.serial !== undefined)
-        .map(view => view.server);
-      const {name, expected, zone} = subject;
       try {
-        misplaced = await findMisplaced(ports, {name, expected, apex: zone.apex}, answering, signal);
+        further = await lookFurther(ports, subject, [...views.values()], options);
         changed();
       } catch {
         // Ended by the signal: the loop ends, too.
       }
     },
   };
-}
-
-/** Every server that answers for the zone says that nothing is there. */
-function isNowhere(views: readonly ServerView[]): boolean {
-  const answering = views.filter(view => ['matching', 'absent', 'wrong', 'several'].includes(view.status));
-  return answering.length > 0 && answering.every(view => view.status === 'absent');
-}
-
-/** What the resolver says of the name, and how long it will go on saying so. */
-async function askResolver(
-  ports: DnsPorts,
-  {name, expected}: Subject,
-  options: ResolverOptions,
-): Promise<{readonly status: ResolverStatus; readonly ttlSeconds: number}> {
-  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
-  if (resolved.kind === 'failed') return {status: 'failed', ttlSeconds: 0};
-  if (resolved.kind !== 'answer') return {status: 'timeout', ttlSeconds: 0};
-  const {answers, authorities} = resolved.message;
-  const texts = answers.flatMap(record => (record.type === 'TXT' ? [record] : []));
-  const [only] = texts;
-  if (only === undefined) {
-    const soa = authorities.find(record => record.type === 'SOA');
-    return {status: 'absent', ttlSeconds: soa?.ttlSeconds ?? 0};
-  }
-  const matching = texts.length === 1 && sameKeyRecord(only.text, expected);
-  return {status: matching ? 'matching' : 'wrong', ttlSeconds: only.ttlSeconds};
 }
 
 interface Reporter {

@@ -139,6 +139,14 @@ test('the names at which a lost record is sought', () => {
     'dns.at-domainkey _domainkey.mail.example.org',
     'dns.no-underscore s1.domainkey.mail.example.org',
     'dns.at-domain mail.example.org',
+    'dns.domainkey-twice s1._domainkey._domainkey.mail.example.org',
+    'dns.labels-swapped _domainkey.s1.mail.example.org',
+    'dns.misspelt-domainkey s1._domainkeys.mail.example.org',
+    'dns.misspelt-domainkey s1._domain_key.mail.example.org',
+    'dns.underscore-at-selector _s1._domainkey.mail.example.org',
+    'dns.old-selector default._domainkey.mail.example.org',
+    'dns.old-selector mail._domainkey.mail.example.org',
+    'dns.old-selector dkim._domainkey.mail.example.org',
   ]);
   expect(places[0]?.mistake.hint).toBe(
     'Delete it there and enter it as s1._domainkey.mail in the zone example.org.',

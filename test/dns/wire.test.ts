@@ -13,7 +13,7 @@ const packet = encode({
     {type: 'TXT', name: 'A.example.org', ttl: 60, data: ['v=DKIM1; ', 'p=AAAA']},
     {type: 'A', name: 'a.example.org', ttl: 0x8000_0001, data: '192.0.2.1'},
     {type: 'AAAA', name: 'a.example.org', ttl: 60, data: '2001:db8::1'},
-    {type: 'MX', name: 'a.example.org', ttl: 60, data: {preference: 1, exchange: 'mx.example.org'}},
+    {type: 'HINFO', name: 'a.example.org', ttl: 60, data: {cpu: 'a', os: 'b'}},
   ],
   authorities: [
     {

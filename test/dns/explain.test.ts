@@ -1,0 +1,256 @@
+import {expect, test} from 'vitest';
+import {demoServers, demoZones} from '../../src/demo/dns.ts';
+import {surveyOnce} from '../../src/dns/authoritative.ts';
+import {explainLaggards} from '../../src/dns/explain.ts';
+import {paced} from '../../src/dns/pace.ts';
+import type {AuthoritativeServer, ServerStatus, ServerView, Survey, Zone} from '../../src/dns/survey.ts';
+import {watchRecord} from '../../src/dns/watch.ts';
+import {dnsName, fastClock, NAME, VALUE, type World, world, zoneOf} from './world.ts';
+
+const survey = async (net: World, options = {}): Promise<Survey> =>
+  surveyOnce(net.ports, {name: NAME, expected: VALUE, zone: await zoneOf(net.ports, NAME)}, options);
+
+const ids = (seen: Survey): readonly (string | undefined)[] => seen.servers.map(view => view.mistake?.id);
+const alone = demoServers.map(server => ({...server, lagMs: 0}));
+
+type Records = (typeof demoZones)[number]['records'];
+
+const withRecords = (records: Records) => ({
+  servers: alone,
+  zones: demoZones.map(zone =>
+    zone.apex === 'example.org' ? {...zone, records: [...zone.records, ...records]} : zone,
+  ),
+});
+
+const view = (
+  status: ServerStatus,
+  serial: number | undefined,
+  listed?: AuthoritativeServer['listed'],
+): ServerView => ({
+  server: {
+    name: dnsName(`ns-${status}.example.net`),
+    address: '192.0.2.1',
+    port: 53,
+    ...(listed === undefined ? {} : {listed}),
+  },
+  status,
+  serial,
+  records: [],
+  mistake: undefined,
+});
+
+const subject = {name: NAME, expected: VALUE, zone: {apex: dnsName('example.org')} as Zone};
+
+test.each([
+  ['dns.stale-secondary', [view('matching', 5), view('absent', 4)]],
+  ['dns.stale-secondary', [view('matching', 1), view('wrong', 0xffff_fff0)]],
+  ['dns.serial-not-raised', [view('matching', 5), view('absent', 5)]],
+  ['dns.zone-overwritten', [view('matching', 5), view('absent', 6)]],
+  ['dns.wrong-provider', [view('matching', 5, 'child'), view('absent', 5, 'parent')]],
+  ['dns.wrong-provider', [view('matching', 5, 'parent'), view('absent', 9)]],
+  [undefined, [view('matching', 5), view('absent', undefined)]],
+  [undefined, [view('matching', 5), view('timeout', 4)]],
+  [undefined, [view('absent', 5), view('absent', 4)]],
+])('servers compared: %s', (id, views: readonly ServerView[]) => {
+  const [leader, other] = explainLaggards(subject, views);
+  expect([leader?.mistake, other?.mistake?.id]).toEqual([undefined, id]);
+});
+
+test('a secondary that is behind is named with both serials', async () => {
+  await using net = await world();
+  net.demo.publish(NAME, VALUE);
+  const seen = await survey(net);
+  expect(ids(seen)).toEqual([undefined, 'dns.stale-secondary', 'dns.stale-secondary']);
+  expect(seen.servers[1]?.mistake?.message).toMatch(/serial \d+01; .* has \d+02/);
+});
+
+test('a wildcard is told from a record, whether it helps or not', async () => {
+  const star = (text: string): Records => [
+    {name: '*.example.org', ttl: 60, type: 'TXT', data: text.match(/.{1,255}/g) ?? []},
+  ];
+  await using foreign = await world(withRecords(star('v=spf1 -all')));
+  const seen = await survey(foreign);
+  expect(seen.servers.map(each => [each.status, each.mistake?.id])).toEqual(
+    Array(3).fill(['wrong', 'dns.wildcard']),
+  );
+  await using same = await world(withRecords(star(VALUE)));
+  expect((await survey(same)).servers.map(each => [each.status, each.mistake?.id])).toEqual(
+    Array(3).fill(['matching', 'dns.wildcard']),
+  );
+  await using real = await world(withRecords(star('v=spf1 -all')));
+  real.demo.publish(NAME, VALUE);
+  expect(ids(await survey(real))).toEqual([undefined, undefined, undefined]);
+  await using quiet = await world(withRecords(star('v=spf1 -all')));
+  expect(ids(await survey(quiet, {explain: false}))).toEqual(Array(3).fill('dns.foreign-record'));
+});
+
+test('a lost record is named by a single survey, too', async () => {
+  await using net = await world(withRecords([]));
+  net.demo.publish(`${NAME}.example.org`, VALUE);
+  expect(ids(await survey(net))).toEqual(Array(3).fill('dns.doubled-domain'));
+});
+
+test('the record under the selector before, and the key before under this selector', async () => {
+  await using net = await world(withRecords([]));
+  const zone = await zoneOf(net.ports, NAME);
+  const former = dnsName('202605._domainkey.example.org');
+  net.demo.publish(former, VALUE);
+  const lost = {name: NAME, expected: VALUE, zone, formerNames: [former]};
+  expect(ids(await surveyOnce(net.ports, lost))).toEqual(Array(3).fill('dns.old-selector'));
+  const old = VALUE.replace('q7Zt', 'r8Zt');
+  net.demo.publish(NAME, old);
+  const stale = {...lost, formerValues: [old]};
+  expect(ids(await surveyOnce(net.ports, stale))).toEqual(Array(3).fill('dns.old-key'));
+});
+
+test('a primary that is not among the name servers, and has not passed the record on', async () => {
+  await using net = await world({
+    zones: demoZones.map(zone =>
+      zone.apex === 'example.org'
+        ? {
+            ...zone,
+            primary: 'hidden.example.org',
+            records: [...zone.records, {name: 'hidden.example.org', ttl: 60, type: 'A', data: '192.0.2.66'}],
+          }
+        : zone,
+    ),
+    servers: [
+      ...demoServers.map(server => ({...server, lagMs: 3_600_000})),
+      {name: 'hidden.example.org', addresses: ['192.0.2.66'], lagMs: 0, zones: ['example.org']},
+    ],
+  });
+  net.demo.publish(NAME, VALUE);
+  const seen = await survey(net);
+  expect(ids(seen)).toEqual(Array(3).fill('dns.not-transferred'));
+});
+
+const cname = (target: string): Records => [{name: NAME, ttl: 60, type: 'CNAME', data: target}];
+
+test('another record behind an alias: the TXT beside the CNAME is never seen', async () => {
+  await using net = await world(withRecords(cname('keys.example.org')));
+  net.demo.publish('keys.example.org', VALUE.replace('q7Zt', 'r8Zt'));
+  const seen = await survey(net);
+  expect(seen.servers.map(each => [each.status, each.mistake?.id])).toEqual(
+    Array(3).fill(['wrong', 'dns.cname-beside-txt']),
+  );
+});
+
+test('the servers of the target of an alias are rows of their own', async () => {
+  await using net = await world(withRecords(cname('keys.example.org')));
+  net.demo.publish('keys.example.org', VALUE);
+  const seen = await survey(net);
+  expect(
+    seen.targets?.map(({name, zone, servers}) => [name, zone.apex, servers.map(each => each.status)]),
+  ).toEqual([['keys.example.org', 'example.org', ['matching', 'matching', 'matching']]]);
+  expect((await survey(await plain())).targets).toBeUndefined();
+});
+
+const plain = async (): Promise<World> => world(withRecords([]));
+
+test('no authoritative server in reach: the resolver is asked, and that it is worth less is said', async () => {
+  await using net = await world({servers: alone});
+  net.demo.publish(NAME, VALUE);
+  const zone = await zoneOf(net.ports, NAME);
+  const blocked = {
+    ...net.ports,
+    dns: {
+      ...net.ports.dns,
+      udp: (...[server, query, exchange]: Parameters<typeof net.ports.dns.udp>) =>
+        server.address === '192.0.2.53'
+          ? net.ports.dns.udp(server, query, exchange)
+          : Promise.reject(Object.assign(new Error('dropped'), {code: 'ETIMEDOUT'})),
+    },
+  };
+  const seen = await surveyOnce(blocked, {name: NAME, expected: VALUE, zone});
+  expect(seen).toMatchObject({
+    agreed: false,
+    settled: false,
+    resolver: 'matching',
+    weaker: {id: 'dns.port-blocked'},
+  });
+  const watched = await watchRecord(
+    blocked,
+    {name: NAME, expected: VALUE, zone},
+    {deadlineMs: 0, onSurvey: () => undefined},
+  );
+  expect(watched).toMatchObject({agreed: false, resolver: 'matching', weaker: {id: 'dns.port-blocked'}});
+});
+
+test('how long caches may still say otherwise: for a new record and for a changed one', async () => {
+  await using net = await world({servers: alone});
+  const zone = await zoneOf(net.ports, NAME);
+  const old = VALUE.replace('q7Zt', 'r8Zt');
+  net.demo.publish(NAME, old);
+  setTimeout(() => {
+    net.demo.withdraw(NAME);
+    net.demo.publish(NAME, VALUE);
+  }, 40);
+  const final = await watchRecord(
+    net.ports,
+    {name: NAME, expected: VALUE, zone},
+    {deadlineMs: 60_000, onSurvey: () => undefined},
+  );
+  expect(final.settled).toBe(true);
+  expect(final.caches).toMatchObject([{kind: 'old', where: 'anywhere'}]);
+  const left = Date.parse(final.caches?.[0]?.until ?? '') - net.ports.clock.now().getTime();
+  expect(left).toBeGreaterThan(280_000);
+  expect(left).toBeLessThanOrEqual(300_000);
+
+  await using fresh = await world({servers: alone});
+  setTimeout(() => fresh.demo.publish(NAME, VALUE), 40);
+  const seen = await watchRecord(
+    fresh.ports,
+    {name: NAME, expected: VALUE, zone: await zoneOf(fresh.ports, NAME)},
+    {deadlineMs: 60_000, onSurvey: () => undefined},
+  );
+  expect(seen.caches).toMatchObject([{kind: 'negative', where: 'anywhere'}]);
+  expect(seen.dnssec).toEqual({status: 'insecure'});
+});
+
+test('no server is asked twice within a second while the record is awaited', {timeout: 30_000}, async () => {
+  await using net = await world({factor: 10});
+  const zone = await zoneOf(net.ports, NAME);
+  const from = net.demo.asked.length;
+  net.demo.publish(`${NAME}.example.org`, VALUE);
+  setTimeout(() => net.demo.publish(NAME, VALUE), 1200);
+  await net.ports.clock.sleep(1000);
+  await watchRecord(
+    net.ports,
+    {name: NAME, expected: VALUE, zone},
+    {deadlineMs: 40_000, onSurvey: () => undefined},
+  );
+  const asked = net.demo.asked.slice(from).filter(each => each.server === 'ns1.example.org');
+  const gaps = asked.slice(1).map((each, at) => each.at - (asked[at]?.at ?? 0));
+  expect(asked.length).toBeGreaterThan(6);
+  // The clock runs ten times as fast, and a datagram takes its time on the way.
+  expect(Math.min(...gaps)).toBeGreaterThan(900);
+});
+
+test('a resolver does not wait for its turn', async () => {
+  const clock = fastClock(1);
+  const sent: number[] = [];
+  const ports = paced({
+    clock,
+    random: {bytes: length => new Uint8Array(length)},
+    dns: {
+      udp: async () => {
+        sent.push(Date.now());
+        return new Uint8Array();
+      },
+      tcp: async () => new Uint8Array(),
+      hostResolvers: async () => [],
+    },
+  });
+  const server = {address: '192.0.2.1', port: 53};
+  const exchange = {timeoutMs: 10, accept: () => true};
+  const query = (flags: number): Uint8Array => Uint8Array.from([0, 0, flags]);
+  const begun = Date.now();
+  await ports.dns.udp(server, query(1), exchange);
+  await ports.dns.udp(server, query(1), exchange);
+  expect(Date.now() - begun).toBeLessThan(500);
+  await ports.dns.udp(server, query(0), exchange);
+  await ports.dns.udp({...server, address: '192.0.2.2'}, query(0), exchange);
+  expect(Date.now() - begun).toBeLessThan(500);
+  await ports.dns.udp(server, query(0), exchange);
+  expect(Date.now() - begun).toBeGreaterThan(950);
+});
