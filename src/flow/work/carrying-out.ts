@@ -286,6 +286,9 @@ function resultOf(outcome: Exclude<ApplyOutcome, {result: 'nothing'}>): ApplyRes
       problem: problemOf(outcome.error),
       whole,
       remains: outcome.result === 'incomplete' ? outcome.error.remains : [],
+      ...(outcome.result === 'refused' && outcome.stale.length > 0
+        ? {differences: outcome.stale.map(({path, diff}) => (diff === '' ? `${path}: not shown` : diff))}
+        : {}),
     },
   };
 }

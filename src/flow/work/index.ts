@@ -4,8 +4,10 @@ import type {Survey} from '../../dns/survey.ts';
 import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
+import {STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import {makeStateDirectory} from '../../keys/index.ts';
 import {isRunId, listRuns} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -36,6 +38,12 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     return facts;
   };
   const named = options.namedFiles ?? createNamedFiles(ports.files, {uid: 0, gid: 0});
+  // The draft is saved while keys are made: who of them comes first must not matter.
+  let home: Promise<void> | undefined;
+  const makeHome = (): Promise<void> => {
+    home ??= makeStateDirectory(ports.files, STATE_DIRECTORY);
+    return home;
+  };
   return {
     async look(signal) {
       const found = await look(ports, options, signal);
@@ -60,8 +68,14 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
     checkSelector: (domains, selector, signal) => checkSelector(ports, known(), domains, selector, signal),
     checkKey: (key, host) => checkKey(named, key, host),
-    stage: (answers, domains, emit, signal, how) => stage(ports, named, answers, domains, emit, signal, how),
-    discard: staged => discard(ports, staged),
+    async stage(answers, domains, emit, signal, how) {
+      await makeHome();
+      return await stage(ports, named, answers, domains, emit, signal, how);
+    },
+    async discard(staged) {
+      home = undefined;
+      await discard(ports, staged);
+    },
     watch: (staged, how) => watchAll(ports, options, staged, how),
     plan: (answers, staged, _facts, signal) => planSetup(ports, answers, staged, signal),
     async apply(ready, staged, emit, signal) {
@@ -69,7 +83,11 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
     },
     advise: (staged, signal) => advise(ports, options, staged, signal),
-    saveDraft: answers => keepDraft(ports, answers),
+    async saveDraft(answers) {
+      if (!ports.process.privileged) return;
+      await makeHome();
+      await keepDraft(ports, answers);
+    },
     async saveRecord(path, text) {
       try {
         await named.save(path, text);

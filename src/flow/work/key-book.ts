@@ -96,7 +96,8 @@ export async function recordActive(
   checks: readonly Check[],
   known?: (domain: DomainName, selector: Selector) => AbsolutePath | undefined,
 ): Promise<void> {
-  let state = await readKeys(ports);
+  const before = await readKeys(ports);
+  let state = before;
   const passed = checks.filter(({status}) => status === 'pass').map(({id}) => id);
   for (const {domain, selector} of plan.domains) {
     const entry = findEntry(state, domain, selector);
@@ -107,7 +108,7 @@ export async function recordActive(
     const keyPath = keyPathIn(plan, entry) ?? known?.(domain, selector);
     if (active !== undefined && keyPath !== undefined) state = must(putEntry(state, {...active, keyPath}));
   }
-  await saveState(ports.files, state);
+  if (state !== before) await saveState(ports.files, state);
 }
 
 const keyPathIn = (plan: Plan, entry: KeyEntry): KeyEntry['keyPath'] => {

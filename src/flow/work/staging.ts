@@ -14,6 +14,7 @@ import {
   generateKey,
   importKey,
   inspectKey,
+  makeStateDirectory,
   readStagedKey,
   selfTest,
   signerSupports,
@@ -167,6 +168,8 @@ export async function stage(
     replaces: options.replaces,
     state: await readKeys(ports),
   };
+  // The workers would make the shared level at the same time, and all but one fail.
+  await makeStateDirectory(ports.files, KEYS_DIRECTORY);
   const staged = new Map<DomainName, StagedDomain>();
   const problems: Problem[] = [];
   const queue = domains.entries();
@@ -344,7 +347,8 @@ const keyData = (record: string): string | undefined => /(?:^|;)\s*p=([^;]*)/.ex
 /** Writes the keys into the state file. What was on its way for the same domain before is given up. */
 async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise<readonly StagedDomain[]> {
   const now = ports.clock.now();
-  let state = await readKeys(ports);
+  const before = await readKeys(ports);
+  let state = before;
   const done: StagedDomain[] = [];
   const forsaken: AbsolutePath[] = [];
   for (const each of staged) {
@@ -360,7 +364,7 @@ async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise
     const isFarther = known === 'pending' || known === 'ready' || known === 'active';
     done.push({...each, state: isFarther ? known : 'staged'});
   }
-  await saveState(ports.files, state);
+  if (state !== before) await saveState(ports.files, state);
   // Only now: a state file must never name a key that is gone.
   for (const path of forsaken) await ports.files.remove(path);
   return done;

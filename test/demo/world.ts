@@ -1,0 +1,201 @@
+/**
+ * A whole host for tests: the sandbox with a clock that runs faster, the program run on it by its command line, and the
+ * files of the host as text for a comparison.
+ */
+import {generateKeyPairSync, randomBytes} from 'node:crypto';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {PassThrough} from 'node:stream';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {onTestFinished} from 'vitest';
+import {main} from '../../src/cli/main.ts';
+import type {Outside} from '../../src/cli/outside.ts';
+import type {Streams} from '../../src/cli/streams.ts';
+import {openSandbox, type RealParts, type Sandbox, type SandboxOptions} from '../../src/demo/sandbox.ts';
+import {tree} from '../../src/demo/scratch.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import type {Report} from '../../src/flow/report.ts';
+import type {Clock, KeySource, KeySpec} from '../../src/system/ports.ts';
+import {
+  createDnsTransport,
+  createFiles,
+  createOwnerLedger,
+  createSockets,
+} from '../../src/system/real/index.ts';
+
+/** How much faster the clock of the tests runs. More, and time limits of real sockets would be too short. */
+const HASTE = 12;
+
+/** The sandbox's day: the selector of these tests is 202611. */
+const BEGIN = Date.UTC(2026, 10, 21, 3, 0, 0);
+
+export function hastyClock(begin = BEGIN): Clock & {advance(ms: number): void} {
+  const started = performance.now();
+  let leap = 0;
+  return {
+    now: () => new Date(begin + leap + (performance.now() - started) * HASTE),
+    async sleep(ms, signal) {
+      signal?.throwIfAborted();
+      await sleep(ms / HASTE, undefined, signal === undefined ? {} : {signal}).catch(error => {
+        signal?.throwIfAborted();
+        throw error;
+      });
+    },
+    advance(ms) {
+      leap += ms;
+    },
+  };
+}
+
+/** Keys made beforehand: generation takes longer than everything else together. Each is given out once a world. */
+const POOL = Array.from({length: 4}, () => pemOf({algorithm: 'rsa', bits: 2048}));
+
+export function pemOf(spec: KeySpec): string {
+  const pair =
+    spec.algorithm === 'rsa'
+      ? generateKeyPairSync('rsa', {modulusLength: spec.bits})
+      : generateKeyPairSync('ed25519');
+  return pair.privateKey.export({type: 'pkcs8', format: 'pem'}).toString();
+}
+
+function pooledKeys(): KeySource {
+  const left = [...POOL];
+  return {
+    generate: async spec =>
+      spec.algorithm === 'rsa' && spec.bits === 2048 ? (left.shift() ?? pemOf(spec)) : pemOf(spec),
+  };
+}
+
+export const testParts = (clock: Clock): RealParts => ({
+  createLedger: () => createOwnerLedger(),
+  createFiles: options => createFiles(options),
+  sockets: createSockets(),
+  clock,
+  rest: {
+    random: {bytes: length => new Uint8Array(randomBytes(length))},
+    keys: pooledKeys(),
+    dns: createDnsTransport(createFiles({owners: 'real'}), {}),
+  },
+});
+
+export interface Run {
+  readonly exitCode: number;
+  readonly out: string;
+  readonly err: string;
+  /** Of `--json`. */
+  readonly report: Report;
+}
+
+export interface World {
+  readonly sandbox: Sandbox;
+  readonly clock: ReturnType<typeof hastyClock>;
+  /** A directory of the person who runs the program; relative paths begin there. */
+  readonly home: string;
+  /** Runs the program on the sandbox's host. */
+  run(argv: readonly string[], options?: RunOptions): Promise<Run>;
+  /** `setup`, publishing as a person would between the two runs. */
+  setUp(...argv: readonly string[]): Promise<Run>;
+  publish(report: Report): void;
+}
+
+export interface RunOptions {
+  /** What stands on standard input; it ends after it. */
+  readonly input?: string;
+  /** True: standard input and output say that they are a terminal. */
+  readonly terminal?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** False: as another user than root. */
+  readonly privileged?: boolean;
+}
+
+export async function openWorld(options: SandboxOptions = {}): Promise<World> {
+  const clock = hastyClock();
+  const sandbox = await openSandbox(testParts(clock), {lagMs: 600, ...options});
+  const home = mkdtempSync(path.join(tmpdir(), 'waxseal-home-'));
+  onTestFinished(async () => {
+    await sandbox.close();
+    rmSync(home, {recursive: true, force: true});
+  });
+  const run: World['run'] = async (argv, how = {}) => {
+    const streams = streamsWith(how);
+    const outside: Outside = {
+      connect: async () => ({
+        ...sandbox.ports,
+        process: {...sandbox.ports.process, privileged: how.privileged !== false},
+      }),
+      files: async () => createFiles({owners: 'real'}),
+      clock: async () => clock,
+      person: {uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0},
+      workingDirectory: home,
+      environment: {TERM: 'dumb', LANG: 'C.UTF-8', FORCE_COLOR: '0', ...how.environment},
+    };
+    const exitCode = await main(argv, streams.given, outside);
+    const out = streams.out();
+    return {
+      exitCode,
+      out,
+      err: streams.err(),
+      get report(): Report {
+        return JSON.parse(out) as Report;
+      },
+    };
+  };
+  const publish: World['publish'] = report => {
+    for (const {record} of report.domains) {
+      sandbox.dns.withdraw(record.name);
+      sandbox.dns.publish(record.name, record.strings);
+    }
+  };
+  return {
+    ...{sandbox, clock, home, run, publish},
+    async setUp(...argv) {
+      const first = await run(['setup', '--yes', '--json', '--no-wait', ...argv]);
+      if (first.exitCode !== 3) return first;
+      publish(first.report);
+      return await run(['setup', '--yes', '--json', '--wait', '2m', ...argv]);
+    },
+  };
+}
+
+function streamsWith({input, terminal}: RunOptions): {given: Streams; out(): string; err(): string} {
+  const stdin = new PassThrough();
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const texts = {out: '', err: ''};
+  stdout.on('data', chunk => {
+    texts.out += String(chunk);
+  });
+  stderr.on('data', chunk => {
+    texts.err += String(chunk);
+  });
+  stdin.end(input ?? '');
+  const given = {
+    stdin: Object.assign(stdin, {isTTY: terminal === true}),
+    stdout: Object.assign(stdout, {isTTY: terminal === true}),
+    stderr,
+  };
+  return {given: given as unknown as Streams, out: () => texts.out, err: () => texts.err};
+}
+
+/** What waxseal keeps for itself, and what changes by itself. */
+const NOT_COMPARED = /^\/(var\/lib\/waxseal|run)(\/|$)/;
+
+/** Every path of the host with kind, owner, mode and content; sockets only by what they are. */
+export async function hostTree(
+  {ports}: Pick<Sandbox, 'ports'>,
+  leaveOut: RegExp = NOT_COMPARED,
+): Promise<Readonly<Record<string, string>>> {
+  const found: Record<string, string> = {};
+  for (const each of await tree(ports.files, absolute('/'))) {
+    if (leaveOut.test(each)) continue;
+    const stat = await ports.files.stat(each);
+    if (stat === undefined) continue;
+    const owner = `${stat.kind} ${stat.uid}:${stat.gid} ${stat.mode.toString(8)}`;
+    const content =
+      stat.kind === 'file' ? Buffer.from((await ports.files.read(each)) ?? []).toString('latin1') : '';
+    found[each] = `${owner} ${content}`;
+  }
+  return found;
+}
+
+export const NOTHING_LEFT_OUT = /(?!)/;
