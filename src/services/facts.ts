@@ -79,10 +79,13 @@ export interface OpenDkimFacts {
 }
 
 export interface OtherSigner {
-  readonly name: 'rspamd' | 'amavis' | 'dkimpy-milter' | 'dkim-milter' | 'opendkim';
+  readonly name: 'rspamd' | 'amavis' | 'dkimpy-milter' | 'dkim-milter' | 'dkimproxy' | 'opendkim';
   /** How it was found: a milter entry, a running unit, a configuration file. */
   readonly evidence: string;
   readonly signs: 'yes' | 'perhaps' | 'no';
+  /** Where its signing is switched on and off; absent where waxseal does not know it. */
+  readonly configFile?: AbsolutePath;
+  readonly unit?: string;
 }
 
 export interface HostFacts {

@@ -51,6 +51,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
       ...(found?.remarks ?? []),
       ...domains.remarks,
       ...(opendkim?.remarks ?? []),
+      ...(await mailingLists(ports)),
     ],
   };
 }
@@ -159,6 +160,14 @@ async function startBlockers(
   ];
 }
 
+/** Signers that a plan can switch off (Wanted.otherSigners). */
+const SWITCHABLE: ReadonlySet<OtherSigner['name']> = new Set([
+  'rspamd',
+  'amavis',
+  'dkimpy-milter',
+  'dkim-milter',
+]);
+
 /** Two signatures are valid, but one signer is enough and the proof expects exactly one. */
 function signsToo(signer: OtherSigner): readonly Problem[] {
   if (signer.signs === 'no') return [];
@@ -166,7 +175,32 @@ function signsToo(signer: OtherSigner): readonly Problem[] {
     problem(
       'host.other-signer',
       `${signer.name} ${signer.signs === 'yes' ? 'signs' : 'may sign'} mail as well (${signer.evidence}); messages would carry two signatures.`,
-      'Switch its signing off, or leave signing to it.',
+      SWITCHABLE.has(signer.name)
+        ? 'waxseal can switch its signing off with the same plan; or leave signing to it.'
+        : 'Switch its signing off, or leave signing to it.',
+    ),
+  ];
+}
+
+const LIST_SERVERS: readonly (readonly [string, AbsolutePath])[] = [
+  ['Mailman 3', absolute('/etc/mailman3/mailman.cfg')],
+  ['Mailman 2', absolute('/etc/mailman/mm_cfg.py')],
+  ['Sympa', absolute('/etc/sympa/sympa/sympa.conf')],
+  ['mlmmj', absolute('/var/spool/mlmmj')],
+];
+
+/** Lists add footers and subject prefixes: that breaks the signature of the author, and ours goes on the result. */
+async function mailingLists(ports: LookPorts): Promise<readonly Problem[]> {
+  const found: string[] = [];
+  for (const [name, place] of LIST_SERVERS) {
+    if ((await ports.files.stat(place).catch(() => undefined)) !== undefined) found.push(name);
+  }
+  if (found.length === 0) return [];
+  return [
+    problem(
+      'host.mailing-list',
+      `${found.join(' and ')} is here: what a list changes breaks the signature that a message came with.`,
+      'Let the list put its own address into From (dmarc_mitigate_action = munge_from in Mailman), and sign the domain of the list.',
     ),
   ];
 }

@@ -23,8 +23,10 @@ export async function findOtherSigners(
   const wired = [...(found?.milters ?? []), ...milterOverrides(postfix)].join(' ');
   const signers = [
     await rspamd(context, wired, runs('rspamd.service')),
-    await amavis(context, postfix, runs('amavis.service') || runs('amavisd.service')),
+    await amavis(context, postfix, UNITS.filter(unit => unit.startsWith('amavis')).find(runs)),
     dkimpy(wired, runs('dkimpy-milter.service')),
+    dkimFilter(wired),
+    dkimproxy(postfix),
   ];
   return signers.flatMap(signer => signer ?? []);
 }
@@ -57,22 +59,33 @@ async function rspamd(
         ? 'rspamd.service is running'
         : `${local} is there`;
   const reached = entry !== undefined;
-  return {name: 'rspamd', evidence, signs: off || !reached ? 'no' : hasKeys ? 'yes' : 'perhaps'};
+  const wins = /(^|[\s;{])enabled\s*=/.test(
+    withoutComments((await tryReadText(context.ports.files, override)) ?? ''),
+  );
+  return {
+    name: 'rspamd',
+    evidence,
+    signs: off || !reached ? 'no' : hasKeys ? 'yes' : 'perhaps',
+    configFile: wins ? override : local,
+    ...(running ? {unit: 'rspamd.service'} : {}),
+  };
 }
 
+const contentFilters = (postfix: PostfixFacts | undefined): readonly string[] => [
+  postfix?.contentFilter ?? '',
+  ...(postfix?.overrides ?? []).flatMap(override =>
+    override.name === 'content_filter' ? override.value : [],
+  ),
+];
+
+/** It signs what passes it as a content filter; Debian keeps its configuration in pieces, the last assignment counts. */
 async function amavis(
   context: LookContext,
   postfix: PostfixFacts | undefined,
-  running: boolean,
+  unit: string | undefined,
 ): Promise<OtherSigner | undefined> {
-  const filters = [
-    postfix?.contentFilter ?? '',
-    ...(postfix?.overrides ?? []).flatMap(override =>
-      override.name === 'content_filter' ? override.value : [],
-    ),
-  ];
-  const filter = filters.find(value => /amavis|:1002[46]\b/.test(value));
-  if (filter === undefined && !running) return undefined;
+  const filter = contentFilters(postfix).find(value => /amavis|:1002[46]\b/.test(value));
+  if (filter === undefined && unit === undefined) return undefined;
   const directory = absolute('/etc/amavis/conf.d');
   const names = (await context.ports.files.list(directory).catch(() => undefined)) ?? [];
   const paths: readonly AbsolutePath[] = [
@@ -80,14 +93,36 @@ async function amavis(
     absolute('/etc/amavisd.conf'),
     absolute('/etc/amavisd/amavisd.conf'),
   ];
-  const texts = await Promise.all(paths.map(path => tryReadText(context.ports.files, path)));
-  const text = withoutComments(texts.join('\n'));
-  const on = /\$enable_dkim_signing\s*=\s*1/.test(text) && /\bdkim_key\s*\(/.test(text);
+  const texts = await Promise.all(
+    paths.map(async path => withoutComments((await tryReadText(context.ports.files, path)) ?? '')),
+  );
+  const switches = texts.map(
+    text => [...text.matchAll(/\$enable_dkim_signing\s*=\s*([^;\s]+)/g)].at(-1)?.[1],
+  );
+  const at = switches.findLastIndex(value => value !== undefined);
+  const on = switches[at] === '1' && texts.some(text => /\bdkim_key\s*\(/.test(text));
+  const configFile = paths[at];
   return {
     name: 'amavis',
     evidence: filter === undefined ? 'amavis is running' : `content_filter is ${visible(filter)}`,
-    signs: on ? 'yes' : filter === undefined ? 'no' : 'perhaps',
+    signs: on ? 'yes' : filter === undefined || (at >= 0 && switches[at] === '0') ? 'no' : 'perhaps',
+    ...(configFile === undefined ? {} : {configFile}),
+    ...(unit === undefined ? {} : {unit}),
   };
+}
+
+/** dkim-milter, the forerunner of OpenDKIM (dkim-filter on Debian), and a younger milter of that name. */
+function dkimFilter(wired: string): OtherSigner | undefined {
+  const entry = /[^\s,{]*dkim-(?:filter|milter)[^\s,}]*/.exec(wired)?.[0];
+  if (entry === undefined) return undefined;
+  return {name: 'dkim-milter', evidence: `smtpd_milters has ${visible(entry)}`, signs: 'yes'};
+}
+
+/** An SMTP proxy: mail goes to it as to a content filter and comes back signed. */
+function dkimproxy(postfix: PostfixFacts | undefined): OtherSigner | undefined {
+  const filter = contentFilters(postfix).find(value => /dksign|dkimproxy|:1002[78]\b/.test(value));
+  if (filter === undefined) return undefined;
+  return {name: 'dkimproxy', evidence: `content_filter is ${visible(filter)}`, signs: 'yes'};
 }
 
 function dkimpy(wired: string, running: boolean): OtherSigner | undefined {

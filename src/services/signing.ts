@@ -4,10 +4,13 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {HostFacts} from './facts.ts';
+import {entryOf} from './files.ts';
+import {parseSocket} from './opendkim/socket.ts';
 import {planOpenDkim} from './opendkim/steps.ts';
 import {planPostfix} from './postfix/steps.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
+import {isOtherSigner, switchOver} from './switch-over.ts';
 
 export interface StagedKey {
   readonly stagedPath: AbsolutePath;
@@ -91,10 +94,19 @@ export function planSigning(
   const host = {facts, snapshot, layout, opendkim, postfix};
   const signer = planOpenDkim(host, wanted);
   if (!signer.ok) return signer;
-  const mta = planPostfix(host, {wanted: signer.value.endpoint, before: signer.value.endpointBefore});
+  const switching = wanted.otherSigners === 'switch';
+  const mta = planPostfix(host, {
+    wanted: signer.value.endpoint,
+    before: signer.value.endpointBefore,
+    former: (opendkim.formerSockets ?? []).flatMap(socket => parseSocket(socket) ?? []),
+    isGone: endpoint => endpoint.kind === 'unix' && entryOf(snapshot, endpoint.path).stat === undefined,
+    isSwitchedOff: entry => switching && isOtherSigner(entry),
+  });
   if (!mta.ok) return mta;
+  const others = switching ? switchOver(host) : ok([]);
+  if (!others.ok) return others;
   return ok({
-    steps: [...signer.value.steps, ...mta.value.steps],
+    steps: [...signer.value.steps, ...mta.value.steps, ...others.value],
     endpoint: signer.value.endpoint,
     candidate: signer.value.candidate,
     remarks: [...signer.value.remarks, ...mta.value.remarks],

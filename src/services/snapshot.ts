@@ -5,6 +5,7 @@ import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
 import type {DomainSelector, HostFacts} from './facts.ts';
 import {includesOf, parseDataSet} from './opendkim/parse.ts';
 import {parseSocket, socketDirectory} from './opendkim/socket.ts';
+import {milterEndpoints} from './postfix/edit.ts';
 import {decode, eachOf, tryRead, tryReadText} from './reading.ts';
 
 export interface FileSnapshot {
@@ -57,6 +58,7 @@ export async function readConfiguration(
   };
   for (const path of await configurationFiles(ports, facts)) await take(path, 'text');
   for (const path of directories(facts)) await take(path, 'text');
+  for (const path of milterSockets(facts, entries)) await take(path, 'text');
   await eachOf([...keyPlaces(facts, wanted)], WIDTH, ([path, content]) => take(path, content));
   for (const path of waysToKeys(facts, entries)) await take(path, 'text');
   return {entries, ...(await accounts(ports, facts, entries))};
@@ -106,7 +108,11 @@ async function configurationFiles(ports: Reads, facts: HostFacts): Promise<Reado
     files.add(below(tables, name));
     files.add(below(tables, `${name}.waxseal`));
   }
-  if (facts.postfix !== undefined) files.add(facts.postfix.mainCf);
+  if (facts.postfix !== undefined) {
+    files.add(facts.postfix.mainCf);
+    files.add(below(facts.postfix.configDirectory, 'master.cf'));
+  }
+  for (const signer of facts.otherSigners) if (signer.configFile !== undefined) files.add(signer.configFile);
   return files;
 }
 
@@ -117,6 +123,19 @@ async function withIncludes(ports: Reads, config: AbsolutePath): Promise<readonl
     for (const inner of includesOf(text ?? '')) if (!found.includes(inner)) found.push(inner);
   }
   return found;
+}
+
+/** Unix sockets that the milter lists name: an entry for OpenDKIM whose socket is not there leads nowhere. */
+function milterSockets(
+  facts: HostFacts,
+  entries: Readonly<Record<string, FileSnapshot>>,
+): readonly AbsolutePath[] {
+  const {postfix} = facts;
+  const text = postfix === undefined ? undefined : entries[postfix.mainCf]?.text;
+  if (postfix === undefined || text === undefined) return [];
+  return milterEndpoints(text, postfix).flatMap(endpoint =>
+    endpoint.kind === 'unix' ? [endpoint.path] : [],
+  );
 }
 
 function directories(facts: HostFacts): readonly AbsolutePath[] {

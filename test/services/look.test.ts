@@ -179,6 +179,7 @@ describe('lookAtHost', () => {
     const [rspamd] = (await lookAtHost(host)).otherSigners;
     expect(rspamd).toEqual({
       name: 'rspamd',
+      configFile: '/etc/rspamd/local.d/dkim_signing.conf',
       evidence: 'smtpd_milters has inet:127.0.0.1:11332',
       signs: 'perhaps',
     });

@@ -10,7 +10,7 @@ const OPENDKIM = new Set(
     .toLowerCase()
     .split(' '),
 );
-const POSTFIX = ['internal_mail_filter_classes', 'milter_protocol'];
+const POSTFIX = ['internal_mail_filter_classes', 'milter_protocol', 'milter_mail_macros'];
 
 /** Lines of `before` that are gone although they say nothing about signing for `domain`. */
 export function lostLines(path: string, before: string, after: string, domain: string): readonly string[] {

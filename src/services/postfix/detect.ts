@@ -7,7 +7,7 @@ import type {PostfixFacts, ServiceOverride} from '../facts.ts';
 import type {LookContext} from '../look.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
-import {parsePostconf, words} from './parse.ts';
+import {parseMainCf, parsePostconf, settingsOf, words} from './parse.ts';
 
 export interface PostfixFound {
   readonly facts: PostfixFacts;
@@ -90,7 +90,11 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
     milters: [expanded.get('smtpd_milters') ?? '', expanded.get('non_smtpd_milters') ?? ''],
     mydomainIsSet: explicit.has('mydomain'),
     blockers: blockersOn(context, explicitRun, facts),
-    remarks: remarksOn(facts, expanded.get('multi_instance_directories') ?? ''),
+    remarks: [
+      ...remarksOn(facts),
+      ...rewritesLater(explicit, perService),
+      ...(await otherInstances(context, words(expanded.get('multi_instance_directories') ?? ''))),
+    ],
   };
 }
 
@@ -185,27 +189,77 @@ function blockersOn(context: LookContext, explicit: CommandResult, facts: Postfi
   ];
 }
 
-function remarksOn(facts: PostfixFacts, instances: string): readonly Problem[] {
+function remarksOn(facts: PostfixFacts): readonly Problem[] {
   const remarks = facts.overrides.filter(one => concernsSigning(one, facts)).map(one => overrideRemark(one));
   if (facts.contentFilter !== '') {
     remarks.push(
       problem(
         'postfix.content-filter',
         `A content filter is set: ${visible(facts.contentFilter)}. Mail that comes back from it may be signed twice, or changed after signing.`,
-        'Put -o receive_override_options=no_milters on the service that takes mail back, unless it is there.',
-      ),
-    );
-  }
-  if (instances !== '') {
-    remarks.push(
-      problem(
-        'postfix.instances',
-        `There are more Postfix instances (${visible(instances)}); only the default one is set up.`,
-        'Set smtpd_milters and non_smtpd_milters in the others by hand.',
+        'The plan puts no_milters on a port of this host that takes mail back; where it comes back by sendmail(1), sign in the filter or drop it.',
       ),
     );
   }
   return remarks;
+}
+
+const LATER = [
+  'smtp_generic_maps',
+  'smtp_header_checks',
+  'smtp_mime_header_checks',
+  'smtp_nested_header_checks',
+  'smtp_body_checks',
+];
+
+/** What smtp(8) changes on delivery comes after the milters, and breaks the signature (FACTS 3.1). */
+function rewritesLater(
+  explicit: ReadonlyMap<string, string>,
+  perService: ReadonlyMap<string, string>,
+): readonly Problem[] {
+  const found = [
+    ...LATER.flatMap(name => ((explicit.get(name) ?? '') === '' ? [] : [`${name} in main.cf`])),
+    ...[...perService].flatMap(([key, value]) => {
+      const at = key.lastIndexOf('/');
+      const name = key.slice(at + 1);
+      return value === '' || !LATER.includes(name)
+        ? []
+        : [`${name} of ${visible(key.slice(0, at))} in master.cf`];
+    }),
+  ];
+  if (found.length === 0) return [];
+  return [
+    problem(
+      'postfix.rewrites-later',
+      `Postfix changes mail on delivery, after it was signed: ${found.join(', ')}. Where that touches the body or a signed header, the signature is broken.`,
+      'Rewrite before signing instead: canonical_maps, header_checks, body_checks.',
+    ),
+  ];
+}
+
+/** Other instances of Postfix have a configuration, a queue and sockets of their own (MULTI_INSTANCE_README). */
+async function otherInstances(
+  {ports}: LookContext,
+  directories: readonly string[],
+): Promise<readonly Problem[]> {
+  if (directories.length === 0) return [];
+  const shown = await Promise.all(
+    directories.map(async directory => {
+      const path = parseAbsolutePath(`${directory}/main.cf`);
+      const text = path.ok ? await tryReadText(ports.files, path.value) : undefined;
+      if (text === undefined) return `${visible(directory)} (not readable)`;
+      const settings = settingsOf(parseMainCf(text));
+      const lists = ['smtpd_milters', 'non_smtpd_milters'].filter(name => (settings.get(name) ?? '') !== '');
+      const own = lists.map(name => `${name} = ${visible(settings.get(name) ?? '')}`).join(', ');
+      return `${visible(directory)} (${lists.length === 0 ? 'no milters' : own})`;
+    }),
+  );
+  return [
+    problem(
+      'postfix.instances',
+      `There are more Postfix instances; only the default one is set up: ${shown.join('; ')}.`,
+      'Sign in one of them only: the one that hands mail to the world, or the one that takes it in.',
+    ),
+  ];
 }
 
 /** `no_milters` is right on the way back from a content filter, which must not sign again. */
@@ -216,5 +270,7 @@ const overrideRemark = ({service, name, value}: ServiceOverride): Problem =>
   problem(
     'postfix.override',
     `${service} in master.cf has its own ${name}=${value}, which wins over main.cf for that service.`,
-    'Mail through that service goes by it; change it there if that mail is to be signed.',
+    value !== '' && name.endsWith('milters')
+      ? 'The plan adds OpenDKIM to it where it is not in it.'
+      : 'Mail through that service is not signed; take it out if that mail is to be signed.',
   );

@@ -1,6 +1,8 @@
 /** Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks (FACTS 3.3). */
+import type {SocketEndpoint} from '../../system/ports.ts';
 import {sameEndpoint} from '../opendkim/socket.ts';
 import {
+  changesMail,
   endpointOf,
   isOpenDkim,
   judgesAfterDkim,
@@ -9,6 +11,7 @@ import {
   type Ours,
   type PostfixView,
   referencesOf,
+  surplus,
 } from './milters.ts';
 import {expand, inForce, parseMainCf, settingsOf, tokens} from './parse.ts';
 
@@ -31,9 +34,11 @@ export function editMainCf(text: string, ours: Ours, view: PostfixView): string 
     missing,
     alone ? '$smtpd_milters' : milterAddress(ours.wanted, view),
   );
+  next = withoutSurplus(next, ours, view);
   if (inForce(parseMainCf(next), 'milter_default_action') === undefined)
     missing.push('milter_default_action = accept');
   next = addBounce(next, missing);
+  next = mendProtocol(addAuthType(next));
   return missing.length === 0 ? next : next + block(next, missing);
 }
 
@@ -81,6 +86,38 @@ function mergeList(
   return spliced(text, mergeMilter(line, settings, ours, view));
 }
 
+/** Entries that lead nowhere any more are looked up by Postfix for each message, and fail each time. */
+function withoutSurplus(text: string, ours: Ours, view: PostfixView): string {
+  const names = ['smtpd_milters', 'non_smtpd_milters'].flatMap(name =>
+    referencesOf(name, settingsOf(parseMainCf(text))),
+  );
+  let next = text;
+  for (const name of new Set(names)) {
+    const lines = parseMainCf(next);
+    const line = inForce(lines, name);
+    if (line === undefined) continue;
+    const cuts = surplus(line, next, settingsOf(lines), ours, view);
+    for (const cut of cuts.toSorted((one, other) => other.start - one.start)) next = spliced(next, cut);
+  }
+  return next;
+}
+
+/** Without this macro OpenDKIM takes users who log in from elsewhere for strangers (FACTS 2.4). */
+function addAuthType(text: string): string {
+  const line = inForce(parseMainCf(text), 'milter_mail_macros');
+  const last = line === undefined ? undefined : tokens(line.masked).at(-1);
+  if (line === undefined || last === undefined || /auth_type|\$/.test(line.value)) return text;
+  const at = line.valueStart + last.end;
+  return `${text.slice(0, at)} {auth_type}${text.slice(at)}`;
+}
+
+/** With a word that is no protocol Postfix speaks to no milter at all (FACTS 3.1). */
+function mendProtocol(text: string): string {
+  const line = inForce(parseMainCf(text), 'milter_protocol');
+  if (line === undefined || /^[2346]$|\$/.test(line.value)) return text;
+  return `${text.slice(0, line.valueStart)}6${text.slice(line.end)}`;
+}
+
 const spliced = (text: string, edit: ReturnType<typeof mergeMilter>): string =>
   edit.kind === 'none' ? text : text.slice(0, edit.start) + edit.text + text.slice(edit.end);
 
@@ -121,6 +158,13 @@ export function strayEntries(text: string, ours: Ours, view: PostfixView): reado
   return [...new Set(all.filter(isStray))];
 }
 
+/** Milters behind OpenDKIM that may change what it has signed. */
+export function changersBehind(text: string, ours: Ours, view: PostfixView): readonly string[] {
+  const list = expandedList(text, 'smtpd_milters');
+  const dkim = list.findIndex(entry => sameEndpoint(endpointOf(entry, view), ours.wanted));
+  return dkim < 0 ? [] : list.slice(dkim + 1).filter(changesMail);
+}
+
 /** True where DMARC or ARC judges before OpenDKIM has seen the message. */
 export function judgedTooEarly(text: string, ours: Ours, view: PostfixView): boolean {
   const list = expandedList(text, 'smtpd_milters');
@@ -128,3 +172,9 @@ export function judgedTooEarly(text: string, ours: Ours, view: PostfixView): boo
   const judge = list.findIndex(judgesAfterDkim);
   return judge >= 0 && dkim > judge;
 }
+
+/** Where the entries of both lists lead. */
+export const milterEndpoints = (text: string, view: PostfixView): readonly SocketEndpoint[] =>
+  ['smtpd_milters', 'non_smtpd_milters']
+    .flatMap(name => expandedList(text, name))
+    .flatMap(entry => endpointOf(entry, view) ?? []);

@@ -52,13 +52,24 @@ export interface Ours {
   readonly wanted: SocketEndpoint;
   /** Where it answers today; undefined where it does not. */
   readonly before: SocketEndpoint | undefined;
+  /** Where it was once meant to answer. */
+  readonly former?: readonly SocketEndpoint[];
+  /** True for a unix socket that is not there: nobody answers. */
+  readonly isGone?: (endpoint: SocketEndpoint) => boolean;
+  /** Entries of other signers that this plan takes out of the lists. */
+  readonly isSwitchedOff?: (entry: string) => boolean;
 }
+
+/** A place that OpenDKIM has left, or leaves with this plan. */
+const isLeft = (endpoint: SocketEndpoint, ours: Ours): boolean =>
+  !sameEndpoint(endpoint, ours.wanted) &&
+  [ours.before, ...(ours.former ?? [])].some(left => sameEndpoint(endpoint, left));
 
 /** True where an entry is meant for OpenDKIM: its socket of today or tomorrow, or the customary places. */
 export function isOpenDkim(entry: string, ours: Ours, view: PostfixView): boolean {
   const endpoint = endpointOf(entry, view);
   if (endpoint === undefined) return false;
-  if (sameEndpoint(endpoint, ours.wanted) || sameEndpoint(endpoint, ours.before)) return true;
+  if (sameEndpoint(endpoint, ours.wanted) || isLeft(endpoint, ours)) return true;
   if (endpoint.kind === 'unix') return /(^|\/)opendkim\.sock$/.test(endpoint.path);
   return endpoint.port === 8891 && /^(127\.0\.0\.1|::1)$/.test(endpoint.host);
 }
@@ -68,14 +79,22 @@ export const judgesAfterDkim = (entry: string): boolean =>
   /opendmarc|openarc|authentication_milter/i.test(entry) ||
   /^inet6?:(127\.0\.0\.1|localhost|\[::1\]):8893$/i.test(addressOf(entry));
 
+/** Milters that change what is signed: they go before OpenDKIM (FACTS 3.1). By name, else by their usual port. */
+export const changesMail = (entry: string): boolean =>
+  /rspamd|spamass|mimedefang|clamav|clmilter|amavis|altermime|milter-manager/i.test(entry) ||
+  /^inet6?:(127\.0\.0\.1|localhost|\[::1\]):(11332|7357)$/i.test(addressOf(entry));
+
 export type MilterEdit =
   | {readonly kind: 'none'}
   /** Replace the characters from `start` to `end` (offsets of the text) by `text`. */
   | {readonly kind: 'splice'; readonly start: number; readonly end: number; readonly text: string};
 
+/** One list of milters, be it in main.cf or an override in master.cf. */
+export type MilterList = Pick<LogicalLine, 'name' | 'value' | 'valueStart' | 'end' | 'masked'>;
+
 /** What to change in one milter list so that it leads to `ours.wanted` exactly once. */
 export function mergeMilter(
-  line: LogicalLine,
+  line: MilterList,
   settings: ReadonlyMap<string, string>,
   ours: Ours,
   view: PostfixView,
@@ -93,7 +112,8 @@ export function mergeMilter(
     const start = line.valueStart + stale.start + stale.text.indexOf(addressOf(stale.text));
     return {kind: 'splice', start, end: start + addressOf(stale.text).length, text: address};
   }
-  const next = list.findIndex(token => token.entries.some(judgesAfterDkim));
+  const changer = list.findLastIndex(token => token.entries.some(changesMail));
+  const next = list.findIndex((token, at) => at > changer && token.entries.some(judgesAfterDkim));
   const previous = list[(next < 0 ? list.length : next) - 1];
   const first = list[0];
   if (previous !== undefined) {
@@ -105,6 +125,56 @@ export function mergeMilter(
     return {kind: 'splice', start: at, end: at, text: `${address}, `};
   }
   return {kind: 'splice', start: line.valueStart, end: line.end, text: address};
+}
+
+/**
+ * Takes out entries of a list that must not stay beside the one that leads to `ours.wanted`: places where OpenDKIM
+ * answers no more, the same place a second time, other signers that are switched off. References stay. Splices in
+ * order, none where the list has nothing else.
+ */
+export function surplus(
+  line: MilterList,
+  text: string,
+  settings: ReadonlyMap<string, string>,
+  ours: Ours,
+  view: PostfixView,
+): readonly (MilterEdit & {readonly kind: 'splice'})[] {
+  const list = tokens(line.masked);
+  let reached = false;
+  const doomed = list.map(token => {
+    const entries = tokens(expand(token.text, settings)).map(inner => inner.text);
+    const leads = entries.some(entry => sameEndpoint(endpointOf(entry, view), ours.wanted));
+    if (leads && !reached) {
+      reached = true;
+      return false;
+    }
+    return !token.text.startsWith('$') && (leads || isSurplus(token.text, ours, view));
+  });
+  if (doomed.every(Boolean)) return [];
+  return list.flatMap((token, at) => {
+    if (doomed[at] !== true) return [];
+    // The first one that stays has no separator before it: then the one behind goes.
+    const leading = doomed.slice(0, at).every(Boolean);
+    const neighbour = leading ? list[at + 1]?.start : list[at - 1]?.end;
+    const gap = leading ? [token.end, neighbour ?? token.end] : [neighbour ?? token.start, token.start];
+    const between = line.masked.slice(gap[0], gap[1]);
+    const cut = (start: number, end: number) =>
+      ({kind: 'splice', start: line.valueStart + start, end: line.valueStart + end, text: ''}) as const;
+    // A comment between two lines of the list belongs to nobody and stays; only the comma goes.
+    if (!/[\r\n]/.test(text.slice(line.valueStart + (gap[0] ?? 0), line.valueStart + (gap[1] ?? 0))))
+      return [cut(Math.min(gap[0] ?? 0, token.start), Math.max(gap[1] ?? 0, token.end))];
+    const comma = between.indexOf(',');
+    const pieces = [cut(token.start, token.end)];
+    if (comma >= 0) pieces.push(cut((gap[0] ?? 0) + comma, (gap[0] ?? 0) + comma + 1));
+    return pieces;
+  });
+}
+
+function isSurplus(entry: string, ours: Ours, view: PostfixView): boolean {
+  if (ours.isSwitchedOff?.(entry) === true) return true;
+  const endpoint = endpointOf(entry, view);
+  if (endpoint === undefined || sameEndpoint(endpoint, ours.wanted)) return false;
+  return isLeft(endpoint, ours) || (isOpenDkim(entry, ours, view) && ours.isGone?.(endpoint) === true);
 }
 
 /** Parameters that a list refers to with `$`, itself first: a stale entry may stand in one of them. */

@@ -47,7 +47,8 @@ export function parseMainCf(text: string): readonly LogicalLine[] {
     });
 }
 
-function mask(
+/** The text from `start` to `end` with everything but the pieces blanked, so that offsets stay. */
+export function mask(
   text: string,
   start: number,
   end: number,

@@ -1,27 +1,69 @@
 /** The part of the plan that makes Postfix hand its mail to OpenDKIM. */
+import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import type {PostfixFacts} from '../facts.ts';
 import {type KnownHost, textOf, textStep} from '../files.ts';
 import type {CheckStep, ServiceStep, Step} from '../step.ts';
-import {editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
+import {changersBehind, editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
+import {editMasterCf} from './master.ts';
 import type {Ours} from './milters.ts';
-import {inForce, parseMainCf} from './parse.ts';
+import {inForce, parseMainCf, settingsOf} from './parse.ts';
 
 export interface PostfixChange {
   readonly steps: readonly Step[];
   readonly remarks: readonly Problem[];
 }
 
-/** Steps for main.cf, its check and the reload; none where both milter lists lead to the endpoint already. */
+export const masterCf = (postfix: Pick<PostfixFacts, 'configDirectory'>): AbsolutePath =>
+  below(postfix.configDirectory, 'master.cf');
+
+/** Steps for main.cf and master.cf, the check and the reload; none where both milter lists lead to the endpoint already. */
 export function planPostfix(host: KnownHost, ours: Ours): Result<PostfixChange> {
   const {postfix, snapshot} = host;
   const text = textOf(snapshot, postfix.mainCf);
   if (!text.ok) return text;
   const next = editMainCf(text.value, ours, postfix);
-  const remarks = remarksOn(host, next, ours);
-  const file = textStep(snapshot, postfix.mainCf, next, 'Send mail through OpenDKIM before it leaves');
-  if (file.length === 0) return ok({steps: [], remarks});
-  return ok({steps: [...file, check(), reload(host)], remarks});
+  const remarks = [...remarksOn(host, next, ours), ...mended(text.value, next)];
+  const master = textOf(snapshot, masterCf(postfix));
+  if (!master.ok) return master;
+  const settings = settingsOf(parseMainCf(next));
+  const files = [
+    ...textStep(snapshot, postfix.mainCf, next, 'Send mail through OpenDKIM before it leaves'),
+    ...textStep(
+      snapshot,
+      masterCf(postfix),
+      editMasterCf(master.value, ours, {...postfix, settings}),
+      'Let services with settings of their own sign once, too',
+    ),
+  ];
+  if (files.length === 0) return ok({steps: [], remarks});
+  return ok({steps: [...files, check(), reload(host)], remarks});
+}
+
+/** What was wrong in main.cf for any milter, and is put right. */
+function mended(before: string, after: string): readonly Problem[] {
+  const value = (text: string, name: string): string => inForce(parseMainCf(text), name)?.value ?? '';
+  const remarks: Problem[] = [];
+  if (value(before, 'milter_protocol') !== value(after, 'milter_protocol')) {
+    remarks.push(
+      problem(
+        'postfix.milter-protocol',
+        `milter_protocol is "${visible(value(before, 'milter_protocol'))}", with which Postfix speaks to no milter; the plan sets 6.`,
+        'It is the default; the line can go.',
+      ),
+    );
+  }
+  if (value(before, 'milter_mail_macros') !== value(after, 'milter_mail_macros')) {
+    remarks.push(
+      problem(
+        'postfix.mail-macros',
+        'milter_mail_macros lacks {auth_type}: mail of users who log in from elsewhere would not be signed; the plan adds it.',
+        'It is part of the default; without the line Postfix sends it.',
+      ),
+    );
+  }
+  return remarks;
 }
 
 function remarksOn(host: KnownHost, text: string, ours: Ours): readonly Problem[] {
@@ -43,6 +85,16 @@ function remarksOn(host: KnownHost, text: string, ours: Ours): readonly Problem[
         'postfix.stray-milter',
         `The milter lists have ${stray.map(entry => visible(entry)).join(', ')} besides OpenDKIM's real socket.`,
         'Take it out, unless another signer answers there.',
+      ),
+    );
+  }
+  const behind = changersBehind(text, ours, host.postfix);
+  if (behind.length > 0) {
+    remarks.push(
+      problem(
+        'postfix.changed-after-signing',
+        `${behind.map(entry => visible(entry)).join(', ')} stands behind OpenDKIM in smtpd_milters and stays there: what it changes breaks the signature.`,
+        'Move OpenDKIM behind it, unless it changes neither body nor signed headers.',
       ),
     );
   }

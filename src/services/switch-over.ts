@@ -1,0 +1,94 @@
+/** Switches the signing of others off, where waxseal knows the one line that does it. Their other work goes on. */
+import {ok, type Result} from '../domain/result.ts';
+import type {Argv} from '../system/ports.ts';
+import type {OtherSigner} from './facts.ts';
+import {type KnownHost, textOf, textStep} from './files.ts';
+import {splitLines} from './opendkim/parse.ts';
+import type {CheckStep, ServiceStep, Step} from './step.ts';
+
+/** A milter entry whose only work is to sign. */
+export const isOtherSigner = (entry: string): boolean =>
+  /dkimpy|dkim-filter|dkim-milter/i.test(entry) || /^inet:(127\.0\.0\.1|localhost):8892$/i.test(entry);
+
+/** Steps that switch off whoever else signs; they come last, so that no message goes out unsigned meanwhile. */
+export function switchOver(host: KnownHost): Result<readonly Step[]> {
+  const steps: Step[] = [];
+  for (const signer of host.facts.otherSigners) {
+    const way = signer.signs === 'no' ? undefined : WAYS[signer.name];
+    if (way === undefined || signer.configFile === undefined || signer.unit === undefined) continue;
+    const text = textOf(host.snapshot, signer.configFile);
+    if (!text.ok) return text;
+    const why = `Leave signing to OpenDKIM: ${signer.name} signs no more`;
+    const file = textStep(host.snapshot, signer.configFile, way.edit(text.value), why);
+    if (file.length > 0) steps.push(...file, ...way.check, service(signer, signer.unit, way));
+  }
+  return ok(steps);
+}
+
+interface Way {
+  edit(text: string): string;
+  readonly check: readonly CheckStep[];
+  readonly action: ServiceStep['action'];
+  /** rspamd takes a new configuration some seconds after its reload (FACTS 5). */
+  readonly steadyMs: number;
+}
+
+const WAYS: Readonly<Partial<Record<OtherSigner['name'], Way>>> = {
+  rspamd: {
+    edit: text => withLine(text, /^[ \t]*enabled[ \t]*=[ \t]*([^;\s#]+)/, 'false', 'enabled = false;'),
+    check: [
+      {
+        kind: 'check',
+        id: 'check:rspamd',
+        why: 'Let rspamd check its configuration',
+        argv: ['rspamadm', 'configtest'],
+        timeoutMs: 30_000,
+      },
+    ],
+    action: 'reload',
+    steadyMs: 8000,
+  },
+  amavis: {
+    edit: text => withLine(text, /^[ \t]*\$enable_dkim_signing[ \t]*=[ \t]*([^;\s#]+)/, '0', undefined),
+    check: [],
+    action: 'restart',
+    steadyMs: 2000,
+  },
+};
+
+/** Gives the last line that matches the value (its first group); adds `fresh` where no line does. */
+function withLine(text: string, pattern: RegExp, value: string, fresh: string | undefined): string {
+  const lines = splitLines(text);
+  const at = lines.findLastIndex(line => pattern.test(line.raw));
+  if (at < 0) {
+    if (fresh === undefined) return text;
+    return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${fresh}\n`;
+  }
+  return lines
+    .map(({raw, end}, index) => {
+      const match = index === at ? pattern.exec(raw) : null;
+      if (match === null) return raw + end;
+      const head = match[0].slice(0, match[0].length - (match[1] ?? '').length);
+      return head + value + raw.slice(match[0].length) + end;
+    })
+    .join('');
+}
+
+function service(signer: OtherSigner, unit: string, way: Way): ServiceStep {
+  const argv: Argv = ['systemctl', way.action, unit];
+  return {
+    kind: 'service',
+    id: `service:${unit}`,
+    why: `Let ${signer.name} take the new configuration`,
+    unit,
+    action: way.action,
+    argv,
+    timeoutMs: 60_000,
+    ready: {
+      activeArgv: ['systemctl', 'is-active', '--quiet', unit],
+      withinMs: 60_000,
+      steadyMs: way.steadyMs,
+    },
+    wasActive: true,
+  };
+}
