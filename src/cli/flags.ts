@@ -111,6 +111,11 @@ export const FLAGS: readonly Flag[] = [
     help: 'the change to undo, as an operand too (default: the last)',
     commands: ['undo'],
   },
+  {
+    name: 'merged',
+    help: 'put the merged files in place that a refused undo has written',
+    commands: ['undo'],
+  },
   {name: 'list', help: 'only list what can be undone', commands: ['undo']},
   {
     name: 'client',

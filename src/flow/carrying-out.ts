@@ -111,7 +111,10 @@ export function applied(state: State, event: Extract<Event, {type: 'applied'}>):
     const done = tell({...next, phase: {at: 'testing'}}, line('ok', doneText(next, result)), ...late);
     return state.stopping === undefined ? [done, [{do: 'advise'}]] : finishDone(done);
   }
-  return finish(next, failureCode(state, result), failureProblem(next, result));
+  // Diffs are made harmless where they are made, and keep their tabs.
+  const shown = (result.failure?.differences ?? []).flatMap(diff => diff.trimEnd().split('\n'));
+  const told = tell(next, ...shown.map(text => ({kind: 'info', text}) as const));
+  return finish(told, failureCode(state, result), failureProblem(next, result));
 }
 
 const doneText = (state: State, result: ApplyResult): string =>

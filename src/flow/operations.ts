@@ -93,6 +93,8 @@ export interface ApplyResult {
     readonly problem: Problem;
     readonly whole: boolean;
     readonly remains: readonly string[];
+    /** Where the host has changed since the plan was made: what, as unified diffs without secrets. */
+    readonly differences?: readonly string[];
   };
   /** True where it stopped because the user asked (then everything was put back). */
   readonly interrupted: boolean;

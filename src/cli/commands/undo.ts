@@ -57,23 +57,36 @@ async function list(context: Context, ports: Ports): Promise<ExitCode> {
       diff: '',
     }),
   );
-  const lines = runs.map(({run, title, at}) => `${run}  ${at}  ${visible(title)}`);
+  const lines = runs.map(
+    ({run, title, at, changes: steps}) =>
+      `${run}  ${at}  ${visible(title)} (${steps} ${steps === 1 ? 'step' : 'steps'})`,
+  );
   return await tell(context, {exitCode: 0, changes}, lines.length === 0 ? ['Nothing to undo.'] : lines);
 }
 
 async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
   const run = await chosenRun(context, ports);
   if (run === undefined) return await tell(context, {exitCode: 0}, ['Nothing to undo.']);
-  const view = await planUndo(ports, run);
+  const merged = isSet(context.flags, 'merged');
+  const view = await planUndo(ports, run, {merged});
   if (!view.ok) throw new UsageError(view.problem);
   const {changes, conflicts} = view.value;
   const lines = changes.flatMap(changeLines);
   const [conflict] = conflicts;
-  if (conflict !== undefined) throw new ChangeFailed(conflict);
-  if (isSet(context.flags, 'dry-run')) return await tell(context, {exitCode: 0, changes}, lines);
+  const dryRun = isSet(context.flags, 'dry-run');
+  if (conflict !== undefined && dryRun) throw new ChangeFailed(conflict);
+  const hooks = {ready: milterReadiness(ports), lockHeld: true, merged};
+  if (conflict !== undefined) {
+    // Refused again, and this time a merge of what was edited is written for the administrator.
+    const refused = await undoRun(ports, run, hooks, say(context));
+    if (refused.result === 'undone')
+      return await tell(context, {exitCode: 0, changed: true}, [`undone: ${run}`]);
+    throw new ChangeFailed(problem(refused.error.id, refused.error.message, refused.error.hint));
+  }
+  if (dryRun) return await tell(context, {exitCode: 0, changes}, lines);
   if (!isSet(context.flags, 'json')) for (const line of lines) context.say(line);
   await agree(context, `Undo ${visible(view.value.run.title)} of ${view.value.run.at}?`);
-  const done = await undoRun(ports, run, {ready: milterReadiness(ports), lockHeld: true}, say(context));
+  const done = await undoRun(ports, run, hooks, say(context));
   if (done.result !== 'undone') throw done.error;
   await recordUndone(ports, run);
   return await tell(context, {exitCode: 0, changed: true, changes}, [
