@@ -22,10 +22,10 @@ const OPENDKIM_CONF = absolute('/etc/opendkim.conf');
 
 /** What can be made to go wrong, for tests of what follows. */
 export interface Mischief {
-  /** `systemctl restart opendkim` fails as with a broken unit. */
-  restartFails?: boolean;
-  /** The signer starts and ends 100 ms later (FACTS 2.6). */
-  diesAfterStart?: boolean;
+  /** `systemctl restart opendkim` fails as with a broken unit; `once`, then never again. */
+  restartFails?: boolean | 'once';
+  /** The signer starts and ends 100 ms later (FACTS 2.6); `once`, then never again. */
+  diesAfterStart?: boolean | 'once';
 }
 
 type Program = (argv: readonly string[], options: CommandOptions | undefined) => Promise<CommandResult>;
@@ -91,7 +91,7 @@ class SignerUnit {
 
   async restart(): Promise<CommandResult> {
     await this.stop();
-    if (this.#mischief.restartFails === true) {
+    if (this.#happens('restartFails')) {
       this.#result = 'exit-code';
       return done(
         1,
@@ -111,13 +111,20 @@ class SignerUnit {
     }
     this.#running = started;
     this.#result = 'success';
-    if (this.#mischief.diesAfterStart === true) {
-      setTimeout(() => {
+    if (this.#happens('diesAfterStart')) {
+      void this.#machine.clock.sleep(100).then(async () => {
+        if (this.#running !== started) return;
         this.#result = 'exit-code';
-        void this.stop();
-      }, 100).unref();
+        await this.stop();
+      });
     }
     return done(0);
+  }
+
+  #happens(what: keyof Mischief): boolean {
+    const trouble = this.#mischief[what];
+    if (trouble === 'once') this.#mischief[what] = false;
+    return trouble === true || trouble === 'once';
   }
 }
 

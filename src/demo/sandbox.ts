@@ -2,7 +2,9 @@
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
+import {LockHeld} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
+import {problem} from '../domain/result.ts';
 import type {Clock, Files, Ports, Sockets} from '../system/ports.ts';
 import {createDemoCommands, type Mischief} from './commands.ts';
 import {createDemoTransport, type DemoDns, type DemoServer, demoServers, startDemoDns} from './dns.ts';
@@ -72,7 +74,11 @@ export async function openSandbox(parts: RealParts, options: SandboxOptions = {}
       dns: createDemoTransport(parts.rest.dns, dns),
       locks: {
         async acquire() {
-          if (lockHeld) throw new TypeError('the sandbox has one run');
+          if (lockHeld) {
+            throw new LockHeld(
+              problem('lock.held', 'Another run of waxseal works in the sandbox.', 'Wait for it to end.'),
+            );
+          }
           lockHeld = true;
           return {
             async release() {
