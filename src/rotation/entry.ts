@@ -2,6 +2,7 @@
 import type {DnsName, DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
+import type {TimeTrace} from './time.ts';
 
 export const KEY_STATES = ['staged', 'pending', 'ready', 'active', 'retiring', 'revoked', 'removed'] as const;
 
@@ -53,7 +54,7 @@ export type Evidence =
   | {
       readonly kind: 'record-gone';
       readonly servers: readonly ServerWord[];
-      readonly key: 'shredded' | 'published';
+      readonly key: 'shredded' | 'published' | 'kept';
     }
   /** staged, pending, ready → removed: never signed and will not. */
   | {readonly kind: 'abandoned'; readonly why: string};
@@ -83,8 +84,37 @@ export interface KeyEntry {
   /** When every authoritative server had it for the first time. */
   readonly publishedAt?: string;
   readonly activatedAt?: string;
+  /** Seconds that the record may be cached, as last seen at the authoritative servers. */
+  readonly ttlSeconds?: number;
+  /** Published in advance: signs only when the active key is due or leaked. */
+  readonly standby?: true;
+  /** The private key is known to others since then; its record is withdrawn without waiting. ISO 8601, UTC. */
+  readonly leakedAt?: string;
+  /** Retiring: since then no message in the queue is signed with it. ISO 8601, UTC. */
+  readonly clearSince?: string;
+  /** Its record was asked to be withdrawn; noted before anybody is asked. */
+  readonly withdrawal?: Withdrawal;
   /** Appended, never changed. */
   readonly log: readonly Transition[];
+}
+
+/** Why a record may be withdrawn, as it was known at that time. */
+export interface Withdrawal {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly because: 'not-needed' | 'leaked';
+  /** When the oldest message of the queue had come in; absent where there was none. */
+  readonly oldestQueuedAt?: string;
+}
+
+/** A key of another host for a domain that this one may sign for, too. Known, never touched. */
+export interface ForeignKey {
+  readonly host: string;
+  readonly domain: DomainName;
+  readonly selector: Selector;
+  readonly algorithm: KeyAlgorithm;
+  readonly state: KeyState;
+  readonly record: PublishedRecord;
 }
 
 export const SCHEMA_VERSION = 1;
@@ -92,4 +122,10 @@ export const SCHEMA_VERSION = 1;
 /** Every key that waxseal knows of on this host. Removed ones stay: a selector is never used again. */
 export interface RotationState {
   readonly keys: readonly KeyEntry[];
+  /** What earlier runs saw of the clock. */
+  readonly time?: TimeTrace;
+  /** Keys of other hosts, by `waxseal import`. */
+  readonly elsewhere?: readonly ForeignKey[];
+  /** What a person was told last, and when: nobody is told the same every hour. */
+  readonly told?: {readonly at: string; readonly digest: string};
 }

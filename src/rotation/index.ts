@@ -1,12 +1,14 @@
 export {type Draft, type DraftValue, dropDraft, loadDraft, saveDraft} from './draft.ts';
 export type {
   Evidence,
+  ForeignKey,
   KeyEntry,
   KeyState,
   PublishedRecord,
   RotationState,
   ServerWord,
   Transition,
+  Withdrawal,
 } from './entry.ts';
 export {
   activate,
@@ -14,6 +16,8 @@ export {
   addEntry,
   comingEntry,
   findEntry,
+  isComing,
+  lastEntered,
   type NextStep,
   newEntry,
   nextStep,
@@ -21,5 +25,20 @@ export {
   transition,
 } from './lifecycle.ts';
 export {parseState} from './parse.ts';
+export {earliestArrival, oldestQueued, type QueueFacts, queueLifetime} from './queue.ts';
+export {
+  type Act,
+  ageOf,
+  type Due,
+  due,
+  keepMs,
+  type RecordFacts,
+  type RotationFacts,
+  revokedValue,
+  type SeenAs,
+  type WaitsFor,
+} from './schedule.ts';
 export {proposeSelector} from './selector.ts';
+export {DEFAULT_SETTINGS, longDuration, parseSettings, type RotationSettings} from './settings.ts';
 export {EMPTY_STATE, formatState, loadState, saveState} from './state.ts';
+export {type ClockJump, elapsedSince, noteTime, type TimeReading, type TimeTrace} from './time.ts';

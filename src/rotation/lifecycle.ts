@@ -17,6 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly Evidence['kind'][]>> = {
   'active>ready': ['undone'],
   'retiring>active': ['undone'],
   'retiring>revoked': ['revocation-seen'],
+  // Its owner took the record out instead of emptying it: there is nothing left to be revoked.
+  'retiring>removed': ['record-gone'],
   'revoked>removed': ['record-gone'],
   'staged>removed': ['abandoned'],
   'pending>removed': ['abandoned'],
@@ -29,7 +31,8 @@ const RETIRING_MS = 7 * DAY_MS;
 const REVOKED_MS = 30 * DAY_MS;
 
 /** A state before its first use: still on its way to sign. */
-const isComing = (state: KeyState): boolean => state === 'staged' || state === 'pending' || state === 'ready';
+export const isComing = (state: KeyState): boolean =>
+  state === 'staged' || state === 'pending' || state === 'ready';
 
 /** Moves a key on. Problem `life.transition` where the table has no such step or the evidence does not prove it. */
 export function transition(entry: KeyEntry, to: KeyState, evidence: Evidence, now: Date): Result<KeyEntry> {
@@ -63,11 +66,14 @@ export function newEntry(
   facts: Omit<KeyEntry, 'log' | 'createdAt' | 'state' | 'publishedAt' | 'activatedAt'>,
   evidence: Extract<Evidence, {kind: 'self-test' | 'adopted'}>,
   now: Date,
+  /** When an adopted key was made, as far as that can be known; never later than now. */
+  madeAt: Date = now,
 ): KeyEntry {
   const at = now.toISOString();
+  const createdAt = (madeAt < now ? madeAt : now).toISOString();
   const state = evidence.kind === 'adopted' ? 'active' : 'staged';
-  const seen = state === 'active' ? {publishedAt: at, activatedAt: at} : {};
-  return {...facts, state, createdAt: at, ...seen, log: [{at, from: 'none', to: state, evidence}]};
+  const seen = state === 'active' ? {publishedAt: createdAt, activatedAt: createdAt} : {};
+  return {...facts, state, createdAt, ...seen, log: [{at, from: 'none', to: state, evidence}]};
 }
 
 const nameOf = (entry: KeyEntry): string => `${entry.selector}._domainkey.${entry.domain}`;
@@ -210,5 +216,6 @@ export function nextStep(entry: KeyEntry, now: Date): NextStep {
   }
 }
 
-const lastEntered = (entry: KeyEntry, state: KeyState): string | undefined =>
+/** When a key came into a state the last time; ISO 8601. */
+export const lastEntered = (entry: KeyEntry, state: KeyState): string | undefined =>
   entry.log.findLast(line => line.to === state)?.at;

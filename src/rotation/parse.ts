@@ -6,14 +6,18 @@ import {fail, ok, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {
   type Evidence,
+  type ForeignKey,
   KEY_STATES,
   type KeyEntry,
   type KeyState,
+  type PublishedRecord,
   type RotationState,
   SCHEMA_VERSION,
   type ServerWord,
   type Transition,
+  type Withdrawal,
 } from './entry.ts';
+import type {TimeTrace} from './time.ts';
 
 /** Thrown and caught in this file only: it carries where the text is wrong out of the nested readers. */
 class Mismatch extends Error {}
@@ -42,7 +46,14 @@ export function parseState(text: string): Result<RotationState> {
     const names = keys.map(key => `${key.selector}._domainkey.${key.domain}`);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
-    return ok({keys});
+    return ok({
+      keys,
+      ...optional(top, 'time', () => timeTrace(object(top['time'], 'time'))),
+      ...optional(top, 'elsewhere', () =>
+        list(top, 'elsewhere', '').map((item, index) => foreignKey(item, `elsewhere[${index}]`)),
+      ),
+      ...optional(top, 'told', () => told(object(top['told'], 'told'))),
+    });
   } catch (error) {
     if (error instanceof Mismatch) return damaged(error.message);
     throw error;
@@ -125,7 +136,6 @@ function entry(value: unknown, at: string): KeyEntry {
   const fields = object(value, at);
   const path = (name: string): AbsolutePath =>
     branded(parseAbsolutePath(string(fields, name, at)), `${at}.${name}`);
-  const record = object(fields['record'], `${at}.record`);
   const log = list(fields, 'log', at).map((item, index) => transition(item, `${at}.log[${index}]`));
   const state = keyState(string(fields, 'state', at), `${at}.state`);
   if (log.at(-1)?.to !== state) throw new Mismatch(`${at}.state is not where its log ends`);
@@ -135,19 +145,67 @@ function entry(value: unknown, at: string): KeyEntry {
     algorithm: oneOf(['rsa', 'ed25519'], string(fields, 'algorithm', at), `${at}.algorithm`),
     bits: number(fields, 'bits', at),
     state,
-    record: {
-      name: branded(parseDnsName(string(record, 'name', at)), `${at}.record.name`),
-      zone: branded(parseDnsName(string(record, 'zone', at)), `${at}.record.zone`),
-      relativeName: string(record, 'relativeName', `${at}.record`),
-      value: string(record, 'value', `${at}.record`),
-    },
+    record: published(fields, at),
     ...optional(fields, 'stagedPath', () => path('stagedPath')),
     ...optional(fields, 'keyPath', () => path('keyPath')),
     ...optional(fields, 'cacheSeconds', () => number(fields, 'cacheSeconds', at)),
     createdAt: time(fields, 'createdAt', at),
     ...optional(fields, 'publishedAt', () => time(fields, 'publishedAt', at)),
     ...optional(fields, 'activatedAt', () => time(fields, 'activatedAt', at)),
+    ...optional(fields, 'ttlSeconds', () => number(fields, 'ttlSeconds', at)),
+    ...(fields['standby'] === true ? {standby: true} : {}),
+    ...optional(fields, 'leakedAt', () => time(fields, 'leakedAt', at)),
+    ...optional(fields, 'clearSince', () => time(fields, 'clearSince', at)),
+    ...optional(fields, 'withdrawal', () =>
+      withdrawal(object(fields['withdrawal'], `${at}.withdrawal`), `${at}.withdrawal`),
+    ),
     log,
+  };
+}
+
+function published(fields: Fields, at: string): PublishedRecord {
+  const record = object(fields['record'], `${at}.record`);
+  return {
+    name: branded(parseDnsName(string(record, 'name', at)), `${at}.record.name`),
+    zone: branded(parseDnsName(string(record, 'zone', at)), `${at}.record.zone`),
+    relativeName: string(record, 'relativeName', `${at}.record`),
+    value: string(record, 'value', `${at}.record`),
+  };
+}
+
+const withdrawal = (fields: Fields, at: string): Withdrawal => ({
+  at: time(fields, 'at', at),
+  because: oneOf(['not-needed', 'leaked'], string(fields, 'because', at), `${at}.because`),
+  ...optional(fields, 'oldestQueuedAt', () => time(fields, 'oldestQueuedAt', at)),
+});
+
+const timeTrace = (fields: Fields): TimeTrace => ({
+  at: time(fields, 'at', 'time'),
+  ...optional(fields, 'boot', () => string(fields, 'boot', 'time')),
+  ...optional(fields, 'uptimeMs', () => number(fields, 'uptimeMs', 'time')),
+  jumps: list(fields, 'jumps', 'time').map((item, index) => {
+    const jump = object(item, `time.jumps[${index}]`);
+    const {ms} = jump;
+    if (typeof ms !== 'number' || !Number.isSafeInteger(ms)) throw new Mismatch('time.jumps is no number');
+    return {at: time(jump, 'at', 'time.jumps'), ms};
+  }),
+});
+
+const told = (fields: Fields): {at: string; digest: string} => ({
+  at: time(fields, 'at', 'told'),
+  digest: string(fields, 'digest', 'told'),
+});
+
+/** A key of another host, as the state file and an export have it. */
+export function foreignKey(value: unknown, at: string): ForeignKey {
+  const fields = object(value, at);
+  return {
+    host: string(fields, 'host', at),
+    domain: branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`),
+    selector: branded(parseSelector(string(fields, 'selector', at)), `${at}.selector`),
+    algorithm: oneOf(['rsa', 'ed25519'], string(fields, 'algorithm', at), `${at}.algorithm`),
+    state: keyState(string(fields, 'state', at), `${at}.state`),
+    record: published(fields, at),
   };
 }
 
@@ -194,7 +252,11 @@ function evidence(value: unknown, at: string): Evidence {
         ...optional(fields, 'oldestQueuedAt', () => time(fields, 'oldestQueuedAt', at)),
       };
     case 'record-gone':
-      return {kind, servers: servers(), key: oneOf(['shredded', 'published'], text('key'), `${at}.key`)};
+      return {
+        kind,
+        servers: servers(),
+        key: oneOf(['shredded', 'published', 'kept'], text('key'), `${at}.key`),
+      };
     case 'abandoned':
       return {kind, why: text('why')};
     default:

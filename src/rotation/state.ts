@@ -32,5 +32,5 @@ export async function saveState(files: Files, state: RotationState): Promise<voi
   await files.replace(STATE_FILE, Buffer.from(text, 'utf8'), OWN_FILE);
 }
 
-export const formatState = (state: RotationState): string =>
-  `${JSON.stringify({schemaVersion: SCHEMA_VERSION, keys: state.keys}, null, 2)}\n`;
+export const formatState = ({keys, time, elsewhere, told}: RotationState): string =>
+  `${JSON.stringify({schemaVersion: SCHEMA_VERSION, keys, time, elsewhere, told}, null, 2)}\n`;

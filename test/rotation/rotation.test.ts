@@ -122,6 +122,7 @@ describe('life of a key', () => {
       'ready>active signing-proven',
       'ready>removed abandoned',
       'retiring>active undone',
+      'retiring>removed record-gone',
       'retiring>revoked revocation-seen',
       'revoked>removed record-gone',
       'staged>pending record-shown',
