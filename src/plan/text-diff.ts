@@ -8,9 +8,13 @@ const MAX_EDITS = 4000;
 /** A text that must not be seen: it holds a private key. */
 export const holdsPrivateKey = (text: string): boolean => /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text);
 
-/** One line harmless for a terminal; tabs, which configuration files use a lot, stay. */
+// A row of a key table may carry the key itself, as base64 of its DER form: `label domain:selector:MII…`.
+const KEY_IN_ROW = /:[ \t]*(?:MII|MC4CAQAw)[A-Za-z0-9+/=]{24,}/g;
+
+/** One line harmless for a terminal and without a private key; tabs, which configuration files use a lot, stay. */
 const harmless = (line: string): string =>
   line
+    .replace(KEY_IN_ROW, ':(private key, not shown)')
     .split('\t')
     .map(part => visible(part))
     .join('\t');
