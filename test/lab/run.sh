@@ -15,7 +15,7 @@ fi
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 declare -A package=(
   [mmdebstrap]=mmdebstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [named]=bind9 [rndc]=bind9-utils
-  [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [unbound]=unbound [strace]=strace
+  [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [knotd]=knot [unbound]=unbound [strace]=strace
   [nsenter]=util-linux [setpriv]=util-linux [pgrep]=procps
 )
 missing=()
