@@ -1,7 +1,7 @@
 import {checkHost, checkSigners} from '../../doctor/host.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
 import {checkRecord} from '../../doctor/records.ts';
-import type {ExitCode} from '../../domain/errors.ts';
+import {type ExitCode, ProblemsFound} from '../../domain/errors.ts';
 import {proveMilter} from '../../proof/milter-probe.ts';
 import type {Check} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
@@ -44,10 +44,21 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
   }
   const isSigning = (facts.opendkim?.signedDomains.length ?? 0) > 0;
   if (!isSigning && domains === undefined) return [...checks, signsNothing];
-  const {endpoint, domains: signed, lookup} = await proving(context, ports);
-  for (const each of signed) checks.push(await proveMilter(ports, {...each, endpoint, lookup, signal}));
+  try {
+    const {endpoint, domains: signed, lookup} = await proving(context, ports);
+    for (const each of signed) checks.push(await proveMilter(ports, {...each, endpoint, lookup, signal}));
+  } catch (error) {
+    // What was found before must be told, too.
+    if (!(error instanceof ProblemsFound)) throw error;
+    checks.push(unproven(error));
+  }
   return checks;
 }
+
+const unproven = ({id, message, hint}: ProblemsFound): Check => ({
+  ...{id, title: 'Mail of this host is signed', status: 'fail'},
+  ...{evidence: message, cause: '', fix: hint},
+});
 
 const signsNothing: Check = {
   id: 'host.signs-nothing',

@@ -1,0 +1,237 @@
+/** The built program as a process, bundled with the options of what is shipped. */
+import {type SpawnOptions, spawn} from 'node:child_process';
+import {mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {build} from 'esbuild';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import type {Report} from '../../src/flow/report.ts';
+import {pemOf} from '../demo/world.ts';
+
+const top = path.join(import.meta.dirname, '../..');
+const scratch = mkdtempSync(path.join(tmpdir(), 'waxseal-program-'));
+const program = path.join(scratch, 'dist/waxseal.js');
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Metafile {
+  readonly outputs: Readonly<
+    Record<
+      string,
+      {
+        readonly imports: readonly {readonly path: string; readonly kind: string}[];
+        readonly inputs: Readonly<Record<string, unknown>>;
+        readonly entryPoint?: string;
+      }
+    >
+  >;
+}
+
+let metafile: Metafile = {outputs: {}};
+
+// Built here once more with the options of the shipped one: other tests may be building dist/ at the same time.
+beforeAll(async () => {
+  const options = (await import(path.join(top, 'scripts/esbuild-options.mjs'))) as {
+    readonly esbuildOptions: Parameters<typeof build>[0];
+  };
+  writeFileSync(path.join(scratch, 'package.json'), '{"type":"module"}');
+  const built = await build({
+    ...options.esbuildOptions,
+    define: {...options.esbuildOptions.define, WAXSEAL_VERSION: '"1.2.3"'},
+    absWorkingDir: top,
+    entryPoints: {waxseal: 'src/bin.ts'},
+    outdir: path.join(scratch, 'dist'),
+    metafile: true,
+  });
+  metafile = built.metafile;
+}, 60_000);
+
+afterAll(() => rmSync(scratch, {recursive: true, force: true}));
+
+function start(argv: readonly string[], options: SpawnOptions = {}) {
+  return spawn(process.execPath, [program, ...argv], {
+    cwd: scratch,
+    env: {PATH: process.env['PATH'] ?? '', TMPDIR: scratch, LANG: 'C.UTF-8'},
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...options,
+  });
+}
+
+async function run(argv: readonly string[], input = ''): Promise<Ended> {
+  const child = start(argv);
+  let [out, err] = ['', ''];
+  child.stdout?.setEncoding('latin1').on('data', text => {
+    out += String(text);
+  });
+  child.stderr?.setEncoding('utf8').on('data', text => {
+    err += String(text);
+  });
+  child.stdin?.on('error', () => undefined).end(input, 'latin1');
+  const code = await new Promise<number | null>(resolve => {
+    child.on('close', resolve);
+  });
+  return {code, out, err};
+}
+
+describe('the program', () => {
+  it('tells its version and its help', async () => {
+    expect(await run(['--version'])).toEqual({code: 0, out: 'waxseal 1.2.3\n', err: ''});
+    expect((await run(['--help'])).out).toContain('Usage: waxseal');
+    expect((await run(['setup', '-h'])).out).toContain('Usage: waxseal setup');
+  });
+
+  it('ends with exit 2 where a flag is unknown or nobody can be asked', async () => {
+    const unknown = await run(['setup', '--doman', 'example.org']);
+    expect(unknown).toMatchObject({code: 2, out: ''});
+    expect(unknown.err).toContain('Did you mean --domain?');
+    const alone = await run([]);
+    expect(alone).toMatchObject({code: 2, out: ''});
+    expect(alone.err).toContain('no terminal');
+  });
+
+  it('signs and verifies through pipes', async () => {
+    writeFileSync(path.join(scratch, 'key.pem'), pemOf({algorithm: 'rsa', bits: 2048}));
+    const {createPublicKey} = await import('node:crypto');
+    const der = createPublicKey(readFileSync(path.join(scratch, 'key.pem')));
+    const record = `v=DKIM1; p=${der.export({type: 'spki', format: 'der'}).toString('base64')}`;
+    const body = 'a line of text that is long enough\n'.repeat(40_000);
+    const signed = await run(
+      ['sign', '--key', 'key.pem', '--domain', 'example.org', '--selector', 's'],
+      `From: a@example.org\nSubject: large\n\n${body}`,
+    );
+    expect(signed.code, signed.err).toBe(0);
+    const verified = await run(['verify', '--record', record], signed.out);
+    expect(verified.code, verified.out).toBe(0);
+    expect(verified.out).toMatch(/^pass {2}d=example\.org s=s a=rsa-sha256/);
+  });
+
+  it('shows the whole job in the sandbox and leaves nothing behind', async () => {
+    const before = readdirSync(scratch);
+    const demo = await run(['demo', '--lag', '300ms', '--json', '--output', 'record.txt']);
+    expect(demo.code, demo.err).toBe(0);
+    const report = JSON.parse(demo.out) as Report;
+    expect(report).toMatchObject({
+      command: 'demo',
+      result: 'ok',
+      changed: true,
+      domains: [{state: 'active'}],
+    });
+    expect(readdirSync(scratch).filter(name => !before.includes(name))).toEqual(['record.txt']);
+  }, 60_000);
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 143],
+  ] as const)('ends verify by %s with exit %i, though its input never ends', async (signal, code) => {
+    const child = start(['verify', '--json']);
+    child.stdin?.write('From: a@example.org\n');
+    let out = '';
+    child.stdout?.on('data', text => {
+      out += String(text);
+    });
+    // The listeners stand before the first byte of the message is asked for.
+    await new Promise(resolve => setTimeout(resolve, 700));
+    child.kill(signal);
+    expect(await new Promise(resolve => child.on('close', resolve))).toBe(code);
+    expect(JSON.parse(out)).toMatchObject({command: 'verify', exitCode: code, result: 'failed'});
+  });
+
+  it('ends the demo by SIGTERM with exit 143 and leaves nothing behind', async () => {
+    const before = readdirSync(scratch);
+    const child = start(['demo', '--lag', '20s']);
+    let out = '';
+    const waiting = new Promise<void>(resolve => {
+      child.stdout?.on('data', text => {
+        out += String(text);
+        if (out.includes('servers have it')) resolve();
+      });
+    });
+    await waiting;
+    child.kill('SIGTERM');
+    expect(await new Promise(resolve => child.on('close', resolve))).toBe(143);
+    expect(readdirSync(scratch)).toEqual(before);
+  }, 60_000);
+
+  it.each([['--help'], ['setup', '--help'], ['demo', '--lag', '200ms']])(
+    'prints no stack where nobody reads %s any more',
+    async (...argv) => {
+      const child = start(argv);
+      child.stdout?.destroy();
+      let err = '';
+      child.stderr?.on('data', text => {
+        err += String(text);
+      });
+      child.stdin?.end();
+      expect(await new Promise(resolve => child.on('close', resolve))).toBe(0);
+      expect(err).not.toMatch(/\n\s+at |EPIPE|unsettled/);
+    },
+    60_000,
+  );
+});
+
+describe('what is loaded', () => {
+  /** Source files and packages that come with an output, without what is only imported when it is needed. */
+  function eager(output: string, seen = new Set<string>()): ReadonlySet<string> {
+    const inputs = new Set<string>();
+    const visit = (name: string): void => {
+      if (seen.has(name)) return;
+      seen.add(name);
+      const found = metafile.outputs[name];
+      for (const input of Object.keys(found?.inputs ?? {})) inputs.add(input);
+      for (const {path: next, kind} of found?.imports ?? []) {
+        if (kind === 'import-statement' && metafile.outputs[next] !== undefined) visit(next);
+      }
+    };
+    visit(output);
+    return inputs;
+  }
+
+  const outputOf = (source: string): string => {
+    const found = Object.entries(metafile.outputs).find(([, {entryPoint}]) => entryPoint === source);
+    if (found === undefined) throw new Error(`no output of its own for ${source}`);
+    return found[0];
+  };
+
+  const terminal = (inputs: ReadonlySet<string>): readonly string[] =>
+    [...inputs].filter(input =>
+      /node_modules\/(ink|react|yoga|ink-select-input)[/-]|src\/views\/tui/.test(input),
+    );
+
+  it('is a bundle with Ink in it, but not for the start', () => {
+    const all = new Set(Object.values(metafile.outputs).flatMap(({inputs}) => Object.keys(inputs)));
+    expect(terminal(all).length).toBeGreaterThan(10);
+    expect(terminal(eager(outputOf('src/bin.ts')))).toEqual([]);
+    expect(terminal(eager(outputOf('src/cli/main.ts')))).toEqual([]);
+  });
+
+  it.each([
+    'status',
+    'check',
+    'explain',
+    'test',
+    'record',
+    'sign',
+    'verify',
+    'undo',
+    'remove',
+    'setup',
+    'rotate',
+    'demo',
+  ])('%s comes without Ink and React until a wizard is shown', command => {
+    const inputs = eager(outputOf(`src/cli/commands/${command}.ts`));
+    expect(inputs.size).toBeGreaterThan(2);
+    expect(terminal(inputs)).toEqual([]);
+  });
+
+  it('--version and --help read no command and nothing of system/real', () => {
+    const inputs = [...eager(outputOf('src/bin.ts')), ...eager(outputOf('src/cli/main.ts'))];
+    expect(
+      inputs.filter(input => /src\/(system|flow|dns|services|plan|cli\/commands)\//.test(input)),
+    ).toEqual([]);
+  });
+});
