@@ -109,7 +109,7 @@ describe.each(releases)('$name', release => {
           /^\{ inet:127\.0\.0\.1:8890, connect_timeout=10s, default_action=accept \},? +unix:opendkim\/opendkim\.sock$/,
         );
         expect(await postconf(host, 'non_smtpd_milters')).toMatch(
-          /^inet:127\.0\.0\.1:8890,? +unix:opendkim\/opendkim\.sock$/,
+          /^inet:127\.0\.0\.1:8890,? +unix:opendkim\/opendkim\.sock,?$/,
         );
       });
     }));
@@ -150,7 +150,7 @@ describe.each(releases)('$name', release => {
           expect(changed).toContain(comment);
         }
         expect(await postconf(host, 'smtpd_milters')).toMatch(
-          /^inet:127\.0\.0\.1:8890,? +unix:opendkim\/opendkim\.sock$/,
+          /^inet:127\.0\.0\.1:8890,? +unix:opendkim\/opendkim\.sock,?$/,
         );
       });
     }));

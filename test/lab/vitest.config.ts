@@ -12,9 +12,9 @@ export default defineConfig({
     globalSetup: ['test/lab/support/global-setup.ts'],
     env: {TZ: 'UTC', LANG: 'C.UTF-8'},
     pool: 'forks',
-    // Each file has worlds of its own; two at a time keep two processors busy without making the timings dishonest.
-    maxWorkers: 2,
-    testTimeout: 5 * 60_000,
+    // Each file has worlds of its own, and a scenario mostly waits: for the DNS, for a daemon, for a queue.
+    maxWorkers: 4,
+    testTimeout: process.env['WAXSEAL_LAB_CUTS'] === 'all' ? 60 * 60_000 : 15 * 60_000,
     hookTimeout: 20 * 60_000,
     // A lab that silently runs nothing must not pass.
     passWithNoTests: false,

@@ -4,8 +4,12 @@
  * lies between them. The program knows nothing of it, and a cut can be repeated.
  */
 import {readFile} from 'node:fs/promises';
+import {expect} from 'vitest';
+import {differences, exposedKeys, type Fingerprint, fingerprint} from './fingerprint.ts';
 import type {Host} from './host.ts';
-import {type Outcome, run} from './process.ts';
+import {describeOutcome, type Outcome, run} from './process.ts';
+import {makeReady, waxseal} from './waxseal.ts';
+import type {World} from './world.ts';
 
 export type Cut = 'KILL' | 'INT' | 'TERM' | 'HUP';
 
@@ -71,4 +75,44 @@ export function sample(points: readonly number[], count: number, offset: number)
   if (process.env['WAXSEAL_LAB_CUTS'] === 'all') return points;
   const every = Math.max(1, Math.floor(points.length / count));
   return points.filter((_point, index) => index % every === offset % every);
+}
+
+/** The run that is cut: its key is published, so that it goes straight to the plan. */
+export const SETUP = ['setup', '--domain', 'example.com', '--yes', '--no-wait'] as const;
+export const COMMAND = ['waxseal', ...SETUP, '--json'] as const;
+
+export interface ReadyToCut {
+  readonly selector: string;
+  readonly before: Fingerprint;
+  readonly points: readonly number[];
+}
+
+/** A host whose key is published, what it is like, and where a change of it can be cut. */
+export async function readyToCut({host, internet, directory}: World): Promise<ReadyToCut> {
+  const {selector} = await makeReady(host, internet);
+  const before = await fingerprint(host);
+  const {outcome, points} = await cutPoints(host, COMMAND, `${directory}/trace.txt`);
+  expect(outcome.status, describeOutcome(outcome)).toBe(0);
+  // Fewer would mean that the counting went wrong: each of a dozen steps is announced and confirmed.
+  expect(points.length).toBeGreaterThan(20);
+  await undo(host, 'after the traced run');
+  await expectAsBefore(host, before, 'undone');
+  return {selector, before, points};
+}
+
+export async function undo(host: Host, where: string): Promise<void> {
+  const outcome = await waxseal(host, ['undo', '--yes']);
+  expect(outcome.status, `undo, ${where}: ${describeOutcome(outcome)}`).toBe(0);
+}
+
+export async function expectAsBefore(host: Host, before: Fingerprint, where: string): Promise<void> {
+  expect(differences(before, await fingerprint(host), {allowState: true}), where).toEqual([]);
+  expect(await exposedKeys(host), where).toEqual([]);
+}
+
+/** True where a cut left the host half changed: what the scenarios are about. */
+export async function isTorn(host: Host, before: Fingerprint): Promise<boolean> {
+  return differences(before, await fingerprint(host), {allowState: true}).some(line =>
+    line.startsWith('file '),
+  );
 }

@@ -1,5 +1,5 @@
 /** One scenario's world: a small internet and a mail host in it, gone afterwards whatever happens. */
-import {mkdir} from 'node:fs/promises';
+import {copyFile, mkdir, readdir} from 'node:fs/promises';
 import path from 'node:path';
 import {expect} from 'vitest';
 import {Internet} from './dns.ts';
@@ -35,6 +35,10 @@ export async function inWorld(
       await scenario({internet, host, directory});
     } catch (error) {
       const kept = await host.keepEvidence(`${release.suite} ${expect.getState().currentTestName ?? name}`);
+      // Screens and traces of the scenario itself.
+      for (const file of await readdir(directory, {withFileTypes: true})) {
+        if (file.isFile()) await copyFile(path.join(directory, file.name), path.join(kept, file.name));
+      }
       if (error instanceof Error) error.message += `\n(evidence kept in ${kept})`;
       throw error;
     } finally {
