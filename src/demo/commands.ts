@@ -162,8 +162,10 @@ async function systemctl(
     case 'stop':
       if (isSigner) await signer.stop();
       return done(0);
-    case 'reload':
     case 'reload-or-restart':
+      if (isSigner) return await signer.restart();
+      return done(active ? 0 : 1);
+    case 'reload':
       return done(active ? 0 : 1);
     case 'reset-failed':
     case 'daemon-reload':

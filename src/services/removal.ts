@@ -8,7 +8,7 @@ import type {Setting} from './opendkim/edit.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {currentTables, hasTables, type Table, type Tables} from './opendkim/plan-tables.ts';
 import {parseSocket} from './opendkim/socket.ts';
-import {editConfig, SINGLE_KEY, startSteps} from './opendkim/steps.ts';
+import {editConfig, mayReload, SINGLE_KEY, startSteps} from './opendkim/steps.ts';
 import {
   domainOfPattern,
   keyRows,
@@ -60,13 +60,22 @@ export function planRemoval(
   const inline = inlineSettings(host, tables.value, next);
   const config = inline.length === 0 ? ok({steps: []}) : editInline(host, inline);
   if (!config.ok) return config;
-  return ok(restarted(host, [...files, ...config.value.steps], tables.value.remarks));
+  return ok(
+    restarted(host, [...files, ...config.value.steps], tables.value.remarks, config.value.steps.length === 0),
+  );
 }
 
-function restarted(host: KnownHost, files: readonly FileStep[], remarks: readonly Problem[]): RemovalChange {
+function restarted(
+  host: KnownHost,
+  files: readonly FileStep[],
+  remarks: readonly Problem[],
+  tablesOnly = false,
+): RemovalChange {
   const {socketOverride, settings} = host.opendkim;
   const endpoint = parseSocket(socketOverride || (settings['socket'] ?? ''));
-  return {steps: files.length === 0 ? [] : [...files, ...startSteps(host, endpoint)], remarks};
+  // The other domains go on being signed meanwhile.
+  const action = tablesOnly && mayReload(host, []) ? 'reload' : 'restart';
+  return {steps: files.length === 0 ? [] : [...files, ...startSteps(host, endpoint, action)], remarks};
 }
 
 type TableName = 'KeyTable' | 'SigningTable';

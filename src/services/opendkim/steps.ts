@@ -52,17 +52,14 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
     wanted.subdomains,
     several,
   );
-  const config = editConfig(
-    host,
-    [
-      ...socket.value.settings,
-      ...basicSettings(host),
-      ...canonicalization.value,
-      ...tables.value.settings,
-      ...hosts.value.settings,
-    ],
-    tables.value.moved === undefined ? [] : SINGLE_KEY,
-  );
+  const settings = [
+    ...socket.value.settings,
+    ...basicSettings(host),
+    ...canonicalization.value,
+    ...tables.value.settings,
+    ...hosts.value.settings,
+  ];
+  const config = editConfig(host, settings, tables.value.moved === undefined ? [] : SINGLE_KEY);
   if (!config.ok) return config;
 
   const hostsFile = hosts.value.file;
@@ -84,8 +81,15 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
     ...files,
   ];
   const needsStart = changes.length > 0 || !host.opendkim.active;
+  const keepsRunning =
+    moved.files.length === 0 &&
+    tables.value.moved === undefined &&
+    socket.value.directories.length === 0 &&
+    mayReload(host, settings);
   return ok({
-    steps: needsStart ? [...changes, ...startSteps(host, socket.value.endpoint)] : [],
+    steps: needsStart
+      ? [...changes, ...startSteps(host, socket.value.endpoint, keepsRunning ? 'reload' : 'restart')]
+      : [],
     endpoint: socket.value.endpoint,
     endpointBefore: socket.value.before,
     candidate: {
@@ -292,11 +296,50 @@ export function editConfig(
   });
 }
 
-/** Checks the configuration, restarts OpenDKIM and waits until it answers. */
-export const startSteps = (host: KnownHost, endpoint: SocketEndpoint | undefined): readonly Step[] => [
-  check(host),
-  restart(host, endpoint),
-];
+/** What a running OpenDKIM does not take over by SIGUSR1 (opendkim(8), FACTS 2.6). */
+const FIXED_AT_START = new Set([
+  'socket',
+  'userid',
+  'umask',
+  'pidfile',
+  'background',
+  'autorestart',
+  'mode',
+  'milterdebug',
+  'querycache',
+]);
+
+/**
+ * Whether a running OpenDKIM can take the change over without ending. While it restarts, mail passes unsigned or is
+ * refused, of all domains that it signs already. It reads its files again as its own user, so it must be able to.
+ */
+export function mayReload(host: KnownHost, settings: readonly Setting[]): boolean {
+  const {opendkim, snapshot, facts} = host;
+  const stat = entryOf(snapshot, opendkim.configFile).stat;
+  return (
+    opendkim.active &&
+    facts.serviceManager === 'systemd' &&
+    opendkim.settings['keyfile'] === undefined &&
+    stat !== undefined &&
+    readable(host, stat) &&
+    settings.every(({name}) => !FIXED_AT_START.has(name.toLowerCase()))
+  );
+}
+
+/** Checks the configuration, has OpenDKIM take it over and waits until it answers. */
+export const startSteps = (
+  host: KnownHost,
+  endpoint: SocketEndpoint | undefined,
+  action: ServiceStep['action'] = 'restart',
+): readonly Step[] => [check(host), action === 'reload' ? reload(host, endpoint) : restart(host, endpoint)];
+
+/** For a unit that has no reload of its own systemd restarts it; whether the change is in force is for the live test. */
+const reload = (host: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep => ({
+  ...restart(host, endpoint),
+  why: 'Let the running OpenDKIM take over the new configuration',
+  action: 'reload',
+  argv: ['systemctl', 'reload-or-restart', host.opendkim.unit],
+});
 
 const check = (host: KnownHost): CheckStep => ({
   kind: 'check',
