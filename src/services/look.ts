@@ -8,6 +8,7 @@ import type {Ports} from '../system/ports.ts';
 import type {Distribution, HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
 import {parseDataSet} from './opendkim/parse.ts';
+import {policyScript} from './opendkim/plan-tables.ts';
 import {findOtherSigners} from './other-signers.ts';
 import {detectPostfix} from './postfix/detect.ts';
 import {mailDomains} from './postfix/domains.ts';
@@ -131,13 +132,7 @@ function opendkimBlockers(facts: OpenDkimFacts | undefined): readonly Problem[] 
     );
   }
   if (facts.settings['setuppolicyscript'] !== undefined) {
-    blockers.push(
-      problem(
-        'opendkim.policy-script',
-        `A Lua script (SetupPolicyScript in ${facts.configFile}) decides what is signed; waxseal does not edit it.`,
-        'Add the domain there by hand, or replace the script by a SigningTable.',
-      ),
-    );
+    blockers.push(policyScript({opendkim: facts}));
   }
   return blockers;
 }

@@ -43,15 +43,20 @@ async function rspamd(
   const entry = /[^\s,{]*(?::11332\b|rspamd)[^\s,}]*/.exec(wired)?.[0];
   const local = absolute('/etc/rspamd/local.d/dkim_signing.conf');
   const override = absolute('/etc/rspamd/override.d/dkim_signing.conf');
-  const text = `${(await tryReadText(context.ports.files, local)) ?? ''}\n${(await tryReadText(context.ports.files, override)) ?? ''}`;
-  const configured = withoutComments(text).trim() !== '';
+  const [general, winning] = await Promise.all(
+    [local, override].map(async path =>
+      withoutComments((await tryReadText(context.ports.files, path)) ?? ''),
+    ),
+  );
+  const text = `${general ?? ''}\n${winning ?? ''}`;
+  const configured = text.trim() !== '';
   if (entry === undefined && !running && !configured) return undefined;
   const keys =
     (await context.ports.files.list(absolute('/var/lib/rspamd/dkim')).catch(() => undefined)) ?? [];
-  const off = /(^|[\s;{])enabled\s*=\s*"?(false|no|off)\b/.test(withoutComments(text));
+  const wins = enabledIn(winning ?? '') !== undefined;
+  const off = /^(false|no|off)$/.test(enabledIn(winning ?? '') ?? enabledIn(general ?? '') ?? '');
   const hasKeys =
-    keys.some(name => name.endsWith('.key')) ||
-    /\b(path|selector|domain|path_map|use_redis)\b/.test(withoutComments(text));
+    keys.some(name => name.endsWith('.key')) || /\b(path|selector|domain|path_map|use_redis)\b/.test(text);
   const evidence =
     entry !== undefined
       ? `smtpd_milters has ${visible(entry)}`
@@ -59,9 +64,6 @@ async function rspamd(
         ? 'rspamd.service is running'
         : `${local} is there`;
   const reached = entry !== undefined;
-  const wins = /(^|[\s;{])enabled\s*=/.test(
-    withoutComments((await tryReadText(context.ports.files, override)) ?? ''),
-  );
   return {
     name: 'rspamd',
     evidence,
@@ -70,6 +72,10 @@ async function rspamd(
     ...(running ? {unit: 'rspamd.service'} : {}),
   };
 }
+
+/** The word that switches the module on or off in a piece of its configuration; the last counts. */
+const enabledIn = (text: string): string | undefined =>
+  [...text.matchAll(/(?:^|[\s;{])enabled\s*=\s*"?([a-z]+)/g)].at(-1)?.[1];
 
 const contentFilters = (postfix: PostfixFacts | undefined): readonly string[] => [
   postfix?.contentFilter ?? '',
@@ -84,7 +90,9 @@ async function amavis(
   postfix: PostfixFacts | undefined,
   unit: string | undefined,
 ): Promise<OtherSigner | undefined> {
-  const filter = contentFilters(postfix).find(value => /amavis|:1002[46]\b/.test(value));
+  const filter = contentFilters(postfix).find(
+    value => /amavis/.test(value) || (unit !== undefined && /:1002[46]\b/.test(value)),
+  );
   if (filter === undefined && unit === undefined) return undefined;
   const directory = absolute('/etc/amavis/conf.d');
   const names = (await context.ports.files.list(directory).catch(() => undefined)) ?? [];

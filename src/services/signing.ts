@@ -101,6 +101,7 @@ export function planSigning(
     former: (opendkim.formerSockets ?? []).flatMap(socket => parseSocket(socket) ?? []),
     isGone: endpoint => endpoint.kind === 'unix' && entryOf(snapshot, endpoint.path).stat === undefined,
     isSwitchedOff: entry => switching && isOtherSigner(entry),
+    dropsStray: switching,
   });
   if (!mta.ok) return mta;
   const others = switching ? switchOver(host) : ok([]);

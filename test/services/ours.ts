@@ -26,7 +26,7 @@ export function lostLines(path: string, before: string, after: string, domain: s
 function judge(path: string, before: string, domain: string): (line: string) => boolean {
   if (path.endsWith('main.cf')) return ofMainCf(before);
   if (path.endsWith('master.cf')) return line => /smtpd|-o/.test(line);
-  if (/opendkim[^/]*\.conf$|\/opendkim\/[^/]*\.conf$/.test(path))
+  if (/opendkim.*\.conf$/.test(path))
     return line => parseConfigLines(line).some(one => OPENDKIM.has(one.name.toLowerCase()));
   if (/rspamd/.test(path)) return line => /enabled/.test(line);
   if (/amavis/.test(path)) return line => /enable_dkim_signing/.test(line);

@@ -276,6 +276,7 @@ function answer(host: FakeHost, argv: Argv): CommandResult {
   if (program === 'postconf') return postconf(host, rest);
   if (program === 'postfix') return ended('', rest[0] === 'status' && !host.postfixRuns ? 1 : 0);
   if (program === 'opendkim') return ended(rest[0] === '-V' ? 'opendkim: OpenDKIM Filter v2.11.0\n' : '');
+  if (program === 'rspamadm') return ended('syntax OK\n');
   if (program === 'systemctl') return systemctl(host, rest);
   return MISSING;
 }
@@ -547,7 +548,8 @@ export function fingerprint(host: FakeHost): ReadonlyMap<string, string> {
       found.set(at, `${mode.toString(8)} ${uid}:${gid} ${content}`);
     }
   }
-  for (const [unit, {ActiveState}] of host.units) found.set(unit, ActiveState ?? '');
+  for (const [unit, {ActiveState}] of host.units)
+    found.set(unit, ActiveState === 'active' ? 'runs' : 'does not run');
   return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 

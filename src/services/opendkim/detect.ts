@@ -51,7 +51,11 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     ...((unit?.['User'] ?? '') === '' ? {} : {unitUser: unit?.['User'] ?? ''}),
     formerSockets: await formerSockets(context),
   };
-  return {facts, blockers: unitBlockers(facts, unit), remarks: remarksOn(context, facts, unit)};
+  return {
+    facts,
+    blockers: unitBlockers(facts, unit),
+    remarks: [...remarksOn(context, facts, unit), ...deadRows(facts, tables.deadRows)],
+  };
 }
 
 const UNIT_PROPERTIES = ['LoadState', 'ActiveState', 'PIDFile', 'ExecStart', 'DropInPaths', 'User'];
@@ -98,10 +102,16 @@ async function readWithIncludes(
   return texts;
 }
 
+interface KnownTables {
+  readonly keys: readonly KnownKey[];
+  readonly signedDomains: readonly string[];
+  readonly deadRows: readonly string[];
+}
+
 async function readTables(
   ports: LookContext['ports'],
   settings: Readonly<Record<string, string>>,
-): Promise<{keys: readonly KnownKey[]; signedDomains: readonly string[]}> {
+): Promise<KnownTables> {
   if (settings['keytable'] === undefined) return readSingleKey(ports, settings);
   const keys = keyRows(await rowsOf(ports, settings['keytable'])).map(row => ({
     label: row.label,
@@ -110,22 +120,33 @@ async function readTables(
     // A row may carry the key itself instead of a path; it goes no further than this.
     path: /^\.{0,2}\//.test(row.path) ? row.path : '',
   }));
+  const set = parseDataSet(settings['signingtable'] ?? '');
   const signing = await rowsOf(ports, settings['signingtable'] ?? '');
-  const domains = new Set(signing.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
-  return {keys, signedDomains: [...domains].map(domain => visible(domain))};
+  const living = signing.filter(row => !isDead(row.key, set.kind === 'refile'));
+  const domains = new Set(living.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
+  return {
+    keys,
+    signedDomains: [...domains].map(domain => visible(domain)),
+    deadRows: signing.filter(row => !living.includes(row)).map(row => visible(row.key)),
+  };
 }
+
+/** A row that no sender matches: a bare domain among patterns, a pattern among exact keys (FACTS 2.3). */
+const isDead = (key: string, patterns: boolean): boolean =>
+  patterns ? !/[@*]/.test(key) : key.includes('*') && key !== '*' && !/^[^*]+@\*$/.test(key);
 
 async function readSingleKey(
   ports: LookContext['ports'],
   settings: Readonly<Record<string, string>>,
-): Promise<{keys: readonly KnownKey[]; signedDomains: readonly string[]}> {
+): Promise<KnownTables> {
   const {domain, selector, keyfile} = settings;
   if (domain === undefined || selector === undefined || keyfile === undefined)
-    return {keys: [], signedDomains: []};
+    return {keys: [], signedDomains: [], deadRows: []};
   const names = (await rowsOf(ports, domain)).map(row => row.key);
   return {
     keys: names.map(name => ({label: '', domain: name, selector, path: keyfile})),
     signedDomains: names.map(name => visible(name.toLowerCase())),
+    deadRows: [],
   };
 }
 
@@ -201,6 +222,18 @@ function defaultsRemark(context: Context, facts: OpenDkimFacts): readonly Proble
       'opendkim.default-socket',
       `SOCKET=${socket} in ${DEFAULTS_FILE} has no effect: the systemd unit does not read that file.`,
       `Socket in ${facts.configFile} counts.`,
+    ),
+  ];
+}
+
+function deadRows(facts: OpenDkimFacts, rows: readonly string[]): readonly Problem[] {
+  if (rows.length === 0) return [];
+  const more = rows.length > 3 ? ` and ${rows.length - 3} more` : '';
+  return [
+    problem(
+      'opendkim.dead-rows',
+      `Rows of the SigningTable match no sender, and nothing is logged: ${rows.slice(0, 3).join(', ')}${more}.`,
+      `With refile: a domain is *@example.org, with file: it is example.org; see SigningTable in ${facts.configFile}.`,
     ),
   ];
 }

@@ -38,6 +38,7 @@ export const hasTables = (host: KnownHost): boolean =>
 export function currentTables(host: KnownHost): Result<Tables> {
   const remarks: Problem[] = [];
   const settings: Setting[] = [];
+  if (host.opendkim.settings['setuppolicyscript'] !== undefined) return fail(policyScript(host));
   const keys = currentTable(host, 'KeyTable', 'file', settings, remarks);
   if (!keys.ok) return keys;
   const signing = currentTable(host, 'SigningTable', 'refile', settings, remarks);
@@ -156,6 +157,14 @@ const movedRemark = (moved: MovedKey): Problem =>
     'opendkim.single-key-moved',
     `${moved.domains.join(', ')} with selector ${visible(moved.selector)} moves from Domain, Selector and KeyFile into the tables and goes on signing.`,
     'OpenDKIM ignores those three as soon as there is a KeyTable.',
+  );
+
+/** Lua decides which keys sign; a row in a table would have no effect. */
+export const policyScript = (host: {readonly opendkim: {readonly configFile: AbsolutePath}}): Problem =>
+  problem(
+    'opendkim.policy-script',
+    `A Lua script (SetupPolicyScript in ${host.opendkim.configFile}) decides what is signed; waxseal does not edit it.`,
+    'Add the domain there by hand, or replace the script by a SigningTable.',
   );
 
 const foreignTable = (name: string, type: string): Problem =>

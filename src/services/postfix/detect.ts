@@ -196,7 +196,7 @@ function remarksOn(facts: PostfixFacts): readonly Problem[] {
       problem(
         'postfix.content-filter',
         `A content filter is set: ${visible(facts.contentFilter)}. Mail that comes back from it may be signed twice, or changed after signing.`,
-        'The plan puts no_milters on a port of this host that takes mail back; where it comes back by sendmail(1), sign in the filter or drop it.',
+        'Where it comes back on a port of this host, the plan sees to it that it is signed once; where it comes back by sendmail(1), it would be signed again.',
       ),
     );
   }

@@ -58,6 +58,8 @@ export interface Ours {
   readonly isGone?: (endpoint: SocketEndpoint) => boolean;
   /** Entries of other signers that this plan takes out of the lists. */
   readonly isSwitchedOff?: (entry: string) => boolean;
+  /** Entries that look like OpenDKIM but lead elsewhere go as well. */
+  readonly dropsStray?: boolean;
 }
 
 /** A place that OpenDKIM has left, or leaves with this plan. */
@@ -163,18 +165,36 @@ export function surplus(
     // A comment between two lines of the list belongs to nobody and stays; only the comma goes.
     if (!/[\r\n]/.test(text.slice(line.valueStart + (gap[0] ?? 0), line.valueStart + (gap[1] ?? 0))))
       return [cut(Math.min(gap[0] ?? 0, token.start), Math.max(gap[1] ?? 0, token.end))];
-    const comma = between.indexOf(',');
-    const pieces = [cut(token.start, token.end)];
-    if (comma >= 0) pieces.push(cut((gap[0] ?? 0) + comma, (gap[0] ?? 0) + comma + 1));
+    const whole = ownLine(text, line.valueStart + token.start, line.valueStart + token.end);
+    const pieces =
+      whole === undefined ? [cut(token.start, token.end)] : [{kind: 'splice', ...whole, text: ''} as const];
+    const comma = line.valueStart + (gap[0] ?? 0) + between.indexOf(',');
+    // A line that goes with its own comma leaves the one before it to the entry behind.
+    const enough = whole !== undefined && text.slice(whole.start, whole.end).includes(',');
+    if (between.includes(',') && !enough)
+      pieces.push({kind: 'splice', start: comma, end: comma + 1, text: ''});
     return pieces;
   });
+}
+
+/** The continuation line on which an entry stands alone, with its line feed; undefined where something else is on it. */
+function ownLine(
+  text: string,
+  start: number,
+  end: number,
+): {readonly start: number; readonly end: number} | undefined {
+  const from = text.lastIndexOf('\n', start - 1) + 1;
+  const feed = text.indexOf('\n', end);
+  const rest = text.slice(from, start) + text.slice(end, feed < 0 ? text.length : feed);
+  return feed >= 0 && /^[\s,]+$/.test(rest) ? {start: from, end: feed + 1} : undefined;
 }
 
 function isSurplus(entry: string, ours: Ours, view: PostfixView): boolean {
   if (ours.isSwitchedOff?.(entry) === true) return true;
   const endpoint = endpointOf(entry, view);
   if (endpoint === undefined || sameEndpoint(endpoint, ours.wanted)) return false;
-  return isLeft(endpoint, ours) || (isOpenDkim(entry, ours, view) && ours.isGone?.(endpoint) === true);
+  if (isLeft(endpoint, ours)) return true;
+  return isOpenDkim(entry, ours, view) && (ours.dropsStray === true || ours.isGone?.(endpoint) === true);
 }
 
 /** Parameters that a list refers to with `$`, itself first: a stale entry may stand in one of them. */
