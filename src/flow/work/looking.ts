@@ -89,7 +89,7 @@ const keyChoice = ({algorithm, bits}: StagedDomain): KeyChoice =>
     : {source: 'generate', spec: {algorithm, bits: bits === 3072 || bits === 4096 ? bits : 2048}};
 
 /** A staged key with its zone looked up anew: servers may have changed while nobody was looking. */
-async function stagedAgain(
+export async function stagedAgain(
   ports: Ports,
   options: WorkOptions,
   entry: KeyEntry,
