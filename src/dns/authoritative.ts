@@ -129,7 +129,8 @@ export function aliasFollower(
     onTarget({name: target, zone: zone.value, servers: views});
     const decisive = areAgreed(views)
       ? views.find(view => view.status === 'matching')
-      : views.find(view => view.status !== 'matching' && view.status !== 'unreachable');
+      : (views.find(view => ['absent', 'wrong', 'several'].includes(view.status)) ??
+        views.find(view => view.status !== 'matching' && view.status !== 'unreachable'));
     const {status, records, mistake, alias, ttlSeconds} =
       decisive ?? views[0] ?? ({...deadEnd(target, 'no server')} as Finding & {alias?: DnsName});
     const end = alias ?? target;
@@ -179,7 +180,7 @@ export async function askServer(
 ): Promise<ServerView> {
   const {name} = subject;
   const outcome = await ask(ports, server, {name, type: 'TXT'}, {recursion: false, signal});
-  const message = usable(outcome);
+  const message = usable(outcome) ?? (await aliasBehindFailure(ports, name, server, outcome, signal));
   if (message === undefined) {
     return {server, serial: undefined, records: [], ...trouble(outcome, server)};
   }
@@ -237,6 +238,20 @@ function aliasIn(
   if (dname === undefined) return undefined;
   const made = parseDnsName(`${name.slice(0, -dname.name.length)}${dname.target}`);
   return made.ok ? {target: made.value, ...owner} : undefined;
+}
+
+/** BIND answers SERVFAIL to aliases of its own that run in a circle, but still tells the CNAME itself. */
+async function aliasBehindFailure(
+  ports: DnsPorts,
+  name: DnsName,
+  server: AuthoritativeServer,
+  outcome: Outcome,
+  signal: AbortSignal | undefined,
+): Promise<DnsMessage | undefined> {
+  if (outcome.kind !== 'answer' || outcome.message.rcode !== 'SERVFAIL') return undefined;
+  const again = await ask(ports, server, {name, type: 'CNAME'}, {recursion: false, tries: 1, signal});
+  const message = usable(again);
+  return message?.answers.some(record => record.type === 'CNAME') === true ? message : undefined;
 }
 
 /** NOERROR or NXDOMAIN with AA: what a server says that speaks for the zone. */
