@@ -93,7 +93,14 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'format',
     value: 'FORM',
-    help: 'plain, zone, wrapped, nsupdate, json or strings',
+    help: 'plain, zone, wrapped, strings, json, nsupdate, route53, terraform, terraform-dns, octodns, dnscontrol, powerdns, pdnsutil, genzone; or cname, dname, ns with --target',
+    commands: ['record'],
+  },
+  {
+    name: 'target',
+    value: 'NAME',
+    repeatable: true,
+    help: 'for the forms cname and dname: the zone that keeps the keys; for ns: its servers',
     commands: ['record'],
   },
   {

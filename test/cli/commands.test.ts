@@ -123,6 +123,13 @@ describe('what only looks', () => {
     expect((await world.run(['status', '--verbose'])).out).toContain('pending -> ready  servers-agree');
     const record = await world.run(['record', '--format', 'zone']);
     expect(record.out).toMatch(/^202611\._domainkey\.example\.org\. 3600 IN TXT "v=DKIM1/);
+    const batch = await world.run(['record', '--format', 'route53']);
+    expect(JSON.parse(batch.out).Changes[0].ResourceRecordSet.Name).toBe('202611._domainkey.example.org.');
+    const alias = await world.run(['record', '--format', 'cname', '--target', 'keys.example.net']);
+    expect(alias.out).toContain(
+      '202611._domainkey.example.org. 3600 IN CNAME 202611.example.org.keys.example.net.\n',
+    );
+    expect((await world.run(['record', '--format', 'cname'])).err).toContain('--target');
     expect((await world.run(['record', '--selector', 'other'])).exitCode).toBe(2);
     const check = await world.run(['check', '--json']);
     expect(check.exitCode, check.out).toBe(0);
