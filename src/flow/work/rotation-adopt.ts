@@ -1,0 +1,134 @@
+/** Keys that were made by hand or by another program: taken into the state as what they are, keys that sign. */
+import {createPublicKey} from 'node:crypto';
+import {formatKeyRecord} from '../../dkim/index.ts';
+import {surveyOnce} from '../../dns/authoritative.ts';
+import {recordForms} from '../../dns/forms.ts';
+import {findZone} from '../../dns/zone.ts';
+import {
+  type DomainName,
+  keyRecordName,
+  parseDomain,
+  parseSelector,
+  type Selector,
+} from '../../domain/names.ts';
+import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import {visible} from '../../domain/text.ts';
+import {inspectKey} from '../../keys/index.ts';
+import {activeEntry, addEntry, findEntry, type KeyEntry, newEntry, saveState} from '../../rotation/index.ts';
+import type {HostFacts, KnownKey} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
+import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
+import {readConfiguration} from '../../services/snapshot.ts';
+import type {Ports} from '../../system/ports.ts';
+import {must, readKeys} from './key-book.ts';
+import type {WorkOptions} from './options.ts';
+
+export interface Adoption {
+  readonly domain: string;
+  readonly selector: string;
+  /** Undefined where it was taken up; else why not, made harmless. */
+  readonly why: string | undefined;
+}
+
+/** Takes up every key that signs here and that the state does not know, for all domains or for `only`. */
+export async function adoptKeys(
+  ports: Ports,
+  options: WorkOptions,
+  only: readonly DomainName[] | undefined,
+  signal: AbortSignal,
+): Promise<readonly Adoption[]> {
+  const facts = await lookAtHost(ports, signal);
+  const adopted: Adoption[] = [];
+  for (const key of await keysInUse(ports, facts)) {
+    const domain = parseDomain(key.domain);
+    const selector = parseSelector(key.selector);
+    const path = parseAbsolutePath(key.path);
+    if (!domain.ok || !selector.ok || !path.ok || !(only?.includes(domain.value) ?? true)) continue;
+    const state = await readKeys(ports);
+    if (findEntry(state, domain.value, selector.value) !== undefined) continue;
+    const entry = await entryOf(ports, options, domain.value, selector.value, path.value, signal);
+    const taken =
+      typeof entry !== 'string' && activeEntry(state, domain.value, entry.algorithm) !== undefined;
+    const why = typeof entry === 'string' ? entry : taken ? 'another key is known to sign' : undefined;
+    adopted.push({domain: domain.value, selector: selector.value, why});
+    if (why === undefined && typeof entry !== 'string') {
+      await saveState(ports.files, must(addEntry(state, entry)));
+    }
+  }
+  return adopted;
+}
+
+/** Keys that a row of the signing table names, or the one of the single-key form. */
+async function keysInUse(ports: Ports, facts: HostFacts): Promise<readonly KnownKey[]> {
+  const keys = facts.opendkim?.keys ?? [];
+  const path = facts.opendkim?.settings['signingtable']?.replace(/^(re)?file:/, '');
+  if (path === undefined) return keys;
+  const text = (await readConfiguration(ports, facts)).entries[path]?.text;
+  if (text === undefined) return keys.filter(({domain}) => facts.opendkim?.signedDomains.includes(domain));
+  const used = new Set(parseTable(text).map(row => labelOf(row.value)));
+  return keys.filter(({label}) => used.has(label));
+}
+
+async function entryOf(
+  ports: Ports,
+  options: WorkOptions,
+  domain: DomainName,
+  selector: Selector,
+  path: AbsolutePath,
+  signal: AbortSignal,
+): Promise<KeyEntry | string> {
+  const real = (await ports.files.resolve(path)) ?? path;
+  const content = await ports.files.read(real);
+  if (content === undefined) return `${path} is missing`;
+  const pem = Buffer.from(content).toString('utf8');
+  const described = inspectKey(pem);
+  if (!described.ok) return described.problem.message;
+  const {algorithm, bits, publicKey, fingerprint} = described.value;
+  const name = keyRecordName(selector, domain);
+  const zone = await findZone(ports, name, {resolvers: options.resolvers, signal});
+  if (!zone.ok) return visible(zone.problem.message);
+  const made = formatKeyRecord({
+    algorithm,
+    publicKey: createPublicKey(pem),
+    testMode: false,
+    noSubdomains: false,
+  });
+  const survey = await surveyOnce(ports, {name, expected: made, zone: zone.value}, {...options, signal});
+  // What its owner has published counts, tags and all, as long as it is this key.
+  const published = survey.servers
+    .flatMap(({records}) => records)
+    .find(text => text.replaceAll(/\s/g, '').includes(`p=${publicKey}`));
+  const {absoluteName, relativeName, value} = recordForms({
+    apex: zone.value.apex,
+    name,
+    value: published ?? made,
+  });
+  const stat = await ports.files.stat(real);
+  return newEntry(
+    {
+      domain,
+      selector,
+      algorithm,
+      bits,
+      keyPath: path,
+      cacheSeconds: zone.value.negativeTtlSeconds,
+      record: {name: absoluteName, zone: zone.value.apex, relativeName, value},
+    },
+    {kind: 'adopted', from: `${path} ${fingerprint.slice(0, 16)}`},
+    ports.clock.now(),
+    madeAt(selector, stat?.modifiedMs, ports.clock.now()),
+  );
+}
+
+/** When a key was made: the time of its file, or what its selector says, whichever is older (a copy has a new time). */
+export function madeAt(selector: string, modifiedMs: number | undefined, now: Date): Date {
+  const file = modifiedMs ?? now.getTime();
+  const match = /(?:^|\D)(20[0-4]\d)(?:-?(0[1-9]|1[0-2]))?(?:-?(0[1-9]|[12]\d|3[01]))?(?:\D|$)/.exec(
+    selector,
+  );
+  const named =
+    match === null
+      ? Number.POSITIVE_INFINITY
+      : Date.UTC(Number(match[1]), Number(match[2] ?? 1) - 1, Number(match[3] ?? 1));
+  return new Date(Math.min(file, named, now.getTime()));
+}

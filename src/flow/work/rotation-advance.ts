@@ -1,0 +1,399 @@
+/** Does whatever is due and needs nobody: `waxseal rotate --advance`. Each step is written down before the next begins. */
+import {createHash} from 'node:crypto';
+import {ToolError} from '../../domain/errors.ts';
+import type {DomainName} from '../../domain/names.ts';
+import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import {type Problem, problem} from '../../domain/result.ts';
+import {findUnfinished} from '../../plan/index.ts';
+import {
+  type Due,
+  due,
+  findEntry,
+  isComing,
+  type KeyEntry,
+  noteTime,
+  putEntry,
+  type RotationFacts,
+  type RotationState,
+  saveState,
+  transition,
+} from '../../rotation/index.ts';
+import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
+import type {WorkEvent} from '../operations.ts';
+import {recoverUnfinished} from './carrying-out.ts';
+import {must, readKeys} from './key-book.ts';
+import {inspectDomain} from './looking.ts';
+import {createNamedFiles} from './named-files.ts';
+import type {WorkOptions} from './options.ts';
+import {gatherFacts, readTime} from './rotation-facts.ts';
+import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
+import {dropRows, revealedName, revokedRecord, switchKeys} from './rotation-switch.ts';
+import {checkSelector, stage, suggestSelector} from './staging.ts';
+
+export interface AdvanceOptions extends WorkOptions {
+  /** Only these; undefined for all. */
+  readonly domains: readonly DomainName[] | undefined;
+  readonly dryRun: boolean;
+  readonly hookDirectory?: AbsolutePath;
+  /** What becomes of the private key of a removed selector, instead of what rotation.conf says. */
+  readonly disposal?: 'shred' | 'publish';
+}
+
+export interface AdvanceResult {
+  /** What was done, in order; a sentence each. */
+  readonly done: readonly string[];
+  /** What comes next for each key, after it. */
+  readonly due: readonly Due[];
+  readonly facts: RotationFacts;
+  readonly hooks: readonly HookReport[];
+  /** Steps that were tried and did not work; what was begun was put back. */
+  readonly failed: readonly Problem[];
+  readonly changed: boolean;
+}
+
+const ROUNDS = 40;
+
+/** One run; the caller holds the lock. Rejects with a ToolError only where nothing at all can be done. */
+export async function advance(
+  ports: Ports,
+  options: AdvanceOptions,
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<AdvanceResult> {
+  const run = new Run(ports, options, emit, signal);
+  if (!options.dryRun) await run.recover();
+  return await run.toTheEnd();
+}
+
+/** What is due for a state by facts, with nothing done. */
+class Run {
+  readonly #ports: Ports;
+  readonly #options: AdvanceOptions;
+  readonly #emit: (event: WorkEvent) => void;
+  readonly #signal: AbortSignal;
+  readonly #done: string[] = [];
+  readonly #hooks: HookReport[] = [];
+  readonly #failed: Problem[] = [];
+  /** Steps that failed, and hooks that ran: neither is tried twice in one run. */
+  readonly #tried = new Set<string>();
+
+  constructor(ports: Ports, options: AdvanceOptions, emit: (event: WorkEvent) => void, signal: AbortSignal) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#emit = emit;
+    this.#signal = signal;
+  }
+
+  async recover(): Promise<void> {
+    for (const unfinished of await findUnfinished(this.#ports)) {
+      const back = await recoverUnfinished(this.#ports, unfinished, this.#emit);
+      if (back.failure !== undefined) throw new FailedStep(back.failure.problem);
+      this.#done.push(`Put back the run ${unfinished.run}, which was cut off.`);
+    }
+  }
+
+  async toTheEnd(): Promise<AdvanceResult> {
+    const {dryRun} = this.#options;
+    for (let round = 0; ; round += 1) {
+      this.#signal.throwIfAborted();
+      const state = await this.#noteTime();
+      const facts = await this.#facts(state);
+      const all = due(state, facts).filter(step => this.#isChosen(step.domain));
+      const next = all.filter(step => step.act !== undefined && !this.#tried.has(markOf(step)));
+      if (dryRun || next.length === 0 || round >= ROUNDS) {
+        if (!dryRun && (await this.#remindHooks(state, facts, all))) continue;
+        return {
+          done: this.#done,
+          due: all,
+          facts,
+          hooks: this.#hooks,
+          failed: this.#failed,
+          changed: this.#done.length > 0,
+        };
+      }
+      await this.#perform(state, facts, next);
+    }
+  }
+
+  #isChosen(domain: DomainName): boolean {
+    return this.#options.domains?.includes(domain) ?? true;
+  }
+
+  async #noteTime(): Promise<RotationState> {
+    const state = await readKeys(this.#ports);
+    const time = noteTime(state.time, await readTime(this.#ports));
+    const next = {...state, time};
+    if (!this.#options.dryRun && state.keys.length > 0) await saveState(this.#ports.files, next);
+    return next;
+  }
+
+  async #facts(state: RotationState): Promise<RotationFacts> {
+    const {disposal} = this.#options;
+    const facts = await gatherFacts(
+      this.#ports,
+      this.#options,
+      state,
+      key => this.#isChosen(key.domain),
+      this.#signal,
+    );
+    return disposal === undefined ? facts : {...facts, settings: {...facts.settings, disposal}};
+  }
+
+  /** Steps that are only notes are taken together; all switches are one change; anything else goes alone. */
+  async #perform(state: RotationState, facts: RotationFacts, next: readonly Due[]): Promise<void> {
+    const notes = next.filter(({act}) => act?.do === 'move' || act?.do === 'note');
+    if (notes.length > 0) return await this.#note(state, facts, notes);
+    const switches = next.filter(({act}) => act?.do === 'switch');
+    const [first] = next;
+    const chosen = switches.length > 0 ? switches : first === undefined ? [] : [first];
+    for (const step of chosen) this.#tried.add(markOf(step));
+    try {
+      if (switches.length > 0) await this.#switch(state, facts, switches);
+      else if (first !== undefined) await this.#one(state, facts, first);
+    } catch (error) {
+      if (!(error instanceof ToolError) || this.#signal.aborted) throw error;
+      this.#failed.push(problem(error.id, error.message, error.hint));
+    }
+  }
+
+  async #note(state: RotationState, facts: RotationFacts, steps: readonly Due[]): Promise<void> {
+    let after = state;
+    for (const step of steps) {
+      const key = findEntry(after, step.domain, step.selector);
+      if (key === undefined || step.act === undefined) continue;
+      if (step.act.do === 'move') {
+        const moved = must(transition(key, step.act.to, step.act.evidence, facts.now));
+        const record = facts.records.get(key.record.name);
+        after = must(
+          putEntry(after, {
+            ...moved,
+            ...(record === undefined || step.act.to !== 'ready'
+              ? {}
+              : {cacheSeconds: record.negativeSeconds}),
+          }),
+        );
+        this.#done.push(step.text);
+      } else if (step.act.do === 'note') {
+        const {clearSince: _old, ...rest} = key;
+        const {clearSince} = step.act;
+        after = must(putEntry(after, clearSince === undefined ? rest : {...rest, clearSince}));
+      }
+      this.#tried.delete(markOf(step));
+    }
+    await saveState(this.#ports.files, after);
+  }
+
+  async #switch(state: RotationState, facts: RotationFacts, steps: readonly Due[]): Promise<void> {
+    const keys = steps.flatMap(({domain, selector}) => findEntry(state, domain, selector) ?? []);
+    // The TTL of the record that retires is known best while its key still signs.
+    let after = state;
+    for (const old of state.keys.filter(each => each.state === 'active')) {
+      const ttlSeconds = facts.records.get(old.record.name)?.ttlSeconds;
+      if (ttlSeconds !== undefined) after = must(putEntry(after, {...old, ttlSeconds}));
+    }
+    await saveState(this.#ports.files, after);
+    await switchKeys(this.#ports, this.#options, keys, this.#emit, this.#signal);
+    for (const step of steps) this.#done.push(step.text);
+    for (const key of keys) await this.#hook('activate', key, key.record.value);
+  }
+
+  async #one(state: RotationState, facts: RotationFacts, step: Due): Promise<void> {
+    const {act} = step;
+    const key = findEntry(state, step.domain, step.selector);
+    if (act === undefined || key === undefined) return;
+    switch (act.do) {
+      case 'stage':
+        await this.#stage(key, act.standby);
+        break;
+      case 'publish': {
+        const moved = must(transition(key, 'pending', {kind: 'record-shown'}, facts.now));
+        await saveState(this.#ports.files, must(putEntry(state, moved)));
+        break;
+      }
+      case 'withdraw': {
+        const queued = act.oldestQueuedAt === undefined ? {} : {oldestQueuedAt: act.oldestQueuedAt};
+        const withdrawal = {at: facts.now.toISOString(), because: act.because, ...queued};
+        await saveState(this.#ports.files, must(putEntry(state, {...key, withdrawal})));
+        break;
+      }
+      case 'destroy': {
+        await dropRows(this.#ports, [key], this.#emit, this.#signal);
+        await this.#dispose(key, facts);
+        const {
+          stagedPath: _staged,
+          keyPath: _path,
+          ...gone
+        } = must(transition(key, 'removed', act.evidence, facts.now));
+        await saveState(this.#ports.files, must(putEntry(await readKeys(this.#ports), gone)));
+        break;
+      }
+      case 'move':
+      case 'note':
+      case 'switch':
+        return;
+    }
+    this.#done.push(step.text);
+  }
+
+  /** The next key of a domain: the same algorithm, never weaker, with what the old record says of subdomains. */
+  async #stage(old: KeyEntry, standby: boolean): Promise<void> {
+    const facts = await lookAtHost(this.#ports, this.#signal);
+    const state = await readKeys(this.#ports);
+    const domain = must(await inspectDomain(this.#ports, this.#options, old.domain, this.#signal));
+    const elsewhere = (state.elsewhere ?? []).filter(each => each.domain === old.domain);
+    const taken = new Set<string>(elsewhere.map(({selector}) => selector));
+    let known = state;
+    for (;;) {
+      const selector = suggestSelector(this.#ports, known, facts, [old.domain], {
+        ...this.#options,
+        newSelector: true,
+      });
+      const free = taken.has(selector)
+        ? undefined
+        : await checkSelector(this.#ports, facts, [domain], selector, this.#signal);
+      if (free?.ok === true) {
+        const key =
+          old.algorithm === 'ed25519'
+            ? ({source: 'generate', spec: {algorithm: 'ed25519'}} as const)
+            : ({
+                source: 'generate',
+                spec: {algorithm: 'rsa', bits: old.bits >= 4096 ? 4096 : old.bits >= 3072 ? 3072 : 2048},
+              } as const);
+        const subdomains = !/(^|;)\s*t\s*=[^;]*\bs\b/.test(old.record.value);
+        const staged = await stage(
+          this.#ports,
+          createNamedFiles(this.#ports.files, {uid: 0, gid: 0}),
+          {domains: [old.domain], selector, key, subdomains},
+          [domain],
+          () => {},
+          this.#signal,
+          {keep: true, replaces: []},
+        );
+        must(staged);
+        if (standby) await this.#change(old.domain, selector, each => ({...each, standby: true}));
+        return;
+      }
+      if (free !== undefined && free.problem.id !== 'selector.taken') throw new FailedStep(free.problem);
+      // A name that somebody else has: only for the next proposal it counts as ours.
+      known = {...known, keys: [...known.keys, {...old, selector}]};
+    }
+  }
+
+  async #change(
+    domain: DomainName,
+    selector: KeyEntry['selector'],
+    how: (key: KeyEntry) => KeyEntry,
+  ): Promise<void> {
+    const state = await readKeys(this.#ports);
+    const key = findEntry(state, domain, selector);
+    if (key !== undefined) await saveState(this.#ports.files, must(putEntry(state, how(key))));
+  }
+
+  /** What a person would be asked for in the DNS, hooks are asked for first; again in each run until it is seen. */
+  async #remindHooks(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
+    let ran = false;
+    for (const step of all) {
+      const key = findEntry(state, step.domain, step.selector);
+      if (key === undefined || step.waitsFor !== 'person') continue;
+      const seen = facts.records.get(key.record.name)?.seen;
+      if (key.state === 'pending') {
+        ran = (await this.#hook('publish', key, key.record.value)) || ran;
+      } else if (key.state === 'retiring' && key.withdrawal !== undefined) {
+        ran = (await this.#hook('retire', key, revokedRecord(key).value)) || ran;
+      } else if (key.state === 'revoked') {
+        const event = seen === 'key' ? 'retire' : 'remove';
+        ran = (await this.#hook(event, key, revokedRecord(key).value)) || ran;
+      }
+    }
+    return ran;
+  }
+
+  /** True where a hook ran well: then it is worth looking again. */
+  async #hook(event: HookEvent, key: KeyEntry, value: string): Promise<boolean> {
+    const mark = `${event} ${key.record.name}`;
+    if (this.#tried.has(mark)) return false;
+    this.#tried.add(mark);
+    const reports = await runHooks(
+      this.#ports,
+      this.#options.hookDirectory ?? HOOK_DIRECTORY,
+      event,
+      key,
+      value,
+    );
+    this.#hooks.push(...reports);
+    return reports.some(({ok}) => ok);
+  }
+
+  /** The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more. */
+  async #dispose(key: KeyEntry, {settings}: RotationFacts): Promise<void> {
+    const {files, commands} = this.#ports;
+    const paths = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
+    if (settings.disposal === 'keep') return;
+    if (settings.disposal === 'publish') {
+      const content = await firstOf(paths, path => files.read(path));
+      if (content !== undefined) await this.#reveal(content, settings.publishDirectory);
+    }
+    for (const path of paths) {
+      if ((await files.stat(path))?.kind !== 'file') continue;
+      // Overwriting promises nothing on journals and flash, but costs nothing either.
+      if (settings.disposal === 'shred') await commands.run(['shred', '-n', '1', '-z', path]);
+      await files.remove(path);
+    }
+  }
+
+  async #reveal(content: Uint8Array, folder: string): Promise<void> {
+    const {files, commands} = this.#ports;
+    const directory = parseAbsolutePath(folder);
+    if (!directory.ok) throw new FailedStep(directory.problem);
+    if ((await files.stat(directory.value)) === undefined) {
+      // May be passed through, may not be listed.
+      await files.makeDirectory(directory.value, {mode: 0o711, uid: 0, gid: 0});
+    }
+    const name = createHash('sha256')
+      .update(revealedName(Buffer.from(content).toString('utf8')))
+      .digest('hex');
+    const path = below(directory.value, `${name}.pem`);
+    await files.replace(path, content, {mode: 0o644, uid: 0, gid: 0});
+    await commands.run(['touch', '-d', '2000-01-01T00:00:00Z', path]);
+  }
+}
+
+async function firstOf<A, B>(
+  items: readonly A[],
+  find: (item: A) => Promise<B | undefined>,
+): Promise<B | undefined> {
+  for (const item of items) {
+    const found = await find(item);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const markOf = (step: Due): string => `${step.act?.do ?? ''} ${step.selector}._domainkey.${step.domain}`;
+
+/** A step that cannot be taken now; the others go on. */
+class FailedStep extends ToolError {
+  readonly exitCode = 5;
+  constructor(why: Problem) {
+    super(why);
+  }
+}
+
+/** Marks the keys that sign for the domains as leaked; a key that stands by takes over at once. */
+export async function markLeaked(
+  ports: Pick<Ports, 'files' | 'clock'>,
+  domains: readonly DomainName[],
+): Promise<void> {
+  let state = await readKeys(ports);
+  const leakedAt = ports.clock.now().toISOString();
+  for (const key of state.keys.filter(each => domains.includes(each.domain))) {
+    if (key.state === 'active' && key.leakedAt === undefined)
+      state = must(putEntry(state, {...key, leakedAt}));
+    if (isComing(key.state) && key.standby === true) {
+      const {standby: _no, ...rest} = key;
+      state = must(putEntry(state, rest));
+    }
+  }
+  await saveState(ports.files, state);
+}

@@ -1,0 +1,184 @@
+/** Everything the rotation is decided on: settings, the clock, the queue, and what the servers say of each record. */
+import {surveyOnce} from '../../dns/authoritative.ts';
+import {ask} from '../../dns/client.ts';
+import {createKeyLookup} from '../../dns/key-lookup.ts';
+import type {ServerView, Survey} from '../../dns/survey.ts';
+import {findZone} from '../../dns/zone.ts';
+import {UsageError} from '../../domain/errors.ts';
+import type {DnsName} from '../../domain/names.ts';
+import {absolute} from '../../domain/paths.ts';
+import {
+  DEFAULT_SETTINGS,
+  type KeyEntry,
+  oldestQueued,
+  parseSettings,
+  type QueueFacts,
+  queueLifetime,
+  type RecordFacts,
+  type RotationFacts,
+  type RotationSettings,
+  type RotationState,
+  type SeenAs,
+  type TimeReading,
+} from '../../rotation/index.ts';
+import type {Ports} from '../../system/ports.ts';
+import type {WorkOptions} from './options.ts';
+
+export const SETTINGS_FILE = absolute('/etc/waxseal/rotation.conf');
+
+/** The settings of this host; throws UsageError where a line cannot be used: a typing error must not shorten a wait. */
+export async function readSettings(ports: Pick<Ports, 'files'>): Promise<RotationSettings> {
+  const content = await ports.files.read(SETTINGS_FILE);
+  if (content === undefined) return DEFAULT_SETTINGS;
+  const parsed = parseSettings(Buffer.from(content).toString('utf8'));
+  if (!parsed.ok) throw new UsageError(parsed.problem);
+  return parsed.value;
+}
+
+/** The clock and, on Linux, the boot and its uptime (proc(5)). */
+export async function readTime(ports: Pick<Ports, 'files' | 'clock'>): Promise<TimeReading> {
+  const text = async (path: string): Promise<string> => {
+    try {
+      return Buffer.from((await ports.files.read(absolute(path))) ?? [])
+        .toString('latin1')
+        .trim();
+    } catch {
+      return '';
+    }
+  };
+  const boot = await text('/proc/sys/kernel/random/boot_id');
+  const uptime = Number(/^(\d+(?:\.\d+)?)/.exec(await text('/proc/uptime'))?.[1] ?? Number.NaN);
+  return {
+    now: ports.clock.now(),
+    ...(/^[0-9a-f-]{36}$/.test(boot) ? {boot} : {}),
+    ...(Number.isFinite(uptime) ? {uptimeMs: uptime * 1000} : {}),
+  };
+}
+
+/** The queue of this host's Postfix. Not known where a command fails: a record then stays. */
+export async function readQueue(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  state: RotationState,
+): Promise<QueueFacts> {
+  const now = ports.clock.now();
+  const times = await ports.commands.run([
+    'postconf',
+    '-xh',
+    'maximal_queue_lifetime',
+    'bounce_queue_lifetime',
+  ]);
+  const [queued, bounced] = times.stdout.split('\n').map(queueLifetime);
+  if (times.status !== 0 || queued === undefined || bounced === undefined) {
+    return {known: false, why: 'postconf does not tell the life times'};
+  }
+  const listed = await ports.commands.run(['postqueue', '-j'], {timeoutMs: 120_000});
+  // Output is cut at 4 MiB: a list that has no end may hide the oldest.
+  const isWhole = listed.stdout === '' || listed.stdout.endsWith('\n');
+  const found =
+    listed.status === 0 && isWhole ? oldestQueued(listed.stdout, now, state.time?.jumps ?? []) : undefined;
+  if (found === undefined) return {known: false, why: 'postqueue -j does not tell its messages'};
+  return {
+    known: true,
+    lifetimeSeconds: queued,
+    bounceSeconds: bounced,
+    ...(found.oldest === undefined ? {} : {oldest: found.oldest}),
+  };
+}
+
+/** What all servers say of the record of one key. A zone or servers that cannot be reached are `unknown`. */
+export async function readRecord(
+  ports: Ports,
+  options: WorkOptions,
+  key: KeyEntry,
+  signal: AbortSignal,
+): Promise<RecordFacts> {
+  const {name, value} = key.record;
+  const zone = await findZone(ports, name, {resolvers: options.resolvers, signal});
+  if (!zone.ok) return {...UNKNOWN, mistake: zone.problem.message};
+  const survey = await surveyOnce(ports, {name, expected: value, zone: zone.value}, {...options, signal});
+  const seen = seenAs(survey);
+  const mistake = survey.servers.find(view => view.mistake !== undefined)?.mistake?.message;
+  const isOurs = seen === 'key';
+  const ttl = isOurs && key.state !== 'pending' ? await ttlOf(ports, survey, signal) : undefined;
+  return {
+    seen,
+    servers: survey.servers
+      .filter(({status}) => !SILENT.has(status))
+      .map(({server, serial}) => ({address: server.address, ...(serial === undefined ? {} : {serial})})),
+    // Asked only where every server has it: an earlier question would make it remember that nothing is there.
+    resolver: isOurs && key.state === 'ready' ? await resolverSees(ports, options, key) : 'unknown',
+    ...(ttl === undefined ? {} : {ttlSeconds: ttl}),
+    negativeSeconds: zone.value.negativeTtlSeconds,
+    ...(mistake === undefined || isOurs ? {} : {mistake}),
+  };
+}
+
+const UNKNOWN: RecordFacts = {seen: 'unknown', servers: [], resolver: 'unknown', negativeSeconds: 0};
+
+const SILENT: ReadonlySet<ServerView['status']> = new Set([
+  'asking',
+  'timeout',
+  'refused',
+  'lame',
+  'unreachable',
+]);
+
+/** All servers together; one that does not answer leaves open what it has, one without a route does not object. */
+export function seenAs(survey: Survey): SeenAs {
+  if (survey.agreed) return 'key';
+  const kinds = new Set(
+    survey.servers.filter(({status}) => status !== 'unreachable').map(view => kindOf(view)),
+  );
+  if (kinds.has('other')) return 'other';
+  if (kinds.size === 1) return [...kinds][0] ?? 'unknown';
+  kinds.delete('unknown');
+  return kinds.size > 1 ? 'split' : 'unknown';
+}
+
+function kindOf({status, records}: ServerView): SeenAs {
+  if (status === 'matching') return 'key';
+  if (status === 'absent') return 'absent';
+  if (SILENT.has(status)) return 'unknown';
+  const [only] = records;
+  // RFC 6376 §3.6.1: an empty p= is a revoked key.
+  return records.length === 1 && only !== undefined && /(^|;)\s*p\s*=\s*(;|$)/.test(only)
+    ? 'revoked'
+    : 'other';
+}
+
+async function ttlOf(ports: Ports, survey: Survey, signal: AbortSignal): Promise<number | undefined> {
+  const view = survey.servers.find(({status}) => status === 'matching');
+  if (view === undefined) return undefined;
+  const answer = await ask(ports, view.server, {name: survey.name, type: 'TXT'}, {recursion: false, signal});
+  if (answer.kind !== 'answer') return undefined;
+  const found = answer.message.answers.map(({ttlSeconds}) => ttlSeconds);
+  return found.length === 0 ? undefined : Math.max(...found);
+}
+
+async function resolverSees(
+  ports: Ports,
+  options: WorkOptions,
+  key: KeyEntry,
+): Promise<RecordFacts['resolver']> {
+  const answer = await createKeyLookup(ports, {resolvers: options.resolvers})(key.record.name);
+  if (answer.status === 'temporary') return 'unknown';
+  return answer.status === 'found' && answer.records.length === 1 ? 'key' : 'other';
+}
+
+/** All facts for the keys of a state, those of `only` asked in the DNS. */
+export async function gatherFacts(
+  ports: Ports,
+  options: WorkOptions,
+  state: RotationState,
+  only: (key: KeyEntry) => boolean,
+  signal: AbortSignal,
+): Promise<RotationFacts> {
+  const settings = await readSettings(ports);
+  const queue = await readQueue(ports, state);
+  const asked = state.keys.filter(key => key.state !== 'removed' && only(key));
+  const records = new Map<DnsName, RecordFacts>();
+  await Promise.all(
+    asked.map(async key => void records.set(key.record.name, await readRecord(ports, options, key, signal))),
+  );
+  return {now: ports.clock.now(), settings, queue, records};
+}
