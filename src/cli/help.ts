@@ -20,7 +20,7 @@ function wrapped(head: string, text: string, column: number, width = 79): string
   return [...lines, line].join('\n');
 }
 
-const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {
+export const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {
   explain: ' FROM',
   sign: ' [FILE]',
   verify: ' [FILE]',

@@ -22,7 +22,7 @@ export async function checkRecord(ports: DnsPorts, key: KeyEntry, options: Resol
   if (survey.agreed) return {id: 'dns.record', title, status: 'pass', evidence, cause: '', fix: ''};
   const mistake = survey.servers.find(view => view.mistake !== undefined)?.mistake;
   return {
-    id: mistake?.id ?? 'dns.record',
+    id: 'dns.record',
     title,
     status: 'fail',
     evidence,
