@@ -15,30 +15,38 @@ export function canonicalizeHeader(field: HeaderField, how: CanonicalizationName
   // simple: no change at all (RFC 6376 §3.4.1)
   if (how === 'simple') return field.raw;
   const octets = fromLatin1(field.raw);
-  return latin1(octets, 0, relaxInPlace(octets, 0, field, 0));
+  const {name, colon} = field;
+  return latin1(octets, 0, relaxField(octets, 0, name.length, colon, octets.length, octets, 0));
 }
 
 /**
  * Relaxed header canonicalization (RFC 6376 §3.4.2): name in lower case, unfolded, each run of WSP one SP, no WSP at
  * the end of the value nor on either side of the colon. WSP is SP and HTAB only. The result is never longer than the
- * field, so it is written into the same memory.
+ * field, so it may be written into the same memory, at `start` or before.
  *
- * @param octets holds the field as it is from `from` on
- * @param to where the result goes, not behind `from`
+ * @param octets holds the field from `start` to `end`, its CRLF included; its name up to `nameEnd`, its colon at `colon`
+ * @param target where the result goes, from `to` on
  * @returns the end of the result, its CRLF included
  */
-export function relaxInPlace(octets: Uint8Array, from: number, field: HeaderField, to: number): number {
-  const {raw, colon, name} = field;
+export function relaxField(
+  octets: Uint8Array,
+  start: number,
+  nameEnd: number,
+  colon: number,
+  end: number,
+  target: Uint8Array,
+  to: number,
+): number {
   let out = to;
-  for (let at = from; at < from + name.length; at++) {
+  for (let at = start; at < nameEnd; at++) {
     const octet = octets[at] ?? 0;
-    octets[out++] = octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet;
+    target[out++] = octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet;
   }
-  octets[out++] = COLON;
-  const start = out;
-  const end = from + raw.length - 2;
+  target[out++] = COLON;
+  const first = out;
+  const stop = end - 2;
   let space = false;
-  for (let at = from + colon + 1; at < end; at++) {
+  for (let at = colon + 1; at < stop; at++) {
     const octet = octets[at] ?? 0;
     if (octet === SP || octet === HTAB) {
       space = true;
@@ -46,13 +54,15 @@ export function relaxInPlace(octets: Uint8Array, from: number, field: HeaderFiel
       // By construction of a field, WSP follows each CRLF inside it: leaving the CRLF out is unfolding.
       at++;
     } else {
-      if (space && out > start) octets[out++] = SP;
-      space = false;
-      octets[out++] = octet;
+      if (space) {
+        if (out > first) target[out++] = SP;
+        space = false;
+      }
+      target[out++] = octet;
     }
   }
-  octets[out++] = CR;
-  octets[out++] = LF;
+  target[out++] = CR;
+  target[out++] = LF;
   return out;
 }
 

@@ -25,7 +25,9 @@ export function changedHeader(signature: Signature, block: HeaderBlock): string 
     const expected = copied.get(name);
     if (expected === undefined) continue;
     const count = signature.signedHeaders.filter(one => one === name).length;
-    const present = selectFields(block, new Array<string>(count).fill(name), undefined).map(essence);
+    const present = selectFields(block, new Array<string>(count).fill(name), undefined)
+      .flatMap(index => block.field(index) ?? [])
+      .map(essence);
     const wanted = expected.map(value => essence({name, raw: `${name}:${value}\r\n`, colon: name.length}));
     if (present.some(value => !wanted.includes(value)) || present.length < Math.min(wanted.length, count))
       return name;

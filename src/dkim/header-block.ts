@@ -1,4 +1,4 @@
-import {HTAB, latin1, lower, SP} from './octets.ts';
+import {asBuffer, CR, HTAB, LF, latin1, lower, SP} from './octets.ts';
 
 /** One header field with its exact octets. */
 export interface HeaderField {
@@ -10,11 +10,153 @@ export interface HeaderField {
   readonly colon: number;
 }
 
-/** The header of a message, top first. */
-export interface HeaderBlock {
-  readonly fields: readonly HeaderField[];
-  /** Indexes of the fields of each name, top first. */
-  readonly byName: ReadonlyMap<string, readonly number[]>;
+/**
+ * The header of a message: its octets, and where each field stands in them, top first. A field becomes an object only
+ * when somebody asks for it, and names become strings only in a header of many fields: most fields of most messages
+ * are looked at once, to be hashed.
+ */
+export class HeaderBlock {
+  /** A copy of the block. Each field ends in CRLF. */
+  readonly octets: Buffer;
+  readonly #starts: readonly number[];
+  readonly #colons: readonly number[];
+  #names: NameIndex | undefined;
+
+  constructor(octets: Buffer, starts: readonly number[], colons: readonly number[]) {
+    this.octets = octets;
+    this.#starts = starts;
+    this.#colons = colons;
+  }
+
+  /** How many fields there are. */
+  get count(): number {
+    return this.#colons.length;
+  }
+
+  /** Where a field begins in `octets`. */
+  start(index: number): number {
+    return this.#starts[index] ?? this.octets.length;
+  }
+
+  /** Where a field ends in `octets`, its CRLF included: where the next one begins. */
+  end(index: number): number {
+    return this.#starts[index + 1] ?? this.octets.length;
+  }
+
+  /** Where the colon of a field stands in `octets`; -1 where it has none. */
+  colon(index: number): number {
+    return this.#colons[index] ?? -1;
+  }
+
+  /** Where the name of a field ends in `octets`: before the colon and the white space in front of it. */
+  nameEnd(index: number): number {
+    const start = this.start(index);
+    let end = this.colon(index);
+    if (end < 0) return start;
+    while (end > start && isWsp(this.octets[end - 1] ?? 0)) end--;
+    return end;
+  }
+
+  /** A field as an object, or undefined where there are not so many. */
+  field(index: number): HeaderField | undefined {
+    if (index < 0 || index >= this.count) return undefined;
+    const start = this.start(index);
+    const colon = this.colon(index);
+    return {
+      name: lower(latin1(this.octets, start, this.nameEnd(index))),
+      raw: latin1(this.octets, start, this.end(index)),
+      colon: colon < 0 ? -1 : colon - start,
+    };
+  }
+
+  /** Every field as an object, top first. */
+  get fields(): readonly HeaderField[] {
+    return this.#colons.flatMap((_colon, index) => this.field(index) ?? []);
+  }
+
+  /** The fields of a name, top first. @param name lower case */
+  places(name: string): readonly number[] {
+    const places: number[] = [];
+    if (this.count > INDEX_FROM) {
+      for (let at = this.names.last(name); at >= 0; at = this.names.before(at)) places.push(at);
+      return places.reverse();
+    }
+    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name)) places.push(at);
+    return places;
+  }
+
+  /** How many fields of a name there are. @param name lower case */
+  instances(name: string): number {
+    if (this.count > INDEX_FROM) return this.names.count(name);
+    let count = 0;
+    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name)) count++;
+    return count;
+  }
+
+  /** Whether a field has a name. @param name lower case */
+  isNamed(index: number, name: string): boolean {
+    const {octets} = this;
+    const start = this.#starts[index] ?? 0;
+    const colon = this.#colons[index] ?? -1;
+    const end = start + name.length;
+    if (colon < end) return false;
+    for (let at = 0; at < name.length; at++) {
+      if (folded(octets[start + at] ?? 0) !== name.charCodeAt(at)) return false;
+    }
+    for (let at = end; at < colon; at++) if (!isWsp(octets[at] ?? 0)) return false;
+    return true;
+  }
+
+  /** The index of the names; made when it is first asked for. */
+  get names(): NameIndex {
+    this.#names ??= new NameIndex(this);
+    return this.#names;
+  }
+}
+
+// Up to so many fields and names, looking at every field costs less than an index of the names.
+const INDEX_FROM = 64;
+const LOOK_UP_TO = 256;
+
+const isWsp = (octet: number): boolean => octet === SP || octet === HTAB;
+
+const folded = (octet: number): number => (octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet);
+
+/** The fields of each name as a chain from the bottom upwards: nothing is allocated for a field but its name. */
+class NameIndex {
+  readonly #chains = new Map<string, {last: number; count: number}>();
+  readonly #before: Int32Array;
+
+  constructor(block: HeaderBlock) {
+    this.#before = new Int32Array(block.count);
+    for (let index = 0; index < block.count; index++) {
+      // Under the spelling of the field too, so that only the first of each spelling is turned into lower case.
+      const spelling = latin1(block.octets, block.start(index), block.nameEnd(index));
+      let chain = this.#chains.get(spelling);
+      if (chain === undefined) {
+        chain = this.#chains.get(lower(spelling)) ?? {last: -1, count: 0};
+        this.#chains.set(lower(spelling), chain);
+        this.#chains.set(spelling, chain);
+      }
+      this.#before[index] = chain.last;
+      chain.last = index;
+      chain.count++;
+    }
+  }
+
+  /** The lowest field of a name, -1 where there is none. */
+  last(name: string): number {
+    return this.#chains.get(name)?.last ?? -1;
+  }
+
+  /** The next field of the same name above, -1 where there is none. */
+  before(index: number): number {
+    return this.#before[index] ?? -1;
+  }
+
+  count(name: string): number {
+    return this.#chains.get(name)?.count ?? 0;
+  }
 }
 
 /**
@@ -22,48 +164,42 @@ export interface HeaderBlock {
  * octet like any other. A line without a colon (an mbox "From " line, say) is kept without a name: it can be
  * neither selected nor lost. A last field without CRLF gets one.
  *
- * @param octets the block up to and including the CRLF of its last field
+ * @param block the block up to and including the CRLF of its last field; it may be reused after the call
  */
-export function parseHeaderBlock(octets: Uint8Array): HeaderBlock {
-  const text = latin1(octets);
-  const fields: HeaderField[] = [];
-  const byName = new Map<string, number[]>();
+export function parseHeaderBlock(block: Uint8Array): HeaderBlock {
+  const octets = withFinalCrlf(block);
+  const starts: number[] = [];
+  const colons: number[] = [];
+  const end = octets.length;
   let start = 0;
-  while (start < text.length) {
-    const end = fieldEnd(text, start);
-    const field = toField(end > 0 ? text.slice(start, end) : `${text.slice(start)}\r\n`);
-    const same = byName.get(field.name);
-    if (same === undefined) byName.set(field.name, [fields.length]);
-    else same.push(fields.length);
-    fields.push(field);
-    if (end < 0) break;
-    start = end;
+  let colon = -1;
+  for (let at = 0; at < end; at++) {
+    const octet = octets[at] ?? 0;
+    // Most octets are letters, which stand behind both in ASCII.
+    if (octet > COLON) continue;
+    if (octet === COLON) {
+      if (colon < 0) colon = at;
+    } else if (octet === LF && at > 0 && octets[at - 1] === CR) {
+      const next = at + 1 < end ? octets[at + 1] : LF;
+      if (next === SP || next === HTAB) continue;
+      starts.push(start);
+      colons.push(colon);
+      start = at + 1;
+      colon = -1;
+    }
   }
-  return {fields, byName};
+  return new HeaderBlock(octets, starts, colons);
 }
 
-/** Index after the CRLF that ends the field, or -1 where the text ends before. */
-function fieldEnd(text: string, start: number): number {
-  let at = start;
-  for (;;) {
-    const line = text.indexOf('\r\n', at);
-    if (line < 0) return -1;
-    at = line + 2;
-    const next = text.charCodeAt(at);
-    if (next !== SP && next !== HTAB) return at;
-  }
+const COLON = 0x3a;
+
+function withFinalCrlf(block: Uint8Array): Buffer {
+  const {length} = block;
+  if (length === 0 || (block[length - 2] === CR && block[length - 1] === LF)) return Buffer.from(block);
+  return Buffer.concat([asBuffer(block), CRLF]);
 }
 
-function toField(raw: string): HeaderField {
-  const colon = raw.indexOf(':');
-  let end = colon;
-  while (end > 0) {
-    const code = raw.charCodeAt(end - 1);
-    if (code !== SP && code !== HTAB) break;
-    end--;
-  }
-  return {name: colon < 0 ? '' : lower(raw.slice(0, end)), raw, colon};
-}
+const CRLF = Buffer.from('\r\n');
 
 /**
  * Picks the fields a signature covers, in the order of its h= tag. Several fields of one name are taken from the
@@ -71,22 +207,45 @@ function toField(raw: string): HeaderField {
  *
  * @param names lower case, in the order of h=
  * @param except index of the signature's own field, which is never part of its own selection (§3.5)
+ * @returns indexes of the fields
  */
 export function selectFields(
   block: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
-): HeaderField[] {
-  const left = new Map<string, number>();
-  const chosen: HeaderField[] = [];
+): number[] {
+  return block.count <= INDEX_FROM && names.length <= LOOK_UP_TO
+    ? selectByLooking(block, names, except)
+    : selectByIndex(block, names, except);
+}
+
+function selectByLooking(block: HeaderBlock, names: readonly string[], except: number | undefined): number[] {
+  const taken = new Uint8Array(block.count);
+  if (except !== undefined) taken[except] = 1;
+  const chosen: number[] = [];
   for (const name of names) {
-    const same = block.byName.get(name);
-    if (same === undefined) continue;
-    let next = left.get(name) ?? same.length - 1;
-    if (next >= 0 && same[next] === except) next--;
-    const field = block.fields[same[next] ?? -1];
-    if (field !== undefined) chosen.push(field);
-    left.set(name, next - 1);
+    for (let at = block.count - 1; at >= 0; at--) {
+      if (taken[at] === 1 || !block.isNamed(at, name)) continue;
+      taken[at] = 1;
+      chosen.push(at);
+      break;
+    }
+  }
+  return chosen;
+}
+
+function selectByIndex(
+  {names: index}: HeaderBlock,
+  names: readonly string[],
+  except: number | undefined,
+): number[] {
+  const next = new Map<string, number>();
+  const chosen: number[] = [];
+  for (const name of names) {
+    let at = next.get(name) ?? index.last(name);
+    if (at >= 0 && at === except) at = index.before(at);
+    if (at >= 0) chosen.push(at);
+    next.set(name, at < 0 ? -1 : index.before(at));
   }
   return chosen;
 }

@@ -1,6 +1,5 @@
-import {type CanonicalizationName, relaxInPlace} from './canonicalize-header.ts';
+import {type CanonicalizationName, relaxField} from './canonicalize-header.ts';
 import {type HeaderBlock, type HeaderField, selectFields} from './header-block.ts';
-import {fromLatin1} from './octets.ts';
 
 /**
  * The octets that a signature signs (RFC 6376 §3.7): the selected fields in the order of h=, canonicalized, then the
@@ -17,20 +16,24 @@ export function headerHashInput(
   own: HeaderField,
   index: number | undefined,
 ): Buffer {
-  const fields = selectFields(block, names, index);
-  fields.push(own);
-  let text = '';
-  for (const field of fields) text += field.raw;
-  const octets = fromLatin1(text);
-  let end = octets.length;
-  if (how === 'relaxed') {
-    // All fields are copied at once and then moved together in place: many short strings cost far more.
-    let from = 0;
-    end = 0;
-    for (const field of fields) {
-      end = relaxInPlace(octets, from, field, end);
-      from += field.raw.length;
-    }
+  const selected = selectFields(block, names, index);
+  let room = own.raw.length;
+  for (const at of selected) room += block.end(at) - block.start(at);
+  const input = Buffer.allocUnsafe(room);
+  let end = 0;
+  for (const at of selected) {
+    const start = block.start(at);
+    end =
+      how === 'simple'
+        ? end + block.octets.copy(input, end, start, block.end(at))
+        : relaxField(block.octets, start, block.nameEnd(at), block.colon(at), block.end(at), input, end);
   }
-  return octets.subarray(0, end - 2);
+  // The own field is a string by now: it is written behind all room of the others and moved up from there.
+  const start = how === 'simple' ? end : room - own.raw.length;
+  input.write(own.raw, start, 'latin1');
+  end =
+    how === 'simple'
+      ? room
+      : relaxField(input, start, start + own.name.length, start + own.colon, room, input, end);
+  return input.subarray(0, end - 2);
 }

@@ -26,15 +26,12 @@ export {
   signMessageSync,
 } from './sign.ts';
 export type {Algorithm} from './signature.ts';
+export type {BodyCoverage, Explanation, SignatureVerdict, VerdictResult} from './verdict.ts';
 export {
-  type BodyCoverage,
   createVerifier,
-  type Explanation,
   type KeyLookup,
   type KeyLookupAnswer,
   type MessageVerifier,
-  type SignatureVerdict,
-  type VerdictResult,
   type VerifyOptions,
   verifyMessage,
 } from './verify.ts';

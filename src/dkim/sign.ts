@@ -196,7 +196,7 @@ class Signer implements MessageSigner {
     this.#reader.finish();
     this.#body.finish();
     const header = this.#header;
-    if (header === undefined || !header.byName.has('from')) {
+    if (header === undefined || header.instances('from') === 0) {
       throw new ProblemsFound(
         problem('sign.no-from', 'The message has no From field.', 'DKIM signs the author: add a From field.'),
       );
@@ -308,10 +308,10 @@ function signedNames(options: SignOptions, block: HeaderBlock): readonly string[
     for (let instance = 0; instance < count; instance++) names.push(name);
   };
   for (const name of wanted) {
-    add(name, (block.byName.get(name)?.length ?? 0) + (oversigned.includes(name) ? 1 : 0));
+    add(name, block.instances(name) + (oversigned.includes(name) ? 1 : 0));
   }
   for (const name of oversigned) {
-    if (!wanted.includes(name)) add(name, (block.byName.get(name)?.length ?? 0) + 1);
+    if (!wanted.includes(name)) add(name, block.instances(name) + 1);
   }
   return names;
 }
@@ -367,8 +367,8 @@ function writeField(
 function copyHeaders(field: FieldWriter, names: readonly string[], block: HeaderBlock): void {
   const copies: string[] = [];
   for (const name of new Set(names.map(one => one.toLowerCase()))) {
-    for (const index of block.byName.get(name) ?? []) {
-      const {raw, colon} = block.fields[index] ?? {raw: ':', colon: 0};
+    for (const index of block.places(name)) {
+      const {raw, colon} = block.field(index) ?? {raw: ':', colon: 0};
       const value = raw.slice(colon + 1).trim();
       copies.push(`${raw.slice(0, colon).trimEnd()}:${encodeQuotedPrintableText(value, '|')}`);
     }

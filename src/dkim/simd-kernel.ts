@@ -151,7 +151,7 @@ interface WebAssemblyApi {
  * processor, `--jitless`).
  */
 export function createSimdKernel(): RelaxedKernel | undefined {
-  const api = (globalThis as {readonly WebAssembly?: WebAssemblyApi}).WebAssembly;
+  const api = (globalThis as unknown as {readonly WebAssembly?: WebAssemblyApi}).WebAssembly;
   if (api === undefined) return undefined;
   try {
     const module = new api.Module(

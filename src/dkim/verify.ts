@@ -1,25 +1,31 @@
-import {createHash, verify as cryptoVerify} from 'node:crypto';
 import type {DnsName} from '../domain/names.ts';
-import {BodyHasher, type BodyWish} from './body-hash.ts';
+import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {changedHeader} from './copied-headers.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
 import {headerHashInput} from './header-hash.ts';
-import {type CachedKey, type KeyCache, noKeyCache} from './key-cache.ts';
+import {type KeyCache, noKeyCache} from './key-cache.ts';
+import {checkKeys, type UsableKey, verifyWith} from './key-check.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
 import {type LineEndings, lower, type MessageInput} from './octets.ts';
 import {judge, type VerifyPolicy} from './policy.ts';
-import {isSmallOrder} from './public-key.ts';
-import {quoted, type Reason, reason} from './reason.ts';
+import {type Reason, reason} from './reason.ts';
 import {relaxedKernel} from './relaxed-kernel.ts';
 import {
   parseSignature,
   readCanonicalization,
   type Signature,
-  type SignatureClaims,
+  type SignatureParse,
   withoutSignatureValue,
 } from './signature.ts';
 import {colonList, type TagList} from './tag-list.ts';
+import {
+  type BodyCoverage,
+  type Explanation,
+  type Outcome,
+  type SignatureVerdict,
+  withoutKey,
+} from './verdict.ts';
 
 /** Answer of the DNS for a key record. `records`: one string a TXT record, its character-strings joined. */
 export type KeyLookupAnswer =
@@ -51,72 +57,6 @@ export interface VerifyOptions {
   };
 }
 
-/** The results of RFC 8601 §2.7.1 that a signature can have; a message without signatures has no verdict at all. */
-export type VerdictResult = 'pass' | 'fail' | 'policy' | 'neutral' | 'temperror' | 'permerror';
-
-/** How much of the body a signature covers, in octets of the canonical body. */
-export interface BodyCoverage {
-  /** The whole canonical body. */
-  readonly canonical: number;
-  /** What is hashed. */
-  readonly signed: number;
-  /** What l= leaves out: anybody may have added it. */
-  readonly unsigned: number;
-  /** l=, where there is one. */
-  readonly limit: number | undefined;
-}
-
-/** What went into the two hashes of a signature. */
-export interface Explanation {
-  /** The octets that b= signs. */
-  readonly headerInput: Buffer;
-  /** The start of the canonical body that bh= covers, as far as it was kept. */
-  readonly bodyInput: Buffer;
-  /** Octets that bh= covers. */
-  readonly bodyInputLength: number;
-  /** The hash computed here, base64: equal to bh= where the body is unchanged. */
-  readonly bodyHash: string;
-}
-
-interface VerdictBase {
-  /** Place among the DKIM-Signature fields, from the top, from 0. */
-  readonly index: number;
-  /** d=: A-labels in lower case where the signature is well-formed, else as written. Untrusted text. */
-  readonly domain: string | undefined;
-  readonly selector: string | undefined;
-  /** a= */
-  readonly algorithm: string | undefined;
-  /** i= decoded, or `@` and the domain. Untrusted text. */
-  readonly identity: string | undefined;
-  readonly reason: Reason;
-  /** Things worth telling that did not decide: t= in the future, unsigned octets, a second From. */
-  readonly notes: readonly Reason[];
-  readonly canonicalization: Canonicalization | undefined;
-  /** h= in its order, lower case. */
-  readonly signedHeaders: readonly string[];
-  readonly timestamp: number | undefined;
-  readonly expiration: number | undefined;
-  /** Owner name of the key record. */
-  readonly keyName: DnsName | undefined;
-  readonly body: BodyCoverage | undefined;
-  readonly explanation: Explanation | undefined;
-}
-
-/** Verdict on one DKIM-Signature field. */
-export type SignatureVerdict =
-  | (VerdictBase & {
-      readonly result: 'pass' | 'fail' | 'policy';
-      /** Bits of the RSA modulus; 256 for Ed25519. */
-      readonly keyBits: number;
-      /** The key is published with t=y. */
-      readonly testing: boolean;
-    })
-  | (VerdictBase & {
-      readonly result: 'neutral' | 'temperror' | 'permerror';
-      readonly keyBits: number | undefined;
-      readonly testing: boolean;
-    });
-
 /** Verifies a message that is pushed in piece by piece. Nothing of the body is kept. */
 export interface MessageVerifier {
   /** Takes the next octets; they may be reused after the call. */
@@ -139,7 +79,8 @@ export async function verifyMessage(
   const verifier = createVerifier(options);
   if (message instanceof Uint8Array) verifier.update(message);
   else for await (const piece of message) verifier.update(piece);
-  return verifier.finish();
+  // Awaited here: handing the promise on as it is would take two more turns of the microtask queue.
+  return await verifier.finish();
 }
 
 /** Begins the verification of one message. Key records are asked for as soon as the header is there. */
@@ -149,12 +90,10 @@ export const createVerifier = (options: VerifyOptions): MessageVerifier => new V
 interface Candidate {
   readonly index: number;
   readonly fieldIndex: number;
-  readonly tags: TagList;
-  readonly parsed:
-    | {readonly ok: true; readonly value: Signature}
-    | {readonly ok: false; readonly reason: Reason; readonly claims: SignatureClaims};
-  /** Set where a verdict is known without key and body. */
-  readonly early: {readonly result: 'neutral' | 'permerror'; readonly reason: Reason} | undefined;
+  /** Undefined where the signature is not looked at. */
+  readonly parse: SignatureParse | undefined;
+  /** Set where the verdict is known without key and body. */
+  readonly early: Outcome | undefined;
   readonly answer: Promise<KeyLookupAnswer> | undefined;
   readonly wish: BodyWish | undefined;
 }
@@ -164,8 +103,8 @@ class Verifier implements MessageVerifier {
   readonly #reader: MessageReader;
   readonly #filter: (octets: Uint8Array) => Uint8Array;
   readonly #kept = {simple: [] as Buffer[], relaxed: [] as Buffer[]};
-  #header: HeaderBlock = {fields: [], byName: new Map()};
-  #candidates: readonly Candidate[] = [];
+  #header: HeaderBlock | undefined;
+  readonly #candidates: Candidate[] = [];
   #body: BodyHasher | undefined;
 
   constructor(options: VerifyOptions) {
@@ -184,65 +123,74 @@ class Verifier implements MessageVerifier {
   async finish(): Promise<readonly SignatureVerdict[]> {
     this.#reader.finish();
     this.#body?.finish();
-    return Promise.all(this.#candidates.map(candidate => this.#judge(candidate)));
+    const verdicts: SignatureVerdict[] = [];
+    // All lookups have been under way since the header was there, so nothing waits for another one here.
+    for (const candidate of this.#candidates) {
+      const {early, answer, parse} = candidate;
+      const digest = candidate.wish === undefined ? undefined : this.#body?.digest(candidate.wish);
+      const outcome =
+        early ??
+        (parse?.ok === true && answer !== undefined && digest !== undefined
+          ? this.#judge(candidate, parse.value, digest, await answer)
+          : NEVER);
+      verdicts.push(this.#verdict(candidate, digest, outcome));
+    }
+    return verdicts;
   }
 
   #begin(octets: Uint8Array): void {
     const block = parseHeaderBlock(octets);
     this.#header = block;
     const lookups = new Map<DnsName, Promise<KeyLookupAnswer>>();
-    const places = block.byName.get('dkim-signature') ?? [];
-    this.#candidates = places.map((fieldIndex, index) => this.#prepare(fieldIndex, index, lookups));
-    const wishes = this.#candidates.flatMap(candidate =>
-      candidate.wish === undefined ? [] : [candidate.wish],
-    );
+    const wishes: BodyWish[] = [];
+    for (const place of block.places('dkim-signature')) {
+      const candidate = this.#prepare(block, place, this.#candidates.length, lookups);
+      this.#candidates.push(candidate);
+      if (candidate.wish !== undefined) wishes.push(candidate.wish);
+    }
     if (wishes.length === 0) return;
     const limit = this.#options.explain === undefined ? 0 : (this.#options.explain.bodyOctets ?? 65_536);
     this.#body = new BodyHasher(wishes, relaxedKernel, limit === 0 ? undefined : keep(this.#kept, limit));
   }
 
-  #prepare(fieldIndex: number, index: number, lookups: Map<DnsName, Promise<KeyLookupAnswer>>): Candidate {
+  #prepare(
+    block: HeaderBlock,
+    fieldIndex: number,
+    index: number,
+    lookups: Map<DnsName, Promise<KeyLookupAnswer>>,
+  ): Candidate {
     const limit = this.#options.maxSignatures ?? 50;
-    const field = this.#header.fields[fieldIndex];
-    if (field === undefined || index >= limit) {
+    const field = index < limit ? block.field(fieldIndex) : undefined;
+    if (field === undefined) {
       const why = reason(
         'signature.limit',
         `More than ${limit} signatures; this one was not looked at.`,
         'RFC 6376 §6.1',
       );
-      const claims = {domain: undefined, selector: undefined, algorithm: undefined, identity: undefined};
-      return {
-        index,
-        fieldIndex,
-        tags: new Map(),
-        parsed: {ok: false, reason: why, claims},
-        early: {result: 'neutral', reason: why},
-        answer: undefined,
-        wish: undefined,
-      };
+      const early = withoutKey('neutral', why);
+      return {index, fieldIndex, parse: undefined, early, answer: undefined, wish: undefined};
     }
-    const outcome = parseSignature(field);
-    const tags = outcome.ok ? outcome.value.tags : outcome.tags;
-    const why = outcome.ok ? this.#expired(outcome.value) : outcome.reason;
-    if (!outcome.ok || why !== undefined) {
+    const parse = parseSignature(field);
+    const why = parse.ok ? this.#expired(parse.value) : parse.reason;
+    if (!parse.ok || why !== undefined) {
+      const tags = parse.ok ? parse.value.tags : parse.tags;
       return {
         index,
         fieldIndex,
-        tags,
-        parsed: outcome,
-        early: {result: 'permerror', reason: why ?? NEVER},
+        parse,
+        early: why === undefined ? NEVER : withoutKey('permerror', why),
         answer: undefined,
         wish: this.#options.explain === undefined ? undefined : wishOf(tags),
       };
     }
-    const signature = outcome.value;
+    const signature = parse.value;
     let answer = lookups.get(signature.keyName);
     if (answer === undefined) {
       answer = ask(this.#options.lookup, signature.keyName);
       lookups.set(signature.keyName, answer);
     }
     const wish = {canonicalization: signature.canonicalization.body, length: signature.bodyLength};
-    return {index, fieldIndex, tags, parsed: outcome, early: undefined, answer, wish};
+    return {index, fieldIndex, parse, early: undefined, answer, wish};
   }
 
   // "Past" the time in x=: the second it names still counts as valid (RFC 6376 §3.5).
@@ -257,83 +205,73 @@ class Verifier implements MessageVerifier {
     );
   }
 
-  async #judge(candidate: Candidate): Promise<SignatureVerdict> {
-    const base = this.#base(candidate);
-    if (!candidate.parsed.ok || candidate.early !== undefined) {
-      const early = candidate.early ?? {result: 'permerror' as const, reason: NEVER};
-      return {...base, ...early, keyBits: undefined, testing: false};
-    }
-    const signature = candidate.parsed.value;
-    const answer = (await candidate.answer) ?? {status: 'absent' as const};
+  #judge(candidate: Candidate, signature: Signature, digest: BodyDigest, answer: KeyLookupAnswer): Outcome {
     if (answer.status === 'temporary') {
-      const why = reason(
-        'key.temporary',
-        `The key could not be looked up: ${answer.reason}`,
-        'RFC 6376 §6.1.2',
-      );
-      return {...base, result: 'temperror', reason: why, keyBits: undefined, testing: false};
+      const message = `The key could not be looked up: ${answer.reason}`;
+      return withoutKey('temperror', reason('key.temporary', message, 'RFC 6376 §6.1.2'));
     }
-    const keys = answer.status === 'found' ? this.#keys(answer.records, signature) : [];
+    const records = answer.status === 'found' ? answer.records : [];
+    const keys = checkKeys(records, signature, this.#options.keyCache ?? noKeyCache);
     const [first] = keys;
     if (first === undefined) {
-      const why = reason('key.absent', `There is no key record at ${signature.keyName}.`, 'RFC 6376 §6.1.2');
-      return {...base, result: 'permerror', reason: why, keyBits: undefined, testing: false};
+      const message = `There is no key record at ${signature.keyName}.`;
+      return withoutKey('permerror', reason('key.absent', message, 'RFC 6376 §6.1.2'));
     }
-    const usable = keys.flatMap(key => (key.ok ? [key] : []));
+    const usable = keys.filter(key => key.ok);
     const [key] = usable;
     if (key === undefined) {
-      const failed = first.ok ? NEVER : first.reason;
-      return {...base, result: 'permerror', reason: failed, keyBits: first.bits, testing: first.testing};
+      if (first.ok) return NEVER;
+      return {result: 'permerror', reason: first.reason, keyBits: first.bits, testing: first.testing};
     }
-    return this.#compare(candidate, signature, usable, key, base);
+    return this.#compare(candidate, signature, digest, usable, key);
   }
 
   #compare(
     candidate: Candidate,
     signature: Signature,
+    digest: BodyDigest,
     usable: readonly UsableKey[],
     first: UsableKey,
-    base: VerdictBase,
-  ): SignatureVerdict {
-    const {body} = base;
-    const digest = candidate.wish === undefined ? undefined : this.#body?.digest(candidate.wish);
-    if (body === undefined || digest === undefined) throw new TypeError('the body was not hashed');
-    if (signature.bodyLength !== undefined && signature.bodyLength > body.canonical) {
+  ): Outcome {
+    const {bits: keyBits, testing} = first;
+    if (signature.bodyLength !== undefined && signature.bodyLength > digest.canonicalLength) {
       const why = reason(
         'body.shorter',
-        `l= covers ${signature.tags.get('l')?.value ?? ''} octets, the body has only ${body.canonical}.`,
+        `l= covers ${signature.tags.get('l')?.value ?? ''} octets, the body has only ${digest.canonicalLength}.`,
         'RFC 6376 §3.5',
-        {tag: 'l', offset: body.canonical},
+        {tag: 'l', offset: digest.canonicalLength},
       );
-      return {...base, result: 'permerror', reason: why, keyBits: first.bits, testing: first.testing};
+      return {result: 'permerror', reason: why, keyBits, testing};
     }
     if (!digest.hash.equals(signature.bodyHash)) {
       const why = reason(
         'body.hash',
         'The body was changed: its hash is not the one in bh=.',
         'RFC 6376 §6.1.3',
-        {
-          tag: 'bh',
-        },
+        {tag: 'bh'},
       );
-      return {...base, result: 'fail', reason: why, keyBits: first.bits, testing: first.testing};
+      return {result: 'fail', reason: why, keyBits, testing};
     }
-    const input = this.#headerInput(candidate, signature.signedHeaders, signature.canonicalization);
+    const input = this.#headerInput(
+      candidate,
+      signature.tags,
+      signature.signedHeaders,
+      signature.canonicalization,
+    );
     const key = usable.find(one => verifyWith(one, input, signature));
-    if (key === undefined) {
-      const why = this.#mismatch(signature);
-      return {...base, result: 'fail', reason: why, keyBits: first.bits, testing: first.testing};
-    }
-    const broken = judge(this.#options.policy ?? {}, {
-      signature,
-      keyBits: key.bits,
-      testing: key.testing,
-      unsignedOctets: body.unsigned,
-      instances: name => this.#header.byName.get(name)?.length ?? 0,
-      now: this.#options.now,
-    });
+    if (key === undefined) return {result: 'fail', reason: this.#mismatch(signature), keyBits, testing};
+    const broken =
+      this.#options.policy === undefined
+        ? undefined
+        : judge(this.#options.policy, {
+            signature,
+            keyBits: key.bits,
+            testing: key.testing,
+            unsignedOctets: digest.canonicalLength - digest.hashedLength,
+            instances: name => this.#header?.instances(name) ?? 0,
+            now: this.#options.now,
+          });
     return {
-      ...base,
       result: broken === undefined ? 'pass' : 'policy',
       reason: broken ?? reason('signature.good', 'The signature is good.', 'RFC 6376 §6.1.3'),
       keyBits: key.bits,
@@ -341,15 +279,15 @@ class Verifier implements MessageVerifier {
     };
   }
 
-  #headerInput(candidate: Candidate, names: readonly string[], how: Canonicalization): Buffer {
-    const field = this.#header.fields[candidate.fieldIndex];
-    if (field === undefined) return Buffer.alloc(0);
-    const own = withoutSignatureValue(field, candidate.tags);
+  #headerInput(candidate: Candidate, tags: TagList, names: readonly string[], how: Canonicalization): Buffer {
+    const field = this.#header?.field(candidate.fieldIndex);
+    if (this.#header === undefined || field === undefined) return Buffer.alloc(0);
+    const own = withoutSignatureValue(field, tags);
     return headerHashInput(this.#header, names, how.header, own, candidate.fieldIndex);
   }
 
   #mismatch(signature: Signature): Reason {
-    const changed = changedHeader(signature, this.#header);
+    const changed = this.#header === undefined ? undefined : changedHeader(signature, this.#header);
     return changed === undefined
       ? reason(
           'signature.mismatch',
@@ -365,21 +303,11 @@ class Verifier implements MessageVerifier {
         );
   }
 
-  /** Every TXT record that is a key record, checked against the signature; else what is wrong with the first. */
-  #keys(records: readonly string[], signature: Signature): readonly CheckedKey[] {
-    const cache = this.#options.keyCache ?? noKeyCache;
-    // Several records are undefined (RFC 6376 §3.6.2.2): those that are none are skipped, the others tried in turn.
-    const read = records.slice(0, MAX_RECORDS).map(text => cache.read(text));
-    const good = read.flatMap(one => (one.ok ? [checkKey(one.value, signature)] : []));
-    if (good.length > 0) return good;
-    return read.flatMap(one =>
-      one.ok ? [] : [{ok: false, reason: one.reason, bits: undefined, testing: false}],
-    );
-  }
-
-  #base(candidate: Candidate): VerdictBase & {readonly notes: readonly Reason[]} {
-    const {parsed, index, wish} = candidate;
-    const digest = wish === undefined ? undefined : this.#body?.digest(wish);
+  // One literal for all: this is on the way of every signature, and spreading takes longer than parsing.
+  #verdict(candidate: Candidate, digest: BodyDigest | undefined, outcome: Outcome): SignatureVerdict {
+    const {parse} = candidate;
+    const signature = parse?.ok === true ? parse.value : undefined;
+    const claims = parse?.ok === false ? parse.claims : signature;
     const body =
       digest === undefined
         ? undefined
@@ -387,52 +315,40 @@ class Verifier implements MessageVerifier {
             canonical: digest.canonicalLength,
             signed: digest.hashedLength,
             unsigned: digest.canonicalLength - digest.hashedLength,
-            limit: wish?.length,
+            limit: candidate.wish?.length,
           };
-    const explanation = this.#explain(candidate, digest);
-    if (!parsed.ok) {
-      return {
-        index,
-        ...parsed.claims,
-        reason: parsed.reason,
-        notes: [],
-        canonicalization: undefined,
-        signedHeaders: [],
-        timestamp: undefined,
-        expiration: undefined,
-        keyName: undefined,
-        body,
-        explanation,
-      };
-    }
-    const signature = parsed.value;
-    return {
-      index,
-      domain: signature.domain,
-      selector: signature.selector,
-      algorithm: signature.algorithm,
-      identity: signature.identity,
-      reason: NEVER,
-      notes: this.#notes(signature, body),
-      canonicalization: signature.canonicalization,
-      signedHeaders: signature.signedHeaders,
-      timestamp: signature.timestamp,
-      expiration: signature.expiration,
-      keyName: signature.keyName,
+    const verdict = {
+      index: candidate.index,
+      domain: claims?.domain,
+      selector: claims?.selector,
+      algorithm: claims?.algorithm,
+      identity: claims?.identity,
+      reason: outcome.reason,
+      notes: signature === undefined ? [] : this.#notes(signature, body),
+      canonicalization: signature?.canonicalization,
+      signedHeaders: signature?.signedHeaders ?? [],
+      timestamp: signature?.timestamp,
+      expiration: signature?.expiration,
+      keyName: signature?.keyName,
       body,
-      explanation,
+      explanation: digest === undefined ? undefined : this.#explain(candidate, digest),
+      result: outcome.result,
+      keyBits: outcome.keyBits,
+      testing: outcome.testing,
     };
+    // An outcome has its bits wherever its result promises them; taken apart above, the type has lost sight of that.
+    return verdict as SignatureVerdict;
   }
 
-  #explain(
-    candidate: Candidate,
-    digest: {readonly hash: Buffer; readonly hashedLength: number} | undefined,
-  ): Explanation | undefined {
-    const how = readCanonicalization(candidate.tags.get('c'));
-    if (this.#options.explain === undefined || digest === undefined || how === undefined) return undefined;
-    const names = colonList(candidate.tags.get('h')?.value ?? '').map(lower);
+  #explain(candidate: Candidate, digest: BodyDigest): Explanation | undefined {
+    const {parse} = candidate;
+    if (this.#options.explain === undefined || parse === undefined) return undefined;
+    const tags = parse.ok ? parse.value.tags : parse.tags;
+    const how = readCanonicalization(tags.get('c'));
+    if (how === undefined) return undefined;
+    const names = colonList(tags.get('h')?.value ?? '').map(lower);
     return {
-      headerInput: this.#headerInput(candidate, names, how),
+      headerInput: this.#headerInput(candidate, tags, names, how),
       bodyInput: Buffer.concat(this.#kept[how.body]).subarray(0, digest.hashedLength),
       bodyInputLength: digest.hashedLength,
       bodyHash: digest.hash.toString('base64'),
@@ -454,7 +370,7 @@ class Verifier implements MessageVerifier {
         }),
       );
     }
-    const from = this.#header.byName.get('from')?.length ?? 0;
+    const from = this.#header?.instances('from') ?? 0;
     if (from > 1) {
       notes.push(
         reason('note.from-twice', `The message has ${from} From fields.`, 'RFC 6376 §8.15', {header: 'from'}),
@@ -464,11 +380,8 @@ class Verifier implements MessageVerifier {
   }
 }
 
-// Filled in by every path before a verdict leaves; its id never reaches a caller.
-const NEVER = reason('internal', 'No reason was given.', 'RFC 6376 §6.1');
-
-// Records tried for one signature: more than two are an accident or an attack.
-const MAX_RECORDS = 8;
+// No path ends here: a signature that is parsed and not judged early has been asked for and hashed.
+const NEVER = withoutKey('permerror', reason('internal', 'No reason was given.', 'RFC 6376 §6.1'));
 
 // Never rejects: the answer is awaited only after the body, and a rejection must be handled at once.
 async function ask(lookup: KeyLookup, name: DnsName): Promise<KeyLookupAnswer> {
@@ -477,77 +390,6 @@ async function ask(lookup: KeyLookup, name: DnsName): Promise<KeyLookupAnswer> {
   } catch (error) {
     return {status: 'temporary', reason: error instanceof Error ? error.message : String(error)};
   }
-}
-
-interface UsableKey {
-  readonly ok: true;
-  readonly cached: CachedKey;
-  readonly bits: number;
-  readonly testing: boolean;
-}
-
-type CheckedKey =
-  | UsableKey
-  | {
-      readonly ok: false;
-      readonly reason: Reason;
-      readonly bits: number | undefined;
-      readonly testing: boolean;
-    };
-
-/** Fewest bits of an RSA key that may pass (RFC 8301 §3.2). */
-const MIN_RSA_BITS = 1024;
-
-/** The checks of RFC 6376 §6.1.2 that need both the record and the signature. */
-function checkKey(cached: CachedKey, signature: Signature): CheckedKey {
-  const {record, key} = cached;
-  const no = (id: string, message: string, section: string, tag: string, bits?: number): CheckedKey => ({
-    ok: false,
-    reason: reason(id, message, section, {tag}),
-    bits,
-    testing: record.testing,
-  });
-  if (record.services !== undefined && !record.services.includes('*') && !record.services.includes('email')) {
-    return no('key.service', 's= of the key record does not name email.', 'RFC 6376 §3.6.1', 's');
-  }
-  if (record.hashes !== undefined && !record.hashes.includes('sha256')) {
-    return no('key.hash', 'h= of the key record does not name sha256.', 'RFC 6376 §6.1.2', 'h');
-  }
-  if (!record.revoked && record.keyType !== signature.keyType) {
-    return no(
-      'key.type',
-      `The key is for k=${quoted(record.keyType)}, the signature says a=${signature.algorithm}.`,
-      'RFC 6376 §6.1.2',
-      'k',
-    );
-  }
-  // t=s: no subdomain in i= (RFC 6376 §3.6.1)
-  if (record.noSubdomains && signature.identityDomain !== signature.domain) {
-    return no('key.subdomain', 't=s of the key record allows no subdomain in i=.', 'RFC 6376 §3.6.1', 't');
-  }
-  if (!key.ok) return {ok: false, reason: key.reason, bits: undefined, testing: record.testing};
-  const {bits} = key.value;
-  if (key.value.type === 'rsa' && bits < MIN_RSA_BITS) {
-    return no(
-      'key.too-short',
-      `The RSA key has ${bits} bits; 1024 are the least.`,
-      'RFC 8301 §3.2',
-      'p',
-      bits,
-    );
-  }
-  return {ok: true, cached, bits, testing: record.testing};
-}
-
-function verifyWith(key: UsableKey, input: Buffer, signature: Signature): boolean {
-  const {cached} = key;
-  if (!cached.key.ok) return false;
-  if (signature.keyType === 'rsa')
-    return cryptoVerify('sha256', input, cached.key.value.key, signature.signature);
-  if (isSmallOrder(cached.record.publicKey)) return false;
-  // PureEdDSA over the SHA-256 of the header input (RFC 8463 §3).
-  const digest = createHash('sha256').update(input).digest();
-  return cryptoVerify(null, digest, cached.key.value.key, signature.signature);
 }
 
 /** What must be hashed to explain a signature that is wrong otherwise. */
