@@ -17,6 +17,7 @@ declare -A package=(
   [mmdebstrap]=mmdebstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [named]=bind9 [rndc]=bind9-utils
   [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [knotd]=knot [unbound]=unbound [strace]=strace
   [nsenter]=util-linux [setpriv]=util-linux [pgrep]=procps
+  [setfacl]=acl [getfattr]=attr [mke2fs]=e2fsprogs [git]=git
 )
 missing=()
 for program in "${!package[@]}"; do

@@ -4,8 +4,11 @@ import type {Commands, Files, Ports} from '../../src/system/ports.ts';
 /** What a power cut looks like from inside: nothing works any more, not even the clean-up. */
 export class PowerCut extends Error {}
 
-/** `fail`: this one call fails. `cut-after`: it happens, and from then on nothing works. */
-export type Fault = 'fail' | 'cut-after';
+/**
+ * `fail`: this one call fails. `cut-after`: it happens, and from then on nothing works. `before`: `onCut` is called
+ * before it, and it goes on: for what befalls the host from outside.
+ */
+export type Fault = 'fail' | 'cut-after' | 'before';
 
 export interface Tampered {
   readonly ports: Ports;
@@ -28,6 +31,10 @@ export function tamper(
     if (calls.length !== at) return await work();
     if (fault === 'fail') {
       throw new HostError({id: 'injected', message: `Injected at ${at}: ${name}.`, hint: ''});
+    }
+    if (fault === 'before') {
+      onCut();
+      return await work();
     }
     await work();
     dead = true;

@@ -17,6 +17,7 @@ import {
   createRandom,
   createRealPorts,
   createUsers,
+  type OwnerLedger,
 } from '../../src/system/real/index.ts';
 
 export const SECRET = '-----BEGIN PRIVATE KEY-----\nZm9vYmFy\n-----END PRIVATE KEY-----\n';
@@ -67,8 +68,8 @@ const hashOf = (root: string, unit: string): string => {
 const running = (root: string, unit: string): string => `running with ${hashOf(root, unit)}`;
 
 /** systemctl, dpkg-query and apt-get of the scratch host. */
-function createHostCommands(root: string): Commands {
-  const at = (file: string): string => path.join(root, file);
+function createHostCommands(root: string, memory: string): Commands {
+  const at = (file: string): string => path.join(file.startsWith('etc/') ? root : memory, file);
   const result = (status: number, stdout = '', stderr = ''): CommandResult => ({
     status,
     stdout,
@@ -109,13 +110,22 @@ function createHostCommands(root: string): Commands {
       if (program === 'apt-get' && action === 'install') {
         const names = rest.slice(rest.indexOf('--') + 1);
         setPackages([...packages(), ...names, 'libopendkim11']);
-        fs.writeFileSync(at('etc/packaged.conf'), 'from the package\n');
+        try {
+          fs.writeFileSync(at('etc/packaged.conf'), 'from the package\n');
+        } catch (error) {
+          // As dpkg does on a full or read-only disk: half installed.
+          return result(100, '', String(error));
+        }
         return result(0);
       }
       if (program === 'apt-get' && action === 'purge') {
         const names = rest.slice(rest.indexOf('--') + 1);
+        try {
+          if (names.includes('opendkim')) fs.rmSync(at('etc/packaged.conf'), {force: true});
+        } catch (error) {
+          return result(100, '', String(error));
+        }
         setPackages(packages().filter(name => !names.includes(name)));
-        if (names.includes('opendkim')) fs.rmSync(at('etc/packaged.conf'), {force: true});
         return result(0);
       }
       if (program === 'dpkg' || program === 'true') return result(0);
@@ -124,10 +134,18 @@ function createHostCommands(root: string): Commands {
   };
 }
 
-export function openWorld(rootPath: string): World {
+export interface WorldOptions {
+  /** True to use chown(2): for root. */
+  readonly realOwners?: boolean;
+  /** Where packages and services remember their state, if not in the world itself (which may run full). */
+  readonly memory?: string;
+}
+
+export function openWorld(rootPath: string, options: WorldOptions = {}): World {
   const root = absolute(rootPath);
-  const files = createFiles({root, owners: createOwnerLedger({file: path.join(rootPath, '.ledger')})});
-  const commands = createHostCommands(rootPath);
+  const ledger = (): OwnerLedger => createOwnerLedger({file: path.join(rootPath, '.ledger')});
+  const files = createFiles({root, owners: options.realOwners === true ? 'real' : ledger()});
+  const commands = createHostCommands(rootPath, options.memory ?? rootPath);
   const ports: Ports = {
     ...createRealPorts({root}),
     files,
@@ -135,7 +153,7 @@ export function openWorld(rootPath: string): World {
     users: createUsers(files),
     clock: createClock(),
     random: createRandom(),
-    locks: createLocks({path: absolute(path.join(rootPath, 'run/waxseal.lock'))}),
+    locks: createLocks({path: absolute(path.join(options.memory ?? rootPath, 'run/waxseal.lock'))}),
     process: {pid: process.pid, uid: 0, privileged: true},
   };
   const hooks: ApplyHooks = {
