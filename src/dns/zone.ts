@@ -86,10 +86,30 @@ interface Delegation {
   readonly by: 'parent' | 'child';
 }
 
+/**
+ * Asks the resolver; where it fails, once more without validation: a zone whose DNSSEC is broken has servers all the same,
+ * and is to be looked at, not given up.
+ */
+async function lookUp(ports: DnsPorts, question: Question, options: ResolverOptions): Promise<LookedUp> {
+  const first = await resolve(ports, question, options);
+  if (first.kind !== 'failed') return first;
+  const again = await resolve(ports, question, options, {unchecked: true});
+  return again.kind === 'answer' ? {...again, isBogus: true} : first;
+}
+
+type LookedUp = Resolved & {readonly isBogus?: boolean};
+
+const zoneBogus = (apex: DnsName): Problem =>
+  problem(
+    'dns.zone-bogus',
+    `DNSSEC of ${apex} is broken: the resolver answers for it only without validation.`,
+    `Until that is mended, receivers that validate find no key. Try: delv ${apex === '' ? '.' : apex} SOA`,
+  );
+
 async function walkUp(ports: DnsPorts, start: DnsName, options: ResolverOptions): Promise<Result<Found>> {
   let missing = false;
   for (let name = start; name !== ''; name = parent(name)) {
-    const resolved = await resolve(ports, {name, type: 'SOA'}, options);
+    const resolved = await lookUp(ports, {name, type: 'SOA'}, options);
     if (resolved.kind !== 'answer') return fail(unresolved(name, resolved));
     const {message} = resolved;
     if (name === start) missing = message.rcode === 'NXDOMAIN';
@@ -98,7 +118,8 @@ async function walkUp(ports: DnsPorts, start: DnsName, options: ResolverOptions)
     const soa = soaFor(message, name);
     if (soa === undefined) continue;
     if (missing && isRegistry(soa.name)) return fail(notRegistered(start, soa.name));
-    return ok({apex: soa.name, soa, remarks: []});
+    const remarks = resolved.isBogus === true ? [zoneBogus(soa.name)] : [];
+    return ok({apex: soa.name, soa, remarks});
   }
   return fail(
     problem(
@@ -272,7 +293,7 @@ async function delegationOf(
 ): Promise<Delegation | undefined> {
   const upper = await zoneAbove(ports, apex, options);
   if (upper === undefined) return undefined;
-  const resolved = await resolve(ports, {name: upper, type: 'NS'}, options);
+  const resolved = await lookUp(ports, {name: upper, type: 'NS'}, options);
   if (resolved.kind !== 'answer') return undefined;
   const names = targetsOf(resolved.message.answers, upper).slice(0, MAX_PARENTS);
   const hosts = (await Promise.all(names.map(name => addressesOf(ports, name, 'A', options)))).flat();
@@ -291,7 +312,7 @@ async function zoneAbove(
   options: ResolverOptions,
 ): Promise<DnsName | undefined> {
   for (let name = parent(apex); name !== ''; name = parent(name)) {
-    const resolved = await resolve(ports, {name, type: 'SOA'}, options);
+    const resolved = await lookUp(ports, {name, type: 'SOA'}, options);
     if (resolved.kind !== 'answer') return undefined;
     const soa = soaFor(resolved.message, name);
     if (soa !== undefined) return soa.name;
@@ -326,7 +347,7 @@ async function serverNames(
   options: ResolverOptions,
 ): Promise<readonly DnsName[]> {
   if (found.delegation !== undefined) return found.delegation.names.slice(0, MAX_NAMES);
-  const resolved = await resolve(ports, {name: found.apex, type: 'NS'}, options);
+  const resolved = await lookUp(ports, {name: found.apex, type: 'NS'}, options);
   if (resolved.kind !== 'answer') return [];
   return targetsOf(resolved.message.answers, found.apex).slice(0, MAX_NAMES);
 }
@@ -375,7 +396,7 @@ async function addressesOf(
   type: 'A' | 'AAAA',
   options: ResolverOptions,
 ): Promise<readonly string[]> {
-  const resolved = await resolve(ports, {name, type}, options);
+  const resolved = await lookUp(ports, {name, type}, options);
   if (resolved.kind !== 'answer') return [];
   return resolved.message.answers.flatMap(record => (record.type === type ? [record.address] : []));
 }

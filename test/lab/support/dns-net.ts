@@ -73,6 +73,7 @@ export class DnsNet {
   readonly namespace = `wxdns${process.pid}`;
   readonly directory: string;
   readonly #children: ChildProcess[] = [];
+  readonly #more: string[] = [];
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -92,7 +93,7 @@ export class DnsNet {
 
   async stop(): Promise<void> {
     for (const child of this.#children) await stopServer(child);
-    await run(['ip', 'netns', 'del', this.namespace]);
+    for (const namespace of [...this.#more, this.namespace]) await run(['ip', 'netns', 'del', namespace]);
     await rm(this.directory, {recursive: true, force: true});
   }
 
@@ -103,13 +104,57 @@ export class DnsNet {
     });
   }
 
-  async drive(job: DriverJob): Promise<readonly DriverResult[]> {
-    const outcome = await this.run(
-      [process.execPath, path.join(this.directory, 'driver.mjs')],
-      JSON.stringify(job),
-    );
+  /** @param where the namespace of the servers, or that of a host behind a firewall; `environment` of the driver. */
+  async drive(
+    job: DriverJob,
+    where: {readonly behind?: string; readonly environment?: readonly string[]} = {},
+  ): Promise<readonly DriverResult[]> {
+    const namespace = where.behind ?? this.namespace;
+    const environment = where.environment === undefined ? [] : ['env', ...where.environment];
+    const driver = [process.execPath, path.join(this.directory, 'driver.mjs')];
+    const outcome = await run(['nsenter', `--net=/run/netns/${namespace}`, '--', ...environment, ...driver], {
+      timeoutMs: 110_000,
+      input: JSON.stringify(job),
+    });
     if (outcome.status !== 0) throw new Error(describeOutcome(outcome));
     return JSON.parse(outcome.stdout) as readonly DriverResult[];
+  }
+
+  /**
+   * A host that reaches the resolver only: what goes to the name servers is dropped without a word, as firewalls do it.
+   * Returns its namespace.
+   */
+  async firewalled(): Promise<string> {
+    const inner = `${this.namespace}f`;
+    const ip = (namespace: string, ...argv: readonly string[]): Promise<string> =>
+      must(['ip', '-n', namespace, ...argv]);
+    await must(['ip', 'netns', 'add', inner]);
+    this.#more.push(inner);
+    await ip(this.namespace, 'link', 'add', 'out', 'type', 'veth', 'peer', 'name', 'in', 'netns', inner);
+    await ip(this.namespace, 'addr', 'add', '10.54.8.1/24', 'dev', 'out');
+    await ip(this.namespace, 'link', 'set', 'out', 'up');
+    await ip(inner, 'addr', 'add', '10.54.8.2/24', 'dev', 'in');
+    await ip(inner, 'link', 'set', 'in', 'up');
+    await ip(inner, 'route', 'add', `${RESOLVER}/32`, 'via', '10.54.8.1');
+    // A cable to a machine that is not there: the frames go out and nothing comes back.
+    await ip(inner, 'link', 'add', 'hole', 'type', 'veth', 'peer', 'name', 'end');
+    for (const end of ['hole', 'end']) await ip(inner, 'link', 'set', end, 'up');
+    await ip(inner, 'route', 'add', '10.54.0.0/16', 'dev', 'hole', 'src', '10.54.8.2');
+    for (const address of [ROOT, ...ALL.map(server => server.address)]) {
+      await ip(
+        inner,
+        'neigh',
+        'add',
+        address,
+        'lladdr',
+        '02:00:00:00:00:01',
+        'dev',
+        'hole',
+        'nud',
+        'permanent',
+      );
+    }
+    return inner;
   }
 
   async #start(zones: readonly LabZone[]): Promise<void> {
@@ -221,6 +266,8 @@ export class DnsNet {
       `  pidfile: "${this.directory}/${name}.pid"`,
       `  xfrdfile: "${this.directory}/${name}.xfrd"`,
       `  zonelistfile: "${this.directory}/${name}.list"`,
+      // Two of them on one machine would share the file otherwise.
+      '  database: ""',
       '  server-count: 1',
       'remote-control:',
       '  control-enable: no',
@@ -294,6 +341,8 @@ export class DnsNet {
       '2',
       '-subj',
       '/CN=dns.servers.org',
+      '-addext',
+      'subjectAltName=DNS:dns.servers.org',
       '-keyout',
       path.join(directory, 'tls.key'),
       '-out',
