@@ -6,7 +6,7 @@ import {absolute, parseAbsolutePath} from '../domain/paths.ts';
 import {expand} from '../services/postfix/parse.ts';
 import type {Argv, CommandOptions, CommandResult, Commands} from '../system/ports.ts';
 import type {Machine} from './machine.ts';
-import type {Mailer} from './mailer.ts';
+import type {Mailer, QueuedMessage} from './mailer.ts';
 import {checkConfiguration, type SignerStart, startSigner} from './signer.ts';
 
 const done = (status: number, stdout = '', stderr = ''): CommandResult => ({
@@ -37,16 +37,26 @@ export function createDemoCommands(machine: Machine, mailer: Mailer, mischief: M
     postconf: async argv => await postconf(mailer, argv),
     postfix: async argv => await postfixProgram(mailer, argv),
     sendmail: async (argv, options) => await sendmail(mailer, argv, options),
-    postqueue: async () => done(0, [...mailer.queue.values()].map(queueLine).join('')),
+    postqueue: async () =>
+      done(
+        0,
+        [
+          ...[...mailer.queue.values()].map(message => queueLine('deferred', message)),
+          ...[...mailer.held.values()].map(message => queueLine('hold', message)),
+          ...[...mailer.maildrop.values()].map(message => queueLine('maildrop', message)),
+        ].join(''),
+      ),
     postcat: async argv => {
-      const message = mailer.queue.get(argv.at(-1) ?? '');
+      const id = argv.at(-1) ?? '';
+      const message = mailer.queue.get(id) ?? mailer.held.get(id);
       return message === undefined
         ? done(1, '', 'postcat: fatal: no such queue file')
         : done(0, message.content.toString('latin1'));
     },
     postsuper: async argv => {
-      const gone = mailer.queue.delete(argv.at(-1) ?? '');
-      return done(0, '', gone ? 'postsuper: Deleted: 1 message\n' : '');
+      const id = argv[argv.indexOf('-d') + 1] ?? '';
+      const gone = [mailer.queue, mailer.held, mailer.maildrop].filter(queue => queue.delete(id)).length;
+      return done(0, '', gone > 0 ? `postsuper: ${id}: removed\npostsuper: Deleted: 1 message\n` : '');
     },
     systemctl: async argv => await systemctl(signer, mailer, argv),
     opendkim: async argv => await opendkim(machine, argv),
@@ -87,6 +97,10 @@ class SignerUnit {
   async stop(): Promise<void> {
     await this.#running?.stop();
     this.#running = undefined;
+  }
+
+  reload(): void {
+    this.#running?.reload();
   }
 
   async restart(): Promise<CommandResult> {
@@ -162,10 +176,13 @@ async function systemctl(
     case 'stop':
       if (isSigner) await signer.stop();
       return done(0);
-    case 'reload-or-restart':
-      if (isSigner) return await signer.restart();
-      return done(active ? 0 : 1);
     case 'reload':
+      // It says nothing about success: the daemon reads at its next connection (FACTS 2.6).
+      if (isSigner) signer.reload();
+      return active ? done(0) : done(1, '', `${unit}.service is not active, cannot reload.\n`);
+    case 'reload-or-restart':
+      if (isSigner && !active) return await signer.restart();
+      if (isSigner) signer.reload();
       return done(active ? 0 : 1);
     case 'reset-failed':
     case 'daemon-reload':
@@ -267,19 +284,12 @@ async function sendmail(
   const message = Buffer.from(options?.input ?? new Uint8Array());
   const result = await mailer.submit({sender, recipients}, message, 'sendmail');
   // sendmail(1) ends well even where cleanup(8) is told to try again: the message stays in maildrop (FACTS 2.1).
-  return 'queued' in result ? done(0) : done(0, '', `postdrop: warning: ${result.reply}\n`);
+  return 'reply' in result && result.reply.startsWith('5') ? done(69, '', `${result.reply}\n`) : done(0);
 }
 
-const queueLine = (message: {
-  id: string;
-  sender: string;
-  recipients: readonly string[];
-  arrival: Date;
-  content: Buffer;
-  reason: string;
-}): string =>
+const queueLine = (queue: 'deferred' | 'hold' | 'maildrop', message: QueuedMessage): string =>
   `${JSON.stringify({
-    queue_name: 'deferred',
+    queue_name: queue,
     queue_id: message.id,
     arrival_time: Math.floor(message.arrival.getTime() / 1000),
     message_size: message.content.length,
@@ -328,10 +338,17 @@ async function runuser(machine: Machine, argv: readonly string[]): Promise<Comma
 }
 
 function journal(machine: Machine, argv: readonly string[]): string {
-  const at = argv.indexOf('-t');
-  const identifier = at < 0 ? undefined : argv[at + 1];
+  const after = (flag: string): string | undefined => {
+    const at = argv.indexOf(flag);
+    return at < 0 ? undefined : argv[at + 1];
+  };
+  const identifiers = argv.flatMap((word, at) => (word === '-t' ? [argv[at + 1]] : []));
+  const since = /^@(\d+)$/.exec(after('--since') ?? '')?.[1];
+  const count = Number(after('-n') ?? Number.POSITIVE_INFINITY);
   return machine.lines
-    .filter(line => identifier === undefined || line.identifier === identifier)
+    .filter(line => identifiers.length === 0 || identifiers.includes(line.identifier))
+    .filter(line => since === undefined || line.at.getTime() >= Number(since) * 1000)
+    .slice(Number.isFinite(count) ? -count : 0)
     .map(line => `${line.text}\n`)
     .join('');
 }

@@ -6,7 +6,7 @@ import {createServer, type Socket} from 'node:net';
 import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../milter/client.ts';
 import type {HeaderField} from '../milter/packets.ts';
-import {endpointOf} from '../services/postfix/milters.ts';
+import {addressOf, endpointOf} from '../services/postfix/milters.ts';
 import {expand, parseMainCf, settingsOf, tokens} from '../services/postfix/parse.ts';
 import type {Sockets} from '../system/ports.ts';
 import type {Machine} from './machine.ts';
@@ -59,10 +59,24 @@ export interface QueuedMessage {
   readonly reason: string;
 }
 
+/** What a milter that cannot be asked means, by milter_default_action (postconf(5) of 3.10). */
+const REPLIES: Readonly<Record<string, string | undefined>> = {
+  accept: undefined,
+  quarantine: 'hold',
+  reject: '554 5.7.1 Service unavailable; not accepting connections',
+  shutdown: '421 4.7.1 Service unavailable - try again later',
+  tempfail: '451 4.7.1 Service unavailable - try again later',
+};
+const UNKNOWN_ACTION = '451 4.3.5 Server configuration problem';
+
 export type Submission = {readonly queued: string} | {readonly reply: string};
 
 export class Mailer {
   readonly queue = new Map<string, QueuedMessage>();
+  /** On hold, by `milter_default_action = quarantine`. */
+  readonly held = new Map<string, QueuedMessage>();
+  /** What sendmail(1) took and cleanup(8) did not: it is tried again and again (FACTS 2.1). */
+  readonly maildrop = new Map<string, QueuedMessage>();
   readonly #machine: Machine;
   readonly #sockets: Sockets;
   #count = 0;
@@ -161,7 +175,7 @@ export class Mailer {
     by: 'sendmail' | 'smtp',
   ): Promise<Submission> {
     const id = this.#nextId();
-    const settings = await this.effective();
+    const settings = await this.#settingsOf(by);
     const lines = message.toString('latin1').replaceAll('\r\n', '\n');
     const cut = lines.indexOf('\n\n');
     const head = cut < 0 ? lines.replace(/\n$/, '') : lines.slice(0, cut);
@@ -174,12 +188,27 @@ export class Mailer {
         {name: 'Message-Id', value: `<${this.#machine.clock.now().getTime()}.${id}@${host}>`},
       ];
     }
-    const list = by === 'smtp' ? 'smtpd_milters' : 'non_smtpd_milters';
-    const milters = tokens(expand(settings.get(list) ?? '', settings)).map(({text}) => text);
-    for (const milter of milters) {
-      const outcome = await this.#ask(milter, id, envelope, fields, body, settings);
+    const entry = (content: string): QueuedMessage => ({
+      id,
+      ...envelope,
+      arrival: this.#machine.clock.now(),
+      content: Buffer.from(content, 'latin1'),
+      reason: 'connect to 192.0.2.1[192.0.2.1]:25: Network is unreachable',
+    });
+    let isHeld = false;
+    for (const milter of this.#milters(by, settings)) {
+      const outcome = await this.#ask(milter, by, id, envelope, fields, body, settings);
       const verdict = this.#weigh(outcome, milter, id, settings);
-      if (verdict !== undefined) return {reply: verdict};
+      if (verdict === 'hold') isHeld = true;
+      else if (verdict !== undefined) {
+        const to = envelope.recipients.join(',');
+        this.#machine.journal(
+          'postfix/cleanup',
+          `${id}: milter-reject: END-OF-MESSAGE from localhost[127.0.0.1]: ${verdict.slice(4)}; from=<${envelope.sender}> to=<${to}>`,
+        );
+        if (by === 'sendmail' && verdict.startsWith('4')) this.maildrop.set(id, entry(lines));
+        return {reply: verdict};
+      }
       if (outcome?.ended === 'answered') {
         fields = [
           ...outcome.added.map(({name, value}) => ({name, value: value.replace(/^ /, '')})),
@@ -188,18 +217,49 @@ export class Mailer {
       }
     }
     const text = `${fields.map(({name, value}) => `${name}: ${value}`).join('\n')}\n\n${body}`;
-    this.queue.set(id, {
-      id,
-      ...envelope,
-      arrival: this.#machine.clock.now(),
-      content: Buffer.from(text, 'latin1'),
-      reason: 'connect to 192.0.2.1[192.0.2.1]:25: Network is unreachable',
-    });
+    (isHeld ? this.held : this.queue).set(id, entry(text));
     return {queued: id};
+  }
+
+  #milters(by: 'sendmail' | 'smtp', settings: ReadonlyMap<string, string>): readonly string[] {
+    if ((settings.get('receive_override_options') ?? '').includes('no_milters')) return [];
+    const list = by === 'smtp' ? 'smtpd_milters' : 'non_smtpd_milters';
+    return tokens(expand(settings.get(list) ?? '', settings)).map(({text}) => text);
+  }
+
+  async #serviceOf(by: 'sendmail' | 'smtp'): Promise<MasterService | undefined> {
+    const [name, type] = by === 'smtp' ? ['smtp', 'inet'] : ['cleanup', 'unix'];
+    return (await this.#master()).find(each => each.name === name && each.type === type);
+  }
+
+  /** Settings with the -o options of the service that takes the message in. */
+  async #settingsOf(by: 'sendmail' | 'smtp'): Promise<ReadonlyMap<string, string>> {
+    const options = ((await this.#serviceOf(by))?.options ?? []).map(option => {
+      const at = option.indexOf('=');
+      return [option.slice(0, at).trim(), option.slice(at + 1).trim()] as const;
+    });
+    return new Map([...(await this.effective()), ...options]);
+  }
+
+  /**
+   * Why smtpd(8) cannot even start: OpenDKIM's notation of a socket, or an open brace (FACTS 2.5, 3.1). postfix check
+   * finds neither.
+   */
+  async fatalMilter(): Promise<string | undefined> {
+    const settings = await this.#settingsOf('smtp');
+    const value = expand(settings.get('smtpd_milters') ?? '', settings);
+    if ((value.match(/\{/g) ?? []).length !== (value.match(/\}/g) ?? []).length) {
+      return `milter service syntax error: missing '}' in "${value}"`;
+    }
+    const swapped = this.#milters('smtp', settings).find(milter => /inet6?:\d+@/.test(milter));
+    return swapped === undefined
+      ? undefined
+      : `${addressOf(swapped).replace(/^inet6?:/, '')}: garbage after numerical service`;
   }
 
   async #ask(
     milter: string,
+    by: 'sendmail' | 'smtp',
     queueId: string,
     envelope: {readonly sender: string; readonly recipients: readonly string[]},
     fields: readonly HeaderField[],
@@ -208,7 +268,10 @@ export class Mailer {
   ): Promise<ProbeOutcome | undefined> {
     const queue = parseAbsolutePath(settings.get('queue_directory') ?? '/var/spool/postfix');
     if (!queue.ok) return undefined;
-    const endpoint = endpointOf(milter, {queueDirectory: queue.value, chrooted: true});
+    const endpoint = endpointOf(milter, {
+      queueDirectory: queue.value,
+      chrooted: (await this.#serviceOf(by))?.chroot === 'y',
+    });
     if (endpoint === undefined) return undefined;
     if (endpoint.kind === 'unix' && !(await this.#machine.mayAccess('postfix', endpoint.path, 2))) {
       const there = await this.#machine.files.stat(endpoint.path);
@@ -226,7 +289,7 @@ export class Mailer {
     });
   }
 
-  /** The reply that ends the submission; undefined where it goes on. */
+  /** The reply that ends the submission, or `hold`; undefined where it goes on. */
   #weigh(
     outcome: ProbeOutcome | undefined,
     milter: string,
@@ -246,12 +309,13 @@ export class Mailer {
     };
     const cause = outcome?.ended === 'unreachable' ? outcome.cause : 'other';
     const text = cause in errors ? errors[cause as keyof typeof errors] : 'Application error';
-    this.#machine.journal('postfix/cleanup', `${id}: warning: connect to Milter service ${milter}: ${text}`);
-    const action = settings.get('milter_default_action') ?? 'tempfail';
-    if (action === 'accept') return undefined;
-    return action === 'shutdown'
-      ? '421 4.7.1 Service unavailable - try again later'
-      : '451 4.7.1 Service unavailable - try again later';
+    this.#machine.journal(
+      'postfix/cleanup',
+      `${id}: warning: connect to Milter service ${addressOf(milter)}: ${text}`,
+    );
+    const own = /\bdefault_action\s*=\s*([\w-]+)/.exec(milter)?.[1];
+    const action = own ?? settings.get('milter_default_action') ?? 'tempfail';
+    return Object.hasOwn(REPLIES, action) ? REPLIES[action] : UNKNOWN_ACTION;
   }
 
   #nextId(): string {
@@ -285,7 +349,14 @@ export class Mailer {
       } else if (/^DATA\b/i.test(line) && recipients.length > 0) {
         inData = true;
         say('354 End data with <CR><LF>.<CR><LF>');
-      } else if (/^(NOOP|RSET)\b/i.test(line)) say('250 2.0.0 Ok');
+      } else if (/^RSET\b/i.test(line)) {
+        sender = undefined;
+        recipients = [];
+        say('250 2.0.0 Ok');
+      } else if (/^NOOP\b/i.test(line)) say('250 2.0.0 Ok');
+      else if (/^MAIL\b/i.test(line)) say('501 5.5.4 Syntax: MAIL FROM:<address>');
+      else if (/^RCPT\b/i.test(line)) say('503 5.5.1 Error: need MAIL command');
+      else if (/^DATA\b/i.test(line)) say('503 5.5.1 Error: need RCPT command');
       else if (/^QUIT\b/i.test(line)) socket.end('221 2.0.0 Bye\r\n');
       else say('502 5.5.2 Error: command not recognized');
     };
@@ -318,7 +389,11 @@ export class Mailer {
       buffer += String(chunk);
       work = work.then(take, take);
     });
-    say('220 mail.example.org ESMTP sandbox');
+    work = this.fatalMilter().then(fatal => {
+      if (fatal === undefined) return say('220 mail.example.org ESMTP sandbox');
+      this.#machine.journal('postfix/smtpd', `fatal: ${fatal}`);
+      socket.destroy();
+    });
   }
 }
 
