@@ -35,7 +35,13 @@ const ONE_OF: readonly {
 ];
 
 /** How many operands a command takes; all others take none. */
-const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {explain: 1, sign: 1, verify: 1, undo: 1};
+const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
+  explain: 1,
+  sign: 1,
+  verify: 1,
+  undo: 1,
+  import: 1,
+};
 
 /** Throws UsageError that names the flag or operand. */
 export function checkFlags(command: CommandName, flags: FlagValues, operands: readonly string[]): void {

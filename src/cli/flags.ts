@@ -12,6 +12,8 @@ export type CommandName =
   | 'verify'
   | 'undo'
   | 'remove'
+  | 'export'
+  | 'import'
   | 'demo';
 
 export interface Flag {
@@ -26,7 +28,15 @@ export interface Flag {
 
 const SETUP: readonly CommandName[] = ['setup', 'demo'];
 const KEYED: readonly CommandName[] = ['setup', 'demo', 'rotate'];
-const ONE_DOMAIN: readonly CommandName[] = ['record', 'test', 'status', 'check', 'rotate', 'remove'];
+const ONE_DOMAIN: readonly CommandName[] = [
+  'record',
+  'test',
+  'status',
+  'check',
+  'rotate',
+  'remove',
+  'export',
+];
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -87,8 +97,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'output',
     value: 'FILE',
-    help: 'also write the DNS record to this file',
-    commands: [...SETUP, 'record'],
+    help: 'also write the DNS record to this file; for export: the file to write',
+    commands: [...SETUP, 'record', 'export'],
   },
   {
     name: 'format',
@@ -109,6 +119,50 @@ export const FLAGS: readonly Flag[] = [
     repeatable: true,
     help: 'resolver to ask instead of those of this host',
     commands: [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
+  },
+  {name: 'all', help: 'every domain of this host', commands: ['rotate']},
+  {
+    name: 'advance',
+    help: 'do whatever is due, without asking; safe at any frequency',
+    commands: ['rotate'],
+  },
+  {name: 'standby', help: 'publish the next key in advance, and let it stand by', commands: ['rotate']},
+  {
+    name: 'emergency',
+    help: 'the key is known to others: replace it now and revoke it at once',
+    commands: ['rotate'],
+  },
+  {name: 'shred', help: 'destroy private keys of removed selectors (the default)', commands: ['rotate']},
+  {
+    name: 'publish-retired',
+    help: 'publish private keys of removed selectors, so that their signatures prove nothing',
+    commands: ['rotate'],
+  },
+  {
+    name: 'hook-dir',
+    value: 'DIR',
+    help: 'programs to run at each step (default: /etc/waxseal/hooks.d)',
+    commands: ['rotate'],
+  },
+  {
+    name: 'install-timer',
+    help: 'install a timer (or a cron line) that runs rotate --advance',
+    commands: ['rotate'],
+  },
+  {
+    name: 'check-hosts',
+    help: 'whether this host agrees with those that were imported',
+    commands: ['rotate'],
+  },
+  {
+    name: 'monitor',
+    help: 'one line for Nagios; exit codes 0 ok, 1 warning, 2 critical, 3 unknown',
+    commands: ['status'],
+  },
+  {
+    name: 'with-keys',
+    help: 'with the private keys that sign; needs --output',
+    commands: ['export'],
   },
   {name: 'record', value: 'TXT', help: 'verify against this record instead of the DNS', commands: ['verify']},
   {name: 'explain', help: 'show the canonical header and body hash input', commands: ['verify']},
@@ -179,6 +233,8 @@ export const COMMANDS: Readonly<Record<CommandName, string>> = {
   verify: 'verify a message from standard input',
   undo: 'list and undo what waxseal changed on this host',
   remove: 'stop signing for a domain, in the safe order',
+  export: 'write what is known of the keys, for another host of the same domains',
+  import: 'take up what another host has exported',
   demo: 'the whole job in a sandbox: nothing of this host is touched',
 };
 

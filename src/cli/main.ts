@@ -68,4 +68,6 @@ const COMMANDS: Readonly<Record<CommandName, () => Promise<Command>>> = {
   undo: async () => (await import('./commands/undo.ts')).undo,
   rotate: async () => (await import('./commands/rotate.ts')).rotate,
   remove: async () => (await import('./commands/remove.ts')).remove,
+  export: async () => (await import('./commands/export.ts')).exportState,
+  import: async () => (await import('./commands/import.ts')).importState,
 };

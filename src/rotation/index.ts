@@ -10,6 +10,7 @@ export type {
   Transition,
   Withdrawal,
 } from './entry.ts';
+export {compareHosts, foreignOf} from './hosts.ts';
 export {
   activate,
   activeEntry,
@@ -24,7 +25,7 @@ export {
   putEntry,
   transition,
 } from './lifecycle.ts';
-export {parseState} from './parse.ts';
+export {foreignKey, parseForeignKeys, parseState} from './parse.ts';
 export {earliestArrival, oldestQueued, type QueueFacts, queueLifetime} from './queue.ts';
 export {
   type Act,

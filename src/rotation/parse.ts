@@ -196,6 +196,22 @@ const told = (fields: Fields): {at: string; digest: string} => ({
   digest: string(fields, 'digest', 'told'),
 });
 
+/** The keys of an export; problem `import.damaged` where it cannot be used. */
+export function parseForeignKeys(items: readonly unknown[]): Result<readonly ForeignKey[]> {
+  try {
+    return ok(items.map((item, index) => foreignKey(item, `keys[${index}]`)));
+  } catch (error) {
+    if (!(error instanceof Mismatch)) throw error;
+    return fail(
+      problem(
+        'import.damaged',
+        `This is no export of waxseal: ${visible(error.message)}.`,
+        'Make a new one: waxseal export',
+      ),
+    );
+  }
+}
+
 /** A key of another host, as the state file and an export have it. */
 export function foreignKey(value: unknown, at: string): ForeignKey {
   const fields = object(value, at);

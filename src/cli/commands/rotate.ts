@@ -1,42 +1,115 @@
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
+import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
-import {createOperations} from '../../flow/work/index.ts';
+import {visible} from '../../domain/text.ts';
+import {createOperations, type WorkOptions} from '../../flow/work/index.ts';
 import {isComing} from '../../flow/work/key-book.ts';
-import {textOf} from '../arguments.ts';
+import {adoptKeys} from '../../flow/work/rotation-adopt.ts';
+import {markLeaked} from '../../flow/work/rotation-advance.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet, textOf} from '../arguments.ts';
+import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {runFlow} from '../session.ts';
-import {chosen, stateOf} from '../state-report.ts';
+import {chosen, domainsOf, stateOf} from '../state-report.ts';
+import {runAdvance} from './rotate-advance.ts';
+import {checkHosts} from './rotate-hosts.ts';
+import {installTimer} from './rotate-timer.ts';
 
 /**
- * `waxseal rotate`: the main job again with a new selector, for domains that sign already. The old key stays published
- * and is retired by the same switch that lets the new one sign. A rotation that was begun goes on with its own key.
+ * `waxseal rotate`: a new key for domains that sign, guided; with `--advance` whatever is due, without asking. The old
+ * key stays published, and is retired by the same switch that lets the new one sign.
  */
 export async function rotate(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'A rotation changes the mail configuration, and needs root.');
+  const {flags} = context;
+  if (isSet(flags, 'all') && domainsOf(context) !== undefined) {
+    throw new UsageError(
+      problem('usage.value', '--all and --domain exclude each other.', 'Give one of them.'),
+    );
+  }
   const lock = await ports.locks.acquire('waxseal rotate');
   try {
-    const keys = chosen(context, await stateOf(ports));
-    const domains = [...new Set(keys.filter(key => key.state === 'active').map(({domain}) => domain))];
-    if (domains.length === 0) {
-      throw new UsageError(
-        problem('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup'),
-      );
+    if (isSet(flags, 'install-timer')) return await installTimer(context, ports);
+    if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
+    if (isSet(flags, 'advance') && !isSet(flags, 'emergency')) {
+      return await runAdvance(context, ports, optionsOf(context));
     }
-    const begun = keys.find(key => isComing(key) && domains.includes(key.domain))?.selector;
-    const selector = textOf(context.flags, 'selector') ?? begun;
-    const resolvers = resolversOf(context.flags);
-    const operations = createOperations(ports, {
-      resolvers: resolvers.length === 0 ? undefined : resolvers,
-      namedFiles: await context.namedFiles(),
-      newSelector: true,
-    });
-    return await runFlow(
-      context,
-      {operations, clock: ports.clock, sandbox: false},
-      {...context.flags, domain: domains, ...(selector === undefined ? {} : {selector})},
-    );
+    if (isSet(flags, 'dry-run')) return await runAdvance(context, ports, optionsOf(context));
+    await adopt(context, ports);
+    if (isSet(flags, 'emergency')) return await emergency(context, ports);
+    if (isSet(flags, 'standby')) {
+      return await runAdvance(context, ports, optionsOf(context), {standby: true});
+    }
+    return await guided(context, ports);
   } finally {
     await lock.release();
   }
+}
+
+function optionsOf({flags}: Context): WorkOptions {
+  const resolvers = resolversOf(flags);
+  return {resolvers: resolvers.length === 0 ? undefined : resolvers};
+}
+
+/** Keys that sign here and were made by others become known, each with its age. */
+async function adopt(context: Context, ports: Ports): Promise<void> {
+  const adopted = await adoptKeys(ports, optionsOf(context), domainsOf(context), context.signal);
+  for (const {domain, selector, why} of adopted) {
+    context.say(
+      why === undefined
+        ? `Taken up: ${visible(selector)}._domainkey.${visible(domain)}, which signs already`
+        : `Not taken up: ${visible(selector)}._domainkey.${visible(domain)}: ${visible(why)}`,
+    );
+  }
+}
+
+async function signing(context: Context, ports: Ports): Promise<readonly DomainName[]> {
+  const keys = chosen(context, await stateOf(ports));
+  const domains = [...new Set(keys.filter(key => key.state === 'active').map(({domain}) => domain))];
+  if (domains.length > 0) return domains;
+  throw new UsageError(
+    problem('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup'),
+  );
+}
+
+async function emergency(context: Context, ports: Ports): Promise<ExitCode> {
+  if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
+    throw new UsageError(
+      problem(
+        'usage.missing',
+        '--emergency needs to know whose key is leaked.',
+        'Give --domain NAME, or --all.',
+      ),
+    );
+  }
+  const domains = await signing(context, ports);
+  context.say(
+    `The key of ${domains.join(', ')} is given up. Mail that it has signed and that is still in queues will fail DKIM as soon as its record is revoked; by SPF it may still pass DMARC.`,
+  );
+  if (!isSet(context.flags, 'yes') && !(await confirm(context, 'Replace and revoke it?'))) {
+    throw new Declined(problem('declined', 'Nothing was changed.', 'Run it again when you want to.'));
+  }
+  await markLeaked(ports, domains);
+  return await runAdvance(context, ports, optionsOf(context));
+}
+
+/** The main job again with a new selector. A rotation that was begun goes on with its own key. */
+async function guided(context: Context, ports: Ports): Promise<ExitCode> {
+  const domains = await signing(context, ports);
+  const keys = chosen(context, await stateOf(ports));
+  const begun = keys.find(key => isComing(key) && domains.includes(key.domain))?.selector;
+  const selector = textOf(context.flags, 'selector') ?? begun;
+  const operations = createOperations(ports, {
+    ...optionsOf(context),
+    namedFiles: await context.namedFiles(),
+    environment: context.outside.environment,
+    newSelector: true,
+  });
+  return await runFlow(
+    context,
+    {operations, clock: ports.clock, sandbox: false},
+    {...context.flags, domain: domains, ...(selector === undefined ? {} : {selector})},
+  );
 }

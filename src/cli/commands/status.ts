@@ -1,26 +1,119 @@
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
+import {visible} from '../../domain/text.ts';
+import {gatherFacts, readQueue, readSettings} from '../../flow/work/rotation-facts.ts';
+import {type Due, due, type KeyEntry, type RotationState} from '../../rotation/index.ts';
+import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
-import type {Context} from '../context.ts';
+import {type Context, resolversOf} from '../context.ts';
+import {dueReports, localTime} from '../due-report.ts';
+import {failureOf} from '../failure.ts';
 import {tell} from '../print.ts';
-import {chosen, domainReportOf, stateOf} from '../state-report.ts';
+import {chosen, stateOf} from '../state-report.ts';
+import {writeOut} from '../write-out.ts';
 
-/** `waxseal status`: every domain, its key, the state and the next step. Loads no view. */
+/** `waxseal status`: every domain, its key, the state and the next step. Loads no view, asks no server. */
 export async function status(context: Context): Promise<ExitCode> {
+  if (isSet(context.flags, 'monitor')) return await monitor(context);
   const ports = await context.ports();
-  const now = ports.clock.now();
-  const keys = chosen(context, await stateOf(ports)).filter(({state}) => state !== 'removed');
-  const domains = keys.map(key => domainReportOf(key, now));
-  const lines = keys.flatMap((key, index) => [
-    `${displayDomain(key.domain)}  ${key.selector}  ${key.algorithm} ${key.bits}  ${key.state}`,
-    `    ${domains[index]?.nextStep ?? ''}`,
-    ...(isSet(context.flags, 'verbose')
-      ? key.log.map(({at, from, to, evidence}) => `    ${at}  ${from} -> ${to}  ${evidence.kind}`)
-      : []),
-  ]);
+  const state = await stateOf(ports);
+  const keys = chosen(context, state).filter(each => each.state !== 'removed');
+  const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys);
+  const lines = keys.flatMap((key, index) => {
+    const next = all[index];
+    return [
+      `${displayDomain(key.domain)}  ${key.selector}  ${key.algorithm} ${key.bits}  ${key.state}`,
+      `    ${visible(next?.text ?? '')}`,
+      ...(next?.notBefore === undefined ? [] : [`    Not before ${localTime(next.notBefore)}.`]),
+      ...(isSet(context.flags, 'verbose')
+        ? key.log.map(({at, from, to, evidence}) => `    ${at}  ${from} -> ${to}  ${evidence.kind}`)
+        : []),
+    ];
+  });
   return await tell(
     context,
-    {exitCode: 0, domains},
+    {exitCode: 0, domains: dueReports(state, all, ports.clock.now())},
     lines.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : lines,
   );
 }
+
+/** What comes next, by the clock and the queue of this host. */
+async function nextSteps(
+  ports: Ports,
+  state: RotationState,
+  keys: readonly KeyEntry[],
+): Promise<readonly Due[]> {
+  const settings = await readSettings(ports);
+  const wantsQueue = keys.some(({state: at}) => at === 'retiring');
+  const queue = wantsQueue
+    ? await readQueue(ports, state)
+    : ({known: false, why: 'it was not asked'} as const);
+  const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map()});
+  return keys.flatMap(
+    key => all.find(({domain, selector}) => domain === key.domain && selector === key.selector) ?? [],
+  );
+}
+
+const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
+
+/**
+ * `--monitor`: one line as the Nagios plugin guidelines want it, with numbers after the bar. Its exit codes are those of
+ * Nagios (0 ok, 1 warning, 2 critical, 3 unknown) and not those of waxseal: a monitor knows no others.
+ */
+async function monitor(context: Context): Promise<ExitCode> {
+  const say = async (code: 0 | 1 | 2 | 3, text: string, numbers = ''): Promise<ExitCode> => {
+    await writeOut(
+      context.streams.stdout,
+      `DKIM ${WORDS[code]} - ${visible(text)}${numbers === '' ? '' : ` | ${numbers}`}\n`,
+    );
+    return code;
+  };
+  try {
+    const ports = await context.ports();
+    const state = await stateOf(ports);
+    const keys = chosen(context, state).filter(each => each.state !== 'removed');
+    if (keys.length === 0) return await say(3, 'no keys are known on this host');
+    const resolvers = resolversOf(context.flags);
+    const facts = await gatherFacts(
+      ports,
+      {resolvers: resolvers.length === 0 ? undefined : resolvers},
+      state,
+      key => keys.includes(key),
+      context.signal,
+    );
+    const all = due(state, facts).filter(step =>
+      keys.some(({domain, selector}) => domain === step.domain && selector === step.selector),
+    );
+    const alarms = all.filter(({level}) => level === 'alarm');
+    const warnings = all.filter(({level}) => level === 'warn');
+    const ages = keys
+      .filter(({state: at}) => at === 'active')
+      .map(key => (ports.clock.now().getTime() - Date.parse(key.activatedAt ?? key.createdAt)) / 86_400_000);
+    const numbers = `keys=${keys.length} waiting=${all.filter(({waitsFor}) => waitsFor === 'person').length} oldest=${Math.floor(Math.max(0, ...ages))}d`;
+    const [worst] = [...alarms, ...warnings];
+    if (worst !== undefined) {
+      const more = alarms.length + warnings.length - 1;
+      const text = `${worst.domain}: ${worst.text}${more === 0 ? '' : ` (and ${more} more)`}`;
+      return await say(alarms.length > 0 ? 2 : 1, text, numbers);
+    }
+    if (all.every(({domain}) => facts.records.size > 0 && isUnknown(domain, state, facts.records))) {
+      return await say(3, 'no name server answers', numbers);
+    }
+    return await say(
+      0,
+      `${new Set(keys.map(({domain}) => domain)).size} domains, ${keys.length} keys`,
+      numbers,
+    );
+  } catch (error) {
+    return await say(3, failureOf(error).message);
+  }
+}
+
+const isUnknown = (
+  domain: Due['domain'],
+  state: RotationState,
+  records: Awaited<ReturnType<typeof gatherFacts>>['records'],
+): boolean =>
+  state.keys
+    .filter(key => key.domain === domain && key.state !== 'removed')
+    .every(key => records.get(key.record.name)?.seen === 'unknown');

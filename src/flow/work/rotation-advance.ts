@@ -35,6 +35,8 @@ export interface AdvanceOptions extends WorkOptions {
   /** Only these; undefined for all. */
   readonly domains: readonly DomainName[] | undefined;
   readonly dryRun: boolean;
+  /** A next key is published in advance, whatever rotation.conf says. */
+  readonly standby?: boolean;
   readonly hookDirectory?: AbsolutePath;
   /** What becomes of the private key of a removed selector, instead of what rotation.conf says. */
   readonly disposal?: 'shred' | 'publish';
@@ -66,7 +68,7 @@ export async function advance(
   return await run.toTheEnd();
 }
 
-/** What is due for a state by facts, with nothing done. */
+/** One run with what it has done so far. */
 class Run {
   readonly #ports: Ports;
   readonly #options: AdvanceOptions;
@@ -129,7 +131,7 @@ class Run {
   }
 
   async #facts(state: RotationState): Promise<RotationFacts> {
-    const {disposal} = this.#options;
+    const {disposal, standby} = this.#options;
     const facts = await gatherFacts(
       this.#ports,
       this.#options,
@@ -137,7 +139,12 @@ class Run {
       key => this.#isChosen(key.domain),
       this.#signal,
     );
-    return disposal === undefined ? facts : {...facts, settings: {...facts.settings, disposal}};
+    const settings = {
+      ...facts.settings,
+      ...(disposal === undefined ? {} : {disposal}),
+      ...(standby === true ? {standby} : {}),
+    };
+    return {...facts, settings};
   }
 
   /** Steps that are only notes are taken together; all switches are one change; anything else goes alone. */

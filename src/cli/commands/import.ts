@@ -1,0 +1,132 @@
+import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
+import {problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {must} from '../../flow/work/key-book.ts';
+import {inspectKey, selfTest, stageKey} from '../../keys/index.ts';
+import {
+  addEntry,
+  type ForeignKey,
+  findEntry,
+  newEntry,
+  parseForeignKeys,
+  type RotationState,
+  saveState,
+} from '../../rotation/index.ts';
+import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet} from '../arguments.ts';
+import {type Context, mustBeRoot} from '../context.ts';
+import {tell} from '../print.ts';
+import {stateOf} from '../state-report.ts';
+
+interface Export {
+  readonly host: string;
+  readonly keys: readonly ForeignKey[];
+  readonly secret: ReadonlyMap<string, string>;
+}
+
+/** `waxseal import FILE`: keys of another host become known here; those that came with their private key can sign here. */
+export async function importState(context: Context): Promise<ExitCode> {
+  const ports = await context.ports();
+  mustBeRoot(ports, 'The keys of this host belong to root.');
+  const [file] = context.operands;
+  if (file === undefined) {
+    throw new UsageError(problem('usage.missing', 'Name the file to import.', 'waxseal import FILE'));
+  }
+  const content = await (await context.outside.files()).read(context.pathOf(file));
+  if (content === undefined) {
+    throw new UsageError(problem('usage.file', `There is no file ${visible(file)}.`, 'Check the name.'));
+  }
+  const read = readExport(Buffer.from(content).toString('utf8'));
+  const {hostname} = await lookAtHost(ports, context.signal);
+  if (read.host === hostname) {
+    throw new UsageError(
+      problem(
+        'import.own',
+        `${visible(file)} was exported by this very host.`,
+        'Import it on the other one.',
+      ),
+    );
+  }
+  const lock = await ports.locks.acquire('waxseal import');
+  try {
+    const before = await stateOf(ports);
+    const others = (before.elsewhere ?? []).filter(({host}) => host !== read.host);
+    let state: RotationState = {...before, elsewhere: [...others, ...read.keys]};
+    const lines = [`Known now: ${read.keys.length} keys of ${visible(read.host)}`];
+    for (const key of read.keys) {
+      const pem = read.secret.get(key.record.name);
+      if (pem === undefined || findEntry(state, key.domain, key.selector) !== undefined) continue;
+      if (!isSet(context.flags, 'dry-run')) state = await takeUp(ports, state, key, pem);
+      lines.push(
+        `To sign with the same key here: waxseal setup --domain ${key.domain} --selector ${key.selector}`,
+      );
+    }
+    if (!isSet(context.flags, 'dry-run')) await saveState(ports.files, state);
+    return await tell(context, {exitCode: 0, changed: !isSet(context.flags, 'dry-run')}, [
+      ...lines,
+      'Whether the hosts agree: waxseal rotate --check-hosts',
+    ]);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** A key enters as one that waits: it has been tested here, and signs only after a set-up of this host. */
+async function takeUp(
+  ports: Ports,
+  state: RotationState,
+  key: ForeignKey,
+  pem: string,
+): Promise<RotationState> {
+  const tested = await selfTest(pem, key.record.value);
+  if (!tested.ok) throw new HostError(tested.problem);
+  const {algorithm, bits} = must(inspectKey(pem));
+  const staged = must(await stageKey(ports, {domain: key.domain, selector: key.selector, pem}));
+  return must(
+    addEntry(
+      state,
+      newEntry(
+        {
+          domain: key.domain,
+          selector: key.selector,
+          algorithm,
+          bits,
+          record: key.record,
+          stagedPath: staged.path,
+        },
+        {kind: 'self-test', fingerprint: staged.sha256},
+        ports.clock.now(),
+      ),
+    ),
+  );
+}
+
+function readExport(text: string): Export {
+  const damaged = (): UsageError =>
+    new UsageError(
+      problem(
+        'import.damaged',
+        'This is no export of waxseal.',
+        'Make one on the other host: waxseal export',
+      ),
+    );
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw damaged();
+  }
+  if (typeof value !== 'object' || value === null) throw damaged();
+  const fields: Readonly<Record<string, unknown>> = Object.fromEntries(Object.entries(value));
+  const {waxseal, version, host, keys, private: secret} = fields;
+  if (waxseal !== 'export' || version !== 1 || typeof host !== 'string' || !Array.isArray(keys)) {
+    throw damaged();
+  }
+  const pairs = typeof secret === 'object' && secret !== null ? Object.entries(secret) : [];
+  return {
+    host,
+    keys: must(parseForeignKeys(keys)),
+    secret: new Map(pairs.flatMap(([name, pem]) => (typeof pem === 'string' ? [[name, pem] as const] : []))),
+  };
+}

@@ -1,0 +1,99 @@
+import type {ExitCode} from '../../domain/errors.ts';
+import {visible} from '../../domain/text.ts';
+import type {WorkOptions} from '../../flow/work/index.ts';
+import {type AdvanceResult, advance} from '../../flow/work/rotation-advance.ts';
+import {needsPerson, tellByMail} from '../../flow/work/rotation-told.ts';
+import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet, textOf} from '../arguments.ts';
+import type {Context} from '../context.ts';
+import {dueChecks, dueLines, dueReports} from '../due-report.ts';
+import {tell} from '../print.ts';
+import {domainsOf, stateOf} from '../state-report.ts';
+
+/** One run of the scheduler, told as lines or as JSON. Exit 0, 3 where the DNS or a person is waited for, 4, 6. */
+export async function runAdvance(
+  context: Context,
+  ports: Ports,
+  options: WorkOptions,
+  how: {readonly standby?: boolean} = {},
+): Promise<ExitCode> {
+  const {flags} = context;
+  const dryRun = isSet(flags, 'dry-run');
+  const hooks = textOf(flags, 'hook-dir');
+  const disposal = isSet(flags, 'publish-retired')
+    ? ({disposal: 'publish'} as const)
+    : isSet(flags, 'shred')
+      ? ({disposal: 'shred'} as const)
+      : {};
+  const result = await advance(
+    ports,
+    {
+      ...options,
+      domains: domainsOf(context),
+      dryRun,
+      ...(how.standby === true ? {standby: true} : {}),
+      ...(hooks === undefined ? {} : {hookDirectory: context.pathOf(hooks)}),
+      ...disposal,
+    },
+    event => {
+      if (event.type === 'check' && event.check.status === 'fail') context.say(visible(event.check.cause));
+    },
+    context.signal,
+  );
+  const state = await stateOf(ports);
+  await tellPerson(context, ports, result);
+  const exitCode = exitCodeOf(result, dryRun);
+  const lines = [
+    ...result.done.map(text => `done: ${visible(text)}`),
+    ...result.hooks.map(({hook, ok, said}) => `hook: ${visible(hook)} ${ok ? 'ok' : 'FAILED'}: ${said}`),
+    ...result.failed.map(({message, hint}) => `FAILED: ${visible(message)} ${visible(hint)}`),
+    ...(result.due.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : []),
+    ...dueLines(result.due),
+    ...records(state, result.due),
+  ];
+  const [failed] = result.failed;
+  return await tell(
+    context,
+    {
+      exitCode,
+      changed: result.changed,
+      domains: dueReports(state, result.due, ports.clock.now()),
+      checks: dueChecks(result.due),
+      ...(failed === undefined ? {} : {error: failed}),
+    },
+    lines,
+  );
+}
+
+function exitCodeOf({due, failed}: AdvanceResult, dryRun: boolean): ExitCode {
+  if (dryRun) return 0;
+  if (failed.length > 0) return 6;
+  if (due.some(({level}) => level === 'alarm')) return 4;
+  return due.some(({waitsFor}) => waitsFor === 'person' || waitsFor === 'dns') ? 3 : 0;
+}
+
+async function tellPerson(context: Context, ports: Ports, result: AdvanceResult): Promise<void> {
+  if (isSet(context.flags, 'dry-run') || !isSet(context.flags, 'advance')) return;
+  const wanted = needsPerson(result.due).map(({domain, text}) => visible(`${domain}: ${text}`));
+  await tellByMail(ports, result.facts.settings.mail, 'this host', [
+    ...wanted,
+    ...result.failed.map(({message}) => visible(message)),
+  ]);
+}
+
+/** What a person is asked to publish, ready to be copied. */
+function records(state: RotationState, all: readonly Due[]): readonly string[] {
+  return all.flatMap(step => {
+    const key = findEntry(state, step.domain, step.selector);
+    if (key === undefined || step.waitsFor !== 'person') return [];
+    const revoked = key.state === 'retiring' && key.withdrawal !== undefined;
+    if (key.state !== 'pending' && key.state !== 'active' && !revoked) return [];
+    return [
+      '',
+      `Name:   ${key.record.name}`,
+      'Type:   TXT',
+      `Value:  ${revoked ? revokedValue(key) : key.record.value}`,
+    ];
+  });
+}

@@ -1,0 +1,64 @@
+import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
+import type {ExitCode} from '../../domain/errors.ts';
+import {displayDomain} from '../../domain/names.ts';
+import {visible} from '../../domain/text.ts';
+import type {Check} from '../../proof/proof.ts';
+import {compareHosts} from '../../rotation/index.ts';
+import type {Ports} from '../../system/ports.ts';
+import {type Context, resolversOf} from '../context.ts';
+import {checkLines, tell} from '../print.ts';
+import {stateOf} from '../state-report.ts';
+
+/** `waxseal rotate --check-hosts`: whether the hosts of one domain agree; exit 4 where they do not. */
+export async function checkHosts(context: Context, ports: Ports): Promise<ExitCode> {
+  const state = await stateOf(ports);
+  const resolvers = resolversOf(context.flags);
+  const lookup = createAuthoritativeLookup(
+    ports,
+    [],
+    createKeyLookup(ports, {resolvers: resolvers.length === 0 ? undefined : resolvers}),
+  );
+  const checks: Check[] = [];
+  for (const {key, conflict} of compareHosts(state)) {
+    const title = `${key.selector}._domainkey.${displayDomain(key.domain)} of ${visible(key.host)}`;
+    const answer = await lookup(key.record.name);
+    const text = answer.status === 'found' ? answer.records.join(' | ') : answer.status;
+    const signs = key.state === 'active' || key.state === 'retiring';
+    const isThere =
+      answer.status === 'found' &&
+      answer.records.length === 1 &&
+      samePublic(answer.records[0], key.record.value);
+    const status = conflict || (signs && !isThere) ? 'fail' : 'pass';
+    checks.push({
+      id: 'rotate.hosts',
+      title,
+      status,
+      evidence: `${key.state}; in the DNS: ${visible(text.slice(0, 60))}`,
+      cause: conflict
+        ? 'This host uses the same selector with another key: the mail of one of them fails.'
+        : status === 'fail'
+          ? 'That host signs with a key whose record is not visible.'
+          : '',
+      fix: conflict
+        ? 'Rotate one of the two to a selector of its own: waxseal rotate --domain NAME --selector NAME'
+        : status === 'fail'
+          ? 'Publish it, or import the newest export of that host.'
+          : '',
+    });
+  }
+  const failed = checks.filter(({status}) => status === 'fail').length;
+  return await tell(context, {exitCode: failed === 0 ? 0 : 4, checks}, [
+    ...checks.flatMap(checkLines),
+    checks.length === 0
+      ? 'No other host is known here: waxseal export there, waxseal import here.'
+      : failed === 0
+        ? 'The hosts agree.'
+        : `${failed} of ${checks.length} keys of other hosts do not fit.`,
+  ]);
+}
+
+const publicKeyOf = (text: string | undefined): string =>
+  /(?:^|;)\s*p\s*=([^;]*)/.exec(text ?? '')?.[1]?.replaceAll(/\s/g, '') ?? '';
+
+const samePublic = (one: string | undefined, other: string): boolean =>
+  publicKeyOf(one) !== '' && publicKeyOf(one) === publicKeyOf(other);

@@ -1,0 +1,75 @@
+import {ChangeFailed, Declined, type ExitCode} from '../../domain/errors.ts';
+import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
+import {problem} from '../../domain/result.ts';
+import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
+import {lookAtHost} from '../../services/look.ts';
+import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
+import {planTimer, TIMER_FILES} from '../../services/timer.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet} from '../arguments.ts';
+import {confirm} from '../confirm.ts';
+import type {Context} from '../context.ts';
+import {changeLines, tell} from '../print.ts';
+
+/** `waxseal rotate --install-timer`: a planned change as any other; `waxseal undo` takes it away. */
+export async function installTimer(context: Context, ports: Ports): Promise<ExitCode> {
+  const facts = await lookAtHost(ports, context.signal);
+  const snapshot = await withTimer(ports, await readConfiguration(ports, facts));
+  const active = await ports.commands.run(['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer']);
+  const plan = makePlan({
+    purpose: 'install',
+    title: 'A timer that advances rotations',
+    domains: [],
+    steps: planTimer(facts, snapshot, programOf(process.execPath, process.argv[1]), active.status === 0),
+    clock: ports.clock,
+    random: ports.random,
+  });
+  if (plan.steps.length === 0) return await tell(context, {exitCode: 0}, ['The timer is there already.']);
+  const changes = changeViews(plan);
+  const lines = changes.flatMap(changeLines);
+  if (isSet(context.flags, 'dry-run')) return await tell(context, {exitCode: 0, changes}, lines);
+  if (!isSet(context.flags, 'json')) for (const line of lines) context.say(line);
+  if (!isSet(context.flags, 'yes') && !(await confirm(context, 'Install this timer?'))) {
+    throw new Declined(problem('declined', 'Nothing was changed.', 'Run it again when you want to.'));
+  }
+  const outcome = await applyPlan(
+    ports,
+    plan,
+    {
+      proof: async () => ({checks: [], passed: true}),
+      ready: basicReadiness(ports),
+      lockHeld: true,
+    },
+    () => {},
+    context.signal,
+  );
+  if (outcome.result === 'nothing')
+    throw new ChangeFailed(problem('timer.nothing', 'Nothing was changed.', ''));
+  if (outcome.result !== 'applied') throw outcome.error;
+  return await tell(context, {exitCode: 0, changed: true, changes}, [
+    'Installed: rotations advance every hour. To see when: systemctl list-timers waxseal-rotate.timer',
+    'To take it away: waxseal undo',
+  ]);
+}
+
+/** What runs waxseal: this very interpreter and program, since a timer has no PATH of a login. */
+const programOf = (interpreter: string, script: string | undefined): readonly string[] =>
+  script === undefined ? ['waxseal'] : [interpreter, script];
+
+/** The snapshot with the files of the timer. */
+async function withTimer(ports: Ports, snapshot: ConfigurationSnapshot): Promise<ConfigurationSnapshot> {
+  const entries = {...snapshot.entries};
+  for (const path of [...Object.values(TIMER_FILES), parentOf(TIMER_FILES.wanted)]) {
+    const directory = (await ports.files.resolve(parentOf(path))) ?? parentOf(path);
+    const real = `${directory}${path.slice(parentOf(path).length)}` as AbsolutePath;
+    const stat = await ports.files.stat(real);
+    const content = stat?.kind === 'file' ? await ports.files.read(real) : undefined;
+    entries[path] = {
+      path: real,
+      stat,
+      text: content === undefined ? undefined : Buffer.from(content).toString('utf8'),
+      sha256: content === undefined ? '' : sha256Of(content),
+    };
+  }
+  return {...snapshot, entries};
+}
