@@ -255,7 +255,6 @@ describe('flags of every command', () => {
     [['setup', '--signer', 'rspamd'], '--signer rspamd'],
     [['setup', '--mta', 'sendmail'], '--mta sendmail'],
     [['setup', '--tables', 'pgsql'], '--tables pgsql'],
-    [['setup', '--publish', 'nsupdate'], '--publish nsupdate'],
     [['setup', '--color', 'pink'], '--color pink'],
     [['setup', '--wait', '1m', '--no-wait'], 'exclude each other'],
     [['setup', '--wait', 'soon'], 'is not a duration'],
