@@ -2,7 +2,20 @@
 import {type DnsName, type DomainName, isWithin} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import type {DnsPorts} from './client.ts';
+import {judgeMx, judgePtr} from './delivery.ts';
+import {
+  type DmarcOutcome,
+  type DmarcStage,
+  dmarcNames,
+  dmarcOutcome,
+  dmarcStages,
+  isDmarcRecord,
+  judgeReports,
+  organizationalDomain,
+} from './dmarc.ts';
+import {type Finding, finding} from './finding.ts';
 import {type ResolverOptions, resolve} from './resolver.ts';
+import {evaluateSpf, type SpfVerdict} from './spf.ts';
 
 export interface SpfPolicy {
   /** The one record; undefined where there is none, or more than one. Foreign text. */
@@ -19,22 +32,177 @@ export interface DmarcPolicy {
   readonly remarks: readonly Problem[];
 }
 
+/** What the policies make of mail that this host sends. */
+export interface HostPolicy {
+  /** One an address. */
+  readonly spf: readonly SpfVerdict[];
+  /** One an address, with a signature of the domain or of `signingDomain`. */
+  readonly dmarc: readonly DmarcOutcome[];
+}
+
 export interface Policies {
   readonly spf: SpfPolicy;
   readonly dmarc: DmarcPolicy;
+  /** Records that lead from here to `p=reject`, in the order in which they are safe. */
+  readonly stages: readonly DmarcStage[];
+  /** Only where addresses of the host are given. */
+  readonly host: HostPolicy | undefined;
+  /** SPF for each address, DMARC, reports, MX and PTR, each with its evidence. The remarks of `spf` and `dmarc` come on top. */
+  readonly findings: readonly Finding[];
 }
 
-/** Reads both at the resolver. Never fails: what could not be looked up is a remark. Rejects only with the signal's reason. */
+export interface PolicyOptions extends ResolverOptions {
+  /** Addresses from which this host sends. */
+  readonly addresses?: readonly string[];
+  /** What the host calls itself in SMTP. */
+  readonly hostname?: string;
+  /** `d=` of the signatures. Default: the domain. */
+  readonly signingDomain?: string;
+}
+
+/** Addresses of one host that are judged; each costs some lookups. */
+const MAX_ADDRESSES = 8;
+
+/** Reads all at the resolver. Never fails: what could not be looked up is a remark. Rejects only with the signal's reason. */
 export async function readPolicies(
   ports: DnsPorts,
   domain: DomainName,
-  options: ResolverOptions,
+  options: PolicyOptions,
 ): Promise<Policies> {
-  const [spf, dmarc] = await Promise.all([
+  const [spf, dmarc, organization, mx] = await Promise.all([
     readSpf(ports, domain, options),
     readDmarc(ports, domain, options),
+    organizationalDomain(ports, domain, options),
+    judgeMx(ports, domain, options),
   ]);
-  return {spf, dmarc};
+  const addresses = (options.addresses ?? []).slice(0, MAX_ADDRESSES);
+  const name = domain as string as DnsName;
+  const helo = options.hostname === undefined ? {} : {helo: options.hostname};
+  const [verdicts, pointers, reports] = await Promise.all([
+    Promise.all(addresses.map(address => evaluateSpf(ports, {domain: name, address, ...helo}, options))),
+    Promise.all(addresses.map(address => judgePtr(ports, address, options.hostname, options))),
+    dmarc.record === undefined || dmarc.foundAt === undefined
+      ? []
+      : judgeReports(ports, dmarc.record, dmarc.foundAt.slice('_dmarc.'.length), organization, options),
+  ]);
+  const outcomes = verdicts.map(verdict =>
+    dmarcOutcome({
+      domain,
+      record: dmarc.record,
+      inherited: dmarc.foundAt !== undefined && dmarc.foundAt !== `_dmarc.${domain}`,
+      organization,
+      signingDomain: options.signingDomain ?? domain,
+      spf: verdict,
+      senderDomain: domain,
+    }),
+  );
+  const known = dmarc.remarks.every(({id}) => id !== 'dmarc.unknown' && id !== 'dmarc.several');
+  return {
+    spf,
+    dmarc,
+    stages: known ? dmarcStages(domain, dmarc.foundAt === `_dmarc.${domain}` ? dmarc.record : undefined) : [],
+    host: addresses.length === 0 ? undefined : {spf: verdicts, dmarc: outcomes},
+    findings: [
+      ...verdicts.map(verdict => spfFinding(domain, verdict, spf.record)),
+      ...outcomes.flatMap((outcome, at) => dmarcFinding(domain, addresses[at] ?? '', outcome, dmarc.record)),
+      ...reports,
+      ...mx,
+      ...pointers.flat(),
+    ],
+  };
+}
+
+function spfFinding(domain: DomainName, verdict: SpfVerdict, record: string | undefined): Finding {
+  const {address, result, by, reason, lookups} = verdict;
+  const evidence = [
+    record ?? `${domain} TXT: no SPF record`,
+    ...(by === undefined ? [] : [`decided by ${by}`]),
+    ...(reason === undefined ? [] : [reason]),
+    `${lookups} of 10 lookups`,
+  ].join('; ');
+  const add = `${address.includes(':') ? 'ip6' : 'ip4'}:${address}`;
+  switch (result) {
+    case 'pass':
+      return finding('spf.pass', 'pass', `SPF lets ${address} send for ${domain}.`, '', evidence);
+    case 'fail':
+    case 'softfail':
+      return finding(
+        `spf.${result}`,
+        'fail',
+        `SPF does not let this host's address ${address} send for ${domain} (${result}).`,
+        `Add ${add} to the SPF record, before its last term.`,
+        evidence,
+      );
+    case 'permerror':
+      return finding(
+        'spf.permerror',
+        'fail',
+        `The SPF record of ${domain} is in error, so no receiver uses it: ${reason ?? ''}.`,
+        'Mend the term that is named.',
+        evidence,
+      );
+    case 'temperror':
+      return finding(
+        'spf.temperror',
+        'skip',
+        `SPF could not be evaluated: ${reason ?? ''}.`,
+        'Try again later.',
+        evidence,
+      );
+    default:
+      return finding(
+        `spf.${result}`,
+        'warn',
+        `SPF says nothing of ${address} for ${domain} (${result}).`,
+        record === undefined
+          ? `Publish a TXT record at ${domain}: v=spf1 ${add} ~all`
+          : `Add ${add} to the SPF record.`,
+        evidence,
+      );
+  }
+}
+
+function dmarcFinding(
+  domain: DomainName,
+  address: string,
+  outcome: DmarcOutcome,
+  record: string | undefined,
+): readonly Finding[] {
+  if (record === undefined) return [];
+  const {dkimAligns, spfAligns, disposition} = outcome;
+  const word = (aligns: boolean): string => (aligns ? 'aligned' : 'not aligned');
+  const evidence = `${record}; DKIM ${word(dkimAligns)}; SPF ${word(spfAligns)}`;
+  if (!dkimAligns && !spfAligns) {
+    return [
+      finding(
+        'dmarc.fails',
+        disposition === 'none' ? 'warn' : 'fail',
+        `Mail of ${domain} from ${address} fails DMARC: neither DKIM nor SPF aligns. Policy: ${disposition}.`,
+        `Sign with d=${domain}, or let SPF pass for it.`,
+        evidence,
+      ),
+    ];
+  }
+  if (!spfAligns || !dkimAligns) {
+    return [
+      finding(
+        'dmarc.one-leg',
+        'pass',
+        `Mail of ${domain} from ${address} passes DMARC by ${dkimAligns ? 'DKIM' : 'SPF'} alone.`,
+        dkimAligns ? '' : 'Forwarded mail then fails: SPF does not survive it.',
+        evidence,
+      ),
+    ];
+  }
+  return [
+    finding(
+      'dmarc.pass',
+      'pass',
+      `Mail of ${domain} from ${address} passes DMARC by DKIM and SPF.`,
+      '',
+      evidence,
+    ),
+  ];
 }
 
 type Texts = {readonly kind: 'found'; readonly texts: readonly string[]} | {readonly kind: 'unknown'};
@@ -134,7 +302,7 @@ async function readDmarc(
         remarks: [notReadable('dmarc', domain)],
       };
     }
-    const records = found.texts.filter(text => /^v\s*=\s*DMARC1\s*(?:;|$)/.test(text));
+    const records = found.texts.filter(isDmarcRecord);
     const [record] = records;
     if (record === undefined) continue;
     if (records.length > 1) {
@@ -166,14 +334,6 @@ async function readDmarc(
       ),
     ],
   };
-}
-
-/** The domain and those above it, top-level domains left out; eight lookups at most, as RFC 9989 §4.10 has it. */
-function dmarcNames(domain: DomainName): readonly DnsName[] {
-  const labels = domain.split('.');
-  const starts = labels.slice(0, -1).map((_, at) => at);
-  const kept = starts.length <= 8 ? starts : [0, ...starts.slice(-7)];
-  return kept.map(at => `_dmarc.${labels.slice(at).join('.')}` as DnsName);
 }
 
 function dmarcRemarks(record: string, foundAt: DnsName, own: DnsName): readonly Problem[] {

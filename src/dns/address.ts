@@ -1,0 +1,80 @@
+/** IP addresses as octets: networks of SPF, names for reverse lookups. */
+
+/** 4 or 16 octets; an IPv4-mapped IPv6 address is the IPv4 address (RFC 7208 §5). Undefined where it is no address. */
+export function addressOctets(text: string): Uint8Array | undefined {
+  if (!text.includes(':')) return four(text);
+  const [head = '', tail, extra] = text.split('::');
+  if (extra !== undefined) return undefined;
+  const before = groups(head);
+  const after = tail === undefined ? [] : groups(tail);
+  if (before === undefined || after === undefined) return undefined;
+  const missing = 16 - before.length - after.length;
+  if (tail === undefined ? missing !== 0 : missing < 2) return undefined;
+  const octets = Uint8Array.from([...before, ...Array<number>(missing).fill(0), ...after]);
+  const isMapped = octets.subarray(0, 12).every((octet, at) => octet === (at < 10 ? 0 : 0xff));
+  return isMapped ? octets.slice(12) : octets;
+}
+
+function four(text: string): Uint8Array | undefined {
+  if (!/^\d{1,3}(?:\.\d{1,3}){3}$/.test(text)) return undefined;
+  const octets = text.split('.').map(Number);
+  return octets.every(octet => octet <= 255) ? Uint8Array.from(octets) : undefined;
+}
+
+function groups(text: string): readonly number[] | undefined {
+  if (text === '') return [];
+  const octets: number[] = [];
+  const parts = text.split(':');
+  for (const [at, part] of parts.entries()) {
+    const embedded = at === parts.length - 1 ? four(part) : undefined;
+    if (embedded !== undefined) octets.push(...embedded);
+    else if (/^[0-9a-f]{1,4}$/i.test(part)) {
+      const value = Number.parseInt(part, 16);
+      octets.push(value >> 8, value & 0xff);
+    } else return undefined;
+  }
+  return octets;
+}
+
+/** Whether the address is in the network; addresses of different families never are. */
+export function isInNetwork(address: Uint8Array, network: Uint8Array, prefix: number): boolean {
+  if (address.length !== network.length) return false;
+  for (let bit = 0; bit < prefix; bit += 8) {
+    const mask = prefix - bit >= 8 ? 0xff : 0xff & (0xff << (8 - (prefix - bit)));
+    const at = bit >> 3;
+    if (((address[at] ?? 0) & mask) !== ((network[at] ?? 0) & mask)) return false;
+  }
+  return true;
+}
+
+const hexDigits = (octets: Uint8Array): readonly string[] =>
+  [...octets].flatMap(octet => [...octet.toString(16).padStart(2, '0')]);
+
+/** `1.2.0.192.in-addr.arpa` (RFC 1035 §3.5), nibbles under `ip6.arpa` (RFC 3596 §2.5). */
+export const reverseName = (octets: Uint8Array): string =>
+  octets.length === 4
+    ? `${[...octets].reverse().join('.')}.in-addr.arpa`
+    : `${[...hexDigits(octets)].reverse().join('.')}.ip6.arpa`;
+
+/** `%{i}` of SPF (RFC 7208 §7.3): dotted, for IPv6 nibble by nibble. */
+export const dottedAddress = (octets: Uint8Array): string =>
+  octets.length === 4 ? octets.join('.') : hexDigits(octets).join('.');
+
+const PRIVATE: readonly (readonly [network: string, prefix: number])[] = [
+  ['10.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['::1', 128],
+];
+
+/** Addresses that receivers never see: RFC 1918, 4193, 6598, loopback, link-local. */
+export const isPrivateAddress = (octets: Uint8Array): boolean =>
+  PRIVATE.some(([network, prefix]) => {
+    const base = addressOctets(network);
+    return base !== undefined && isInNetwork(octets, base, prefix);
+  });
