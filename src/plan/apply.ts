@@ -227,11 +227,26 @@ export async function takeBack(
   end: Extract<RunMark, 'rolled-back' | 'undone'>,
 ): Promise<PutBack> {
   await releaseReserve(ports, journal.run);
-  const entries = entriesOf(await readJournal(ports, journal.run));
-  const back = await putBack({ports, journal, ready, emit}, entries);
+  const back = await putBackWhatIsTold(ports, journal, ready, emit);
   const closed = back.whole ? await close(ports, journal, end, back) : back;
   emit({type: 'rolled-back', whole: closed.whole, remains: closed.remains});
   return closed;
+}
+
+async function putBackWhatIsTold(
+  ports: Ports,
+  journal: Journal,
+  ready: Ready,
+  emit: (event: ApplyEvent) => void,
+): Promise<PutBack> {
+  try {
+    const entries = entriesOf(await readJournal(ports, journal.run));
+    return await putBack({ports, journal, ready, emit}, entries);
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    // Without its journal nothing is known; what it says on the disk is for the next start.
+    return {whole: false, remains: [error.message], kept: []};
+  }
 }
 
 async function close(ports: Ports, journal: Journal, end: RunMark, back: PutBack): Promise<PutBack> {
