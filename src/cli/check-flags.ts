@@ -27,11 +27,6 @@ const ONE_OF: readonly {
     values: ['files'],
     otherwise: 'This version of waxseal keeps the tables of the signer in files only.',
   },
-  {
-    flag: 'publish',
-    values: ['manual'],
-    otherwise: 'This version of waxseal shows the record and does not publish it itself.',
-  },
 ];
 
 /** How many operands a command takes; all others take none. */
@@ -56,6 +51,14 @@ export function checkFlags(command: CommandName, flags: FlagValues, operands: re
   }
   if (isSet(flags, 'wait') && isSet(flags, 'no-wait')) {
     throw usage('usage.value', '--wait and --no-wait exclude each other.', 'Give one of them.');
+  }
+  const publish = textOf(flags, 'publish');
+  if (command === 'demo' && publish !== undefined && publish !== 'manual') {
+    throw usage(
+      'usage.value',
+      'The sandbox publishes its records itself.',
+      'Leave --publish out; it is for setup and rotate.',
+    );
   }
   const extra = operands[OPERANDS[command] ?? 0];
   if (extra !== undefined) {

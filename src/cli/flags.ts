@@ -86,7 +86,25 @@ export const FLAGS: readonly Flag[] = [
   {name: 'signer', value: 'auto|opendkim', help: 'signing program (default: auto)', commands: SETUP},
   {name: 'mta', value: 'auto|postfix', help: 'mail server (default: auto)', commands: SETUP},
   {name: 'tables', value: 'files', help: 'where the tables of the signer are kept', commands: SETUP},
-  {name: 'publish', value: 'manual', help: 'who publishes the record: you', commands: KEYED},
+  {
+    name: 'publish',
+    value: 'HOW',
+    help: 'who enters the record: manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER',
+    commands: KEYED,
+  },
+  {name: 'tsig-key', value: 'FILE', help: 'key file for nsupdate or knsupdate', commands: KEYED},
+  {
+    name: 'update-server',
+    value: 'ADDR',
+    help: 'server for nsupdate or knsupdate (default: the primary of the zone)',
+    commands: KEYED,
+  },
+  {
+    name: 'lexicon-config',
+    value: 'DIR',
+    help: 'directory with the configuration and the credentials of lexicon',
+    commands: KEYED,
+  },
   {
     name: 'wait',
     value: 'DURATION',

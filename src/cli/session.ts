@@ -46,6 +46,19 @@ export async function domainTexts(context: Context): Promise<readonly string[]> 
   return [...named, ...lines];
 }
 
+/** Flags that name files, as whole paths. */
+function pathsOf(context: Context, flags: FlagValues): FlagValues {
+  const named = ['key', 'tsig-key', 'lexicon-config'].flatMap(name => {
+    const text = textOf(flags, name);
+    return text === undefined ? [] : [[name, context.pathOf(text)] as const];
+  });
+  const hook = /^hook:(.+)$/.exec(textOf(flags, 'publish') ?? '')?.[1];
+  return {
+    ...Object.fromEntries(named),
+    ...(hook === undefined ? {} : {publish: `hook:${context.pathOf(hook)}`}),
+  };
+}
+
 /** Runs the flow to its end on the view that was chosen. */
 export async function runFlow(
   context: Context,
@@ -53,8 +66,7 @@ export async function runFlow(
   flags: FlagValues,
   watch?: (session: Session) => void,
 ): Promise<ExitCode> {
-  const key = textOf(flags, 'key');
-  const given = givenFrom(key === undefined ? flags : {...flags, key: context.pathOf(key)});
+  const given = givenFrom({...flags, ...pathsOf(context, flags)});
   if (!given.ok) throw new UsageError(given.problem);
   const {interactive} = context.view;
   const mode: Mode = {

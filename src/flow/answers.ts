@@ -1,4 +1,5 @@
 /** What a person decides. Every field has one Question and one flag; an absent field is not answered yet. */
+import type {PublishChoice} from '../dns/publish/index.ts';
 import type {DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {KeySpec} from '../system/ports.ts';
@@ -32,6 +33,8 @@ export interface Answers {
   readonly testMode?: boolean;
   /** n= in the record; '' for none. */
   readonly note?: string;
+  /** Who enters the record; absent: the person. */
+  readonly publish?: PublishChoice;
 }
 
 export type QuestionId = keyof Answers;

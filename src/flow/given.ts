@@ -12,18 +12,20 @@ export type FlagValues = Readonly<
 
 /**
  * The texts that the flags give, one a question. They are parsed when their question comes up. `--algorithm`, `--bits`
- * and `--key` combine into one text; a combination that contradicts itself is a Problem.
+ * and `--key` combine into one text, and so do `--publish` and its own; a combination that contradicts itself is a Problem.
  */
 export function givenFrom(values: FlagValues): Result<Given> {
   const given: Partial<Record<QuestionId, string>> = {};
   for (const id of QUESTION_ORDER) {
-    if (id === 'key') continue;
+    if (id === 'key' || id === 'publish') continue;
     const text = textOf(id, values);
     if (text !== undefined) given[id] = text;
   }
   const key = keyText(single(values['algorithm']), single(values['bits']), single(values['key']));
   if (!key.ok) return key;
   if (key.value !== undefined) given.key = key.value;
+  const publish = publishText(values);
+  if (publish !== undefined) given.publish = publish;
   return ok(given);
 }
 
@@ -34,6 +36,22 @@ function textOf(id: QuestionId, values: FlagValues): string | undefined {
   if (spec.metavar === undefined) return spec.flag.startsWith('--no-') ? 'no' : 'yes';
   return Array.isArray(value) ? value.join(',') : String(value);
 }
+
+/** `--publish` and what belongs to it in one text, as `nsupdate key=FILE`. */
+function publishText(values: FlagValues): string | undefined {
+  const more = Object.entries(PUBLISH_WORDS).flatMap(([name, word]) => {
+    const value = single(values[name]);
+    return value === undefined ? [] : [`${word}=${value}`];
+  });
+  const way = single(values['publish']);
+  return way === undefined && more.length === 0 ? undefined : [way ?? 'manual', ...more].join(' ');
+}
+
+const PUBLISH_WORDS: Readonly<Record<string, string>> = {
+  'tsig-key': 'key',
+  'update-server': 'server',
+  'lexicon-config': 'config',
+};
 
 const single = (value: FlagValues[string]): string | undefined =>
   typeof value === 'string' ? value : undefined;

@@ -4,8 +4,9 @@
  * ToolError; an aborted signal rejects with its reason.
  */
 
+import type {PublishChoice} from '../dns/publish/index.ts';
 import type {RecordForms, Survey, Zone} from '../dns/survey.ts';
-import type {DomainName, Selector} from '../domain/names.ts';
+import type {DnsName, DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {ApplyEvent, ChangeView, Plan} from '../plan/plan.ts';
@@ -57,6 +58,14 @@ export interface StagedDomain {
   readonly zone: Zone;
   readonly record: RecordForms;
   readonly remarks: readonly Problem[];
+}
+
+export interface PublishedRecord {
+  readonly domain: DomainName;
+  /** `there`: every server had it already, and nothing was done. */
+  readonly outcome: 'published' | 'there';
+  /** Where it is: at the end of an alias, if there is one. */
+  readonly name: DnsName;
 }
 
 export interface StageProgress {
@@ -138,6 +147,15 @@ export interface Operations {
   ): Promise<Result<readonly StagedDomain[]>>;
   /** Removes every trace of keys that were staged with `keep: false`. */
   discard(staged: readonly StagedDomain[]): Promise<void>;
+  /**
+   * Has the records entered by the program that was chosen; those that every server has already are left alone. What it
+   * says proves nothing: `watch` comes after it in any case.
+   */
+  publish(
+    choice: PublishChoice,
+    staged: readonly StagedDomain[],
+    signal: AbortSignal,
+  ): Promise<Result<readonly PublishedRecord[]>>;
   /** Asks until every domain is settled, the deadline is over or the signal aborts; one survey a domain, in order. */
   watch(
     staged: readonly StagedDomain[],

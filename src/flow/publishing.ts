@@ -1,8 +1,11 @@
 /** From the answers to a record that every server shows: key, record, propagation. */
 
+import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish/index.ts';
+import type {Problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
-import {line, recordLines, tell, tellSurveys} from './lines.ts';
-import type {PendingSetup, StagedDomain} from './operations.ts';
+import {line, problemLines, recordLines, tell, tellSurveys} from './lines.ts';
+import type {PendingSetup, PublishedRecord, StagedDomain} from './operations.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import type {Event, State} from './state.ts';
 
@@ -49,7 +52,7 @@ const keyName = (key: StagedDomain): string => (key.algorithm === 'rsa' ? `RSA $
 
 function haveKeys(state: State): Next {
   if (state.mode.dryRun) return planNow(state);
-  return state.mode.interactive ? [atRecord(state), []] : watch(state);
+  return state.mode.interactive ? [atRecord(state), []] : publish(state);
 }
 
 export const atRecord = (state: State): State => ({
@@ -65,13 +68,58 @@ export function resume(state: State, pending: PendingSetup): Next {
     line('info', `Going on with the setup of ${names}, left at ${pending.since}`),
     ...(state.mode.dryRun ? [] : pending.staged.flatMap(recordLines)),
   );
-  return state.mode.dryRun ? planNow(resumed) : watch(resumed);
+  return state.mode.dryRun ? planNow(resumed) : publish(resumed);
+}
+
+/** Has the program enter the records that was chosen, once for the same records, and then asks the servers. */
+export function publish(state: State): Next {
+  const choice = state.answers.publish;
+  if (choice === undefined || choice.by === 'manual') return watch(state);
+  const key = publicationKey(state, choice);
+  if (state.publication?.key === key) return watch(state);
+  return [
+    {
+      ...state,
+      publication: {key, failure: undefined},
+      phase: {at: 'propagation', startedAt: '', deadlineAt: undefined, publishing: true},
+    },
+    [{do: 'publish', choice, staged: state.staged}],
+  ];
+}
+
+const publicationKey = (state: State, choice: PublishChoice): string =>
+  [formatPublish(choice), ...state.staged.map(({record}) => `${record.absoluteName} ${record.value}`)].join(
+    '\n',
+  );
+
+/** The program says that it did its work; only the servers know. */
+export const published = (state: State, records: readonly PublishedRecord[]): Next =>
+  watch(tell(state, ...records.map(each => line('ok', publishedText(state, each)))));
+
+function publishedText(state: State, {name, outcome}: PublishedRecord): string {
+  const choice = state.answers.publish;
+  return outcome === 'there'
+    ? `${name}: every server has it already`
+    : `${name}: entered by ${choice === undefined ? 'a program' : nameOfPublisher(choice)}`;
+}
+
+/**
+ * Nothing on this host was changed, so this is no failed change: the record is pending. With somebody there the record
+ * is shown again with the reason, and can be entered by hand; else the servers are looked at once, since a program may
+ * have done its work and still failed.
+ */
+export function publishFailed(state: State, why: Problem): Next {
+  const publication = {key: state.publication?.key ?? '', failure: why};
+  const told = tell({...state, publication}, ...problemLines('warn', why));
+  if (!told.mode.interactive) return watch(told, 0);
+  const notice = `${why.message} ${why.hint} Enter goes on to the servers.`;
+  return [{...told, phase: {at: 'record', form: 'plain', notice: visible(notice)}}, []];
 }
 
 /** Asks the servers, from now until the deadline. */
-export const watch = (state: State): Next => [
+export const watch = (state: State, deadlineMs = state.mode.waitMs): Next => [
   {...state, phase: {at: 'propagation', startedAt: '', deadlineAt: undefined}},
-  [{do: 'watch', staged: state.staged, deadlineMs: state.mode.waitMs}],
+  [{do: 'watch', staged: state.staged, deadlineMs}],
 ];
 
 export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>): State {
@@ -87,7 +135,7 @@ export function watchEnded(state: State, event: Extract<Event, {type: 'watch-end
   if (event.settled && allSettled(state)) {
     return planNow(tell(state, line('ok', 'Every authoritative server has the record')));
   }
-  return finish(state, 3, pendingProblem(state));
+  return finish(state, 3, state.publication?.failure ?? pendingProblem(state));
 }
 
 export const planNow = (state: State): Next => [{...state, phase: {at: 'planning'}}, [{do: 'plan'}]];

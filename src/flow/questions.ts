@@ -2,6 +2,7 @@
  * The one table of questions. The wizard, plain mode, the flags, `--help` and the man page are all made from it: a
  * question is asked, given as a flag and printed again in the summary by what stands here and nowhere else.
  */
+import {formatPublish, parsePublish, publishArgv} from '../dns/publish/index.ts';
 import {type DomainName, displayDomain, parseDomain, parseSelector, type Selector} from '../domain/names.ts';
 import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
@@ -389,7 +390,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     suggest: () => 'recommended',
     choices: () => [
       choice('recommended', 'Yes, go on', 'suits nearly every mail host'),
-      choice('change', 'No, ask me each', 'six more questions'),
+      choice('change', 'No, ask me each', 'seven more questions'),
     ],
     parse: text => {
       const lower = text.trim().toLowerCase();
@@ -559,6 +560,40 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     format: value => value,
     argv: value => (value === '' ? [] : ['--note', value]),
   }),
+
+  publish: define({
+    id: 'publish',
+    flags: [
+      flag('--publish', 'HOW', 'manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER'),
+      flag('--tsig-key', 'FILE', 'key file for nsupdate or knsupdate'),
+      flag('--update-server', 'ADDR', 'server for updates; default: the primary of the zone'),
+      flag('--lexicon-config', 'DIR', 'directory with the credentials of lexicon'),
+    ],
+    placeholder: 'hook:/usr/local/sbin/dns-hook',
+    screen: 'key',
+    title: 'Who enters the record into the DNS?',
+    help: [
+      'You, in the panel of your DNS provider, or a program:',
+      'nsupdate key=/etc/bind/NAME.key where your own server takes updates,',
+      'lexicon:PROVIDER config=DIR through the API of a provider,',
+      'hook:/path/of/a/program for anything else.',
+      'Whatever it says, all name servers are asked afterwards.',
+    ],
+    required: false,
+    free: true,
+    checked: false,
+    inRecord: false,
+    dependsOn: ['settings'],
+    applies: wantsSettings,
+    suggest: () => 'manual',
+    choices: () => [
+      choice('manual', 'I do', 'the record is shown, to be copied'),
+      choice('nsupdate', 'nsupdate', 'a dynamic update to the primary (RFC 2136)'),
+    ],
+    parse: text => parsePublish(text),
+    format: formatPublish,
+    argv: publishArgv,
+  }),
 };
 
 /** The order in which questions come up, are printed and stand in help. */
@@ -574,6 +609,7 @@ export const QUESTION_ORDER: readonly QuestionId[] = [
   'canonicalization',
   'testMode',
   'note',
+  'publish',
 ];
 
 /** The question of an id, its type forgotten: for those who walk the table. */

@@ -13,7 +13,18 @@ import {applied, confirmed, declinedPlan, isEmpty, planned, worked} from './carr
 import {finish, finishBlocked, finishDone, leaveNow, type Next, stopped} from './ending.ts';
 import type {Given} from './given.ts';
 import {line, recordText, tell} from './lines.ts';
-import {atRecord, makeKeys, resume, staged, surveyed, watch, watchEnded} from './publishing.ts';
+import {
+  atRecord,
+  makeKeys,
+  publish,
+  published,
+  publishFailed,
+  resume,
+  staged,
+  surveyed,
+  watch,
+  watchEnded,
+} from './publishing.ts';
 import {questionOf} from './questions.ts';
 import type {Event, Mode, Phase, State} from './state.ts';
 
@@ -32,6 +43,7 @@ export const initialState = (mode: Mode, given: Given = {}): State => ({
   domainFacts: [],
   suggestedSelector: undefined,
   staged: [],
+  publication: undefined,
   surveys: {},
   ready: undefined,
   work: [],
@@ -124,7 +136,7 @@ function step(state: State, event: Event): Next {
     case 'declined':
       return declined(state);
     case 'recheck': {
-      if (state.phase.at !== 'propagation') return stay(state);
+      if (state.phase.at !== 'propagation' || state.phase.publishing === true) return stay(state);
       const [next, effects] = watch(state);
       return [next, [{do: 'stop-watching'}, ...effects]];
     }
@@ -148,6 +160,10 @@ function step(state: State, event: Event): Next {
         : stay(state);
     case 'staged':
       return state.phase.at === 'making-key' ? staged(state, event.staged) : stay(state);
+    case 'published':
+      return isPublishing(state.phase) ? published(state, event.records) : stay(state);
+    case 'publish-failed':
+      return isPublishing(state.phase) ? publishFailed(state, event.problem) : stay(state);
     case 'watch-started':
       return state.phase.at === 'propagation'
         ? stay({...state, phase: {at: 'propagation', startedAt: event.at, deadlineAt: event.deadlineAt}})
@@ -168,6 +184,8 @@ function step(state: State, event: Event): Next {
       return failed(state, event);
   }
 }
+
+const isPublishing = (phase: Phase): boolean => phase.at === 'propagation' && phase.publishing === true;
 
 const withFacts = (state: State, use: (facts: HostFacts) => Next): Next =>
   state.facts === undefined ? stay(state) : use(state.facts);
@@ -206,7 +224,7 @@ function continued(state: State): Next {
     case 'host':
       return continueFromHost(state, state.phase.offer);
     case 'record':
-      return watch(state);
+      return publish(state);
     case 'plan':
       // Where nothing will be changed there is nothing to agree to.
       return state.mode.dryRun || (state.ready !== undefined && isEmpty(state.ready))

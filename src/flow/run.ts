@@ -97,6 +97,11 @@ export function startSession(operations: Operations, mode: Mode, given: Given, c
         keep(watch(shop, effect, watching.signal));
         return;
       }
+      case 'publish': {
+        watching = new AbortController();
+        keep(publish(shop, effect, watching.signal));
+        return;
+      }
       case 'stop-watching':
         watching.abort();
         return;
@@ -195,7 +200,18 @@ export function failureOf(error: unknown): Failure {
 
 type QuickEffect = Exclude<
   Effect,
-  {do: 'watch' | 'stop-watching' | 'abort' | 'apply' | 'install' | 'finish' | 'discard' | 'save-draft'}
+  {
+    do:
+      | 'publish'
+      | 'watch'
+      | 'stop-watching'
+      | 'abort'
+      | 'apply'
+      | 'install'
+      | 'finish'
+      | 'discard'
+      | 'save-draft';
+  }
 >;
 
 async function work(shop: Workshop, effect: QuickEffect): Promise<void> {
@@ -311,6 +327,23 @@ async function plan({operations, state, send, signal}: Workshop): Promise<void> 
   send(
     ready.ok ? {type: 'planned', ready: ready.value} : {type: 'failed', problem: ready.problem, exitCode: 5},
   );
+}
+
+/** A program at work is ended when nobody waits for it any more; then nothing is said. */
+async function publish(
+  {operations, send}: Workshop,
+  {choice, staged}: Of<'publish'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const say: Send = event => {
+    if (!signal.aborted) send(event);
+  };
+  try {
+    const done = await operations.publish(choice, staged, signal);
+    say(done.ok ? {type: 'published', records: done.value} : {type: 'publish-failed', problem: done.problem});
+  } catch (error) {
+    say({type: 'failed', ...failureOf(error)});
+  }
 }
 
 /** Asks the servers until they agree, the deadline is over, or nobody listens any more (then nothing is said). */

@@ -1,5 +1,6 @@
 /** Everything a view needs to draw, and everything that can happen. Plain data; only flow/reduce.ts makes a new State. */
 
+import type {PublishChoice} from '../dns/publish/index.ts';
 import type {Survey} from '../dns/survey.ts';
 import type {DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
@@ -13,6 +14,7 @@ import type {
   LookResult,
   PendingSetup,
   PlanReady,
+  PublishedRecord,
   StagedDomain,
   StageProgress,
   UnfinishedRun,
@@ -52,7 +54,13 @@ export type Phase =
     }
   | {readonly at: 'making-key'; readonly progress: StageProgress | undefined}
   | {readonly at: 'record'; readonly form: RecordFormId; readonly notice: string | undefined}
-  | {readonly at: 'propagation'; readonly startedAt: string; readonly deadlineAt: string | undefined}
+  | {
+      readonly at: 'propagation';
+      readonly startedAt: string;
+      readonly deadlineAt: string | undefined;
+      /** A program is entering the record; the servers are asked after it. */
+      readonly publishing?: boolean;
+    }
   | {readonly at: 'planning'}
   | {readonly at: 'plan'}
   | {readonly at: 'applying'; readonly index: number; readonly of: number; readonly step: string}
@@ -93,6 +101,8 @@ export interface State {
   readonly domainFacts: readonly DomainFacts[];
   readonly suggestedSelector: Selector | undefined;
   readonly staged: readonly StagedDomain[];
+  /** The attempt to have a program enter the records: for which ones, and why it failed. One attempt for the same ones. */
+  readonly publication: {readonly key: string; readonly failure: Problem | undefined} | undefined;
   /** Latest survey by domain. */
   readonly surveys: Readonly<Record<string, Survey>>;
   readonly ready: PlanReady | undefined;
@@ -158,6 +168,8 @@ export type Event =
       readonly type: 'surveyed';
       readonly surveys: readonly {readonly domain: DomainName; readonly survey: Survey}[];
     }
+  | {readonly type: 'published'; readonly records: readonly PublishedRecord[]}
+  | {readonly type: 'publish-failed'; readonly problem: Problem}
   | {readonly type: 'watch-ended'; readonly settled: boolean; readonly at: string}
   | {readonly type: 'watch-started'; readonly at: string; readonly deadlineAt: string | undefined}
   | {readonly type: 'planned'; readonly ready: PlanReady}
@@ -180,6 +192,7 @@ export type Effect =
     }
   | {readonly do: 'discard'; readonly staged: readonly StagedDomain[]}
   | {readonly do: 'save-record'; readonly path: AbsolutePath; readonly text: string}
+  | {readonly do: 'publish'; readonly choice: PublishChoice; readonly staged: readonly StagedDomain[]}
   | {readonly do: 'watch'; readonly staged: readonly StagedDomain[]; readonly deadlineMs: number | undefined}
   | {readonly do: 'stop-watching'}
   | {readonly do: 'plan'}

@@ -92,6 +92,11 @@ const events: readonly Event[] = [
     ],
   },
   {type: 'watch-started', at: '2026-11-21T10:00:00.000Z', deadlineAt: undefined},
+  {
+    type: 'published',
+    records: [{domain: key.domain, outcome: 'published', name: key.record.absoluteName}],
+  },
+  {type: 'publish-failed', problem: why},
   {type: 'watch-ended', settled: true, at: '2026-11-21T10:00:09.000Z'},
   {type: 'watch-ended', settled: false, at: '2026-11-21T10:00:09.000Z'},
   {type: 'planned', ready: fakeReady(staged)},
@@ -122,6 +127,7 @@ function ANSWERS(): Readonly<Partial<Record<QuestionId, string>>> {
     socket: 'auto',
     canonicalization: 'relaxed/simple',
     testMode: 'no',
+    publish: 'nsupdate',
   };
 }
 

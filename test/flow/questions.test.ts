@@ -44,6 +44,17 @@ const good: Readonly<Record<QuestionId, readonly (readonly [string, string])[]>>
     ['', ''],
     [' ask hostmaster ', 'ask hostmaster'],
   ],
+  publish: [
+    ['', 'manual'],
+    ['nsupdate', 'nsupdate'],
+    [
+      'knsupdate key=/etc/knot/a key server=[2001:db8::1]:5353',
+      'knsupdate key=/etc/knot/a key server=[2001:db8::1]:5353',
+    ],
+    ['nsupdate server=192.0.2.1:53', 'nsupdate server=192.0.2.1'],
+    ['hook:/usr/local/sbin/../bin/dns hook', 'hook:/usr/local/bin/dns hook'],
+    ['Lexicon:Cloudflare config=/etc/lexicon', 'lexicon:cloudflare config=/etc/lexicon'],
+  ],
 };
 
 const bad: Readonly<Partial<Record<QuestionId, readonly string[]>>> = {
@@ -56,6 +67,16 @@ const bad: Readonly<Partial<Record<QuestionId, readonly string[]>>> = {
   trustedHosts: ['0.0.0.0/0', '::/0', '10.0.0.1/33', '300.1.1.1', '!10.0.0.1', 'a/b/c', 'host/8'],
   socket: ['inet:0', 'inet:99999', 'tcp:1', '/run/x.sock'],
   canonicalization: ['relaxed', 'strict/strict'],
+  publish: [
+    'by-hand',
+    'hook:relative',
+    'hook:',
+    'lexicon:',
+    'lexicon:--help',
+    'nsupdate server=ns1.example.org',
+    'nsupdate config=/etc/lexicon',
+    'manual key=/etc/bind/a.key',
+  ],
   note: ['a;b', 'a"b', 'ü', 'x'.repeat(101)],
 };
 
@@ -111,7 +132,7 @@ describe('every question', () => {
     const asked = (answers: Answers, over = facts): readonly QuestionId[] =>
       QUESTION_ORDER.filter(id => questionOf(id).applies(answers, over));
     expect(asked({settings: 'recommended'})).toEqual(['domains', 'selector', 'key', 'settings']);
-    expect(asked({settings: 'change'})).toHaveLength(10);
+    expect(asked({settings: 'change'})).toHaveLength(11);
     expect(asked({}, fakeFacts({missingPackages: ['opendkim']}))[0]).toBe('install');
   });
 });

@@ -110,6 +110,7 @@ describe('the main job', () => {
       ['canonicalization', 'relaxed/relaxed'],
       ['testMode', 'yes'],
       ['note', "ask the hostmaster's office"],
+      ['publish', 'hook:/usr/local/sbin/dns hook'],
     ];
     for (const [question, text] of answers) {
       await asked(session, question);
@@ -121,7 +122,7 @@ describe('the main job', () => {
     session.send({type: 'confirmed'});
     await session.done();
     expect(session.state().lines.at(-1)?.text).toBe(
-      "The same without questions: waxseal setup --domain example.org --selector s1 --bits 3072 --no-subdomains --trusted-hosts 10.0.0.0/8 --socket inet:8891 --canonicalization relaxed/relaxed --test-mode --note 'ask the hostmaster'\\''s office' --yes",
+      "The same without questions: waxseal setup --domain example.org --selector s1 --bits 3072 --no-subdomains --trusted-hosts 10.0.0.0/8 --socket inet:8891 --canonicalization relaxed/relaxed --test-mode --note 'ask the hostmaster'\\''s office' --publish 'hook:/usr/local/sbin/dns hook' --yes",
     );
   });
 

@@ -333,6 +333,16 @@ export function fakeOperations(options: FakeOptions = {}): FakeOperations {
     async discard() {
       await begin('discard');
     },
+    async publish(_choice, staged, signal) {
+      await begin('publish', signal);
+      return ok(
+        staged.map(each => ({
+          domain: each.domain,
+          outcome: 'published' as const,
+          name: each.record.absoluteName,
+        })),
+      );
+    },
     async watch(staged, {deadlineMs, onSurvey, signal}) {
       await begin('watch', signal);
       const rounds = options.rounds ?? [

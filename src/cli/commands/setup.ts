@@ -15,6 +15,7 @@ export async function setup(context: Context): Promise<ExitCode> {
     const operations = createOperations(ports, {
       resolvers: resolvers.length === 0 ? undefined : resolvers,
       namedFiles: await context.namedFiles(),
+      environment: context.outside.environment,
     });
     return await runFlow(context, {operations, clock: ports.clock, sandbox: false}, flags);
   } finally {

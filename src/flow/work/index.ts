@@ -22,6 +22,7 @@ import {moveKey, readKeys, recordActive, recordSurvey} from './key-book.ts';
 import {inspectDomain, keepDraft, look} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
+import {publishAll} from './publishing.ts';
 import {checkKey, checkSelector, discard, stage, suggestSelector} from './staging.ts';
 
 export type {WorkOptions} from './options.ts';
@@ -76,6 +77,7 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       home = undefined;
       await discard(ports, staged);
     },
+    publish: (choice, staged, signal) => publishAll(ports, options, choice, staged, signal),
     watch: (staged, how) => watchAll(ports, options, staged, how),
     plan: (answers, staged, _facts, signal) => planSetup(ports, answers, staged, signal),
     async apply(ready, staged, emit, signal) {

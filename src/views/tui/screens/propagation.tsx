@@ -1,5 +1,6 @@
 import {useIsScreenReaderEnabled} from 'ink';
 import {type ReactNode, useEffect, useState} from 'react';
+import {nameOfPublisher} from '../../../dns/publish/index.ts';
 import type {ServerView, Survey} from '../../../dns/survey.ts';
 import {formatDuration} from '../../../domain/duration.ts';
 import {displayDomain} from '../../../domain/names.ts';
@@ -64,7 +65,7 @@ function useSecondHand(): number {
 }
 
 function clockRow(
-  {startedAt, deadlineAt}: Propagation,
+  {startedAt, deadlineAt, publishing}: Propagation,
   state: State,
   now: number,
   width: number,
@@ -76,7 +77,11 @@ function clockRow(
     .sort((a, b) => a - b)[0];
   const parts = [
     ...(startedAt === '' ? [] : [`Waiting for ${formatDuration(now - Date.parse(startedAt))}`]),
-    due === undefined || due <= now ? 'asking now' : `next question in ${formatDuration(due - now)}`,
+    publishing === true
+      ? `${publisherName(state)} enters the record`
+      : due === undefined || due <= now
+        ? 'asking now'
+        : `next question in ${formatDuration(due - now)}`,
     ...(deadlineAt === undefined
       ? []
       : [`at most ${formatDuration(Math.max(0, Date.parse(deadlineAt) - now))} more`]),
@@ -85,6 +90,9 @@ function clockRow(
     {text: cut(parts.join(` ${theme.symbols.separator} `), width, theme.symbols.ellipsis), tone: 'muted'},
   ];
 }
+
+const publisherName = ({answers}: State): string =>
+  visible(answers.publish === undefined ? 'A program' : nameOfPublisher(answers.publish));
 
 function domainRows(domain: string, survey: Survey | undefined, width: number, theme: Theme): readonly Row[] {
   const {symbols} = theme;

@@ -1,0 +1,141 @@
+/** Runs the publisher that was chosen. What it says is only shown: whether the record is there, the servers tell. */
+import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import type {CommandResult, Ports} from '../../system/ports.ts';
+import type {Program, RecordChange} from './change.ts';
+import type {PublishChoice} from './choice.ts';
+import {programsFor} from './programs.ts';
+
+export type PublishPorts = Pick<Ports, 'commands' | 'files' | 'process'>;
+
+export interface PublishOptions {
+  /** The environment of waxseal itself, where lexicon's credentials may be. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Makes the change. Problems: `publish.program-missing`, `publish.timeout`, `publish.failed`, and those of the files
+ * that are checked beforehand: `publish.key-missing`, `publish.key-readable`, `publish.hook-missing`,
+ * `publish.hook-unsafe`.
+ */
+export async function publishRecord(
+  ports: PublishPorts,
+  choice: PublishChoice,
+  change: RecordChange,
+  options: PublishOptions = {},
+): Promise<Result<true>> {
+  const unfit = await checkFiles(ports, choice);
+  if (unfit !== undefined) return fail(unfit);
+  for (const program of programsFor(choice, change, options.environment)) {
+    options.signal?.throwIfAborted();
+    const result = await ports.commands.run(program.argv, {
+      timeoutMs: program.timeoutMs,
+      ...(program.input === undefined ? {} : {input: new TextEncoder().encode(program.input)}),
+      ...(program.environment === undefined ? {} : {environment: program.environment}),
+      ...(options.signal === undefined ? {} : {signal: options.signal}),
+    });
+    options.signal?.throwIfAborted();
+    const why = failureOf(program, result);
+    if (why !== undefined) return fail(why);
+  }
+  return ok(true);
+}
+
+/** Bits of a mode: others may read or write; group may write. */
+const OTHERS = 0o007;
+const WRITABLE = 0o022;
+
+async function checkFiles(ports: PublishPorts, choice: PublishChoice): Promise<Problem | undefined> {
+  if (choice.by === 'hook') return await checkHook(ports, choice.path);
+  const key = choice.by === 'nsupdate' || choice.by === 'knsupdate' ? choice.tsigKey : undefined;
+  if (key === undefined) return undefined;
+  const stat = await followed(ports, key);
+  if (stat?.kind !== 'file') {
+    return problem('publish.key-missing', `There is no key file ${visible(key)}.`, 'Check --tsig-key.');
+  }
+  // Whoever reads it can change the zone.
+  return (stat.mode & OTHERS) === 0
+    ? undefined
+    : problem(
+        'publish.key-readable',
+        `Every user of this host can read the key ${visible(key)}.`,
+        `Run: chmod o= ${visible(key)}`,
+      );
+}
+
+/** It is run as root: nobody else may be able to put something in its place. */
+async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Problem | undefined> {
+  const {files} = ports;
+  const stat = await followed(ports, path);
+  if (stat?.kind !== 'file' || (stat.mode & 0o111) === 0) {
+    return problem(
+      'publish.hook-missing',
+      stat === undefined ? `There is no program ${visible(path)}.` : `${visible(path)} cannot be run.`,
+      'Check --publish hook:PATH; the file must be executable and begin with the line of its interpreter.',
+    );
+  }
+  const resolved = (await files.resolve(path)) ?? path;
+  const directory = await files.stat(parentOf(resolved));
+  const isLoose =
+    directory !== undefined && (directory.mode & WRITABLE) !== 0 && (directory.mode & 0o1000) === 0;
+  const isForeign = stat.uid !== 0 && stat.uid !== ports.process.uid;
+  if ((stat.mode & WRITABLE) === 0 && !isLoose && !isForeign) return undefined;
+  return problem(
+    'publish.hook-unsafe',
+    `Others than root can change ${visible(path)}${isLoose ? ', by its directory' : ''}, and it would be run as root.`,
+    `Run: ${isForeign ? 'chown root' : 'chmod go-w'} ${visible(isLoose && !isForeign ? parentOf(resolved) : path)}`,
+  );
+}
+
+async function followed({files}: PublishPorts, path: AbsolutePath) {
+  const resolved = await files.resolve(path);
+  return resolved === undefined ? undefined : await files.stat(resolved);
+}
+
+/** What a package has it in, for those that are not there. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  nsupdate: 'bind9-dnsutils',
+  knsupdate: 'knot-dnsutils',
+  lexicon: 'lexicon',
+};
+
+function failureOf(program: Program, result: CommandResult): Problem | undefined {
+  if (result.ended === 'exit' && result.status === 0) return undefined;
+  const [name] = program.argv;
+  const shown = visible(name);
+  if (result.ended === 'missing') {
+    const from = PACKAGES[name];
+    return problem(
+      'publish.program-missing',
+      `The program ${shown} is not on this host, or its interpreter is not.`,
+      from === undefined ? 'Check its first line.' : `Install it (on Debian: apt-get install ${from}).`,
+    );
+  }
+  const said = lastWords(program, result);
+  const hint = 'Mend it, or enter the record yourself; the servers are asked in either case.';
+  return result.ended === 'timeout'
+    ? problem('publish.timeout', `${shown} did not end within ${program.timeoutMs / 1000} s${said}.`, hint)
+    : problem(
+        'publish.failed',
+        `${shown} failed (${result.status === null ? 'ended by a signal' : `exit ${result.status}`})${said}.`,
+        hint,
+      );
+}
+
+const LAST_LINES = 3;
+const LAST_CHARACTERS = 300;
+
+/** The end of what it said, one line, harmless for a terminal, without the credentials that it was given. */
+function lastWords({environment}: Program, {stdout, stderr}: CommandResult): string {
+  const text = (stderr.trim() === '' ? stdout : stderr).trim();
+  const lines = text.split(/\r?\n/).filter(line => line.trim() !== '');
+  let end = lines.slice(-LAST_LINES).join(' / ');
+  for (const [name, value] of Object.entries(environment ?? {})) {
+    if (!name.startsWith('WAXSEAL_') && value.length >= 4) end = end.replaceAll(value, '(hidden)');
+  }
+  // Secrets of TSIG never come here, but a program may print what it was given in a file of its own.
+  end = end.replace(/(secret|token|password|api[_-]?key)(["']?\s*[:=]\s*["']?)[^\s"']+/gi, '$1$2(hidden)');
+  return end === '' ? '' : `: ${visible(end.slice(-LAST_CHARACTERS)).replace(/\.$/, '')}`;
+}
