@@ -1,7 +1,20 @@
-import {withoutWhite} from './tag-list.ts';
+import {CR, HTAB, LF, SP} from './octets.ts';
 
 // base64string = ALPHADIGITPS *([FWS] ALPHADIGITPS) [ [FWS] "=" [ [FWS] "=" ] ] (RFC 6376 §2.10)
-const ALPHABET = /^[A-Za-z0-9+/]+={0,2}$/;
+const DIGIT = 1;
+const PADDING = 2;
+const WHITE = 3;
+const KINDS = kinds();
+
+function kinds(): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const digit of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/') {
+    table[digit.charCodeAt(0)] = DIGIT;
+  }
+  table['='.charCodeAt(0)] = PADDING;
+  for (const white of [SP, HTAB, CR, LF]) table[white] = WHITE;
+  return table;
+}
 
 /**
  * Decodes the base64 of a tag, white space anywhere ignored. Returns undefined where it is empty, has a character
@@ -9,10 +22,17 @@ const ALPHABET = /^[A-Za-z0-9+/]+={0,2}$/;
  * Padding may be left out, as the grammar has it, but what there is must be right.
  */
 export function decodeBase64(value: string): Buffer | undefined {
-  const text = withoutWhite(value);
-  if (!ALPHABET.test(text)) return undefined;
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  const remainder = (text.length - padding) % 4;
-  if (remainder === 1 || (padding > 0 && remainder + padding !== 4)) return undefined;
-  return Buffer.from(text, 'base64');
+  let digits = 0;
+  let padding = 0;
+  for (let at = 0; at < value.length; at++) {
+    const kind = KINDS[value.charCodeAt(at)];
+    if (kind === DIGIT && padding === 0) digits++;
+    else if (kind === PADDING) padding++;
+    else if (kind !== WHITE) return undefined;
+  }
+  const remainder = digits % 4;
+  if (digits === 0 || padding > 2 || remainder === 1) return undefined;
+  if (padding > 0 && remainder + padding !== 4) return undefined;
+  // Node's decoder skips the white space by itself.
+  return Buffer.from(value, 'base64');
 }

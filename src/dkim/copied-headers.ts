@@ -10,7 +10,7 @@ import type {Signature} from './signature.ts';
  */
 export function changedHeader(signature: Signature, block: HeaderBlock): string | undefined {
   const copies = signature.tags.get('z')?.value;
-  if (copies === undefined) return undefined;
+  if (copies === undefined || copies.length > MAX_COPIES) return undefined;
   const copied = new Map<string, string[]>();
   for (const part of copies.split('|')) {
     const colon = part.indexOf(':');
@@ -21,19 +21,25 @@ export function changedHeader(signature: Signature, block: HeaderBlock): string 
     same.push(value);
     copied.set(name, same);
   }
-  for (const name of new Set(signature.signedHeaders)) {
+  const counts = new Map<string, number>();
+  for (const name of signature.signedHeaders) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const [name, count] of counts) {
     const expected = copied.get(name);
     if (expected === undefined) continue;
-    const count = signature.signedHeaders.filter(one => one === name).length;
     const present = selectFields(block, new Array<string>(count).fill(name), undefined)
       .flatMap(index => block.field(index) ?? [])
       .map(essence);
-    const wanted = expected.map(value => essence({name, raw: `${name}:${value}\r\n`, colon: name.length}));
-    if (present.some(value => !wanted.includes(value)) || present.length < Math.min(wanted.length, count))
+    const wanted = new Set(
+      expected.map(value => essence({name, raw: `${name}:${value}\r\n`, colon: name.length})),
+    );
+    if (present.some(value => !wanted.has(value)) || present.length < Math.min(expected.length, count))
       return name;
   }
   return undefined;
 }
+
+// No signer copies more; the sender of a bad signature shall not decide how long its diagnosis takes.
+const MAX_COPIES = 65_536;
 
 // White space is compared in its relaxed form without any: copies rarely keep folding.
 const essence = (field: HeaderField): string => canonicalizeHeader(field, 'relaxed').replace(/\s+/g, '');

@@ -129,9 +129,11 @@ class NameIndex {
 
   constructor(block: HeaderBlock) {
     this.#before = new Int32Array(block.count);
+    // Decoded once: slices of one string are far cheaper than decoding each name.
+    const text = latin1(block.octets);
     for (let index = 0; index < block.count; index++) {
       // Under the spelling of the field too, so that only the first of each spelling is turned into lower case.
-      const spelling = latin1(block.octets, block.start(index), block.nameEnd(index));
+      const spelling = text.slice(block.start(index), block.nameEnd(index));
       let chain = this.#chains.get(spelling);
       if (chain === undefined) {
         chain = this.#chains.get(lower(spelling)) ?? {last: -1, count: 0};
@@ -243,9 +245,10 @@ function selectByIndex(
   const chosen: number[] = [];
   for (const name of names) {
     let at = next.get(name) ?? index.last(name);
-    if (at >= 0 && at === except) at = index.before(at);
-    if (at >= 0) chosen.push(at);
-    next.set(name, at < 0 ? -1 : index.before(at));
+    if (at === except) at = index.before(at);
+    if (at < 0) continue;
+    chosen.push(at);
+    next.set(name, index.before(at));
   }
   return chosen;
 }

@@ -129,7 +129,7 @@ function readTags(tags: TagList): Signature | Reason {
   const name = keyName(selector, domain);
   if (name === undefined) return syntax('s', 's= and d= together are longer than a DNS name may be.');
 
-  const signedHeaders = colonList(value('h')).map(lower);
+  const signedHeaders = colonList(lower(value('h')));
   if (!FIELD_NAMES.test(value('h'))) {
     return syntax('h', 'h= is not a list of header field names.');
   }

@@ -88,14 +88,19 @@ export function parseTagList(text: string, what: 'signature' | 'key', from = 0):
 
 /** Removes all folding white space inside a value, for the tags that say it is to be ignored (b, bh, p, z, i). */
 export const withoutWhite = (value: string): string =>
-  /[ \t\r\n]/.test(value) ? value.replace(/[ \t\r\n]+/g, '') : value;
+  WHITE.test(value) ? value.replace(/[ \t\r\n]+/g, '') : value;
 
 /** Splits a colon-separated value; white space around each item is removed (RFC 6376 §3.5, h= and q=). */
-export const colonList = (value: string): readonly string[] =>
-  value.split(':').map(item => {
+export function colonList(value: string): readonly string[] {
+  const items = value.split(':');
+  if (!WHITE.test(value)) return items;
+  return items.map(item => {
     const start = skipWhite(item, 0, item.length);
     return item.slice(start, trimEnd(item, start, item.length));
   });
+}
+
+const WHITE = /[ \t\r\n]/;
 
 const EQUALS = 0x3d;
 
