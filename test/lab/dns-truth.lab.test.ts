@@ -1,6 +1,7 @@
 /** What is true of a record that is right: DNSSEC, aliases and cuts, other ways to the resolver, a firewall in between. */
 import path from 'node:path';
 import {afterAll, beforeAll, expect, test} from 'vitest';
+import type {Policies} from '../../src/dns/policy.ts';
 import type {Survey} from '../../src/dns/survey.ts';
 import {VALUE} from './support/dns-cases.ts';
 import type {DriverJob, DriverResult} from './support/dns-driver.ts';
@@ -46,10 +47,35 @@ const plain: readonly LabZone[] = [
     ]),
   },
   {
+    apex: 'policy.org',
+    content: onAll([
+      ...head('policy.org', 1, ALL),
+      '@ TXT "v=spf1 include:_spf.target.org mx -all"',
+      '@ MX 10 mail.policy.org.',
+      'mail A 192.0.2.25',
+      '_dmarc TXT "v=DMARC1; p=quarantine; rua=mailto:dmarc@target.org,mailto:dmarc@example.org"',
+    ]),
+  },
+  {
+    apex: '2.0.192.in-addr.arpa',
+    content: new Map<Server, string>([
+      [
+        NSD,
+        `${[...head('2.0.192.in-addr.arpa', 1, [NSD]), '25 PTR mail.policy.org.', '26 PTR other.policy.org.'].join('\n')}\n`,
+      ],
+    ]),
+  },
+  {
     apex: 'target.org',
     content: new Map<Server, string>([
-      [NSD, `${[...head('target.org', 9, [NSD, KNOT]), record('org1.target.org')].join('\n')}\n`],
-      [KNOT, `${[...head('target.org', 8, [NSD, KNOT])].join('\n')}\n`],
+      [
+        NSD,
+        `${[...head('target.org', 9, [NSD, KNOT]), record('org1.target.org'), '_spf TXT "v=spf1 exists:%{i}.allow.%{d} -all"', '192.0.2.77.allow._spf A 127.0.0.2', 'policy.org._report._dmarc TXT "v=DMARC1;"'].join('\n')}\n`,
+      ],
+      [
+        KNOT,
+        `${[...head('target.org', 8, [NSD, KNOT]), '_spf TXT "v=spf1 exists:%{i}.allow.%{d} -all"', '192.0.2.77.allow._spf A 127.0.0.2', 'policy.org._report._dmarc TXT "v=DMARC1;"'].join('\n')}\n`,
+      ],
     ]),
   },
   {
@@ -192,4 +218,25 @@ test('a watch over a record that is everywhere settles in its first rounds, seri
   expect(settled).toMatchObject({agreed: true, settled: true, dnssec: {status: 'insecure'}});
   expect(settled.servers.map(each => each.serial)).toEqual([1, 1, 1]);
   expect(Date.now() - begun).toBeLessThan(6000);
+});
+
+test('SPF, DMARC, reports, MX and PTR of a host, from real zones through a real resolver', async () => {
+  const findingsOf = async (address: string): Promise<readonly string[]> => {
+    const subjects = [{name: 'policy.org', expected: ''}];
+    const [result] = await net.drive({kind: 'policies', resolver: RESOLVER, subjects, addresses: [address]});
+    if (result?.ok !== true) throw new Error(JSON.stringify(result));
+    const {findings} = result.policies as Policies;
+    expect(findings.every(each => each.evidence !== '')).toBe(true);
+    return findings.map(({id}) => id);
+  };
+  const reports = ['dmarc.reports-allowed', 'dmarc.reports-refused'];
+  expect(await findingsOf('192.0.2.25')).toEqual(['spf.pass', 'dmarc.pass', ...reports, 'ptr.sound']);
+  expect(await findingsOf('192.0.2.26')).toEqual([
+    'spf.fail',
+    'dmarc.one-leg',
+    ...reports,
+    'ptr.unconfirmed',
+  ]);
+  // By a macro in the included record.
+  expect(await findingsOf('192.0.2.77')).toEqual(['spf.pass', 'dmarc.pass', ...reports, 'ptr.missing']);
 });

@@ -234,8 +234,8 @@ export class DnsNet {
       soa('.'),
       '. 60 IN NS a.servers.org.',
       'org. 60 IN NS a.servers.org.',
-      // Reverse names of the lab's addresses are a zone of NSD's.
-      `54.10.in-addr.arpa. 60 IN NS ${NSD.name}.`,
+      // Reverse names of documentation addresses are a zone of NSD's.
+      `2.0.192.in-addr.arpa. 60 IN NS ${NSD.name}.`,
       `a.servers.org. 60 IN A ${ROOT}`,
       ...ALL.map(server => `${server.name}. 60 IN A ${server.address}`),
     ]);
@@ -364,7 +364,7 @@ export class DnsNet {
       '  do-ip6: no',
       '  root-hints: "root.hints"',
       '  module-config: "validator iterator"',
-      '  local-zone: "10.in-addr.arpa." nodefault',
+      '  local-zone: "2.0.192.in-addr.arpa." nodefault',
       '  qname-minimisation: no',
       ...zones.flatMap(zone => (zone.anchors ?? []).map(anchor => `  trust-anchor: "${anchor}"`)),
       'remote-control:',
