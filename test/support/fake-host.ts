@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import {HostError} from '../../src/domain/errors.ts';
 import {type AbsolutePath, parentOf} from '../../src/domain/paths.ts';
+import {parseMasterCf} from '../../src/services/postfix/master.ts';
 import {expand, parseMainCf, settingsOf} from '../../src/services/postfix/parse.ts';
 import {type FileContent, type Owner, octetsOfText, type Step} from '../../src/services/step.ts';
 import type {
@@ -328,7 +329,7 @@ function postconf(host: FakeHost, rest: readonly string[]): CommandResult {
   if (rest[0] === '-x') {
     return print(rest.slice(1).map(name => [name, expand(settings.get(name) ?? '', settings)] as const));
   }
-  const services = parseMasterCf(host.files.text('/etc/postfix/master.cf'));
+  const services = masterFields(host.files.text('/etc/postfix/master.cf'));
   if (rest[0] === '-F') {
     return print(
       services.flatMap(one => [
@@ -339,18 +340,15 @@ function postconf(host: FakeHost, rest: readonly string[]): CommandResult {
   }
   if (rest[0] === '-P') {
     return print(
-      services.flatMap(one =>
-        [...one.command.matchAll(/-o\s+(?:\{\s*(\w+)\s*=\s*([^}]*)\}|(\w+)=(\S*))/g)].map(
-          ([, braced, bracedValue, name, value]) =>
-            [`${one.name}/${braced ?? name ?? ''}`, (bracedValue ?? value ?? '').trim()] as const,
-        ),
+      parseMasterCf(host.files.text('/etc/postfix/master.cf')).flatMap(one =>
+        one.options.map(option => [`${one.name}/${option.name}`, option.value] as const),
       ),
     );
   }
   return ended('', 1, 'postconf: fatal: not known to the test');
 }
 
-function parseMasterCf(text: string): readonly {name: string; chroot: string; command: string}[] {
+function masterFields(text: string): readonly {name: string; chroot: string; command: string}[] {
   const lines: string[] = [];
   for (const line of text.split('\n')) {
     if (/^\s*(#|$)/.test(line)) continue;
