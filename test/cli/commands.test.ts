@@ -40,6 +40,17 @@ describe('rotate', () => {
     expect((await world.run(['explain', 'alice@example.org'])).out).toContain('selector 202611 for');
   });
 
+  it('is undone to the last though a newer key is on its way already', async () => {
+    const world = await ready();
+    world.publish((await world.run(['rotate', '--yes', '--no-wait', '--json'])).report);
+    expect((await world.run(['rotate', '--yes', '--wait', '2m', '--json'])).exitCode).toBe(0);
+    expect((await world.run(['rotate', '--yes', '--no-wait', '--json'])).exitCode).toBe(3);
+    const undone = await world.run(['undo', '--yes', '--json']);
+    expect(undone.exitCode, undone.err).toBe(0);
+    expect(undone.err).not.toContain('warning');
+    expect(await domainsOf(world)).toEqual(['202611 active', '202611a retiring', '202611b pending']);
+  });
+
   it('needs a key that signs', async () => {
     const world = await openWorld();
     const run = await world.run(['rotate', '--yes', '--json']);
@@ -68,6 +79,7 @@ describe('remove', () => {
     expect(again.out).toContain('Nothing to remove');
     expect((await world.run(['undo', '--yes'])).exitCode).toBe(0);
     expect(await hostTree(world.sandbox)).toEqual(before);
+    expect(await domainsOf(world)).toEqual(['202611 active']);
   });
 
   it('asks on a terminal and takes an ended input for a no', async () => {

@@ -88,11 +88,21 @@ async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
   await agree(context, `Undo ${visible(view.value.run.title)} of ${view.value.run.at}?`);
   const done = await undoRun(ports, run, hooks, say(context));
   if (done.result !== 'undone') throw done.error;
-  await recordUndone(ports, run);
+  await bookUndone(context, ports, run);
   return await tell(context, {exitCode: 0, changed: true, changes}, [
     `undone: ${visible(view.value.run.title)}`,
     'The DNS record was not touched: keep it for a week, for mail that is on its way.',
   ]);
+}
+
+/** The host is as it was: a note that cannot be written is said, but is no failure of that. */
+async function bookUndone(context: Context, ports: Ports, run: RunId): Promise<void> {
+  try {
+    await recordUndone(ports, run);
+  } catch (error) {
+    const why = visible(error instanceof Error ? error.message : String(error));
+    context.say(`waxseal: warning: the host is as it was, but waxseal status does not say so: ${why}`);
+  }
 }
 
 async function chosenRun(context: Context, ports: Ports): Promise<RunId | undefined> {

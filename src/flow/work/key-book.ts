@@ -9,6 +9,7 @@ import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
 import {
   activate,
+  comingEntry,
   type Evidence,
   findEntry,
   type KeyEntry,
@@ -37,17 +38,36 @@ export const isComing = ({state}: Pick<KeyEntry, 'state'>): boolean =>
   state === 'staged' || state === 'pending' || state === 'ready';
 
 /** Changes one key and keeps the result. */
-export async function moveKey(
+export const moveKey = (
   ports: Pick<Ports, 'files' | 'clock'>,
   key: {readonly domain: DomainName; readonly selector: Selector},
   to: KeyState,
   evidence: Evidence,
+): Promise<void> => moveKeys(ports, [key], to, evidence);
+
+/** Changes several keys and keeps the result once: the state of ten thousand domains is not written ten thousand times. */
+export async function moveKeys(
+  ports: Pick<Ports, 'files' | 'clock'>,
+  keys: readonly {readonly domain: DomainName; readonly selector: Selector}[],
+  to: KeyState,
+  evidence: Evidence,
 ): Promise<void> {
-  const state = await readKeys(ports);
+  if (keys.length === 0) return;
+  const before = await readKeys(ports);
+  const state = keys.reduce((now, key) => moved(now, key, to, evidence, ports.clock.now()), before);
+  if (state !== before) await saveState(ports.files, state);
+}
+
+function moved(
+  state: RotationState,
+  key: {readonly domain: DomainName; readonly selector: Selector},
+  to: KeyState,
+  evidence: Evidence,
+  at: Date,
+): RotationState {
   const entry = findEntry(state, key.domain, key.selector);
-  if (entry === undefined || entry.state === to) return;
-  const moved = must(transition(entry, to, evidence, ports.clock.now()));
-  await saveState(ports.files, must(putEntry(state, moved)));
+  if (entry === undefined || entry.state === to) return state;
+  return must(putEntry(state, must(transition(entry, to, evidence, at))));
 }
 
 const wordsOf = (survey: Survey): readonly ServerWord[] =>
@@ -55,27 +75,35 @@ const wordsOf = (survey: Survey): readonly ServerWord[] =>
     .filter(({status}) => status === 'matching')
     .map(({server, serial}) => ({address: server.address, ...(serial === undefined ? {} : {serial})}));
 
-/** Writes down what a survey proves: all servers have the record, or one has lost it again. */
-export async function recordSurvey(
+type SurveyedKey = Pick<StagedDomain, 'domain' | 'selector' | 'record'>;
+
+/** Writes down what surveys prove, once for all of them: all servers have the record, or one has lost it again. */
+export async function recordSurveys(
   ports: Pick<Ports, 'files' | 'clock'>,
-  key: Pick<StagedDomain, 'domain' | 'selector' | 'record'>,
-  survey: Survey,
+  surveyed: readonly (readonly [key: SurveyedKey, survey: Survey])[],
 ): Promise<void> {
-  const state = await readKeys(ports);
+  if (surveyed.length === 0) return;
+  const before = await readKeys(ports);
+  const at = ports.clock.now();
+  const state = surveyed.reduce((now, [key, survey]) => afterSurvey(now, key, survey, at), before);
+  if (state !== before) await saveState(ports.files, state);
+}
+
+function afterSurvey(state: RotationState, key: SurveyedKey, survey: Survey, at: Date): RotationState {
   const entry = findEntry(state, key.domain, key.selector);
-  const servers = wordsOf(survey);
   if (entry?.state === 'active' && survey.agreed && entry.record.value !== key.record.value) {
     // A key that signs may get another record (a note, no t=y any more); what the servers have is what counts.
-    await saveState(ports.files, must(putEntry(state, {...entry, record: recordOf(key)})));
+    return must(putEntry(state, {...entry, record: recordOf(key)}));
   }
   if (entry?.state === 'pending' && survey.agreed) {
-    await moveKey(ports, key, 'ready', {kind: 'servers-agree', servers});
+    return moved(state, key, 'ready', {kind: 'servers-agree', servers: wordsOf(survey)}, at);
   }
-  if (entry?.state === 'ready' && !survey.agreed && survey.servers.some(({status}) => status === 'absent')) {
-    const without = survey.servers.filter(({status}) => status === 'absent');
-    const words = without.map(({server}) => ({address: server.address}));
-    await moveKey(ports, key, 'pending', {kind: 'record-lost', servers: words});
+  const without = survey.servers.filter(({status}) => status === 'absent');
+  if (entry?.state === 'ready' && !survey.agreed && without.length > 0) {
+    const servers = without.map(({server}) => ({address: server.address}));
+    return moved(state, key, 'pending', {kind: 'record-lost', servers}, at);
   }
+  return state;
 }
 
 export const recordOf = ({record}: Pick<StagedDomain, 'record'>): KeyEntry['record'] => ({
@@ -121,15 +149,27 @@ const keyPathIn = (plan: Plan, entry: KeyEntry): KeyEntry['keyPath'] => {
   return step?.kind === 'file' ? step.path : undefined;
 };
 
-/** After an undo: the keys of that run do not sign any more, and the ones before them do again. */
+/**
+ * After an undo: the keys of that run do not sign any more, and the ones before them do again, as do those that the run
+ * had stopped. A key that signed waits to sign again, unless a newer one is on its way already: then it retires, since
+ * mail that it signed may be under way.
+ */
 export async function recordUndone(ports: Pick<Ports, 'files' | 'clock'>, run: string): Promise<void> {
   let state = await readKeys(ports);
   const now = ports.clock.now();
   for (const entry of state.keys) {
+    if (wasStoppedBy(entry, run)) {
+      state = must(putEntry(state, must(transition(entry, 'active', {kind: 'undone', run}, now))));
+      continue;
+    }
     const last = entry.log.findLast(({to}) => to === 'active');
     if (entry.state !== 'active' || last?.evidence.kind !== 'signing-proven' || last.evidence.run !== run)
       continue;
-    const {keyPath: _gone, ...rest} = must(transition(entry, 'ready', {kind: 'undone', run}, now));
+    const next =
+      comingEntry(state, entry.domain, entry.algorithm) === undefined
+        ? transition(entry, 'ready', {kind: 'undone', run}, now)
+        : transition(entry, 'retiring', {kind: 'signing-stopped', run}, now);
+    const {keyPath: _gone, ...rest} = must(next);
     state = must(putEntry(state, rest));
     const before = state.keys.find(
       each =>
@@ -142,6 +182,11 @@ export async function recordUndone(ports: Pick<Ports, 'files' | 'clock'>, run: s
     }
   }
   await saveState(ports.files, state);
+}
+
+function wasStoppedBy({state, log}: KeyEntry, run: string): boolean {
+  const last = log.at(-1)?.evidence;
+  return state === 'retiring' && last?.kind === 'signing-stopped' && last.run === run;
 }
 
 function wasReplacedBy(entry: KeyEntry, selector: Selector): boolean {
