@@ -12,14 +12,30 @@ export interface Reason {
   readonly header?: string;
   /** Offset in octets: in the field or record text for syntax, in the canonical body for `body.*`. */
   readonly offset?: number;
+  /** What happened to the body, where `diagnose` found it: `offset` then is the first octet that is not as signed. */
+  readonly change?: BodyChangeKind;
+  /** How many octets were added at `offset`, where that is what happened. */
+  readonly octets?: number;
 }
+
+/** The changes to a body that can be told from its hash. */
+export type BodyChangeKind =
+  | 'appended'
+  | 'inserted'
+  | 'white-space'
+  | 'canonicalization'
+  | 'final-line'
+  | 'line-ends'
+  | 'from-quoting'
+  | 'dot-stuffing'
+  | 'transfer-encoding';
 
 /** Builds a reason; `where` holds only what is known. */
 export const reason = (
   id: string,
   message: string,
   section: string,
-  where: {readonly tag?: string; readonly header?: string; readonly offset?: number} = {},
+  where: Omit<Reason, 'id' | 'message' | 'section'> = {},
 ): Reason => ({id, message, section, ...where});
 
 /** Untrusted text for a message: JSON-quoted and short, so that no control character survives. */

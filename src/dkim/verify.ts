@@ -2,6 +2,7 @@ import type {DnsName} from '../domain/names.ts';
 import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {changedHeader} from './copied-headers.ts';
+import {diagnoseBody, MAX_DIAGNOSED_BODY} from './diagnose-body.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
 import {headerHashInput} from './header-hash.ts';
 import {type KeyCache, noKeyCache} from './key-cache.ts';
@@ -55,6 +56,11 @@ export interface VerifyOptions {
     /** Octets of each canonical body to keep. Default 64 KiB. */
     readonly bodyOctets?: number;
   };
+  /**
+   * Look for what changed a body or header that does not fit, and say it in the reason. Keeps the body, up to 8 MiB,
+   * for that; a longer one is not looked into. Off by default. Never part of a result.
+   */
+  readonly diagnose?: boolean;
 }
 
 /** Verifies a message that is pushed in piece by piece. Nothing of the body is kept. */
@@ -106,12 +112,20 @@ class Verifier implements MessageVerifier {
   #header: HeaderBlock | undefined;
   readonly #candidates: Candidate[] = [];
   #body: BodyHasher | undefined;
+  #whole: WholeBody | undefined;
+  #diagnosed = 0;
 
   constructor(options: VerifyOptions) {
     this.#options = options;
     this.#filter = lineEndingFilter(options.lineEndings ?? 'strict');
     this.#reader = new MessageReader(
-      {onHeader: octets => this.#begin(octets), onBody: octets => this.#body?.update(octets)},
+      {
+        onHeader: octets => this.#begin(octets),
+        onBody: octets => {
+          this.#body?.update(octets);
+          this.#whole?.update(octets);
+        },
+      },
       options.maxHeaderOctets ?? MAX_HEADER_OCTETS,
     );
   }
@@ -150,6 +164,7 @@ class Verifier implements MessageVerifier {
     }
     if (wishes.length === 0) return;
     const limit = this.#options.explain === undefined ? 0 : (this.#options.explain.bodyOctets ?? 65_536);
+    if (this.#options.diagnose === true) this.#whole = new WholeBody();
     this.#body = new BodyHasher(wishes, relaxedKernel, limit === 0 ? undefined : keep(this.#kept, limit));
   }
 
@@ -244,12 +259,7 @@ class Verifier implements MessageVerifier {
       return {result: 'permerror', reason: why, keyBits, testing};
     }
     if (!digest.hash.equals(signature.bodyHash)) {
-      const why = reason(
-        'body.hash',
-        'The body was changed: its hash is not the one in bh=.',
-        'RFC 6376 §6.1.3',
-        {tag: 'bh'},
-      );
+      const why = this.#bodyReason(candidate, signature, usable);
       return {result: 'fail', reason: why, keyBits, testing};
     }
     const input = this.#headerInput(
@@ -284,6 +294,40 @@ class Verifier implements MessageVerifier {
     if (this.#header === undefined || field === undefined) return Buffer.alloc(0);
     const own = withoutSignatureValue(field, tags);
     return headerHashInput(this.#header, names, how.header, own, candidate.fieldIndex);
+  }
+
+  #bodyReason(candidate: Candidate, signature: Signature, usable: readonly UsableKey[]): Reason {
+    const changed = 'The body was changed: its hash is not the one in bh=.';
+    const body = this.#diagnosed++ < MAX_DIAGNOSED ? this.#whole?.octets() : undefined;
+    if (body === undefined) return reason('body.hash', changed, 'RFC 6376 §6.1.3', {tag: 'bh'});
+    const change = diagnoseBody({
+      body,
+      canonicalization: signature.canonicalization.body,
+      limit: signature.bodyLength,
+      wanted: signature.bodyHash,
+      transferEncoding: this.#transferEncoding(),
+    });
+    const {tags, signedHeaders, canonicalization} = signature;
+    const input = this.#headerInput(candidate, tags, signedHeaders, canonicalization);
+    const header = usable.some(key => verifyWith(key, input, signature))
+      ? 'The header is as it was signed.'
+      : 'The header does not fit the signature either.';
+    const message = `${changed} ${change === undefined ? '' : `${change.message} `}${header}`;
+    return reason('body.hash', message, 'RFC 6376 §6.1.3', {
+      tag: 'bh',
+      ...(change === undefined ? {} : {change: change.kind, offset: change.offset}),
+      ...(change?.octets === undefined ? {} : {octets: change.octets}),
+    });
+  }
+
+  #transferEncoding(): string | undefined {
+    const [place] = this.#header?.places('content-transfer-encoding') ?? [];
+    const field = place === undefined ? undefined : this.#header?.field(place);
+    return field === undefined
+      ? undefined
+      : lower(field.raw.slice(field.colon + 1))
+          .replace(/\([^()]*\)/g, '')
+          .trim();
   }
 
   #mismatch(signature: Signature): Reason {
@@ -380,6 +424,9 @@ class Verifier implements MessageVerifier {
   }
 }
 
+// Signatures of one message whose body is looked into.
+const MAX_DIAGNOSED = 4;
+
 // No path ends here: a signature that is parsed and not judged early has been asked for and hashed.
 const NEVER = withoutKey('permerror', reason('internal', 'No reason was given.', 'RFC 6376 §6.1'));
 
@@ -401,6 +448,22 @@ function wishOf(tags: TagList): BodyWish | undefined {
     canonicalization: how.body,
     length: length !== undefined && /^[0-9]{1,15}$/.test(length) ? Number(length) : undefined,
   };
+}
+
+/** The body as it came, as long as it is short enough to look into. */
+class WholeBody {
+  readonly #parts: Buffer[] = [];
+  #length = 0;
+
+  update(octets: Uint8Array): void {
+    this.#length += octets.length;
+    if (this.#length <= MAX_DIAGNOSED_BODY) this.#parts.push(Buffer.from(octets));
+    else this.#parts.length = 0;
+  }
+
+  octets(): Buffer | undefined {
+    return this.#length <= MAX_DIAGNOSED_BODY ? Buffer.concat(this.#parts) : undefined;
+  }
 }
 
 function keep(
