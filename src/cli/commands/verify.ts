@@ -21,6 +21,7 @@ export async function verify(context: Context): Promise<ExitCode> {
     lookup,
     now: Math.floor(ports.clock.now().getTime() / 1000),
     lineEndings,
+    diagnose: true,
     ...(isSet(context.flags, 'explain') ? {explain: {bodyOctets: 4096}} : {}),
   };
   const verdicts = await verifyMessage(message, options);
