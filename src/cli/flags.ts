@@ -46,7 +46,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'mail domain to sign for; may be given many times',
     commands: [...SETUP, ...ONE_DOMAIN, 'sign'],
   },
-  {name: 'domains-file', value: 'FILE', help: 'file with one domain a line', commands: SETUP},
+  {
+    name: 'domains-file',
+    value: 'FILE',
+    help: 'file with one domain a line, or CSV: domain,selector',
+    commands: SETUP,
+  },
   {
     name: 'selector',
     value: 'NAME',
@@ -60,6 +65,11 @@ export const FLAGS: readonly Flag[] = [
     value: 'FILE',
     help: 'import this private key instead of making one; for sign: the key to sign with',
     commands: [...SETUP, 'sign'],
+  },
+  {
+    name: 'shared-key',
+    help: 'one key for all domains instead of one each',
+    commands: SETUP,
   },
   {name: 'install', help: 'install missing packages', commands: SETUP},
   {

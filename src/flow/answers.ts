@@ -5,7 +5,8 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import type {KeySpec} from '../system/ports.ts';
 
 export type KeyChoice =
-  | {readonly source: 'generate'; readonly spec: KeySpec}
+  /** `shared`: one key for all domains of the run; each still has its own record and its own copy of the file. */
+  | {readonly source: 'generate'; readonly spec: KeySpec; readonly shared?: true}
   | {readonly source: 'import'; readonly path: AbsolutePath};
 
 export type SocketChoice = 'auto' | 'unix' | {readonly inetPort: number};

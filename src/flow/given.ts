@@ -21,7 +21,12 @@ export function givenFrom(values: FlagValues): Result<Given> {
     const text = textOf(id, values);
     if (text !== undefined) given[id] = text;
   }
-  const key = keyText(single(values['algorithm']), single(values['bits']), single(values['key']));
+  const key = keyText(
+    single(values['algorithm']),
+    single(values['bits']),
+    single(values['key']),
+    values['shared-key'] === true,
+  );
   if (!key.ok) return key;
   if (key.value !== undefined) given.key = key.value;
   const publish = publishText(values);
@@ -60,7 +65,9 @@ function keyText(
   algorithm: string | undefined,
   bits: string | undefined,
   file: string | undefined,
+  shared: boolean,
 ): Result<string | undefined> {
+  const common = shared ? ' shared' : '';
   const contradiction = (message: string, hint: string): Result<string | undefined> =>
     fail(problem('key.flags', message, hint));
   if (file !== undefined) {
@@ -70,9 +77,10 @@ function keyText(
   }
   if (algorithm === 'ed25519') {
     return bits === undefined
-      ? ok('ed25519')
+      ? ok(`ed25519${common}`)
       : contradiction('An Ed25519 key has no choice of size.', 'Leave --bits out.');
   }
   if (algorithm !== undefined && algorithm !== 'rsa') return ok(algorithm);
-  return ok(algorithm === undefined && bits === undefined ? undefined : `rsa:${bits ?? '2048'}`);
+  const isDefault = algorithm === undefined && bits === undefined && !shared;
+  return ok(isDefault ? undefined : `rsa:${bits ?? '2048'}${common}`);
 }

@@ -179,15 +179,17 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
       ? ok({source: 'import', path: path.value})
       : refuse('key.path', path.problem.message, 'Give the whole path of a PEM file: --key /root/dkim.pem.');
   }
-  const lower = trimmed.toLowerCase();
+  const whole = trimmed.toLowerCase();
+  const shared = whole.endsWith(SHARED) ? ({shared: true} as const) : {};
+  const lower = whole.endsWith(SHARED) ? whole.slice(0, -SHARED.length) : whole;
   if (lower === 'ed25519') {
     const why = ed25519Refusal(facts);
-    return why === undefined ? ok({source: 'generate', spec: {algorithm: 'ed25519'}}) : fail(why);
+    return why === undefined ? ok({source: 'generate', spec: {algorithm: 'ed25519'}, ...shared}) : fail(why);
   }
   const bits = RSA_BITS.find(
     size => lower === `rsa:${size}` || lower === String(size) || lower === `rsa${size}`,
   );
-  if (bits !== undefined) return ok({source: 'generate', spec: {algorithm: 'rsa', bits}});
+  if (bits !== undefined) return ok({source: 'generate', spec: {algorithm: 'rsa', bits}, ...shared});
   return refuse(
     'key.kind',
     `${JSON.stringify(trimmed.slice(0, 80))} is not a kind of key.`,
@@ -195,15 +197,20 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   );
 }
 
+/** What `--shared-key` adds to the text of a key. */
+const SHARED = ' shared';
+
 function formatKey(key: KeyChoice): string {
   if (key.source === 'import') return `file:${key.path}`;
-  return key.spec.algorithm === 'rsa' ? `rsa:${key.spec.bits}` : 'ed25519';
+  const kind = key.spec.algorithm === 'rsa' ? `rsa:${key.spec.bits}` : 'ed25519';
+  return key.shared === true ? `${kind}${SHARED}` : kind;
 }
 
 function keyArgv(key: KeyChoice): readonly string[] {
   if (key.source === 'import') return ['--key', key.path];
-  if (key.spec.algorithm === 'ed25519') return ['--algorithm', 'ed25519'];
-  return key.spec.bits === 2048 ? [] : ['--bits', String(key.spec.bits)];
+  const shared = key.shared === true ? ['--shared-key'] : [];
+  if (key.spec.algorithm === 'ed25519') return ['--algorithm', 'ed25519', ...shared];
+  return [...(key.spec.bits === 2048 ? [] : ['--bits', String(key.spec.bits)]), ...shared];
 }
 
 function parseSocket(text: string): Result<SocketChoice> {
@@ -340,6 +347,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       flag('--algorithm', 'rsa|ed25519', 'kind of key; default: rsa'),
       flag('--bits', 'BITS', 'size of an RSA key: 2048 (default), 3072 or 4096'),
       flag('--key', 'FILE', 'use this private key (PEM) instead of making one'),
+      flag('--shared-key', undefined, 'one key for all domains instead of one each'),
     ],
     placeholder: 'file:/root/dkim.pem',
     screen: 'key',
@@ -617,8 +625,9 @@ export const questionOf = (id: QuestionId): Question => QUESTIONS[id] as unknown
 
 /** A selector after one that is taken: `202611` → `202611b` → … → `202611z`; undefined after the last. */
 export function nextSelector(selector: Selector): Selector | undefined {
-  const [, stem = '', letter = 'a'] = /^(.*\d)([b-z])?$/.exec(selector) ?? [];
+  const [, stem = '', letter] = /^(.*\d)([a-z])?$/.exec(selector) ?? [];
   if (stem === '' || letter === 'z') return undefined;
-  const next = parseSelector(`${stem}${String.fromCharCode(letter.charCodeAt(0) + 1)}`);
+  const following = letter === undefined ? 'a' : String.fromCharCode(letter.charCodeAt(0) + 1);
+  const next = parseSelector(`${stem}${following}`);
   return next.ok ? next.value : undefined;
 }

@@ -25,10 +25,16 @@ export async function makeStateDirectory(files: Files, path: AbsolutePath): Prom
     throw new TypeError(`not below the state directory: ${path}`);
   }
   if (path !== STATE_DIRECTORY) await makeStateDirectory(files, parentOf(path));
-  const there = await files.stat(path);
+  let there = await files.stat(path);
   if (there === undefined) {
-    await files.makeDirectory(path, path === STATE_DIRECTORY ? PASSABLE_DIRECTORY : OWN_DIRECTORY);
-    return;
+    try {
+      await files.makeDirectory(path, path === STATE_DIRECTORY ? PASSABLE_DIRECTORY : OWN_DIRECTORY);
+      return;
+    } catch (error) {
+      // Another job of this run may have made it in the same moment; then it is judged like any other.
+      there = await files.stat(path);
+      if (there === undefined) throw error;
+    }
   }
   if (there.kind !== 'directory' || there.uid !== 0 || (there.mode & forbidden(path)) !== 0) {
     throw new HostError(

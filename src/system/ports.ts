@@ -141,6 +141,8 @@ export type KeySpec =
   | {readonly algorithm: 'ed25519'};
 
 export interface KeySource {
+  /** How many keys can be made at the same time without slowing each other down: one a processor. */
+  readonly atOnce?: number;
   /** A new private key as PKCS#8 PEM. Off the main thread; ends early when `signal` aborts. */
   generate(spec: KeySpec, signal?: AbortSignal): Promise<string>;
 }

@@ -18,7 +18,7 @@ import type {Ports} from '../../system/ports.ts';
 import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../operations.ts';
 import {advise} from './advising.ts';
 import {applySetup, installMissing, planSetup, recoverUnfinished} from './carrying-out.ts';
-import {moveKey, readKeys, recordActive, recordSurvey} from './key-book.ts';
+import {moveKeys, readKeys, recordActive, recordSurveys} from './key-book.ts';
 import {inspectDomain, keepDraft, look} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
@@ -143,7 +143,8 @@ async function watchAll(
   staged: readonly StagedDomain[],
   how: Parameters<Operations['watch']>[1],
 ): Promise<readonly Survey[]> {
-  for (const key of staged) await moveIfStaged(ports, key);
+  const shown = staged.filter(({state}) => state === 'staged');
+  await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
   const surveys = await Promise.all(
     staged.map(({record, zone}) =>
       watchRecord(
@@ -158,13 +159,12 @@ async function watchAll(
       ),
     ),
   );
-  for (const [index, survey] of surveys.entries()) {
-    const key = staged[index];
-    if (key !== undefined) await recordSurvey(ports, key, survey);
-  }
+  await recordSurveys(
+    ports,
+    surveys.flatMap((survey, index) => {
+      const key = staged[index];
+      return key === undefined ? [] : [[key, survey] as const];
+    }),
+  );
   return surveys;
-}
-
-async function moveIfStaged(ports: Ports, key: StagedDomain): Promise<void> {
-  if (key.state === 'staged') await moveKey(ports, key, 'pending', {kind: 'record-shown'});
 }

@@ -41,7 +41,7 @@ import type {WorkOptions} from './options.ts';
 
 const DEFAULT_KEY: KeyChoice = {source: 'generate', spec: {algorithm: 'rsa', bits: 2048}};
 
-/** Keys that are made at the same time; generation runs off the main thread. */
+/** Keys that are made at the same time where the source does not say; generation runs off the main thread. */
 const AT_ONCE = 4;
 
 /**
@@ -167,6 +167,7 @@ export async function stage(
     ...{ports, named, answers, selector, signal},
     replaces: options.replaces,
     state: await readKeys(ports),
+    newKey: keyMaker(ports, answers.key ?? DEFAULT_KEY, domains, selector, signal),
   };
   // The workers would make the shared level at the same time, and all but one fail.
   await makeStateDirectory(ports.files, KEYS_DIRECTORY);
@@ -185,7 +186,10 @@ export async function stage(
       emit({domain: domain.domain, done: staged.size, of: domains.length});
     }
   };
-  const workers = Array.from({length: Math.min(AT_ONCE, domains.length)}, worker);
+  const workers = Array.from(
+    {length: Math.min(Math.max(AT_ONCE, ports.keys.atOnce ?? 0), domains.length)},
+    worker,
+  );
   try {
     await Promise.all(workers);
   } finally {
@@ -209,6 +213,32 @@ interface Job {
   readonly signal: AbortSignal;
   readonly replaces: readonly StagedDomain[];
   readonly state: RotationState;
+  /** A private key as PEM: a new one each time, or the same one for all domains. */
+  newKey(spec: KeySpec): Promise<string>;
+}
+
+/** One new key a domain, or for all the one that an earlier, interrupted run has made for one of them, or a new one. */
+function keyMaker(
+  ports: Ports,
+  choice: KeyChoice,
+  domains: readonly DomainFacts[],
+  selector: Selector,
+  signal: AbortSignal,
+): Job['newKey'] {
+  const make = async (spec: KeySpec): Promise<string> => (await generateKey(ports, spec, signal)).pem;
+  if (choice.source !== 'generate' || choice.shared !== true) return make;
+  const find = async (spec: KeySpec): Promise<string> => {
+    for (const {domain} of domains) {
+      const there = await readStagedKey(ports, domain, selector);
+      if (there?.ok === true && fits(there.value, spec)) return there.value.pem;
+    }
+    return await make(spec);
+  };
+  let common: Promise<string> | undefined;
+  return spec => {
+    common ??= find(spec);
+    return common;
+  };
 }
 
 async function stageOne(job: Job, facts: DomainFacts): Promise<Result<StagedDomain>> {
@@ -225,7 +255,7 @@ async function stageOne(job: Job, facts: DomainFacts): Promise<Result<StagedDoma
  * that signs is never replaced: the default wish is content with it, any other is refused.
  */
 async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined): Promise<Result<string>> {
-  const {ports, selector, signal} = job;
+  const {ports, selector} = job;
   const choice = job.answers.key ?? DEFAULT_KEY;
   const there = await readStagedKey(ports, domain, selector);
   if (there !== undefined && !there.ok) return there;
@@ -242,9 +272,9 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
     const isContent = entry?.state === 'active' && isDefault(choice.spec);
     if (isContent || fits(there.value, choice.spec)) return ok(there.value.pem);
     if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
-    const made = await generateKey(ports, choice.spec, signal);
+    const made = await job.newKey(choice.spec);
     await ports.files.remove(there.value.path);
-    return ok(made.pem);
+    return ok(made);
   }
   if (entry?.state === 'active') {
     throw new UsageError(
@@ -255,7 +285,7 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
       ),
     );
   }
-  return ok((await generateKey(ports, choice.spec, signal)).pem);
+  return ok(await job.newKey(choice.spec));
 }
 
 const isDefault = (spec: KeySpec): boolean => spec.algorithm === 'rsa' && spec.bits === 2048;
