@@ -1,5 +1,5 @@
 import type {ExitCode} from '../domain/errors.ts';
-import {commandNamed, isSet, parseArguments} from './arguments.ts';
+import {commandNamed, type Invocation, isSet, parseArguments} from './arguments.ts';
 import {failureOf, failureReport, failureText} from './failure.ts';
 import type {CommandName} from './flags.ts';
 import {type Outside, realOutside} from './outside.ts';
@@ -33,7 +33,7 @@ export async function main(
     }
     const {createContext} = await import('./context.ts');
     context = await createContext(argv, invocation, streams, outside, ending.signal);
-    const command = await COMMANDS[context.command]();
+    const command = await (opensHub(invocation) ? loadHub() : COMMANDS[context.command]());
     const exitCode = await command(context);
     context.log(`ended with exit code ${exitCode}`);
     return exitCode;
@@ -50,6 +50,16 @@ export async function main(
     ending.release();
   }
 }
+
+/** `waxseal` and how it is to look, nothing else: the hub decides whether there is something to show. */
+const LOOKS: ReadonlySet<string> = new Set(
+  'plain ascii color no-color quiet verbose log-file root'.split(' '),
+);
+
+const opensHub = ({command, flags}: Invocation): boolean =>
+  command === undefined && Object.keys(flags).every(name => LOOKS.has(name));
+
+const loadHub = async (): Promise<Command> => (await import('./commands/hub.ts')).hub;
 
 type Context = import('./context.ts').Context;
 type Command = (context: Context) => Promise<ExitCode>;
