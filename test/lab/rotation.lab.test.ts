@@ -1,0 +1,193 @@
+/** Rotations under a constant stream of mail: every message verifies when it comes and again after it was delayed. */
+import {rm, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {describe, expect, test} from 'vitest';
+import type {Internet} from './support/dns.ts';
+import type {Host} from './support/host.ts';
+import {describeOutcome, sleep, start, until} from './support/process.ts';
+import {releases} from './support/release.ts';
+import {makeReady, type Report, reportOf, waxsealJson} from './support/waxseal.ts';
+import {inWorld} from './support/world.ts';
+
+const TTL = 5;
+/** How often a run of the scheduler is killed on the real host; 50 by WAXSEAL_LAB_KILLS=50. */
+const KILLS = Number(process.env['WAXSEAL_LAB_KILLS'] ?? 12);
+/** Waiting times that fit into a test; the rules are the same. */
+const SETTINGS = (interval: string): string =>
+  [
+    `interval = ${interval}`,
+    'remind = 0s',
+    'margin = 1s',
+    'safety = 6s',
+    'floor = 8s',
+    'revoked = 4s',
+    '',
+  ].join('\n');
+
+interface Sums {
+  readonly sent: number;
+  readonly refused: number;
+  readonly received: number;
+  readonly checks: number;
+  /** Sent back by the receiver, verified again out of the queue. */
+  readonly delayed: number;
+  /** Verified again some seconds after their receipt. */
+  readonly late: number;
+  readonly unsigned: number;
+  readonly failed: number;
+  readonly seconds: number;
+  readonly selectors: Readonly<Record<string, number>>;
+  readonly failures: readonly string[];
+}
+
+/** What a person does who reads what waxseal asks for: publishes, empties, deletes records. Nothing else. */
+async function obey(internet: Internet, report: Report, asked: Set<string>): Promise<void> {
+  for (const {record, state, nextStep, selector} of report.domains) {
+    const once = async (what: string, lines: readonly string[]): Promise<void> => {
+      if (asked.has(`${what} ${selector}`)) return;
+      asked.add(`${what} ${selector}`);
+      await internet.update('example.com', lines);
+    };
+    const add = (strings: readonly string[]): string =>
+      `update add ${record.name}. ${TTL} TXT ${strings.map(text => `"${text}"`).join(' ')}`;
+    const drop = `update delete ${record.name}. TXT`;
+    if (state === 'pending') await once('publish', [drop, add(record.strings)]);
+    if (state === 'retiring' && nextStep.startsWith('Revoke')) {
+      await once('revoke', [drop, add(['v=DKIM1; k=rsa; p='])]);
+    }
+    if (state === 'revoked' && nextStep.startsWith('Delete')) await once('delete', [drop]);
+  }
+}
+
+/** One run of the scheduler; `killAfter` seconds later it is killed, whatever it does. */
+async function advance(host: Host, killAfter?: number): Promise<Report | undefined> {
+  const argv = ['waxseal', 'rotate', '--advance', '--json'];
+  const killer = killAfter === undefined ? [] : ['timeout', '-s', 'KILL', killAfter.toFixed(2)];
+  const outcome = await host.exec([...killer, ...argv], {timeoutMs: 120_000});
+  if (outcome.status === 137 || outcome.signal !== null) return undefined;
+  expect([0, 3], describeOutcome(outcome)).toContain(outcome.status);
+  return reportOf(outcome);
+}
+
+const releasesHere = releases.filter(({suite}) => suite === 'trixie');
+
+async function rotations(
+  host: Host,
+  internet: Internet,
+  directory: string,
+  wanted: {readonly rotations: number; readonly kills: number},
+): Promise<{sums: Sums; kills: number; states: readonly string[]}> {
+  await makeReady(host, internet);
+  await sleep(3500);
+  await waxsealJson(host, ['setup', '--domain', 'example.com', '--yes', '--wait', '60s'], 0);
+  await host.must([
+    'postconf',
+    '-e',
+    'relayhost=[10.53.3.1]:2525',
+    'maximal_queue_lifetime=30s',
+    'bounce_queue_lifetime=30s',
+    'queue_run_delay=2s',
+    'minimal_backoff_time=2s',
+    'maximal_backoff_time=3s',
+    'default_destination_concurrency_limit=10',
+  ]);
+  await host.must(['postfix', 'reload']);
+  await host.write('etc/waxseal/rotation.conf', SETTINGS('1s'));
+  const running = path.join(directory, 'running');
+  await writeFile(running, '');
+  const stream = start(
+    [
+      'nsenter',
+      `--net=/run/netns/${internet.namespace}`,
+      '--',
+      '/usr/bin/python3',
+      path.join(import.meta.dirname, 'support/stream.py'),
+      '24',
+      '2525',
+      running,
+    ],
+    {timeoutMs: 330_000},
+  );
+  const asked = new Set<string>();
+  let kills = 0;
+  let switched = 0;
+  let last: Report | undefined;
+  const seen = new Set<string>();
+  try {
+    await until(
+      'all rotations and removals',
+      async () => {
+        expect(stream.child.exitCode, JSON.stringify(stream.output())).toBe(null);
+        // Spread over a run of the scheduler, from its start to after the switch.
+        const killAfter = kills < wanted.kills ? 0.3 + Math.random() * 5 : undefined;
+        const report = await advance(host, killAfter);
+        if (report === undefined) {
+          kills += 1;
+          return undefined;
+        }
+        last = report;
+        await obey(internet, report, asked);
+        for (const each of report.domains) {
+          if (each.state !== 'active' || seen.has(each.selector)) continue;
+          seen.add(each.selector);
+          switched = seen.size - 1;
+          if (switched === wanted.rotations) {
+            await host.write('etc/waxseal/rotation.conf', SETTINGS('180d'));
+          }
+        }
+        const alone = report.domains.length === 1 && report.domains[0]?.state === 'active';
+        if (switched >= wanted.rotations && alone && kills >= wanted.kills) return true;
+        await sleep(300);
+        return undefined;
+      },
+      {withinMs: 290_000, everyMs: 100},
+    );
+  } catch (error) {
+    if (error instanceof Error)
+      error.message += `\n${JSON.stringify(last?.domains.map(each => [each.selector, each.state, each.nextStep]))} switched ${switched} kills ${kills} ${JSON.stringify(stream.output())}`;
+    throw error;
+  } finally {
+    await rm(running, {force: true});
+  }
+  const outcome = await stream.finished;
+  const sums: Sums = JSON.parse(outcome.stdout);
+  return {sums, kills, states: [...seen]};
+}
+
+function expectWhole(sums: Sums): void {
+  expect(sums.failures).toEqual([]);
+  expect({unsigned: sums.unsigned, failed: sums.failed, refused: sums.refused}).toEqual({
+    unsigned: 0,
+    failed: 0,
+    refused: 0,
+  });
+  expect(sums.received).toBe(sums.sent);
+  expect(sums.sent / sums.seconds).toBeGreaterThanOrEqual(20);
+  expect(sums.delayed + sums.late).toBe(sums.received);
+  expect(sums.delayed).toBeGreaterThan(sums.received / 6);
+}
+
+const told = (name: string, sums: Sums, kills: number): string =>
+  `${name}: sent ${sums.sent} in ${sums.seconds} s (${(sums.sent / sums.seconds).toFixed(1)}/s), received ${sums.received}, ` +
+  `verified ${JSON.stringify(sums.selectors)}, again out of the queue ${sums.delayed}, again later ${sums.late}, ` +
+  `failed ${sums.failed}, unsigned ${sums.unsigned}, kills ${kills}`;
+
+describe.each(releasesHere)('$name', release => {
+  test('three rotations in a row under a constant stream: nothing fails, nothing goes unsigned', () =>
+    inWorld(release, async ({host, internet, directory}) => {
+      const {sums, states} = await rotations(host, internet, directory, {rotations: 3, kills: 0});
+      console.log(told('three rotations', sums, 0));
+      expectWhole(sums);
+      expect(states).toHaveLength(4);
+      expect(Object.keys(sums.selectors).sort()).toEqual([...states].sort());
+    }));
+
+  test('the same, cut off by kill -9 at random moments', () =>
+    inWorld(release, async ({host, internet, directory}) => {
+      const {sums, kills, states} = await rotations(host, internet, directory, {rotations: 3, kills: KILLS});
+      console.log(told('cut off', sums, kills));
+      expectWhole(sums);
+      expect(kills).toBe(KILLS);
+      expect(states).toHaveLength(4);
+    }));
+});
