@@ -13,6 +13,8 @@ import {carryOut, type FakeHost, fixtureHost, fixtureNames} from '../support/fak
 import {imageOf} from './support/image.ts';
 import {releases} from './support/release.ts';
 
+const PAST = 1_700_000_000;
+
 const sh = (...argv: readonly [string, ...string[]]): string =>
   execFileSync(argv[0], argv.slice(1), {encoding: 'utf8'});
 
@@ -26,13 +28,16 @@ function lay(host: FakeHost, root: string): void {
     if (node.kind === 'directory') fs.mkdirSync(place, {recursive: true});
     else {
       fs.rmSync(place, {force: true});
-      if (node.kind === 'file') fs.writeFileSync(place, node.content);
-      else fs.symlinkSync(node.target, place);
+      if (node.kind === 'file') {
+        fs.writeFileSync(place, node.content);
+        // Postfix waits until a file is two seconds old before it reads it.
+        fs.utimesSync(place, PAST, PAST);
+      } else fs.symlinkSync(node.target, place);
     }
   }
 }
 
-/** The image with an empty layer above it, mounted once: each mount waits for every namespace of the lab. */
+/** The image with an empty layer above it. */
 function layered(image: string): {readonly root: string; drop(): void} {
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'waxseal-adopt-'));
   const [layer, root] = [path.join(base, 'layer'), path.join(base, 'root')];
