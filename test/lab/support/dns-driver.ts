@@ -37,7 +37,7 @@ export interface DriverJob {
 }
 
 export type DriverResult =
-  | {readonly ok: true; readonly survey?: Survey; readonly id?: string; readonly policies?: unknown}
+  | {readonly ok: true; readonly survey?: Survey; readonly cause?: string; readonly policies?: unknown}
   | {readonly ok: false; readonly problem: Problem};
 
 const noFiles = {read: async () => undefined} as unknown as Files;
@@ -55,7 +55,7 @@ async function perform(
   }
   if (job.kind === 'check') {
     const key = {domain: subject.name, record: {name, value: subject.expected}} as unknown as KeyEntry;
-    return {ok: true, id: (await checkRecord(ports, key, {resolvers})).id};
+    return {ok: true, cause: (await checkRecord(ports, key, {resolvers})).cause};
   }
   const zone = await findZone(ports, name, {resolvers});
   if (!zone.ok) return zone;
