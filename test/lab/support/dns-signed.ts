@@ -26,7 +26,7 @@ export async function signedZone(apex: string, lines: readonly string[], signing
     const signed = path.join(directory, 'signed');
     const time = ['-s', signing.from, '-e', signing.to];
     await must([
-      ...['dnssec-signzone', '-q', '-P', '-z', '-O', 'full', '-K', directory, ...time],
+      ...['dnssec-signzone', '-q', '-P', '-z', '-O', 'full', '-K', directory, '-d', directory, ...time],
       ...['-o', apex, '-f', signed, file, path.join(directory, keyFile.replace(/\.key$/, ''))],
     ]);
     const whole = await readFile(signed, 'utf8');
