@@ -623,7 +623,7 @@ export const QUESTION_ORDER: readonly QuestionId[] = [
 /** The question of an id, its type forgotten: for those who walk the table. */
 export const questionOf = (id: QuestionId): Question => QUESTIONS[id] as unknown as Question;
 
-/** A selector after one that is taken: `202611` → `202611b` → … → `202611z`; undefined after the last. */
+/** A selector after one that is taken: `202611` → `202611a` → … → `202611z`; undefined after the last. */
 export function nextSelector(selector: Selector): Selector | undefined {
   const [, stem = '', letter] = /^(.*\d)([a-z])?$/.exec(selector) ?? [];
   if (stem === '' || letter === 'z') return undefined;

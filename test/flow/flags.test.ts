@@ -49,7 +49,7 @@ describe('without a terminal', () => {
     const named = await start(batch, {...given, selector: 'x1'}, {takenSelectors: ['x1']}).session.done();
     expect(named).toMatchObject({exitCode: 2, error: {id: 'selector.taken'}});
     const proposed = await start(batch, given, taken).session.done();
-    expect(proposed).toMatchObject({exitCode: 0, domains: [{selector: '202611b'}]});
+    expect(proposed).toMatchObject({exitCode: 0, domains: [{selector: '202611a'}]});
   });
 
   it('ends with 2 and --yes where nobody agreed, with the key kept and nothing changed', async () => {

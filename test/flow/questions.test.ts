@@ -225,7 +225,7 @@ describe('the command line', () => {
 
 describe('the next selector', () => {
   it('gets letters up to z, and nothing where there is no number', () => {
-    expect(nextSelector(selectorOf('202611'))).toBe('202611b');
+    expect(nextSelector(selectorOf('202611'))).toBe('202611a');
     expect(nextSelector(selectorOf('202611b'))).toBe('202611c');
     expect(nextSelector(selectorOf('202611z'))).toBeUndefined();
     expect(nextSelector(selectorOf('mail'))).toBeUndefined();
