@@ -15,8 +15,9 @@ fi
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 declare -A package=(
   [mmdebstrap]=mmdebstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [named]=bind9 [rndc]=bind9-utils
-  [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [knotd]=knot [unbound]=unbound [strace]=strace
+  [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [knotd]=knot [knsupdate]=knot-dnsutils [unbound]=unbound [strace]=strace
   [nsenter]=util-linux [setpriv]=util-linux [pgrep]=procps
+  [pdns_server]=pdns-server [sqlite3]=sqlite3 [lexicon]=lexicon [curl]=curl
   [setfacl]=acl [getfattr]=attr [mke2fs]=e2fsprogs [git]=git
 )
 missing=()
@@ -24,6 +25,7 @@ for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package[$program]}")
 done
 /usr/bin/python3 -c 'import dkim, dns.resolver' 2>/dev/null || missing+=(python3-dkim)
+[ -e /usr/share/doc/pdns-backend-sqlite3 ] || missing+=(pdns-backend-sqlite3)
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "test:lab needs: apt-get install ${missing[*]}" >&2
   exit 1
