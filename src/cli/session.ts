@@ -4,6 +4,7 @@ import {parseDuration} from '../domain/duration.ts';
 import {type ExitCode, UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import {type DomainList, parseDomainList} from '../flow/domain-list.ts';
 import {givenFrom} from '../flow/given.ts';
 import type {Operations} from '../flow/operations.ts';
 import {startSession} from '../flow/run.ts';
@@ -26,11 +27,11 @@ export function waitOf(flags: FlagValues, interactive: boolean): number | undefi
   return parsed.value;
 }
 
-/** `--domain` and `--domains-file` together; the file has one domain a line, `#` begins a comment. */
-export async function domainTexts(context: Context): Promise<readonly string[]> {
+/** `--domain` and `--domains-file` together. */
+export async function domainTexts(context: Context): Promise<DomainList> {
   const file = textOf(context.flags, 'domains-file');
   const named = listOf(context.flags, 'domain');
-  if (file === undefined) return named;
+  if (file === undefined) return {texts: named, selectors: new Map()};
   const files = await context.namedFiles();
   const content = await files.read(context.pathOf(file));
   if (content === undefined) {
@@ -38,12 +39,9 @@ export async function domainTexts(context: Context): Promise<readonly string[]> 
       problem('usage.domains-file', `There is no file ${visible(file)}.`, 'Check --domains-file.'),
     );
   }
-  const lines = new TextDecoder()
-    .decode(content)
-    .split(/\r?\n/)
-    .map(line => line.replace(/#.*/, '').trim())
-    .filter(line => line !== '');
-  return [...named, ...lines];
+  const list = parseDomainList(new TextDecoder().decode(content));
+  if (!list.ok) throw new UsageError(list.problem);
+  return {texts: [...named, ...list.value.texts], selectors: list.value.selectors};
 }
 
 /** Flags that name files, as whole paths. */

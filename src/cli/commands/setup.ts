@@ -7,8 +7,8 @@ import {domainTexts, runFlow} from '../session.ts';
 export async function setup(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const resolvers = resolversOf(context.flags);
-  const domains = await domainTexts(context);
-  const flags = domains.length === 0 ? context.flags : {...context.flags, domain: domains};
+  const {texts, selectors} = await domainTexts(context);
+  const flags = texts.length === 0 ? context.flags : {...context.flags, domain: texts};
   // Who may not change the host does not take its lock either: the look says what is missing.
   const lock = ports.process.privileged ? await ports.locks.acquire(`waxseal ${context.command}`) : undefined;
   try {
@@ -16,6 +16,7 @@ export async function setup(context: Context): Promise<ExitCode> {
       resolvers: resolvers.length === 0 ? undefined : resolvers,
       namedFiles: await context.namedFiles(),
       environment: context.outside.environment,
+      selectors,
     });
     return await runFlow(context, {operations, clock: ports.clock, sandbox: false}, flags);
   } finally {

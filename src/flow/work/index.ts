@@ -67,11 +67,12 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
     suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
-    checkSelector: (domains, selector, signal) => checkSelector(ports, known(), domains, selector, signal),
+    checkSelector: (domains, selector, signal) =>
+      checkSelector(ports, known(), domains, selector, signal, options),
     checkKey: (key, host) => checkKey(named, key, host),
     async stage(answers, domains, emit, signal, how) {
       await makeHome();
-      return await stage(ports, named, answers, domains, emit, signal, how);
+      return await stage(ports, named, answers, domains, emit, signal, {...how, ...options});
     },
     async discard(staged) {
       home = undefined;

@@ -85,11 +85,13 @@ export async function checkSelector(
   ports: Ports,
   facts: HostFacts,
   domains: readonly DomainFacts[],
-  selector: Selector,
+  common: Selector,
   signal: AbortSignal,
+  options: Pick<WorkOptions, 'selectors'> = {},
 ): Promise<Result<true>> {
   const state = await readKeysIfAllowed(ports);
   for (const {domain, zone} of domains) {
+    const selector = options.selectors?.get(domain) ?? common;
     const entry = findEntry(state, domain, selector);
     if (entry !== undefined && (isComing(entry) || entry.state === 'active')) continue;
     if (entry !== undefined) return fail(taken(selector, domain, 'it was used here before'));
@@ -158,7 +160,7 @@ export async function stage(
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
   signal: AbortSignal,
-  options: StageOptions,
+  options: StageOptions & Pick<WorkOptions, 'selectors'>,
 ): Promise<Result<readonly StagedDomain[]>> {
   const {selector} = answers;
   if (selector === undefined)
@@ -177,7 +179,8 @@ export async function stage(
   const worker = async (): Promise<void> => {
     for (const [, domain] of queue) {
       if (problems.length > 0) return;
-      const done = await stageOne(job, domain);
+      const own = options.selectors?.get(domain.domain) ?? selector;
+      const done = await stageOne({...job, selector: own}, domain);
       if (!done.ok) {
         problems.push(done.problem);
         return;
