@@ -6,7 +6,7 @@ import type {Ports} from '../system/ports.ts';
 import {incompleteError, takeBack, unfinishedError} from './apply.ts';
 import {refuseUnchangeable} from './changeable.ts';
 import {octal, secretNotice} from './diff.ts';
-import {type Entry, entriesOf, openJournal, readJournal, type UndoRecord} from './journal.ts';
+import {entriesOf, openJournal, readJournal, type UndoRecord} from './journal.ts';
 import {isSame, observe, sha256Of} from './observe.ts';
 import type {ApplyEvent, ChangeView, RunId} from './plan.ts';
 import {type Return, wayBack} from './put-back.ts';
@@ -59,9 +59,10 @@ export async function planUndo(
   const changes: ChangeView[] = [];
   const conflicts: Problem[] = [];
   const merged = new Map<AbsolutePath, string>();
+  const ours = new Set(entries.flatMap(({undo}) => (undo.kind === 'path' ? [undo.path] : [])));
   for (const move of wayBack(entries)) {
     const undo = move.kind === 'service' ? undefined : move.undo;
-    const conflict = undo?.kind === 'path' ? await conflictOf(ports, undo, entries) : undefined;
+    const conflict = undo?.kind === 'path' ? await conflictOf(ports, undo, ours) : undefined;
     const taken =
       conflict?.id === 'undo.edited' && options.merged === true && undo?.kind === 'path'
         ? await takeMerge(ports, run, undo.path, await observe(ports.files, undo.path))
@@ -159,7 +160,7 @@ async function withOffer(
 async function conflictOf(
   ports: Ports,
   undo: PathRecord,
-  entries: readonly Entry[],
+  ours: ReadonlySet<AbsolutePath>,
 ): Promise<Problem | undefined> {
   const edit = await editOf(ports, undo);
   if (edit !== undefined) return edit;
@@ -168,7 +169,6 @@ async function conflictOf(
   if (now.state === 'present' && now.kind === 'file' && now.links > 1)
     return severalNames(undo.path, now.links);
   if (undo.before.state !== 'absent' || now.state === 'absent' || now.kind !== 'directory') return undefined;
-  const ours = new Set(entries.flatMap(entry => (entry.undo.kind === 'path' ? [entry.undo.path] : [])));
   for (const name of (await ports.files.list(undo.path)) ?? []) {
     const entry = below(undo.path, name);
     if (ours.has(entry) || (await ports.files.stat(entry))?.kind === 'socket') continue;
