@@ -7,6 +7,7 @@ import type {Check} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
+import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
@@ -14,6 +15,7 @@ import {domainsOf, stateOf} from '../state-report.ts';
 
 /** `waxseal check`: host, records and signer; exit 4 where a check failed. Changes nothing, sends nothing. */
 export async function check(context: Context): Promise<ExitCode> {
+  if (isSet(context.flags, 'dns')) return await (await import('./check-dns.ts')).checkDns(context);
   const ports = await context.ports();
   mustBeRoot(ports, 'Only root sees what there is to check.');
   const facts = await lookAtHost(ports, context.signal);

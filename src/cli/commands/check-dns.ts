@@ -1,0 +1,165 @@
+import {checkMany, type KeyFinding, type KeyToCheck} from '../../dns/many/index.ts';
+import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
+import {problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import type {DomainList} from '../../flow/domain-list.ts';
+import type {Check} from '../../proof/proof.ts';
+import type {KeyEntry} from '../../rotation/index.ts';
+import type {Clock} from '../../system/ports.ts';
+import {isSet, textOf} from '../arguments.ts';
+import {type Context, resolversOf} from '../context.ts';
+import {checkLines, tell} from '../print.ts';
+import {domainTexts} from '../session.ts';
+import {stateOf} from '../state-report.ts';
+import {writeOut} from '../write-out.ts';
+
+/**
+ * `waxseal check --dns`: only the records, of as many domains as there are. A line of `--domains-file` is
+ * `DOMAIN,SELECTOR`; without a selector that of `--selector`, or those of the keys of this host. Each finding is
+ * printed when it is known; memory does not grow with the list. Needs no root where the state is not needed.
+ */
+export async function checkDns(context: Context): Promise<ExitCode> {
+  const ports = await context.ports();
+  const list = await domainTexts(context);
+  const known = ports.process.privileged ? (await stateOf(ports)).keys : [];
+  const keys = list.texts.length === 0 ? publishedKeys(known) : [...keysOf(list, selectorOf(context), known)];
+  if (keys.length === 0) {
+    throw new UsageError(
+      problem(
+        'check.no-domains',
+        'There is no domain to check.',
+        'Give --domain NAME or --domains-file FILE.',
+      ),
+    );
+  }
+  const {createSharedDnsTransport} = await import('../../system/real/dns-shared.ts');
+  const dns = createSharedDnsTransport(ports.dns);
+  const tally = createTally(context, ports, keys.length);
+  const given = resolversOf(context.flags);
+  try {
+    await checkMany({...ports, dns}, keys, {
+      resolvers: given.length === 0 ? undefined : given,
+      signal: context.signal,
+      onFinding: finding => tally.add(finding),
+    });
+  } finally {
+    dns.close();
+    tally.end();
+  }
+  return await tally.tell();
+}
+
+const publishedKeys = (known: readonly KeyEntry[]): readonly KeyToCheck[] =>
+  known
+    .filter(({state}) => ['ready', 'active', 'retiring'].includes(state))
+    .map(({domain, selector, record}) => ({domain, selector, expected: record.value}));
+
+function selectorOf(context: Context): Selector | undefined {
+  const text = textOf(context.flags, 'selector');
+  if (text === undefined) return undefined;
+  const parsed = parseSelector(text);
+  if (!parsed.ok) throw new UsageError(parsed.problem);
+  return parsed.value;
+}
+
+function* keysOf(
+  {texts, selectors}: DomainList,
+  common: Selector | undefined,
+  known: readonly KeyEntry[],
+): Generator<KeyToCheck> {
+  const byDomain = new Map<string, KeyEntry[]>();
+  for (const each of known) byDomain.set(each.domain, [...(byDomain.get(each.domain) ?? []), each]);
+  for (const text of texts) {
+    const domain = parseDomain(text);
+    if (!domain.ok) throw new UsageError(domain.problem);
+    const own = byDomain.get(domain.value) ?? [];
+    const selector = selectors.get(domain.value) ?? common;
+    if (selector !== undefined) {
+      const expected = own.find(each => each.selector === selector)?.record.value;
+      yield {domain: domain.value, selector, expected};
+    } else if (own.length > 0) {
+      yield* publishedKeys(own);
+    } else {
+      throw new UsageError(
+        problem(
+          'check.no-selector',
+          `Nobody has said which selector ${domain.value} has, and no key of it is on this host.`,
+          'Write it behind the domain in the file after a comma, or give --selector NAME.',
+        ),
+      );
+    }
+  }
+}
+
+interface Tally {
+  add(finding: KeyFinding): Promise<void>;
+  /** Takes the progress line away. */
+  end(): void;
+  tell(): Promise<ExitCode>;
+}
+
+const REDRAW_MS = 200;
+const BAR = 24;
+
+function createTally(context: Context, {clock}: {readonly clock: Clock}, total: number): Tally {
+  const {stdout, stderr} = context.streams;
+  const json = isSet(context.flags, 'json');
+  const quiet = isSet(context.flags, 'quiet');
+  const bar = stderr.isTTY === true && !quiet && !isSet(context.flags, 'plain');
+  const checks: Check[] = [];
+  const begun = clock.now().getTime();
+  let done = 0;
+  let wrong = 0;
+  let drawnAt = 0;
+  const rate = (now: number): number => Math.round((done * 1000) / Math.max(1, now - begun));
+  const count = (number: number): string => number.toLocaleString('en-US');
+  const draw = (now: number): void => {
+    drawnAt = now;
+    const filled = Math.round((BAR * done) / total);
+    stderr.write(
+      `\r[${'#'.repeat(filled)}${'.'.repeat(BAR - filled)}] ${count(done)} of ${count(total)}, ${count(rate(now))}/s, ${count(wrong)} wrong \x1b[K`,
+    );
+  };
+  const erase = (): void => {
+    if (bar && drawnAt > 0) stderr.write('\r\x1b[K');
+  };
+  return {
+    async add(finding) {
+      done++;
+      const check = checkOf(finding);
+      if (check.status === 'fail') wrong++;
+      if (json) checks.push(check);
+      else if (check.status === 'fail' || !quiet) {
+        // One terminal may show both streams: the bar must not stand in the middle of a line.
+        if (stdout.isTTY === true) erase();
+        await writeOut(stdout, `${checkLines(check).join('\n')}\n`);
+      }
+      const now = clock.now().getTime();
+      if (bar && (now - drawnAt >= REDRAW_MS || done === total)) draw(now);
+    },
+    end: erase,
+    tell() {
+      const now = clock.now().getTime();
+      const seconds = ((now - begun) / 1000).toFixed(1);
+      const exitCode: ExitCode = wrong > 0 ? 4 : 0;
+      const sum = `${count(done - wrong)} of ${count(total)} right, ${count(wrong)} wrong; ${seconds} s, ${count(rate(now))} a second`;
+      return tell(context, {exitCode, checks}, [sum]);
+    },
+  };
+}
+
+function checkOf({key, servers, matching, mistake}: KeyFinding): Check {
+  const title = `Record ${key.selector}._domainkey.${key.domain}`;
+  const evidence = `${matching} of ${servers} name servers`;
+  return mistake === undefined
+    ? {id: 'dns.record', title, status: 'pass', evidence, cause: '', fix: ''}
+    : {
+        id: mistake.id,
+        title,
+        status: 'fail',
+        evidence: visible(evidence),
+        cause: visible(mistake.message),
+        fix: visible(mistake.hint),
+      };
+}

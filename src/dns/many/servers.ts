@@ -1,0 +1,73 @@
+/** The name servers of many domains: each name of a server is looked up once, however many domains it serves. */
+import type {DnsName} from '../../domain/names.ts';
+import type {DnsPorts} from '../client.ts';
+import {type Resolved, type ResolverOptions, resolve} from '../resolver.ts';
+import type {AuthoritativeServer} from '../survey.ts';
+
+const DNS_PORT = 53;
+/** Names of servers that are remembered. */
+const REMEMBERED = 10_000;
+const MAX_SERVERS = 40;
+
+export interface ServerBook {
+  /**
+   * The servers that the resolver names for the zone of the domain; undefined where it names none, or has no answer. The
+   * zone may be one above the domain.
+   */
+  serversOf(domain: DnsName): Promise<readonly AuthoritativeServer[] | undefined>;
+}
+
+export function createServerBook(ports: DnsPorts, options: ResolverOptions): ServerBook {
+  const known = new Map<DnsName, Promise<readonly AuthoritativeServer[]>>();
+
+  const addressesOf = (name: DnsName): Promise<readonly AuthoritativeServer[]> => {
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    if (known.size >= REMEMBERED) known.clear();
+    const asked = lookUp(name);
+    known.set(name, asked);
+    return asked;
+  };
+  const lookUp = async (name: DnsName): Promise<readonly AuthoritativeServer[]> => {
+    const found = await Promise.all(
+      (['A', 'AAAA'] as const).map(type => resolve(ports, {name, type}, options)),
+    );
+    return found.flatMap(resolved =>
+      recordsOf(resolved).flatMap(record =>
+        record.type === 'A' || record.type === 'AAAA'
+          ? [{name, address: record.address, port: DNS_PORT}]
+          : [],
+      ),
+    );
+  };
+  const namesAt = async (zone: DnsName): Promise<Named> => {
+    const resolved = await resolve(ports, {name: zone, type: 'NS'}, options);
+    const names = recordsOf(resolved).flatMap(record =>
+      record.type === 'NS' && record.name === zone ? [record.target] : [],
+    );
+    const soa =
+      resolved.kind === 'answer'
+        ? resolved.message.authorities.find(record => record.type === 'SOA')
+        : undefined;
+    return {names: [...new Set(names)].sort(), above: soa?.name};
+  };
+  return {
+    async serversOf(domain) {
+      let {names, above} = await namesAt(domain);
+      // The domain is a name within a zone: its SOA says which.
+      if (names.length === 0 && above !== undefined && above !== '' && above !== domain) {
+        ({names, above} = await namesAt(above));
+      }
+      if (names.length === 0) return undefined;
+      const servers = (await Promise.all(names.map(addressesOf))).flat();
+      return servers.length === 0 ? undefined : servers.slice(0, MAX_SERVERS);
+    },
+  };
+}
+
+interface Named {
+  readonly names: readonly DnsName[];
+  readonly above: DnsName | undefined;
+}
+
+const recordsOf = (resolved: Resolved) => (resolved.kind === 'answer' ? resolved.message.answers : []);
