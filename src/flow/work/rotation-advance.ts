@@ -318,7 +318,7 @@ class Run {
 
   /** True where a hook ran well: then it is worth looking again. */
   async #hook(event: HookEvent, key: KeyEntry, value: string): Promise<boolean> {
-    const mark = `${event} ${key.record.name}`;
+    const mark = `hook ${event} ${key.record.name}`;
     if (this.#tried.has(mark)) return false;
     this.#tried.add(mark);
     const reports = await runHooks(
