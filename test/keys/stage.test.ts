@@ -35,7 +35,9 @@ it('stages a key for root alone and never overwrites', async () => {
   expect(staged).not.toHaveProperty('pem');
   expect(await files.stat(staged.path)).toMatchObject({mode: 0o600, uid: 0, gid: 0});
   for (const directory of ['', '/keys', '/keys/example.org']) {
-    expect(fs.statSync(real(`/var/lib/waxseal${directory}`)).mode & 0o777).toBe(directory === '' ? 0o711 : 0o700);
+    expect(fs.statSync(real(`/var/lib/waxseal${directory}`)).mode & 0o777).toBe(
+      directory === '' ? 0o711 : 0o700,
+    );
   }
   expect(take(await stageKey({files}, {domain, selector, pem: first.pem}))).toEqual(staged);
   expect(await stageKey({files}, {domain, selector, pem: second.pem})).toMatchObject({
