@@ -44,7 +44,9 @@ describe.each(releases)('$name', release => {
       // The lag is seen: the primary has it, the secondary not yet, and their serials differ.
       await at(terminal, 'propagation');
       const matrix = await terminal.waitFor(
-        screen => /✔ ok +ns1\.example\.com/.test(screen) && /not there yet +ns2\.example\.com/.test(screen),
+        screen =>
+          /✔ ok +ns1\.example\.com +\S+ +\d+$/m.test(screen) &&
+          /not there yet +ns2\.example\.com +\S+ +\d+$/m.test(screen),
       );
       const serials = [...matrix.matchAll(/ns[12]\.example\.com +\S+ +(\d+)$/gm)].map(row => row[1]);
       expect(new Set(serials).size).toBe(2);

@@ -116,3 +116,18 @@ export async function isTorn(host: Host, before: Fingerprint): Promise<boolean> 
     line.startsWith('file '),
   );
 }
+
+/**
+ * True where a cut came too late: the run had ended its work, or had a call less to make than the one that was counted.
+ * Only the last two points may be like that.
+ */
+export function isFinished(
+  outcome: Outcome,
+  points: readonly number[],
+  point: number,
+  where: string,
+): boolean {
+  if (outcome.status !== 0) return false;
+  expect((points.at(-1) ?? 0) - point, `${where}: ${describeOutcome(outcome)}`).toBeLessThan(2);
+  return true;
+}
