@@ -200,6 +200,9 @@ export function decodeMessage(octets: Uint8Array): Decoded {
   };
 }
 
+/** Answers to our questions have a few dozen at most; 64 KiB have room for thousands of them, which only cost time. */
+const MAX_RECORDS = 1000;
+
 /** Walks the sections by their own lengths; says what is wrong, or undefined. Linear in the size of the packet. */
 function brokenStructure(buffer: Buffer): string | undefined {
   if (buffer.length < HEADER) return 'shorter than a header';
@@ -210,6 +213,7 @@ function brokenStructure(buffer: Buffer): string | undefined {
     at += 4;
   }
   const records = buffer.readUInt16BE(6) + buffer.readUInt16BE(8) + buffer.readUInt16BE(10);
+  if (records > MAX_RECORDS) return 'more records than any answer has';
   for (let left = records; left > 0; left--) {
     at = endOfName(buffer, at);
     if (at === undefined || at + 10 > buffer.length) return 'fewer records than the header says';
@@ -230,10 +234,39 @@ function endOfName(buffer: Buffer, from: number): number | undefined {
     const length = buffer[at];
     if (length === undefined) return undefined;
     if (length === 0) return at + 1;
-    if ((length & 0xc0) === 0xc0) return at + 2 <= buffer.length ? at + 2 : undefined;
+    if ((length & 0xc0) === 0xc0) return endsSoon(buffer, at) ? at + 2 : undefined;
     if ((length & 0xc0) !== 0) return undefined;
     at += length + 1;
   }
+}
+
+/** Pointers that one name may go through; senders that compress at all need one. */
+const MAX_POINTERS = 16;
+/** RFC 1035 §3.1: a name has 127 labels at most. */
+const MAX_LABELS = 127;
+
+/**
+ * Whether the name goes on over few pointers. dns-packet follows any number of them: a long chain, pointed to by each of
+ * many records, would take time in the square of the packet's size.
+ */
+function endsSoon(buffer: Buffer, pointer: number): boolean {
+  let at = pointer;
+  let labels = 0;
+  for (let pointers = 0; pointers <= MAX_POINTERS; ) {
+    const length = buffer[at];
+    if (length === undefined || (length & 0xc0) === 0x80 || (length & 0xc0) === 0x40) return false;
+    if (length === 0) return true;
+    if ((length & 0xc0) === 0xc0) {
+      const low = buffer[at + 1];
+      if (low === undefined) return false;
+      at = ((length & 0x3f) << 8) | low;
+      pointers++;
+    } else {
+      at += length + 1;
+      if (++labels > MAX_LABELS) return false;
+    }
+  }
+  return false;
 }
 
 /** dns-packet reads these types without looking at RDLENGTH and would go on at the wrong place. */

@@ -1,0 +1,123 @@
+import process from 'node:process';
+import {describe, expect, test} from 'vitest';
+import {sameKeyRecord} from '../../src/dns/compare.ts';
+import {nameMistake} from '../../src/dns/mistakes.ts';
+import {decodeMessage, matchAnswer} from '../../src/dns/wire.ts';
+import {hostilePacket, manyLongNames, pointerChain, QUERY, seeded} from './hostile.ts';
+import {dnsName, NAME, VALUE} from './world.ts';
+
+/** WAXSEAL_FUZZ says how many packets; the lab takes a million. WAXSEAL_FUZZ_SEED repeats a run. */
+const COUNT = Number(process.env['WAXSEAL_FUZZ'] ?? 50_000);
+const SEED = Number(process.env['WAXSEAL_FUZZ_SEED'] ?? 1);
+
+describe('hostile packets', () => {
+  test(`${COUNT} of them are read or refused with a reason, and hold no more than their octets`, () => {
+    const pick = seeded(SEED);
+    let read = 0;
+    let refused = 0;
+    for (let number = 0; number < COUNT; number++) {
+      const packet = hostilePacket(pick);
+      const before = Buffer.from(packet);
+      const match = matchAnswer(packet, QUERY);
+      const decoded = decodeMessage(packet);
+      // What fails here is found again by its number: the sequence is the same for the same seed.
+      if (!decoded.ok) {
+        refused++;
+        if (decoded.reason === '') throw new Error(`packet ${number}: refused without a reason`);
+      } else {
+        read++;
+        const {answers, authorities, additionals} = decoded.message;
+        const records = answers.length + authorities.length + additionals.length;
+        // A record has eleven octets at least, so no count in the header can make more of them.
+        if (records * 11 > packet.length) throw new Error(`packet ${number}: ${records} records`);
+        const texts = answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
+        if (texts.join('').length > packet.length) throw new Error(`packet ${number}: text from nowhere`);
+        if (match === 'yes') judge(texts);
+      }
+      if (!before.equals(packet)) throw new Error(`packet ${number}: was written to`);
+    }
+    // Both ways are gone often, or the packets are no test.
+    expect(read).toBeGreaterThan(COUNT / 50);
+    expect(refused).toBeGreaterThan(COUNT / 50);
+  }, 600_000);
+
+  test('counts of thousands are refused before anything is read', () => {
+    expect(decodeMessage(manyLongNames(64_000))).toEqual({
+      ok: false,
+      reason: 'more records than any answer has',
+    });
+  });
+
+  test('a name through a chain of pointers is refused', () => {
+    expect(decodeMessage(pointerChain(60_000))).toMatchObject({ok: false});
+  });
+
+  test.each([
+    ['a chain of pointers', pointerChain, 64_000],
+    ['long names', manyLongNames, 15_000],
+  ])('time grows with the size only: %s', (_what, shape, size) => {
+    const small = fastest(shape(size / 8));
+    const large = fastest(shape(size));
+    // Eight times the octets: with the square it would be 64 times the time.
+    expect(large).toBeLessThan(small * 24 + 2);
+  });
+});
+
+function judge(texts: readonly string[]): void {
+  for (const text of texts) sameKeyRecord(text, VALUE);
+  nameMistake({
+    name: NAME,
+    expected: VALUE,
+    records: texts,
+    apex: dnsName('example.org'),
+    serverNames: ['ns1.example.org'],
+  });
+}
+
+/** Milliseconds, the best of several. */
+function fastest(packet: Buffer): number {
+  let best = Number.POSITIVE_INFINITY;
+  for (let left = 15; left > 0; left--) {
+    const begun = performance.now();
+    decodeMessage(packet);
+    best = Math.min(best, performance.now() - begun);
+  }
+  return best;
+}
+
+describe('hostile records', () => {
+  test('any text beside any other is judged, and the judgement is short', () => {
+    const pick = seeded(SEED + 1);
+    const words = [
+      'v=DKIM1',
+      ';',
+      '; ',
+      'p=',
+      'k=rsa',
+      VALUE,
+      '"',
+      '\\',
+      ' ',
+      '\n',
+      '\u200b',
+      'é',
+      '\\;',
+      '-----BEGIN',
+      'MII',
+      '=',
+      'h=sha256',
+    ];
+    for (let number = 0; number < Math.max(2000, COUNT / 20); number++) {
+      const text = (): string => Array.from({length: pick(12)}, () => words[pick(words.length)]).join('');
+      const records = Array.from({length: pick(4)}, text);
+      const mistake = nameMistake({
+        name: NAME,
+        expected: pick(2) === 0 ? VALUE : text(),
+        records,
+        apex: dnsName('example.org'),
+        serverNames: [],
+      });
+      if (mistake !== undefined && mistake.message.length > 2000) throw new Error(`record ${number}`);
+    }
+  }, 120_000);
+});
