@@ -43,3 +43,4 @@ export {proposeSelector} from './selector.ts';
 export {DEFAULT_SETTINGS, longDuration, parseSettings, type RotationSettings} from './settings.ts';
 export {EMPTY_STATE, formatState, loadState, saveState} from './state.ts';
 export {type ClockJump, elapsedSince, noteTime, type TimeReading, type TimeTrace} from './time.ts';
+export {undoHazard} from './undo-hazard.ts';

@@ -83,6 +83,9 @@ describe('rotate --advance', () => {
     expect(states((await advance(world)).report)).toEqual(['202611 retiring', '202705 active']);
 
     await until(world, ['202611 revoked', '202705 active'], 1);
+    // Nobody can look the old key up any more: going back would let mail fail.
+    const undo = await world.run(['undo', '--yes', '--json']);
+    expect(undo.report.error?.id).toBe('undo.revoked');
     const keyPath = absolute('/etc/dkimkeys/example.org/202611.private');
     expect(await world.sandbox.ports.files.stat(keyPath)).toBeDefined();
     await until(world, ['202705 active'], 5);

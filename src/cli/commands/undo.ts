@@ -13,6 +13,7 @@ import {
   undoRun,
 } from '../../plan/index.ts';
 import type {ApplyEvent, ChangeView} from '../../plan/plan.ts';
+import {loadState, undoHazard} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -67,6 +68,9 @@ async function list(context: Context, ports: Ports): Promise<ExitCode> {
 async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
   const run = await chosenRun(context, ports);
   if (run === undefined) return await tell(context, {exitCode: 0}, ['Nothing to undo.']);
+  const state = await loadState(ports.files);
+  const hazard = state.ok ? undoHazard(state.value, run) : undefined;
+  if (hazard !== undefined) throw new UsageError(hazard);
   const merged = isSet(context.flags, 'merged');
   const view = await planUndo(ports, run, {merged});
   if (!view.ok) throw new UsageError(view.problem);
