@@ -91,6 +91,8 @@ it('verifies what mailauth signs', {timeout: TIMEOUT}, async () => {
   const tally = await compare('mailauth', async (message, turn) => {
     const type = turn % 2 === 0 ? 'rsa' : 'ed25519';
     const {signatures} = await dkimSign(message.octets, {
+      // Without it, mailauth asks the clock twice, and a signature that spans a second boundary is wrong.
+      signTime: new Date(1_750_000_000_000),
       canonicalization: ways[(turn >> 1) % 4],
       signatureData: [
         {signingDomain: 'example.org', selector: 's1', privateKey: pem[type], algorithm: `${type}-sha256`},
