@@ -1,6 +1,6 @@
 /** One record in every form a person may need. Pure text. */
 import {type DnsName, isWithin} from '../domain/names.ts';
-import {adviceOf, recogniseProvider} from './provider.ts';
+import {adviceOf, recogniseProvider, type ValueForm} from './provider.ts';
 import type {RecordForms} from './survey.ts';
 
 export interface RecordToPublish {
@@ -59,9 +59,20 @@ export function recordForms(record: RecordToPublish): RecordForms {
               absoluteName: name,
               valueOctets: Buffer.byteLength(value),
             }),
+            fields: {
+              name: provider.nameForm === 'relative' ? relativeName : name,
+              value: valueField[provider.valueForm](value, quotedStrings),
+            },
           },
   };
 }
+
+/** How the value is entered; quotes that belong to the entry and not to the record are there as the panel wants them. */
+const valueField: Readonly<Record<ValueForm, (value: string, strings: string) => string>> = {
+  plain: value => value,
+  strings: (_value, strings) => strings,
+  'one-pair': value => `"${value}"`,
+};
 
 /** Name relative to the zone; `@` for the apex itself, as panels and zone files write it. */
 export function relativeTo(name: DnsName, apex: DnsName): string {

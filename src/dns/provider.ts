@@ -224,6 +224,9 @@ export function adviceOf(provider: Provider, record: RecordShape): readonly stri
       ? `Name: ${record.relativeName} (without the domain).`
       : `Name: ${record.absoluteName} (the whole name).`,
     VALUE_ADVICE[provider.valueForm],
+    ...(provider.maxOctets === undefined || tooLong !== undefined
+      ? []
+      : [`It stores ${provider.maxOctets} octets at most; this value has ${record.valueOctets}.`]),
     ...(provider.notes ?? []),
     ...(tooLong === undefined ? [] : [`${tooLong.message} ${tooLong.hint}`]),
   ];

@@ -138,5 +138,12 @@ export interface RecordForms {
   readonly zoneFileWrapped: string;
   readonly json: string;
   readonly nsupdate: string;
-  readonly provider: {readonly name: string; readonly advice: readonly string[]} | undefined;
+  readonly provider:
+    | {
+        readonly name: string;
+        readonly advice: readonly string[];
+        /** What goes into the fields of its panel, to the letter. */
+        readonly fields?: {readonly name: string; readonly value: string};
+      }
+    | undefined;
 }

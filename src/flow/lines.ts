@@ -73,8 +73,11 @@ export const recordLines = (staged: StagedDomain): readonly Line[] => [
   line('info', `Publish this TXT record in the zone ${staged.record.zone}:`),
   {kind: 'record', text: visible(staged.record.zoneFile)},
   line('info', 'In a web panel, the name and the value are:'),
-  {kind: 'record', text: visible(staged.record.relativeName)},
-  {kind: 'record', text: visible(staged.record.value)},
+  {kind: 'record', text: visible(staged.record.provider?.fields?.name ?? staged.record.relativeName)},
+  {kind: 'record', text: visible(staged.record.provider?.fields?.value ?? staged.record.value)},
+  ...(staged.record.provider?.advice ?? []).map(advice =>
+    line('info', `At ${staged.record.provider?.name}: ${advice}`),
+  ),
   ...staged.remarks.flatMap(remark => problemLines('warn', remark)),
 ];
 

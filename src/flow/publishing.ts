@@ -3,11 +3,13 @@
 import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish/index.ts';
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import type {KeySpec} from '../system/ports.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
 import {line, problemLines, recordLines, tell, tellSurveys} from './lines.ts';
 import type {PendingSetup, PublishedRecord, StagedDomain} from './operations.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
-import type {Event, State} from './state.ts';
+import {sizeProblems} from './record-size.ts';
+import type {Event, Line, State} from './state.ts';
 
 /** The texts of all answers that make the key or the record what it is. */
 const recordKey = (state: State): string =>
@@ -21,7 +23,7 @@ export function makeKeys(state: State): Next {
   if (state.staged.length > 0 && state.stagedFor === stagedFor) return haveKeys(state);
   return [
     {
-      ...state,
+      ...tell(state, ...sizeLines(state)),
       stagedFor,
       surveys: {},
       told: {},
@@ -38,6 +40,17 @@ export function makeKeys(state: State): Next {
     ],
   ];
 }
+
+/** A record that the provider of the domain cannot store is said before there is a key. */
+function sizeLines({answers, domainFacts}: State): readonly Line[] {
+  const {key} = answers;
+  const spec = key === undefined ? DEFAULT_SPEC : key.source === 'generate' ? key.spec : undefined;
+  return spec === undefined
+    ? []
+    : sizeProblems(spec, answers, domainFacts).flatMap(each => problemLines('warn', each));
+}
+
+const DEFAULT_SPEC: KeySpec = {algorithm: 'rsa', bits: 2048};
 
 export function staged(state: State, keys: readonly StagedDomain[]): Next {
   const lines = keys.flatMap(key => [

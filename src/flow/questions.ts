@@ -8,6 +8,8 @@ import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
+import type {DomainFacts} from './operations.ts';
+import {sizeProblems} from './record-size.ts';
 import type {ScreenId} from './state.ts';
 import {parseTrustedHosts} from './trusted-hosts.ts';
 
@@ -61,7 +63,8 @@ interface Definition<K extends QuestionId> {
   applies(answers: Answers, facts: HostFacts): boolean;
   /** Text that is taken by pressing Enter; '' where there is nothing to suggest. */
   suggest(answers: Answers, facts: HostFacts, known: Known): string;
-  choices?(answers: Answers, facts: HostFacts): readonly Choice[];
+  /** `domains`: the zones of the domains that are answered. */
+  choices?(answers: Answers, facts: HostFacts, domains?: readonly DomainFacts[]): readonly Choice[];
   parse(text: string, answers: Answers, facts: HostFacts): Result<AnswerOf<K>>;
   /** The text that `parse` reads back to the same value. */
   format(value: AnswerOf<K>): string;
@@ -199,6 +202,16 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
 
 /** What `--shared-key` adds to the text of a key. */
 const SHARED = ' shared';
+
+/** Said of a size that the DNS provider cannot store; a delegation may still make it possible. */
+const sizeHint = (
+  bits: 2048 | 3072 | 4096,
+  answers: Answers,
+  domains: readonly DomainFacts[] = [],
+): string | undefined =>
+  sizeProblems({algorithm: 'rsa', bits}, answers, domains).length > 0
+    ? 'your DNS provider cannot store it'
+    : undefined;
 
 function formatKey(key: KeyChoice): string {
   if (key.source === 'import') return `file:${key.path}`;
@@ -366,10 +379,14 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     dependsOn: [],
     applies: () => true,
     suggest: () => 'rsa:2048',
-    choices: (_answers, facts) => [
-      choice('rsa:2048', 'RSA, 2048 bits', 'recommended'),
-      choice('rsa:3072', 'RSA, 3072 bits', 'longer record'),
-      choice('rsa:4096', 'RSA, 4096 bits', 'some DNS panels cannot store it'),
+    choices: (answers, facts, domains) => [
+      choice('rsa:2048', 'RSA, 2048 bits', sizeHint(2048, answers, domains) ?? 'recommended'),
+      choice('rsa:3072', 'RSA, 3072 bits', sizeHint(3072, answers, domains) ?? 'longer record'),
+      choice(
+        'rsa:4096',
+        'RSA, 4096 bits',
+        sizeHint(4096, answers, domains) ?? 'some DNS panels cannot store it',
+      ),
       choice('ed25519', 'Ed25519', 'short', ed25519Refusal(facts)?.message),
     ],
     parse: (text, _answers, facts) => parseKey(text, facts),

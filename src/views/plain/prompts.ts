@@ -68,7 +68,7 @@ function hostPrompt(state: State, phase: At<'host'>): string {
 }
 
 const choicesOf = (state: State, question: Question): readonly Choice[] =>
-  state.facts === undefined ? [] : (question.choices?.(state.answers, state.facts) ?? []);
+  state.facts === undefined ? [] : (question.choices?.(state.answers, state.facts, state.domainFacts) ?? []);
 
 const mayBeEmpty = (state: State, question: Question): boolean =>
   state.facts !== undefined && question.accept('', state.answers, state.facts).ok;

@@ -32,7 +32,16 @@ function oneRecord({domain, record}: StagedDomain, form: RecordFormId): string {
     `Whole name:  ${record.absoluteName}.`,
     'Value, one line:',
     whole,
+    ...panelLines(record),
   ].join('\n');
+}
+
+/** Where the panel of the provider wants the value otherwise than as one plain line. */
+function panelLines({provider, value}: StagedDomain['record']): readonly string[] {
+  const fields = provider?.fields;
+  return fields === undefined || fields.value === value
+    ? []
+    : [`Value as the panel of ${visible(provider?.name ?? '')} wants it:`, visible(fields.value)];
 }
 
 /** What is put on the clipboard: only what is pasted somewhere else. */

@@ -54,6 +54,7 @@ describe('a whole session, line by line', () => {
     await talk.types('tolerated', ENTER);
     await talk.types('being tested', ENTER);
     await talk.types('note in the record', 'ask hostmaster');
+    await talk.types('Who enters the record', ENTER);
     await talk.types('it is published', 's /root/record.txt');
     await talk.types('Record saved', '2');
     await talk.types('IN TXT', ENTER);
@@ -174,6 +175,7 @@ describe('keys', () => {
       await talk.types(words, ENTER);
     }
     await talk.types('Enter: old note. -: none.', '-');
+    await talk.types('enters the record', ENTER);
     await talk.sees('it is published');
     expect(session.state().answers.note).toBe('');
     talk.hangUp();

@@ -116,12 +116,19 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
 
 const spaced = (rows: readonly Row[]): readonly Row[] => (rows.length === 0 ? rows : [...rows, BLANK]);
 
-function useChoices(question: Definition, {answers, facts}: State): readonly Choice[] {
-  return useMemo(() => choicesOf(question, answers, facts), [question, answers, facts]);
+function useChoices(question: Definition, {answers, facts, domainFacts}: State): readonly Choice[] {
+  return useMemo(
+    () => choicesOf(question, answers, facts, domainFacts),
+    [question, answers, facts, domainFacts],
+  );
 }
 
-const choicesOf = (question: Definition, answers: Answers, facts: State['facts']): readonly Choice[] =>
-  facts === undefined ? [] : (question.choices?.(answers, facts) ?? []);
+const choicesOf = (
+  question: Definition,
+  answers: Answers,
+  facts: State['facts'],
+  domains: State['domainFacts'],
+): readonly Choice[] => (facts === undefined ? [] : (question.choices?.(answers, facts, domains) ?? []));
 
 function optionsOf(question: Definition, choices: readonly Choice[]): readonly Option[] {
   const listed = choices.map(({value, label, hint, disabled}) => ({
