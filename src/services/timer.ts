@@ -81,7 +81,6 @@ Wants=waxseal-rotate.timer
 const TIMER_UNIT = `# Made by waxseal rotate --install-timer; waxseal undo takes it away.
 [Unit]
 Description=Advance DKIM key rotations
-Documentation=man:waxseal(1)
 
 [Timer]
 OnCalendar=hourly
@@ -98,7 +97,6 @@ const serviceUnit = (
 ): string => `# Made by waxseal rotate --install-timer; waxseal undo takes it away.
 [Unit]
 Description=Advance DKIM key rotations
-Documentation=man:waxseal(1)
 Wants=network-online.target
 After=network-online.target nss-lookup.target
 
