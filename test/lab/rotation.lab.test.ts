@@ -3,6 +3,7 @@ import {rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {describe, expect, test} from 'vitest';
 import type {Internet} from './support/dns.ts';
+import {differences, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {describeOutcome, sleep, start, until} from './support/process.ts';
 import {releases} from './support/release.ts';
@@ -197,4 +198,43 @@ describe.each(releasesHere)('$name', release => {
       }),
     480_000,
   );
+
+  test('the timer is installed as a planned change, runs in its cage, and is taken away again', () =>
+    inWorld(release, async ({host, internet}) => {
+      await makeReady(host, internet);
+      await sleep(3500);
+      await waxsealJson(host, ['setup', '--domain', 'example.com', '--yes', '--wait', '60s'], 0);
+      const before = await fingerprint(host);
+      await waxsealJson(host, ['rotate', '--install-timer', '--yes'], 0);
+      await host.must(['systemd-analyze', 'verify', '/etc/systemd/system/waxseal-rotate.timer']);
+      expect((await host.must(['systemctl', 'is-active', 'waxseal-rotate.timer'])).trim()).toBe('active');
+      const wants = await host.must(['systemctl', 'show', 'timers.target', '-p', 'Wants', '--value']);
+      expect(wants).toContain('waxseal-rotate.timer');
+      // A key that is due: the whole way to the switch in the cage of the unit, as the timer runs it.
+      await host.write('etc/waxseal/rotation.conf', SETTINGS('1s'));
+      await sleep(1500);
+      await host.must(['systemctl', 'start', 'waxseal-rotate.service']);
+      const report = await waxsealJson(host, ['status'], 0);
+      const coming = report.domains.find(({state}) => state === 'pending');
+      if (coming === undefined) throw new Error(JSON.stringify(report.domains));
+      await internet.publishEverywhere('example.com', coming.record.name, coming.record.strings);
+      await host.must(['systemctl', 'start', 'waxseal-rotate.service']);
+      await sleep(5000);
+      await host.must(['systemctl', 'start', 'waxseal-rotate.service']);
+      const after = await waxsealJson(host, ['status'], 0);
+      expect(
+        after.domains.find(({selector}) => selector === coming.selector)?.state,
+        await host.must(['journalctl', '-u', 'waxseal-rotate.service', '--no-pager']),
+      ).toBe('active');
+      const score = await host.exec(['systemd-analyze', 'security', '--no-pager', 'waxseal-rotate.service']);
+      console.log(score.stdout.trim().split('\n').at(-1));
+      await waxsealJson(host, ['undo', '--yes'], 0);
+      await waxsealJson(host, ['undo', '--yes'], 0);
+      expect(await host.exists('etc/systemd/system/waxseal-rotate.timer')).toBe(false);
+      expect(await host.exists('etc/systemd/system/timers.target.d')).toBe(false);
+      const gone = await host.exec(['systemctl', 'is-active', 'waxseal-rotate.timer']);
+      expect(gone.stdout.trim()).toBe('inactive');
+      await host.must(['rm', '-r', '/etc/waxseal']);
+      expect(differences(before, await fingerprint(host), {allowState: true})).toEqual([]);
+    }));
 });
