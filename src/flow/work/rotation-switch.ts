@@ -48,7 +48,9 @@ export async function switchKeys(
     subdomains: false,
   });
   if (!change.ok) throw new HostError(change.problem);
-  const {steps, endpoint, candidate} = change.value;
+  const {steps: all, endpoint, candidate} = change.value;
+  const keyPaths = await placeKeys(ports, all, staged, emit, signal);
+  const steps = all.filter(step => !isPlace(step));
   const plan = makePlan({
     purpose: 'rotate',
     title: `New keys for ${staged.map(({domain, selector}) => `${domain} (${selector})`).join(', ')}`,
@@ -90,11 +92,58 @@ export async function switchKeys(
       ),
     );
   }
-  const known = outcome.result === 'nothing' ? facts.opendkim?.keys : [];
+  const known = (await lookAtHost(ports, signal)).opendkim?.keys;
   await recordActive(ports, plan, report.checks, (domain, selector) => {
+    const placed = keyPaths.get(`${domain} ${selector}`);
+    if (placed !== undefined) return placed;
     const path = known?.find(each => each.domain === domain && each.selector === selector)?.path;
     return path?.startsWith('/') === true ? (path as KeyEntry['keyPath']) : undefined;
   });
+}
+
+/** A private key that is put in place, or a directory for it. */
+const isPlace = (step: Step): boolean =>
+  step.kind === 'directory' || (step.kind === 'file' && step.after.content.from === 'secret');
+
+/**
+ * Puts the new private keys in place, as a change of its own that nothing takes back: OpenDKIM reads them for each
+ * message, and a session that was open meanwhile may need one even after tables have been put back. A key that no table
+ * names harms nobody.
+ */
+async function placeKeys(
+  ports: Ports,
+  steps: readonly Step[],
+  staged: readonly StagedDomain[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, NonNullable<KeyEntry['keyPath']>>> {
+  const plan = makePlan({
+    purpose: 'rotate',
+    title: `Private keys in place: ${staged.map(({record}) => record.absoluteName).join(', ')}`,
+    domains: [],
+    steps: steps.filter(isPlace),
+    clock: ports.clock,
+    random: ports.random,
+  });
+  const outcome = await applyPlan(
+    ports,
+    plan,
+    {proof: async () => ({checks: [], passed: true}), ready: milterReadiness(ports), lockHeld: true},
+    emit,
+    signal,
+  );
+  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw outcome.error;
+  return new Map(
+    staged.flatMap(({domain, selector, stagedPath}) => {
+      const step = plan.steps.find(
+        each =>
+          each.kind === 'file' &&
+          each.after.content.from === 'secret' &&
+          each.after.content.path === stagedPath,
+      );
+      return step?.kind === 'file' ? [[`${domain} ${selector}`, step.path] as const] : [];
+    }),
+  );
 }
 
 const errorOf = (outcome: {readonly result: string; readonly error?: ToolError}): ToolError =>
