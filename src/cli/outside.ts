@@ -3,7 +3,7 @@ import {UsageError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {Clock, DnsServer, Files, Ports} from '../system/ports.ts';
+import type {Clock, DnsServer, DnsTransport, Files, Ports} from '../system/ports.ts';
 
 export interface ConnectOptions {
   /** `--root`. */
@@ -19,6 +19,8 @@ export interface Outside {
   /** The whole file system: what is named on the command line lies there, also with `--root` and in the sandbox. */
   files(): Promise<Files>;
   clock(): Promise<Clock>;
+  /** The transport for thousands of questions, made from that of the host; undefined where that one will do. */
+  readonly manyQuestions?: (dns: DnsTransport) => Promise<DnsTransport & {close(): void}>;
   /** Owner of the files that a person asks for. */
   readonly person: {readonly uid: number; readonly gid: number};
   readonly workingDirectory: string;
@@ -44,6 +46,10 @@ export const realOutside = (): Outside => ({
   async clock() {
     const {createClock} = await import('../system/real/index.ts');
     return createClock();
+  },
+  async manyQuestions(dns) {
+    const {createSharedDnsTransport} = await import('../system/real/dns-shared.ts');
+    return createSharedDnsTransport(dns);
   },
   person: {uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0},
   workingDirectory: process.cwd(),

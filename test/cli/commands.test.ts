@@ -151,6 +151,23 @@ describe('what only looks', () => {
       'dns.record pass',
       'live.milter pass',
     ]);
+    const records = await world.run(['check', '--dns']);
+    expect(records.exitCode, records.out).toBe(0);
+    expect(records.out).toMatch(
+      /^ok {4}Record 202611\._domainkey\.example\.org: \d of \d name servers\n1 of 1 right, 0 wrong/,
+    );
+    const wrong = await world.run([
+      'check',
+      '--dns',
+      '--domain',
+      'example.org',
+      '--selector',
+      'none',
+      '--json',
+    ]);
+    expect(wrong.exitCode).toBe(4);
+    expect(wrong.report.checks).toMatchObject([{id: 'dns.record', status: 'fail'}]);
+    expect((await world.run(['check', '--dns', '--domain', 'example.net'])).err).toContain('--selector');
     const test = await world.run(['test', '--json']);
     expect(test.exitCode, test.out).toBe(0);
     expect(test.report.checks).toHaveLength(4);

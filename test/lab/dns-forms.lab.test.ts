@@ -6,6 +6,7 @@ import path from 'node:path';
 import {promisify} from 'node:util';
 import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
+import {FORMATS} from '../../src/dns/formats/index.ts';
 import {recordForms} from '../../src/dns/forms.ts';
 import {dnsName, NAME, VALUE} from '../dns/world.ts';
 import {readZoneFile} from '../dns/zone-file.ts';
@@ -43,6 +44,12 @@ test.each([VALUE, `${VALUE}${VALUE}`.slice(0, 764), 'v=DKIM1; n=a "quote" and a 
     expect(await servedValue(forms.zoneFileWrapped)).toBe(value);
   },
 );
+
+test('named-checkzone reads the form of opendkim-genzone', async () => {
+  const genzone = FORMATS.find(({id}) => id === 'genzone');
+  const text = genzone?.render(recordForms({apex, name: NAME, value: VALUE})) ?? '';
+  expect(await servedValue(`$ORIGIN example.org.\n${text}`)).toBe(VALUE);
+});
 
 test('named-checkzone reads any value back', async () => {
   await fc.assert(

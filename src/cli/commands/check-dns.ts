@@ -33,18 +33,17 @@ export async function checkDns(context: Context): Promise<ExitCode> {
       ),
     );
   }
-  const {createSharedDnsTransport} = await import('../../system/real/dns-shared.ts');
-  const dns = createSharedDnsTransport(ports.dns);
+  const shared = await context.outside.manyQuestions?.(ports.dns);
   const tally = createTally(context, ports, keys.length);
   const given = resolversOf(context.flags);
   try {
-    await checkMany({...ports, dns}, keys, {
+    await checkMany({...ports, dns: shared ?? ports.dns}, keys, {
       resolvers: given.length === 0 ? undefined : given,
       signal: context.signal,
       onFinding: finding => tally.add(finding),
     });
   } finally {
-    dns.close();
+    shared?.close();
     tally.end();
   }
   return await tally.tell();
