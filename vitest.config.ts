@@ -9,7 +9,15 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.{ts,tsx}'],
     // Real hosts and long runs have their own commands: `npm run test:lab`, `npm run test:corpus`, `npm run bench`.
-    exclude: ['test/lab/**', 'test/bench/**', 'node_modules/**'],
+    exclude: [
+      'test/lab/**',
+      'test/bench/**',
+      'node_modules/**',
+      // Every operation of an apply made to fail, one after the other, takes minutes: `npm run test:faults`.
+      ...(process.env['WAXSEAL_FAULTS'] === undefined ? ['test/plan/*faults.test.ts'] : []),
+    ],
+    // Much of it waits for processes, packets and terminals; more than this and they wait for each other.
+    maxWorkers: 2,
     env: {TZ: 'UTC', LANG: 'C.UTF-8', FORCE_COLOR: '0', NODE_ENV: 'production'},
     testTimeout: 20_000,
     // Snapshots are part of what the project shows; they live in one place at the top, by test file.
