@@ -323,3 +323,21 @@ describe('export and import', () => {
     expect(states((await other.run(['status', '--json'])).report)).toEqual(['202611 staged']);
   });
 });
+
+describe('waxseal alone on a terminal', () => {
+  it('opens the hub where the host has DKIM, does what is chosen, and leaves', async () => {
+    const world = await ready();
+    const run = await world.run([], {terminal: true, input: 's 1\n'});
+    expect(run.exitCode, run.err).toBe(0);
+    expect(run.out).toContain('1. example.org, selector 202611, RSA 2048, 0 d old, active');
+    expect(run.out).toContain('Name:   202611._domainkey.example.org');
+  });
+
+  it('goes on with a set-up that only waits, as before', async () => {
+    const world = await openWorld();
+    await world.run(['setup', '--domain', 'example.org', '--yes', '--no-wait', '--json']);
+    const run = await world.run([], {terminal: true, input: ''});
+    expect(run.out).not.toContain('DKIM on this host');
+    expect(run.out).toContain('A setup of example.org waits for the DNS');
+  });
+});

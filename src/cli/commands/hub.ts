@@ -110,7 +110,8 @@ async function perform(context: Context, {action, row}: HubChoice): Promise<Exit
 
 /** What a command has written must be read before the hub draws over it. */
 async function goOn(context: Context): Promise<boolean> {
-  if (context.signal.aborted) return false;
+  // An input that is over tells readline nothing any more.
+  if (context.signal.aborted || context.streams.stdin.readableEnded) return false;
   const reader = createInterface({input: context.streams.stdin, output: context.streams.stdout});
   try {
     const answer = await Promise.race([

@@ -4,7 +4,7 @@ import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {milterReadiness} from '../../flow/work/carrying-out.ts';
-import {recordStopped} from '../../flow/work/key-book.ts';
+import {isComing, moveKey, recordStopped} from '../../flow/work/key-book.ts';
 import {type ApplyOutcome, applyPlan, changeViews, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {HostFacts} from '../../services/facts.ts';
@@ -67,6 +67,10 @@ async function removeDomains(
   await agree(context, domains);
   const outcome = await carryOut(context, ports, facts, plan, domains);
   await recordStopped(ports, keys, plan.id);
+  // What was on its way for them has nowhere to go any more.
+  for (const key of state.keys.filter(each => isComing(each) && domains.includes(each.domain))) {
+    await moveKey(ports, key, 'removed', {kind: 'abandoned', why: 'signing was stopped for the domain'});
+  }
   return await tell(context, {exitCode: 0, changed: true, changes, checks: outcome.proof.checks}, [
     `No longer signed: ${domains.join(', ')}`,
     'Keep the DNS records for a week, for mail that is on its way; then take them out.',
