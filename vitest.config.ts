@@ -17,7 +17,7 @@ export default defineConfig({
       ...(process.env['WAXSEAL_FAULTS'] === undefined ? ['test/plan/*faults.test.ts'] : []),
     ],
     // Much of it waits for processes, packets and terminals; more than this and they wait for each other.
-    maxWorkers: 2,
+    maxWorkers: 3,
     env: {TZ: 'UTC', LANG: 'C.UTF-8', FORCE_COLOR: '0', NODE_ENV: 'production'},
     testTimeout: 20_000,
     // Snapshots are part of what the project shows; they live in one place at the top, by test file.
