@@ -2,7 +2,7 @@ import {HostError, UsageError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import {createNamedFiles, type NamedFiles} from '../flow/work/named-files.ts';
+import {createNamedFiles, type NamedFiles} from '../flow/real/named-files.ts';
 import type {Commands, DnsServer, Ports} from '../system/ports.ts';
 import {
   argumentsFromFile,

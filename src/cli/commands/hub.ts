@@ -1,7 +1,7 @@
 import {createInterface} from 'node:readline/promises';
 import {type ExitCode, ToolError} from '../../domain/errors.ts';
-import {gatherFacts} from '../../flow/work/rotation-facts.ts';
-import {type HubChoice, type HubRow, hubRows} from '../../flow/work/rotation-hub.ts';
+import {gatherFacts} from '../../flow/real/rotation-facts.ts';
+import {type HubChoice, type HubRow, hubRows} from '../../flow/real/rotation-hub.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';

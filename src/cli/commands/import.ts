@@ -1,7 +1,7 @@
 import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {must} from '../../flow/work/key-book.ts';
+import {must} from '../../flow/real/key-book.ts';
 import {inspectKey, selfTest, stageKey} from '../../keys/index.ts';
 import {
   addEntry,

@@ -3,8 +3,8 @@ import {ChangeFailed, Declined, type ExitCode, HostError, UsageError} from '../.
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {milterReadiness} from '../../flow/work/carrying-out.ts';
-import {isComing, moveKey, recordStopped} from '../../flow/work/key-book.ts';
+import {milterReadiness} from '../../flow/real/carrying-out.ts';
+import {isComing, moveKey, recordStopped} from '../../flow/real/key-book.ts';
 import {type ApplyOutcome, applyPlan, changeViews, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {HostFacts} from '../../services/facts.ts';

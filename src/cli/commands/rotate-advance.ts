@@ -1,8 +1,8 @@
 import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
-import type {WorkOptions} from '../../flow/work/index.ts';
-import {type AdvanceResult, advance} from '../../flow/work/rotation-advance.ts';
-import {needsPerson, tellByMail} from '../../flow/work/rotation-told.ts';
+import type {WorkOptions} from '../../flow/real/index.ts';
+import {type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
+import {needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
 import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';

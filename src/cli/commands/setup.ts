@@ -1,5 +1,5 @@
 import type {ExitCode} from '../../domain/errors.ts';
-import {createOperations} from '../../flow/work/index.ts';
+import {createOperations} from '../../flow/real/index.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {domainTexts, runFlow} from '../session.ts';
 

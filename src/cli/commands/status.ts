@@ -1,7 +1,7 @@
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {gatherFacts, readQueue, readSettings} from '../../flow/work/rotation-facts.ts';
+import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
 import {type Due, due, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';

@@ -1,8 +1,8 @@
 import {ChangeFailed, Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {milterReadiness} from '../../flow/work/carrying-out.ts';
-import {recordUndone} from '../../flow/work/key-book.ts';
+import {milterReadiness} from '../../flow/real/carrying-out.ts';
+import {recordUndone} from '../../flow/real/key-book.ts';
 import {
   findUnfinished,
   isRunId,
