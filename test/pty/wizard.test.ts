@@ -182,13 +182,23 @@ describe('leaving', () => {
     expect(terminal.cursor().visible).toBe(true);
   });
 
-  test('SIGTERM on a question ends with 143, the terminal as it was', async () => {
+  test('H18: SIGTERM on a question ends with 143, the terminal as it was', async () => {
     const terminal = runAlone();
     await terminal.follow(['What was found', '\r']);
     await terminal.waitFor('Which domain');
     terminal.kill('SIGTERM');
     expect((await terminal.end()).exitCode).toBe(143);
     expect(terminal.cursor()).toMatchObject({visible: true, column: 0});
+  });
+
+  // No program can help it; docs/decisions/0006 names the cure. Should this ever turn, the page must, too.
+  test('H18: only kill -9 leaves the cursor hidden', async () => {
+    const terminal = runAlone();
+    await terminal.follow(['What was found', '\r']);
+    await terminal.waitFor('Which domain');
+    terminal.kill('SIGKILL');
+    expect((await terminal.end()).signal).toBe(9);
+    expect(terminal.cursor().visible).toBe(false);
   });
 
   test('SIGTERM during the apply puts everything back', async () => {
