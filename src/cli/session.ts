@@ -23,7 +23,10 @@ export function waitOf(flags: FlagValues, interactive: boolean): number | undefi
   const text = textOf(flags, 'wait');
   if (text === undefined) return interactive ? undefined : DEFAULT_WAIT_MS;
   const parsed = parseDuration(text);
-  if (!parsed.ok) throw new UsageError(problem('usage.wait', parsed.problem.message, parsed.problem.hint));
+  if (!parsed.ok)
+    throw new UsageError(
+      problem('usage.wait', parsed.problem.message, 'Write it as --wait 90s, --wait 2m or --wait 1h30m.'),
+    );
   return parsed.value;
 }
 
