@@ -2,7 +2,8 @@ import {execFileSync} from 'node:child_process';
 import {generateKeyPairSync} from 'node:crypto';
 import fs from 'node:fs';
 import {describe, expect, it} from 'vitest';
-import {importKey, inspectKey} from '../../src/keys/index.ts';
+import {importKey} from '../../src/keys/import.ts';
+import {inspectKey} from '../../src/keys/index.ts';
 import {scratch} from '../system/scratch.ts';
 
 const rsa = (bits: number) => generateKeyPairSync('rsa', {modulusLength: bits}).privateKey;

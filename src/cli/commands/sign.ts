@@ -4,7 +4,7 @@ import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {parseDomain, parseSelector} from '../../domain/names.ts';
 import {problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {importKey} from '../../keys/index.ts';
+import {importKey} from '../../keys/import.ts';
 import {textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {messageInput, withLineEndings} from '../message-input.ts';

@@ -12,7 +12,7 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import {visible} from '../../domain/text.ts';
 import {
   generateKey,
-  importKey,
+  type ImportedKey,
   inspectKey,
   makeStateDirectory,
   readStagedKey,
@@ -136,14 +136,13 @@ export async function checkKey(
   return imported.ok ? supported(imported.value.algorithm, facts) : imported;
 }
 
-async function readImport(
-  named: Pick<NamedFiles, 'read'>,
-  path: AbsolutePath,
-): Promise<ReturnType<typeof importKey>> {
+async function readImport(named: Pick<NamedFiles, 'read'>, path: AbsolutePath): Promise<Result<ImportedKey>> {
   const content = await named.read(path);
-  return content === undefined
-    ? fail(problem('key.missing', `There is no file ${visible(path)}.`, 'Check --key.'))
-    : importKey(content);
+  if (content === undefined) {
+    return fail(problem('key.missing', `There is no file ${visible(path)}.`, 'Check --key.'));
+  }
+  const {importKey} = await import('../../keys/import.ts');
+  return importKey(content);
 }
 
 const supported = (algorithm: 'rsa' | 'ed25519', facts: HostFacts): Result<true> =>
