@@ -272,6 +272,8 @@ export class Internet {
       `  zonesdir: "${this.#directory}"`,
       `  pidfile: "${this.#directory}/nsd.pid"`,
       `  xfrdfile: "${this.#directory}/xfrd.state"`,
+      // Below /tmp otherwise, where it stays when the server is killed.
+      `  xfrdir: "${this.#directory}"`,
       `  zonelistfile: "${this.#directory}/zone.list"`,
       '  server-count: 1',
       'remote-control:',

@@ -88,11 +88,7 @@ export const imageOf = (release: Release): string =>
 /** Builds the image unless it is there. Takes about half a minute the first time. */
 export async function buildImage(release: Release): Promise<void> {
   const image = imageOf(release);
-  const there = await access(image).then(
-    () => true,
-    () => false,
-  );
-  if (there) return;
+  if (await exists(image)) return;
   await mkdir(imageDirectory, {recursive: true});
   const draft = `${image}.${process.pid}`;
   const outcome = await run(
@@ -124,9 +120,19 @@ export async function buildImage(release: Release): Promise<void> {
   }
   await furnish(release, draft);
   // A finished image appears under its name in one step: an interrupted build is never mistaken for one.
-  await rename(draft, image);
+  await rename(draft, image).catch(async (error: unknown) => {
+    // Another run of the lab has built the same one meanwhile.
+    await rm(draft, {recursive: true, force: true});
+    if (!(await exists(image))) throw error;
+  });
   await removeOld(release);
 }
+
+const exists = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
 
 /** A machine may reach its packages only by a proxy that is named in the environment. */
 function proxySettings(): Record<string, string> {
@@ -172,7 +178,8 @@ async function furnish(release: Release, root: string): Promise<void> {
 async function removeOld(release: Release): Promise<void> {
   const current = path.basename(imageOf(release));
   for (const name of await readdir(imageDirectory)) {
-    if (name.startsWith(`${release.suite}-`) && name !== current) {
+    // A draft of the current one may be another run's work in progress.
+    if (name.startsWith(`${release.suite}-`) && !name.startsWith(current)) {
       await rm(path.join(imageDirectory, name), {recursive: true, force: true});
     }
   }
