@@ -42,15 +42,16 @@ const privateKey = ({name, records}: Published): Problem =>
 
 function severalRecords(published: Published): Problem {
   const {records, expected, name} = published;
-  if (joinsTo(records, expected)) {
-    const sizes = records.map(record => Buffer.byteLength(record)).join(' and ');
+  const pieces = piecesOf(records, expected);
+  if (pieces !== undefined) {
+    const sizes = pieces.map(piece => Buffer.byteLength(piece)).join(' and ');
     return problem(
       'dns.split-records',
       `The key is cut into ${records.length} TXT records of ${sizes} octets; it must be one record of several strings.`,
       `Delete them. ${replaceIt(published, 'One TXT record: the whole value in one field, or as "..." "..." on one line.')}`,
     );
   }
-  const others = records.filter(record => !sameKeyRecord(record, expected));
+  const others = records.filter(record => !sameKeyRecord(record, expected)).toSorted();
   if (others.length === 0) {
     return problem(
       'dns.repeated-record',
@@ -77,14 +78,17 @@ function severalRecords(published: Published): Problem {
   );
 }
 
-/** Servers return records in any order: the pieces are laid end to end as they fit. */
-function joinsTo(pieces: readonly string[], whole: string): boolean {
-  if (pieces.length > 8 || pieces.some(piece => piece === '')) return false;
-  if (pieces.length === 0) return whole.trim() === '';
-  return pieces.some((piece, at) => {
-    const bare = unquoted(piece);
-    return whole.startsWith(bare) && joinsTo(pieces.toSpliced(at, 1), whole.slice(bare.length));
-  });
+/** Servers return records in any order: the pieces are laid end to end as they fit. Undefined where they do not. */
+function piecesOf(records: readonly string[], whole: string): readonly string[] | undefined {
+  if (records.length > 8 || records.some(record => record === '')) return undefined;
+  if (records.length === 0) return whole.trim() === '' ? [] : undefined;
+  for (const [at, record] of records.entries()) {
+    const bare = unquoted(record);
+    if (!whole.startsWith(bare)) continue;
+    const rest = piecesOf(records.toSpliced(at, 1), whole.slice(bare.length));
+    if (rest !== undefined) return [record, ...rest];
+  }
+  return undefined;
 }
 
 const unquoted = (text: string): string => text.trim().replace(/^"|"$/g, '');

@@ -36,6 +36,7 @@ export interface PreflightInput {
 /** Domains that are asked for. */
 const SAMPLE = 20;
 const START_TIMEOUT_MS = 8000;
+const CONNECT_TIMEOUT_MS = 2000;
 const POLL_MS = 100;
 /** A directory of an earlier run that is older than this is nobody's any more. */
 const LEFTOVER_MS = 600_000;
@@ -139,12 +140,23 @@ async function start(
   }
   const deadline = ports.clock.now().getTime() + START_TIMEOUT_MS;
   while (ports.clock.now().getTime() < deadline) {
-    if ((await ports.files.stat(plan.socket))?.kind === 'socket') {
+    if (await listens(ports, plan.socket)) {
       return passed(`opendkim -x with the new configuration listens on its own socket`);
     }
     await ports.clock.sleep(POLL_MS, signal);
   }
   return refusedToStart('', undefined, await lastWords(ports, since), plan);
+}
+
+/** libmilter binds before it listens: for a moment the socket is there and refuses. Only a connection is an answer. */
+async function listens(ports: PreflightPorts, socket: AbsolutePath): Promise<boolean> {
+  try {
+    (await ports.sockets.connect({kind: 'unix', path: socket}, CONNECT_TIMEOUT_MS)).destroy();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return false;
+  }
 }
 
 const lastWords = (ports: PreflightPorts, since: Date): Promise<readonly string[]> =>
@@ -167,7 +179,8 @@ function refusedToStart(
   ]
     // The directory is gone when this is read: file names alone tell more.
     .map(line => line.replaceAll(directory, ''));
-  const how = status === undefined ? 'no socket appeared' : `opendkim ended with status ${status ?? 'none'}`;
+  const how =
+    status === undefined ? 'nobody listens on its socket' : `opendkim ended with status ${status ?? 'none'}`;
   return failed(
     [how, ...said].join('; '),
     said.at(0) === undefined

@@ -113,6 +113,17 @@ test('strings joined with blanks match, with a remark', () => {
   expect(mistake(found)).toBe('dns.blanks-in-key');
 });
 
+test.each([
+  ['dns.split-records', [VALUE.slice(0, 255), VALUE.slice(255)]],
+  ['dns.several-records', ['v=spf1 -all', 'google-site-verification=1', 'a=b']],
+])('%s: the sentence is the same in whatever order a server returns the records', (id, records) => {
+  const told = [records, records.toReversed()].map(each =>
+    nameMistake({name: NAME, expected: VALUE, records: each}),
+  );
+  expect(told[0]?.id).toBe(id);
+  expect(told[1]).toEqual(told[0]);
+});
+
 test('every mistake is a sentence with what to do, harmless for a terminal', () => {
   const evil = nameMistake({name: NAME, expected: VALUE, records: ['\x1b]0;pwned\x07 v=DKIM1; p=AAAA']});
   expect(evil?.message).not.toMatch(/[\x00-\x1f\x7f]/);

@@ -1,5 +1,5 @@
 import {createPrivateKey} from 'node:crypto';
-import {existsSync, readdirSync, readFileSync, statSync, utimesSync} from 'node:fs';
+import {existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, utimesSync} from 'node:fs';
 import {createServer, type Server} from 'node:net';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
@@ -44,6 +44,14 @@ const candidate: Candidate = {
   trustedHosts: {path: absolute('/etc/opendkim/TrustedHosts'), kind: 'file', text: '127.0.0.1\n'},
 };
 
+/** A socket file at which nobody listens, as between bind(2) and listen(2). */
+async function leaveSocket(socketPath: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>(resolve => server.listen(`${socketPath}.bound`, resolve));
+  linkSync(`${socketPath}.bound`, socketPath);
+  await new Promise(resolve => server.close(resolve));
+}
+
 /** A stand-in for opendkim(8) that daemonises: serves on the socket of -p and writes the file of -P. */
 class FakeOpenDkim {
   root = '';
@@ -52,7 +60,7 @@ class FakeOpenDkim {
   private server: Server | undefined;
   handler: MilterHandler | undefined;
   syntax: Partial<CommandResult> = {};
-  startup: Partial<CommandResult> | 'silent' = {};
+  startup: Partial<CommandResult> | 'silent' | 'bound-first' = {};
   journal: string[] = [];
   onStart: () => void = () => undefined;
 
@@ -70,12 +78,18 @@ class FakeOpenDkim {
       }
       this.onStart();
       if (this.startup === 'silent') return {};
-      if ((this.startup.status ?? 0) !== 0) return this.startup;
+      if (this.startup !== 'bound-first' && (this.startup.status ?? 0) !== 0) return this.startup;
       const handler = this.handler ?? this.#signingFrom(config);
       const server = createServer(socket => void serveMilter(socket, handler));
       const socketPath = path.join(this.root, value('-p').replace('local:', ''));
-      await new Promise<void>(resolve => server.listen(socketPath, resolve));
       this.server = server;
+      if (this.startup === 'bound-first') {
+        await leaveSocket(socketPath);
+        setTimeout(() => {
+          rmSync(socketPath);
+          server.listen(socketPath);
+        }, 350);
+      } else await new Promise<void>(resolve => server.listen(socketPath, resolve));
       const {writeFileSync} = await import('node:fs');
       writeFileSync(path.join(this.root, value('-P')), '4711\n');
       return {};
@@ -203,6 +217,15 @@ describe('what the candidate does wrong', () => {
     expect(check?.evidence).toContain('\\x07garbage');
   });
 
+  test('a daemon that has bound its socket and does not listen yet is waited for', async () => {
+    daemon.startup = 'bound-first';
+    const report = await run();
+    expect(report.checks.map(check => [check.id, check.status])).toEqual([
+      ['preflight.start', 'pass'],
+      ['preflight.signs', 'pass'],
+    ]);
+  });
+
   test('a daemon that dies after its parent has ended well', async () => {
     daemon.startup = 'silent';
     daemon.journal = ['OpenDKIM Filter: Unable to bind to port local:x: Permission denied'];
@@ -225,7 +248,7 @@ describe('what the candidate does wrong', () => {
     );
     expect(report.checks[0]).toMatchObject({status: 'fail'});
     expect(report.checks[0]?.evidence).toBe(
-      'no socket appeared; OpenDKIM Filter: Unable to bind to port local:x: Permission denied',
+      'nobody listens on its socket; OpenDKIM Filter: Unable to bind to port local:x: Permission denied',
     );
   });
 
