@@ -3,7 +3,7 @@ import {UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {type FlagValues, isSet, textOf} from './arguments.ts';
-import type {CommandName} from './flags.ts';
+import {type CommandName, OPERAND} from './flags.ts';
 
 /** The values that a flag takes, and what is said of any other. */
 const ONE_OF: readonly {
@@ -29,15 +29,6 @@ const ONE_OF: readonly {
   },
 ];
 
-/** How many operands a command takes; all others take none. */
-const OPERANDS: Readonly<Partial<Record<CommandName, number>>> = {
-  explain: 1,
-  sign: 1,
-  verify: 1,
-  undo: 1,
-  import: 1,
-};
-
 /** Throws UsageError that names the flag or operand. */
 export function checkFlags(command: CommandName, flags: FlagValues, operands: readonly string[]): void {
   for (const {flag, values, otherwise} of ONE_OF) {
@@ -60,7 +51,7 @@ export function checkFlags(command: CommandName, flags: FlagValues, operands: re
       'Leave --publish out; it is for setup and rotate.',
     );
   }
-  const extra = operands[OPERANDS[command] ?? 0];
+  const extra = operands[OPERAND[command] === undefined ? 0 : 1];
   if (extra !== undefined) {
     throw usage(
       'usage.operand',

@@ -22,6 +22,8 @@ export interface Flag {
   readonly value?: string;
   readonly repeatable?: boolean;
   readonly help: string;
+  /** Other words for a command in which it means something more special. */
+  readonly helpOf?: Readonly<Partial<Record<CommandName, string>>>;
   /** Commands that take it; `all` for the shared ones. */
   readonly commands: readonly CommandName[] | 'all';
 }
@@ -44,6 +46,16 @@ export const FLAGS: readonly Flag[] = [
     value: 'NAME',
     repeatable: true,
     help: 'mail domain to sign for; may be given many times',
+    helpOf: {
+      sign: 'domain that signs (d=)',
+      record: 'only the records of this domain; may be given many times',
+      test: 'only this domain; may be given many times',
+      status: 'only this domain; may be given many times',
+      check: 'only this domain; may be given many times',
+      rotate: 'rotate the key of this domain; may be given many times',
+      remove: 'domain whose mail shall no longer be signed; may be given many times',
+      export: 'only this domain; may be given many times',
+    },
     commands: [...SETUP, ...ONE_DOMAIN, 'sign'],
   },
   {
@@ -57,6 +69,12 @@ export const FLAGS: readonly Flag[] = [
     name: 'selector',
     value: 'NAME',
     help: 'selector of the key (default: year and month)',
+    helpOf: {
+      rotate: 'selector of the new key (default: year and month)',
+      sign: 'selector under which the key is published (s=)',
+      record: 'only the record of this selector',
+      check: 'selector to look at, of a domain this host does not sign for',
+    },
     commands: [...KEYED, 'sign', 'record', 'check'],
   },
   {name: 'algorithm', value: 'rsa|ed25519', help: 'key algorithm (default: rsa)', commands: KEYED},
@@ -64,7 +82,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'key',
     value: 'FILE',
-    help: 'import this private key instead of making one; for sign: the key to sign with',
+    help: 'import this private key instead of making one',
+    helpOf: {sign: 'private key to sign with (PEM)'},
     commands: [...SETUP, 'sign'],
   },
   {
@@ -126,7 +145,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'output',
     value: 'FILE',
-    help: 'also write the DNS record to this file; for export: the file to write',
+    help: 'also write the DNS record to this file',
+    helpOf: {record: 'write the record to this file', export: 'the file to write'},
     commands: [...SETUP, 'record', 'export'],
   },
   {
@@ -266,6 +286,18 @@ export const COMMANDS: Readonly<Record<CommandName, string>> = {
   import: 'take up what another host has exported',
   demo: 'the whole job in a sandbox: nothing of this host is touched',
 };
+
+/** The one operand that a command may have, as help writes it; all others take none. */
+export const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {
+  explain: 'FROM',
+  sign: '[FILE]',
+  verify: '[FILE]',
+  undo: '[RUN]',
+  import: 'FILE',
+};
+
+/** What --help says of a flag of this command. */
+export const helpOf = (flag: Flag, command: CommandName): string => flag.helpOf?.[command] ?? flag.help;
 
 export const takes = (flag: Flag, command: CommandName): boolean =>
   flag.commands === 'all' || flag.commands.includes(command);

@@ -1,7 +1,8 @@
 import {describe, expect, it} from 'vitest';
 import {argumentsFromFile, listOf, parseArguments, suggest, textOf} from '../../src/cli/arguments.ts';
+import {checkFlags} from '../../src/cli/check-flags.ts';
 import {COMMANDS, type CommandName, FLAGS} from '../../src/cli/flags.ts';
-import {helpText} from '../../src/cli/help.ts';
+import {EXAMPLES, helpText} from '../../src/cli/help.ts';
 import {UsageError} from '../../src/domain/errors.ts';
 
 const refusal = (...argv: readonly string[]): string => {
@@ -91,6 +92,15 @@ describe('help', () => {
       await expect(`${text}\n`).toMatchFileSnapshot(`../../snapshots/cli/help-${command ?? 'waxseal'}.txt`);
     },
   );
+
+  it.each(
+    Object.entries(EXAMPLES).flatMap(([name, lines]) => lines.map(([, line]) => [name, line] as const)),
+  )('of %s has an example that is taken: %s', (name, line) => {
+    const [program, ...argv] = line.split(' ');
+    const {command, flags, operands} = parseArguments(argv);
+    expect([program, command]).toEqual(['waxseal', name]);
+    if (command !== undefined) checkFlags(command, flags, operands);
+  });
 
   it('says something of every flag and command', () => {
     expect(FLAGS.filter(({help}) => help.length < 8)).toEqual([]);

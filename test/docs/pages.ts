@@ -1,6 +1,6 @@
 /** Pages that are made from the tables of the program: the reference of commands and the manual page. */
-import {COMMANDS, type CommandName, FLAGS, type Flag, takes} from '../../src/cli/flags.ts';
-import {OPERAND} from '../../src/cli/help.ts';
+import {COMMANDS, type CommandName, FLAGS, type Flag, helpOf, OPERAND, takes} from '../../src/cli/flags.ts';
+import {EXAMPLES} from '../../src/cli/help.ts';
 
 const NAMES = Object.keys(COMMANDS) as CommandName[];
 
@@ -11,23 +11,29 @@ const ownFlags = (command: CommandName): readonly Flag[] =>
 
 const shared = FLAGS.filter(flag => flag.commands === 'all');
 
-const table = (flags: readonly Flag[]): readonly string[] => [
+const operand = (command: CommandName): string =>
+  OPERAND[command] === undefined ? '' : ` ${OPERAND[command]}`;
+
+const said = (flag: Flag, command: CommandName | undefined): string =>
+  command === undefined ? flag.help : helpOf(flag, command);
+
+const table = (flags: readonly Flag[], command?: CommandName): readonly string[] => [
   '| flag | |',
   '|---|---|',
   ...flags.map(
     flag =>
-      `| \`${flagText(flag).replaceAll('|', '\\|')}\`${flag.repeatable === true ? ' …' : ''} | ${flag.help} |`,
+      `| \`${flagText(flag).replaceAll('|', '\\|')}\`${flag.repeatable === true ? ' …' : ''} | ${said(flag, command)} |`,
   ),
 ];
 
 /** docs/reference/commands.md. */
 export function commandsPage(): string {
   const sections = NAMES.flatMap(name => [
-    `## waxseal ${name}${OPERAND[name] ?? ''}`,
+    `## waxseal ${name}${operand(name)}`,
     '',
     `${COMMANDS[name].charAt(0).toUpperCase()}${COMMANDS[name].slice(1)}.`,
     '',
-    ...(ownFlags(name).length === 0 ? [] : [...table(ownFlags(name)), '']),
+    ...(ownFlags(name).length === 0 ? [] : [...table(ownFlags(name), name), '']),
   ]);
   return [
     '# Commands and flags',
@@ -51,9 +57,9 @@ const roff = (text: string): string =>
     .replaceAll('-', '\\-')
     .replace(/^([.'])/, '\\&$1');
 
-const roffFlag = (flag: Flag): readonly string[] => {
+const roffFlag = (flag: Flag, command?: CommandName): readonly string[] => {
   const value = flag.value === undefined ? '' : ` \\fI${roff(flag.value)}\\fR`;
-  return ['.TP', `\\fB\\-\\-${roff(flag.name)}\\fR${value}`, roff(flag.help)];
+  return ['.TP', `\\fB\\-\\-${roff(flag.name)}\\fR${value}`, roff(said(flag, command))];
 };
 
 /** docs/man/waxseal.8. */
@@ -70,12 +76,16 @@ export function manPage(): string {
     'A key never signs before its record is visible on every authoritative name server.',
     '.SH COMMANDS',
     ...NAMES.flatMap(name => [
-      `.SS waxseal ${name}${roff(OPERAND[name] ?? '')}`,
+      `.SS waxseal ${name}${roff(operand(name))}`,
       roff(COMMANDS[name]),
-      ...ownFlags(name).flatMap(roffFlag),
+      ...ownFlags(name).flatMap(flag => roffFlag(flag, name)),
     ]),
     '.SH FLAGS OF EVERY COMMAND',
-    ...shared.flatMap(roffFlag),
+    ...shared.flatMap(flag => roffFlag(flag)),
+    '.SH EXAMPLES',
+    ...NAMES.flatMap(name =>
+      EXAMPLES[name].flatMap(([job, line]) => ['.TP', roff(job), `\\fB${roff(line)}\\fR`]),
+    ),
     '.SH EXIT STATUS',
     ...EXIT_CODES.flatMap(([code, meaning]) => ['.TP', code, roff(meaning)]),
     '.SH FILES',
