@@ -1,3 +1,4 @@
+import {parseResolver} from '../dns/resolver-address.ts';
 import {HostError, UsageError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
@@ -133,10 +134,10 @@ async function connect(
   trace: ((line: string) => void) | undefined,
 ): Promise<Ports> {
   const root = textOf(flags, 'root');
-  const [resolver] = resolversOf(flags);
+  const resolvers = resolversOf(flags);
   const ports = await outside.connect({
     root: root === undefined ? undefined : fromWorkingDirectory(outside, root),
-    resolver,
+    resolvers,
   });
   return trace === undefined ? ports : {...ports, commands: traced(ports.commands, trace)};
 }
@@ -150,26 +151,22 @@ const traced = (commands: Commands, trace: (line: string) => void): Commands => 
   },
 });
 
-/** `--resolver`: an address, with a port as `192.0.2.1:5353` or `[2001:db8::1]:5353`. */
-export function resolversOf(flags: FlagValues): readonly DnsServer[] {
-  return listOf(flags, 'resolver').map(text => {
-    const match =
-      /^\[([0-9a-fA-F:.]+)\](?::(\d{1,5}))?$/.exec(text) ??
-      /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text) ??
-      /^([0-9a-fA-F:.]*:[0-9a-fA-F:.]*)()$/.exec(text);
-    const port = Number(match?.[2] || 53);
-    if (match === null || match[1] === undefined || port < 1 || port > 65_535) {
-      throw new UsageError(
-        problem(
-          'usage.resolver',
-          `"${visible(text)}" is not the address of a resolver.`,
-          'Give an IP address, as --resolver 192.0.2.53 or --resolver [2001:db8::53]:5353.',
-        ),
-      );
-    }
-    return {address: match[1], port};
+/**
+ * `--resolver`: those to ask instead of the host's own, as parseResolver takes them (UDP, TCP or TLS); undefined where none
+ * was named. UsageError names the flag.
+ */
+export function resolversOf(flags: FlagValues): readonly DnsServer[] | undefined {
+  const given = listOf(flags, 'resolver').map(text => {
+    const server = parseResolver(text);
+    if (server.ok) return server.value;
+    const {id, message} = server.problem;
+    throw new UsageError(problem(id, `--resolver: ${message}`, RESOLVER_HINT));
   });
+  return given.length === 0 ? undefined : given;
 }
+
+const RESOLVER_HINT =
+  'Write it as --resolver 192.0.2.53, --resolver [2001:db8::53]:5353, --resolver tcp:192.0.2.53 or --resolver tls:192.0.2.53#dns.example.net.';
 
 /** `--log-file`: every line that is said, with nothing secret in it, appended to a file of mode 0600. */
 async function logger(outside: Outside, file: string | undefined): Promise<(line: string) => void> {

@@ -166,7 +166,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'resolver',
     value: 'ADDR',
     repeatable: true,
-    help: 'resolver to ask instead of those of this host',
+    help: 'resolver to ask instead of those of this host: ADDR[:PORT], tcp:ADDR, or tls:ADDR#NAME',
     commands: [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
   },
   {name: 'all', help: 'every domain of this host', commands: ['rotate']},

@@ -8,8 +8,8 @@ import type {Clock, DnsServer, DnsTransport, Files, Ports} from '../system/ports
 export interface ConnectOptions {
   /** `--root`. */
   readonly root: AbsolutePath | undefined;
-  /** The first `--resolver`. */
-  readonly resolver: DnsServer | undefined;
+  /** `--resolver`. */
+  readonly resolvers: readonly DnsServer[] | undefined;
 }
 
 /** Tests give their own; the program has {@link realOutside}. */
@@ -29,14 +29,14 @@ export interface Outside {
 
 /** The outside as it is. system/real is loaded when something of it is used. */
 export const realOutside = (): Outside => ({
-  async connect({root, resolver}) {
+  async connect({root, resolvers}) {
     const {createRealPorts, createFiles} = await import('../system/real/index.ts');
     if (root !== undefined && (await createFiles({owners: 'real'}).stat(root))?.kind !== 'directory') {
       throw new UsageError(problem('usage.root', `There is no directory ${visible(root)}.`, 'Check --root.'));
     }
     return createRealPorts({
       ...(root === undefined ? {} : {root}),
-      ...(resolver === undefined ? {} : {resolver}),
+      ...(resolvers === undefined ? {} : {resolvers}),
     });
   },
   async files() {

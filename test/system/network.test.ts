@@ -123,7 +123,7 @@ it('reads the resolvers of resolv.conf, or takes the one that is given', async (
     {address: '2001:db8::1', port: 53},
   ]);
   const resolver = {address: '192.0.2.9', port: 5353};
-  expect(await createDnsTransport(files, {resolver}).hostResolvers()).toEqual([resolver]);
+  expect(await createDnsTransport(files, {resolvers: [resolver]}).hostResolvers()).toEqual([resolver]);
 });
 
 describe('sockets', () => {

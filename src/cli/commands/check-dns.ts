@@ -35,10 +35,10 @@ export async function checkDns(context: Context): Promise<ExitCode> {
   }
   const shared = await context.outside.manyQuestions?.(ports.dns);
   const tally = createTally(context, ports, keys.length);
-  const given = resolversOf(context.flags);
+  const resolvers = resolversOf(context.flags);
   try {
     await checkMany({...ports, dns: shared ?? ports.dns}, keys, {
-      resolvers: given.length === 0 ? undefined : given,
+      resolvers,
       signal: context.signal,
       onFinding: finding => tally.add(finding),
     });

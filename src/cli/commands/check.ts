@@ -39,8 +39,7 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
   const {keys: all} = await stateOf(ports);
   const keys = all.filter(({domain}) => domains === undefined || domains.includes(domain));
   const checks: Check[] = [...checkActiveKeys(keys, facts.opendkim)];
-  const given = resolversOf(context.flags);
-  const resolvers = given.length === 0 ? undefined : given;
+  const resolvers = resolversOf(context.flags);
   for (const key of keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state))) {
     checks.push(await checkRecord(ports, key, {resolvers, signal}));
   }

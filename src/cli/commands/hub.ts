@@ -51,13 +51,7 @@ async function look(context: Context, ports: Ports): Promise<readonly HubRow[]> 
   const state = await loadState(ports.files);
   if (!state.ok) return [];
   const resolvers = resolversOf(context.flags);
-  const facts = await gatherFacts(
-    ports,
-    {resolvers: resolvers.length === 0 ? undefined : resolvers},
-    state.value,
-    () => true,
-    context.signal,
-  );
+  const facts = await gatherFacts(ports, {resolvers}, state.value, () => true, context.signal);
   return hubRows(state.value, due(state.value, facts), facts.now, localTime);
 }
 

@@ -13,11 +13,7 @@ import {stateOf} from '../state-report.ts';
 export async function checkHosts(context: Context, ports: Ports): Promise<ExitCode> {
   const state = await stateOf(ports);
   const resolvers = resolversOf(context.flags);
-  const lookup = createAuthoritativeLookup(
-    ports,
-    [],
-    createKeyLookup(ports, {resolvers: resolvers.length === 0 ? undefined : resolvers}),
-  );
+  const lookup = createAuthoritativeLookup(ports, [], createKeyLookup(ports, {resolvers}));
   const checks: Check[] = [];
   for (const {key, conflict} of compareHosts(state)) {
     const title = `${key.selector}._domainkey.${displayDomain(key.domain)} of ${visible(key.host)}`;

@@ -50,7 +50,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
 
 function optionsOf({flags}: Context): WorkOptions {
   const resolvers = resolversOf(flags);
-  return {resolvers: resolvers.length === 0 ? undefined : resolvers};
+  return {resolvers};
 }
 
 /** Keys that sign here and were made by others become known, each with its age. */

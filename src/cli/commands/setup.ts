@@ -13,7 +13,7 @@ export async function setup(context: Context): Promise<ExitCode> {
   const lock = ports.process.privileged ? await ports.locks.acquire(`waxseal ${context.command}`) : undefined;
   try {
     const operations = createOperations(ports, {
-      resolvers: resolvers.length === 0 ? undefined : resolvers,
+      resolvers,
       namedFiles: await context.namedFiles(),
       environment: context.outside.environment,
       selectors,

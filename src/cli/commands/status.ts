@@ -74,13 +74,7 @@ async function monitor(context: Context): Promise<ExitCode> {
     const keys = chosen(context, state).filter(each => each.state !== 'removed');
     if (keys.length === 0) return await say(3, 'no keys are known on this host');
     const resolvers = resolversOf(context.flags);
-    const facts = await gatherFacts(
-      ports,
-      {resolvers: resolvers.length === 0 ? undefined : resolvers},
-      state,
-      key => keys.includes(key),
-      context.signal,
-    );
+    const facts = await gatherFacts(ports, {resolvers}, state, key => keys.includes(key), context.signal);
     const all = due(state, facts).filter(step =>
       keys.some(({domain, selector}) => domain === step.domain && selector === step.selector),
     );

@@ -6,7 +6,7 @@ import type {DnsServer, DnsTransport, Files} from '../ports.ts';
 
 export interface DnsTransportOptions {
   /** Asked instead of the resolvers of resolv.conf. */
-  readonly resolver?: DnsServer;
+  readonly resolvers?: readonly DnsServer[];
 }
 
 /** With a name the certificate must be valid for it; without one anything is better than clear text (RFC 8310 §5). */
@@ -101,7 +101,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
       }),
 
     async hostResolvers() {
-      if (options.resolver !== undefined) return [options.resolver];
+      if (options.resolvers !== undefined) return options.resolvers;
       const bytes = await files.read(absolute('/etc/resolv.conf'));
       const named = bytes === undefined ? [] : parseResolvers(Buffer.from(bytes).toString('utf8'));
       // resolv.conf(5): without a nameserver line the one of this host is asked.

@@ -33,7 +33,7 @@ export interface RealPortsOptions {
   /** `real` (chown) by default; a ledger where this process is not root. */
   readonly owners?: 'real' | OwnerLedger;
   /** Asked instead of the resolvers of resolv.conf (`--resolver`). */
-  readonly resolver?: DnsServer;
+  readonly resolvers?: readonly DnsServer[];
   /** On the real file system; /run/waxseal.lock by default, below the root where one is given. */
   readonly lock?: AbsolutePath;
 }
@@ -53,7 +53,7 @@ export function createRealPorts(options: RealPortsOptions = {}): Ports {
     random: createRandom(),
     keys: createKeySource(),
     sockets: createSockets(where),
-    dns: createDnsTransport(files, options.resolver === undefined ? {} : {resolver: options.resolver}),
+    dns: createDnsTransport(files, options.resolvers === undefined ? {} : {resolvers: options.resolvers}),
     locks: createLocks({
       path: options.lock ?? absolute(path.posix.join(options.root ?? '/', 'run/waxseal.lock')),
     }),

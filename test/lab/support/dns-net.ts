@@ -2,6 +2,7 @@
  * Name servers of three makers in one network namespace, and a validating resolver, all on loopback addresses:
  *
  *   10.54.0.1 nsd: root and org.     10.54.1.1 BIND     10.54.1.2 NSD     10.54.1.3 Knot     10.54.0.53 unbound
+ *   10.54.0.54 unbound that hears TCP only
  *
  * Zones are given as text for each server, so that servers may disagree.
  */
@@ -18,6 +19,7 @@ export const NSD = {name: 'ns2.servers.org', address: '10.54.1.2'} as const;
 export const KNOT = {name: 'ns3.servers.org', address: '10.54.1.3'} as const;
 export const ALL = [BIND, NSD, KNOT] as const;
 export const RESOLVER = '10.54.0.53';
+export const TCP_RESOLVER = '10.54.0.54';
 const ROOT = '10.54.0.1';
 /** An address at which nothing listens. */
 export const NOBODY = {name: 'ns9.servers.org', address: '10.54.9.9'} as const;
@@ -163,7 +165,13 @@ export class DnsNet {
     await chmod(directory, 0o755);
     await must(['ip', 'netns', 'add', namespace]);
     await must(['ip', '-n', namespace, 'link', 'set', 'lo', 'up']);
-    for (const address of [ROOT, RESOLVER, NOBODY.address, ...ALL.map(server => server.address)]) {
+    for (const address of [
+      ROOT,
+      RESOLVER,
+      TCP_RESOLVER,
+      NOBODY.address,
+      ...ALL.map(server => server.address),
+    ]) {
       await must(['ip', '-n', namespace, 'addr', 'add', `${address}/32`, 'dev', 'lo']);
     }
     await this.#writeRegistry(zones);
@@ -194,6 +202,7 @@ export class DnsNet {
     this.#launch('nsd', ['nsd', '-d', '-c', await this.#nsd(zones)]);
     this.#launch('knot', ['knotd', '-c', await this.#knot(zones)]);
     this.#launch('unbound', ['unbound', '-d', '-c', path.join(directory, 'unbound.conf')]);
+    this.#launch('tcp-only', ['unbound', '-d', '-c', path.join(directory, 'tcp-only.conf')]);
     for (const server of ALL) {
       await until(
         `servers.org at ${server.name}`,
@@ -201,10 +210,11 @@ export class DnsNet {
       );
     }
     await until('the resolver', async () => (await this.#serial(RESOLVER)) || undefined);
+    await until('the other resolver', async () => (await this.#serial(TCP_RESOLVER, '+tcp')) || undefined);
   }
 
-  async #serial(address: string): Promise<string> {
-    const argv = ['dig', '+short', '+time=1', '+tries=1', `@${address}`, 'servers.org', 'SOA'];
+  async #serial(address: string, ...more: readonly string[]): Promise<string> {
+    const argv = ['dig', ...more, '+short', '+time=1', '+tries=1', `@${address}`, 'servers.org', 'SOA'];
     const outcome = await this.run(argv);
     return outcome.status === 0 ? outcome.stdout.trim() : '';
   }
@@ -349,17 +359,11 @@ export class DnsNet {
       path.join(directory, 'tls.pem'),
     ]);
     await this.#put('root.hints', ['. 3600 NS a.servers.org.', `a.servers.org. 3600 A ${ROOT}`]);
-    await this.#put('unbound.conf', [
-      'server:',
-      `  interface: ${RESOLVER}`,
-      `  interface: ${RESOLVER}@853`,
-      `  tls-service-key: "${directory}/tls.key"`,
-      `  tls-service-pem: "${directory}/tls.pem"`,
+    const common = [
       '  access-control: 0.0.0.0/0 allow',
       '  username: ""',
       '  chroot: ""',
       `  directory: "${directory}"`,
-      `  pidfile: "${directory}/unbound.pid"`,
       '  use-syslog: no',
       '  do-ip6: no',
       '  root-hints: "root.hints"',
@@ -369,6 +373,23 @@ export class DnsNet {
       ...zones.flatMap(zone => (zone.anchors ?? []).map(anchor => `  trust-anchor: "${anchor}"`)),
       'remote-control:',
       '  control-enable: no',
+    ];
+    await this.#put('unbound.conf', [
+      'server:',
+      `  interface: ${RESOLVER}`,
+      `  interface: ${RESOLVER}@853`,
+      `  tls-service-key: "${directory}/tls.key"`,
+      `  tls-service-pem: "${directory}/tls.pem"`,
+      `  pidfile: "${directory}/unbound.pid"`,
+      ...common,
+    ]);
+    await this.#put('tcp-only.conf', [
+      'server:',
+      `  interface: ${TCP_RESOLVER}`,
+      '  do-udp: no',
+      '  tcp-upstream: yes',
+      `  pidfile: "${directory}/tcp-only.pid"`,
+      ...common,
     ]);
   }
 }

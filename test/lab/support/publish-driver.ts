@@ -43,7 +43,7 @@ function must<T>(result: {ok: true; value: T} | {ok: false; problem: {message: s
 
 async function perform(job: PublishJob): Promise<PublishOutcome> {
   const resolver = {address: job.resolver, port: 53};
-  const ports = createRealPorts({resolver});
+  const ports = createRealPorts({resolvers: [resolver]});
   const signal = new AbortController().signal;
   const domain = must(parseDomain(job.domain));
   const selector = must(parseSelector(job.selector));
