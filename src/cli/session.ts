@@ -4,7 +4,7 @@ import {parseDuration} from '../domain/duration.ts';
 import {type ExitCode, UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import {type DomainList, parseDomainList} from '../flow/domain-list.ts';
+import {type DomainList, formatSelectors, parseDomainList} from '../flow/domain-list.ts';
 import {givenFrom} from '../flow/given.ts';
 import type {Operations} from '../flow/operations.ts';
 import {startSession} from '../flow/run.ts';
@@ -34,7 +34,7 @@ export function waitOf(flags: FlagValues, interactive: boolean): number | undefi
 export async function domainTexts(context: Context): Promise<DomainList> {
   const file = textOf(context.flags, 'domains-file');
   const named = listOf(context.flags, 'domain');
-  if (file === undefined) return {texts: named, selectors: new Map()};
+  if (file === undefined) return {texts: named, domains: [], selectors: new Map()};
   const files = await context.namedFiles();
   const content = await files.read(context.pathOf(file));
   if (content === undefined) {
@@ -42,9 +42,14 @@ export async function domainTexts(context: Context): Promise<DomainList> {
       problem('usage.domains-file', `There is no file ${visible(file)}.`, 'Check --domains-file.'),
     );
   }
-  const list = parseDomainList(new TextDecoder().decode(content));
+  const list = parseDomainList(new TextDecoder().decode(content), visible(file));
   if (!list.ok) throw new UsageError(list.problem);
-  return {texts: [...named, ...list.value.texts], selectors: list.value.selectors};
+  if (list.value.texts.length === 0) {
+    throw new UsageError(
+      problem('usage.domains-file', `${visible(file)} names no domain.`, 'Write one domain a line.'),
+    );
+  }
+  return {...list.value, texts: [...named, ...list.value.texts]};
 }
 
 /** Flags that name files, as whole paths. */
@@ -63,13 +68,21 @@ function pathsOf(context: Context, flags: FlagValues): FlagValues {
 /** Runs the flow to its end on the view that was chosen. */
 export async function runFlow(
   context: Context,
-  parts: {readonly operations: Operations; readonly clock: Clock; readonly sandbox: boolean},
+  parts: {
+    readonly operations: Operations;
+    readonly clock: Clock;
+    readonly sandbox: boolean;
+    /** What `--domains-file` names. */
+    readonly list?: DomainList;
+  },
   flags: FlagValues,
   watch?: (session: Session) => void,
 ): Promise<ExitCode> {
   const given = givenFrom({...flags, ...pathsOf(context, flags)});
   if (!given.ok) throw new UsageError(given.problem);
   const {interactive} = context.view;
+  const file = textOf(context.flags, 'domains-file');
+  const {list} = parts;
   const mode: Mode = {
     interactive,
     yes: isSet(flags, 'yes'),
@@ -77,8 +90,11 @@ export async function runFlow(
     waitMs: waitOf(flags, interactive),
     sandbox: parts.sandbox,
     command: context.command,
+    ...(file === undefined || list === undefined ? {} : {domainsFile: {path: context.pathOf(file), list}}),
   };
-  const session = startSession(parts.operations, mode, given.value, parts.clock);
+  const own =
+    list === undefined || list.selectors.size === 0 ? {} : {selectors: formatSelectors(list.selectors)};
+  const session = startSession(parts.operations, mode, {...given.value, ...own}, parts.clock);
   watch?.(session);
   logLines(context, session);
   const saved = saveOutput(context, session, parts.operations);

@@ -21,6 +21,8 @@ export type CanonicalizationChoice =
 export interface Answers {
   /** Install the packages that are missing. */
   readonly install?: boolean;
+  /** Selectors of single domains: from a list, or of keys that they have already. The others get `selector`. */
+  readonly selectors?: ReadonlyMap<DomainName, Selector>;
   readonly domains?: readonly DomainName[];
   readonly selector?: Selector;
   readonly key?: KeyChoice;
@@ -39,3 +41,9 @@ export interface Answers {
 }
 
 export type QuestionId = keyof Answers;
+
+/** The selector that a domain gets: its own, else the common one; undefined where neither is answered. */
+export const selectorFor = (
+  {selectors, selector}: Pick<Answers, 'selectors' | 'selector'>,
+  domain: DomainName,
+): Selector | undefined => selectors?.get(domain) ?? selector;

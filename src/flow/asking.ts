@@ -1,7 +1,7 @@
 /** Asking and answering. The position is derived: the first question that applies and has no accepted answer. */
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
-import type {Answers, QuestionId} from './answers.ts';
+import {type Answers, type QuestionId, selectorFor} from './answers.ts';
 import {finish, type Next} from './ending.ts';
 import {line, tell} from './lines.ts';
 import {nextSelector, QUESTION_ORDER, questionOf} from './questions.ts';
@@ -21,9 +21,14 @@ export function nextQuestion(state: State, facts: HostFacts): QuestionId | undef
     id =>
       !state.accepted.includes(id) &&
       (questionOf(id).applies(state.answers, facts) ||
-        (unusedGiven(state, id) !== undefined && questionOf(id).dependsOn.includes('settings'))),
+        (unusedGiven(state, id) !== undefined && isBroughtUp(id))),
   );
 }
+
+const isBroughtUp = (id: QuestionId): boolean => {
+  const {silent, dependsOn} = questionOf(id);
+  return silent === true || dependsOn.includes('settings');
+};
 
 const unusedGiven = (state: State, id: QuestionId): string | undefined =>
   state.consumed.includes(id) ? undefined : state.given[id];
@@ -83,7 +88,7 @@ export function offer(
 const isOurs = (state: State, id: QuestionId, answers: Answers): boolean =>
   id === 'selector' &&
   state.staged.length > 0 &&
-  state.staged.every(each => each.selector === answers.selector) &&
+  state.staged.every(each => each.selector === selectorFor(answers, each.domain)) &&
   (answers.domains ?? []).every(domain => state.staged.some(each => each.domain === domain));
 
 /** Shows why an answer is not taken; without a terminal that is the end, and the hint names the flag. */
@@ -133,13 +138,23 @@ export function accept(
   const changed = text !== (state.drafts[id] ?? state.given[id] ?? text);
   const taken: State = tell(
     {...state, answers, drafts, accepted: byOrder([...state.accepted, id])},
-    line('info', `${question.title} ${text === '' ? '(none)' : text}`),
+    line('info', `${question.title} ${text === '' ? '(none)' : shortList(text)}`),
   );
   const settled = id === 'settings' ? withoutSettings(taken) : taken;
   const looked = changed || id === 'settings' ? reviewDependants(settled, facts, id) : settled;
   if (id === 'install') return afterInstall(looked, facts);
   const [next, effects] = advance(looked, then);
   return [next, [...draftEffect(looked), ...effects]];
+}
+
+/** Names that are spelt out where a list is only echoed. */
+const SPELT_OUT = 10;
+
+function shortList(text: string): string {
+  const words = text.split(',');
+  return words.length <= SPELT_OUT + 1
+    ? text
+    : `${words.slice(0, SPELT_OUT).join(',')} and ${words.length - SPELT_OUT} more`;
 }
 
 // Only a wizard can be left and taken up again; a dry run leaves nothing behind.

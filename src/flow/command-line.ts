@@ -1,4 +1,5 @@
 /** The command that does the same again. */
+import type {QuestionId} from './answers.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import type {State} from './state.ts';
 
@@ -14,15 +15,37 @@ function durationText(ms: number): string {
 }
 
 /**
+ * The words for one answer. The list of domains stands for the domains in it, as long as all of them are still meant.
+ * Domains keep the selectors of the keys they have by themselves; naming the common one would mean it for all.
+ */
+function argvOf({mode, answers}: State, id: QuestionId): readonly string[] {
+  const {domainsFile} = mode;
+  const {domains = [], selectors} = answers;
+  const listed = new Set(domainsFile?.list.domains);
+  const isWhole = domainsFile !== undefined && [...listed].every(domain => domains.includes(domain));
+  if (id === 'domains' && isWhole) {
+    const others = domains.filter(domain => !listed.has(domain));
+    return ['--domains-file', domainsFile.path, ...others.flatMap(domain => ['--domain', domain])];
+  }
+  if (id === 'selector') {
+    const keeps = domains.some(
+      domain => selectors?.has(domain) === true && !(isWhole && domainsFile.list.selectors.has(domain)),
+    );
+    if (keeps || domains.every(domain => selectors?.has(domain) === true)) return [];
+  }
+  return questionOf(id).argvIn(answers);
+}
+
+/**
  * One command line that gives the same answers without being asked; it can be pasted into a shell. `--yes` stands in it
  * where the user has agreed to the plan, by the flag or at the plan screen.
  */
 export function commandLine(state: State): string {
-  const {mode, answers} = state;
+  const {mode} = state;
   const argv = [
     'waxseal',
     mode.command,
-    ...QUESTION_ORDER.flatMap(id => questionOf(id).argvIn(answers)),
+    ...QUESTION_ORDER.flatMap(id => argvOf(state, id)),
     ...(mode.waitMs === undefined
       ? []
       : mode.waitMs === 0

@@ -128,6 +128,11 @@ export interface Operations {
   /** A selector that is free on disk; DNS is asked by checkSelector. */
   suggestSelector(domains: readonly DomainName[]): Selector;
   /**
+   * The selectors of keys that these domains have already, on their way or signing: another run goes on with them. None
+   * for a rotation, which is to make new ones.
+   */
+  knownSelectors(domains: readonly DomainName[]): ReadonlyMap<DomainName, Selector>;
+  /**
    * Free on disk and on every authoritative server, for each domain. The Problem's id is `selector.taken` where it is
    * in use (the flow then proposes the next name) and another where that could not be found out.
    */

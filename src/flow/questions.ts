@@ -8,6 +8,7 @@ import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
+import {formatSelectors, parseSelectors} from './domain-list.ts';
 import type {DomainFacts} from './operations.ts';
 import {sizeProblems} from './record-size.ts';
 import type {ScreenId} from './state.ts';
@@ -55,6 +56,8 @@ interface Definition<K extends QuestionId> {
   readonly free: boolean;
   /** True where the answer is checked against the world (DNS, disk) before it counts. */
   readonly checked: boolean;
+  /** True where nobody is ever asked: it is only given. */
+  readonly silent?: true;
   /** True where another answer makes another key or record. */
   readonly inRecord: boolean;
   /** Questions whose change can make this answer wrong or its suggestion another. */
@@ -270,6 +273,10 @@ function parseNote(text: string): Result<string> {
   );
 }
 
+/** False where each domain has a selector of its own. */
+const needsSelector = ({domains = [], selectors}: Answers): boolean =>
+  domains.length === 0 || domains.some(domain => selectors?.has(domain) !== true);
+
 const wantsSettings = (answers: Answers): boolean => answers.settings === 'change';
 
 /** All questions by id. Their order is that of `QUESTION_ORDER`. */
@@ -301,6 +308,30 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     parse: text => parseYesNo('install', text, '--install'),
     format: yesNo,
     argv: value => (value ? ['--install'] : []),
+  }),
+
+  selectors: define({
+    id: 'selectors',
+    flags: [],
+    placeholder: 'example.org=202611',
+    screen: 'selector',
+    title: 'Which domains have a key name of their own?',
+    help: [
+      'A list of domains (--domains-file) may name the selector of each.',
+      'Domains without one get the selector that is asked for.',
+    ],
+    required: false,
+    free: true,
+    checked: false,
+    silent: true,
+    inRecord: true,
+    dependsOn: [],
+    applies: () => false,
+    suggest: () => '',
+    parse: text => parseSelectors(text),
+    format: formatSelectors,
+    // Only the file can give them; the command line names that.
+    argv: () => [],
   }),
 
   domains: define({
@@ -346,8 +377,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     free: true,
     checked: true,
     inRecord: true,
-    dependsOn: ['domains'],
-    applies: () => true,
+    dependsOn: ['selectors', 'domains'],
+    applies: needsSelector,
     suggest: (_answers, _facts, known) => known.suggestedSelector ?? '',
     parse: text => parseSelector(text),
     format: value => value,
@@ -624,6 +655,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 /** The order in which questions come up, are printed and stand in help. */
 export const QUESTION_ORDER: readonly QuestionId[] = [
   'install',
+  'selectors',
   'domains',
   'selector',
   'key',

@@ -215,7 +215,12 @@ function answerChecked(state: State, event: Of<'answer-checked'>): Next {
     domainFacts: event.domainFacts ?? state.domainFacts,
     suggestedSelector: event.suggestedSelector ?? state.suggestedSelector,
   };
-  return accept(known, facts, event.question, read.value, makeKeys);
+  const kept = event.keptSelectors ?? new Map();
+  const answers =
+    kept.size === 0
+      ? read.value
+      : {...read.value, selectors: new Map([...kept, ...(read.value.selectors ?? [])])};
+  return accept(known, facts, event.question, answers, makeKeys);
 }
 
 /** Enter on a screen that shows something. */

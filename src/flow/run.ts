@@ -1,6 +1,7 @@
 /** The one runner: performs effects, feeds their results back as events, one event at a time. */
 import {type ExitCode, RollbackIncomplete, ToolError} from '../domain/errors.ts';
-import {type Problem, problem} from '../domain/result.ts';
+import type {DomainName, Selector} from '../domain/names.ts';
+import {ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Clock} from '../system/ports.ts';
 import type {Answers, QuestionId} from './answers.ts';
@@ -260,7 +261,8 @@ async function checkAnswer(shop: Workshop, effect: Of<'check-answer'>): Promise<
 async function checkAlone({operations, state, signal}: Workshop, question: QuestionId, answers: Answers) {
   const {facts, domainFacts} = state();
   if (question === 'selector' && answers.selector !== undefined) {
-    return operations.checkSelector(domainFacts, answers.selector, signal);
+    const common = domainFacts.filter(({domain}) => answers.selectors?.has(domain) !== true);
+    return operations.checkSelector(common, answers.selector, signal);
   }
   if (question === 'key' && answers.key !== undefined && facts !== undefined) {
     return operations.checkKey(answers.key, facts);
@@ -284,16 +286,54 @@ async function checkDomains(
       domainFacts.push(found.value);
     }
   }
-  const suggestedSelector = await freeSelector(shop, domainFacts);
-  shop.send({type: 'answer-checked', question: 'domains', domainFacts, suggestedSelector});
+  const own = answers.selectors ?? new Map<DomainName, Selector>();
+  const free = await checkOwn(shop, domainFacts, own);
+  if (!free.ok) return refused(free.problem);
+  const common = domainFacts.filter(({domain}) => !own.has(domain));
+  if (common.length === 0) return shop.send({type: 'answer-checked', question: 'domains', domainFacts});
+  const suggestedSelector = await freeSelector(shop, common);
+  // Who names a selector wants it for every domain; who does not, wants no second key for those that have one.
+  const keptSelectors =
+    shop.state().given.selector === undefined
+      ? new Map(
+          [...shop.operations.knownSelectors(common.map(({domain}) => domain))].filter(
+            ([, selector]) => selector !== suggestedSelector,
+          ),
+        )
+      : new Map<DomainName, Selector>();
+  shop.send({type: 'answer-checked', question: 'domains', domainFacts, suggestedSelector, keptSelectors});
+}
+
+/** Whether each domain with a selector of its own may have it: one question for each selector. */
+async function checkOwn(
+  {operations, signal}: Workshop,
+  domains: readonly DomainFacts[],
+  own: ReadonlyMap<DomainName, Selector>,
+): Promise<Result<true>> {
+  const bySelector = new Map<Selector, DomainFacts[]>();
+  for (const facts of domains) {
+    const selector = own.get(facts.domain);
+    if (selector === undefined) continue;
+    const same = bySelector.get(selector);
+    if (same === undefined) bySelector.set(selector, [facts]);
+    else same.push(facts);
+  }
+  for (const [selector, those] of bySelector) {
+    const checked = await operations.checkSelector(those, selector, signal);
+    if (!checked.ok) return checked;
+  }
+  return ok(true);
 }
 
 /** The first proposed name that is not in use in the DNS; where that cannot be found out, the first one. */
 async function freeSelector({operations, signal}: Workshop, domains: readonly DomainFacts[]) {
   const first = operations.suggestSelector(domains.map(each => each.domain));
+  const known = operations.knownSelectors(domains.map(each => each.domain));
   let candidate = first;
   for (let tried = 0; tried < NAMES_TRIED; tried += 1) {
-    const checked = await operations.checkSelector(domains, candidate, signal);
+    // A domain that keeps its own does not need the common one.
+    const needing = domains.filter(({domain}) => (known.get(domain) ?? candidate) === candidate);
+    const checked = await operations.checkSelector(needing, candidate, signal);
     if (checked.ok) return candidate;
     const next = checked.problem.id === 'selector.taken' ? nextSelector(candidate) : undefined;
     if (next === undefined) return first;

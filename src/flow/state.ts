@@ -7,6 +7,7 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {Answers, QuestionId} from './answers.ts';
+import type {DomainList} from './domain-list.ts';
 import type {
   Advice,
   ApplyResult,
@@ -79,6 +80,8 @@ export interface Mode {
   readonly waitMs: number | undefined;
   readonly sandbox: boolean;
   readonly command: string;
+  /** The list of domains that was given, as it is named on a command line. */
+  readonly domainsFile?: {readonly path: string; readonly list: DomainList};
 }
 
 /** One finished, immutable line of the session; the plain view and the log print these. */
@@ -159,6 +162,8 @@ export type Event =
       readonly question: QuestionId;
       readonly domainFacts?: readonly DomainFacts[];
       readonly suggestedSelector?: Selector;
+      /** Selectors that single domains keep, since they have keys already. */
+      readonly keptSelectors?: ReadonlyMap<DomainName, Selector>;
     }
   | {readonly type: 'answer-refused'; readonly question: QuestionId; readonly problem: Problem}
   | {readonly type: 'stage-progress'; readonly progress: StageProgress}

@@ -23,14 +23,34 @@ it.each([',', ';', '\t'])('reads CSV parted by %j, with a header, quotes and emp
   });
 });
 
+it('reads quoted fields as RFC 4180 has them, a domain twice, and line ends of old systems', () => {
+  const text = '"example.com" , "s1" # ours\rexample.org\rexample.com,S1,\r"example.net", \r';
+  expect(read(text)).toEqual({
+    texts: ['example.com', 'example.org', 'example.net'],
+    selectors: {'example.com': 's1'},
+  });
+});
+
 it.each([
-  ['example.com,s1,more', 1],
-  ['example.com\n,s1', 2],
-  ['example.com\nexample.org,../etc', 2],
-  ['exa mple.com,s1', 1],
-])('refuses %j and names line %i', (text, line) => {
-  expect(read(text)).toMatchObject({
-    id: 'usage.domains-file',
-    message: expect.stringContaining(`Line ${line} `),
+  ['example.com,s1,more', 1, 16, 'third field'],
+  ['example.com\n,s1', 2, 1, 'it is empty'],
+  ['example.com\nexample.org,../etc', 2, 13, '"../etc" is not a selector'],
+  ['exa mple.com,s1', 1, 1, 'is not a mail domain'],
+  ['domain,selector\n\n  example.com ,  s_1', 3, 18, '"s_1" is not a selector'],
+  ['example.com,s1\n# note\nexample.com,s2', 3, 13, 'stands in line 1 already, with the selector s1'],
+  ['example.com\nEXAMPLE.com;s2', 2, 13, 'stands in line 1 already, without a selector'],
+  ['example.com,"s1', 1, 13, 'quotation mark'],
+  ['example.com,s"1"', 1, 13, 'quotation mark'],
+])('refuses %j, naming line %i and column %i', (text, line, column, why) => {
+  const list = parseDomainList(text, 'mine.csv');
+  expect(list).toMatchObject({
+    ok: false,
+    problem: {
+      id: 'usage.domains-file',
+      message: expect.stringMatching(
+        new RegExp(`^Line ${line}, column ${column} of mine\\.csv: .*${why.replaceAll(/[.[\]]/g, '\\$&')}`),
+      ),
+      hint: expect.stringContaining('--domains-file'),
+    },
   });
 });

@@ -13,6 +13,7 @@ import {
 } from '../../src/domain/names.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {ok, problem} from '../../src/domain/result.ts';
+import {selectorFor} from '../../src/flow/answers.ts';
 import type {
   ApplyResult,
   DomainFacts,
@@ -305,6 +306,7 @@ export function fakeOperations(options: FakeOptions = {}): FakeOperations {
       calls.push('suggestSelector');
       return selectorOf('202611');
     },
+    knownSelectors: () => new Map(),
     async checkSelector(domains, selector, signal) {
       await begin('checkSelector', signal);
       return options.takenSelectors?.includes(selector) === true
@@ -324,7 +326,9 @@ export function fakeOperations(options: FakeOptions = {}): FakeOperations {
     },
     async stage(answers, domains, emit, signal) {
       await begin('stage', signal);
-      const staged = domains.map(each => fakeStaged(each.domain, answers.selector ?? selectorOf('202611')));
+      const staged = domains.map(each =>
+        fakeStaged(each.domain, selectorFor(answers, each.domain) ?? selectorOf('202611')),
+      );
       for (const [index, each] of staged.entries()) {
         emit({domain: each.domain, done: index + 1, of: staged.length});
       }

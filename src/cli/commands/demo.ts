@@ -6,7 +6,7 @@ import {createOperations} from '../../flow/real/index.ts';
 import type {Session} from '../../flow/state.ts';
 import {type FlagValues, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
-import {runFlow} from '../session.ts';
+import {domainTexts, runFlow} from '../session.ts';
 
 /**
  * `waxseal demo`: the same wizard and the same work over a sandbox. Without a terminal (or with `--no-input`) it
@@ -36,8 +36,10 @@ export async function demo(context: Context): Promise<ExitCode> {
       resolvers: undefined,
       namedFiles: await context.namedFiles(),
     });
-    const flags = context.view.interactive ? context.flags : withAnswers(context.flags);
-    return await runFlow(context, {operations, clock, sandbox: true}, flags, session =>
+    const list = await domainTexts(context);
+    const given = list.texts.length === 0 ? context.flags : {...context.flags, domain: list.texts};
+    const flags = context.view.interactive ? given : withAnswers(given);
+    return await runFlow(context, {operations, clock, sandbox: true, list}, flags, session =>
       publishLater(session, sandbox),
     );
   } finally {

@@ -7,7 +7,8 @@ import {domainTexts, runFlow} from '../session.ts';
 export async function setup(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const resolvers = resolversOf(context.flags);
-  const {texts, selectors} = await domainTexts(context);
+  const list = await domainTexts(context);
+  const {texts} = list;
   const flags = texts.length === 0 ? context.flags : {...context.flags, domain: texts};
   // Who may not change the host does not take its lock either: the look says what is missing.
   const lock = ports.process.privileged ? await ports.locks.acquire(`waxseal ${context.command}`) : undefined;
@@ -16,9 +17,8 @@ export async function setup(context: Context): Promise<ExitCode> {
       resolvers,
       namedFiles: await context.namedFiles(),
       environment: context.outside.environment,
-      selectors,
     });
-    return await runFlow(context, {operations, clock: ports.clock, sandbox: false}, flags);
+    return await runFlow(context, {operations, clock: ports.clock, sandbox: false, list}, flags);
   } finally {
     await lock?.release();
   }

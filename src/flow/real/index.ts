@@ -23,7 +23,7 @@ import {inspectDomain, keepDraft, look} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
 import {publishAll} from './publishing.ts';
-import {checkKey, checkSelector, discard, stage, suggestSelector} from './staging.ts';
+import {checkKey, checkSelector, discard, knownSelectors, stage, suggestSelector} from './staging.ts';
 
 export type {WorkOptions} from './options.ts';
 
@@ -67,12 +67,12 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
     suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
-    checkSelector: (domains, selector, signal) =>
-      checkSelector(ports, known(), domains, selector, signal, options),
+    knownSelectors: domains => knownSelectors(keys, domains, options),
+    checkSelector: (domains, selector, signal) => checkSelector(ports, known(), domains, selector, signal),
     checkKey: (key, host) => checkKey(named, key, host),
     async stage(answers, domains, emit, signal, how) {
       await makeHome();
-      return await stage(ports, named, answers, domains, emit, signal, {...how, ...options});
+      return await stage(ports, named, answers, domains, emit, signal, how);
     },
     async discard(staged) {
       home = undefined;

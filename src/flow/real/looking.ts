@@ -61,9 +61,8 @@ async function pendingSetup(
   const coming = state.keys.filter(isComing);
   const newest = coming.toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))[0];
   if (newest === undefined) return undefined;
-  const entries = coming.filter(
-    ({selector, createdAt}) => selector === newest.selector && createdAt === newest.createdAt,
-  );
+  // Single domains may have selectors of their own.
+  const entries = coming.filter(({createdAt}) => createdAt === newest.createdAt);
   const staged: StagedDomain[] = [];
   for (const entry of entries) {
     const each = await stagedAgain(ports, options, entry, signal);
@@ -75,12 +74,24 @@ async function pendingSetup(
     staged,
     since: newest.log.at(-1)?.at ?? newest.createdAt,
     answers: {
-      ...draft,
+      ...withoutSelectors(draft),
       domains: staged.map(({domain}) => domain),
-      selector: first.selector,
+      ...selectorsOf(staged),
       key: draft?.key?.source === 'import' ? draft.key : keyChoice(first),
     },
   };
+}
+
+function withoutSelectors(draft: Answers | undefined): Answers {
+  const {selectors: _own, selector: _common, ...rest} = draft ?? {};
+  return rest;
+}
+
+/** One selector for all, or each its own: as the answers have it. */
+function selectorsOf(staged: readonly StagedDomain[]): Pick<Answers, 'selector' | 'selectors'> {
+  const [first, ...others] = new Set(staged.map(({selector}) => selector));
+  if (first !== undefined && others.length === 0) return {selector: first};
+  return {selectors: new Map(staged.map(({domain, selector}) => [domain, selector]))};
 }
 
 const keyChoice = ({algorithm, bits}: StagedDomain): KeyChoice =>

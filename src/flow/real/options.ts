@@ -1,4 +1,3 @@
-import type {DomainName, Selector} from '../../domain/names.ts';
 import type {DnsServer} from '../../system/ports.ts';
 import type {NamedFiles} from './named-files.ts';
 
@@ -11,6 +10,4 @@ export interface WorkOptions {
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /** True for a rotation: a selector that signs already is not proposed again. */
   readonly newSelector?: boolean;
-  /** Selectors of single domains (`--domains-file` with a second column); the others get the one of the answers. */
-  readonly selectors?: ReadonlyMap<DomainName, Selector>;
 }

@@ -33,7 +33,7 @@ import {
 } from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
-import type {Answers, KeyChoice} from '../answers.ts';
+import {type Answers, type KeyChoice, selectorFor} from '../answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../operations.ts';
 import {isComing, must, readKeys, recordOf} from './key-book.ts';
 import type {NamedFiles} from './named-files.ts';
@@ -80,18 +80,32 @@ const currentKey = ({keys}: RotationState, domain: DomainName): KeyEntry | undef
   keys.find(key => key.domain === domain && isComing(key)) ??
   keys.find(key => key.domain === domain && key.state === 'active');
 
+/** What each domain has already; none for a rotation. */
+export function knownSelectors(
+  state: RotationState,
+  domains: readonly DomainName[],
+  options: Pick<WorkOptions, 'newSelector'> = {},
+): ReadonlyMap<DomainName, Selector> {
+  if (options.newSelector === true) return new Map();
+  const wanted = new Set(domains);
+  const found = new Map<DomainName, Selector>();
+  for (const isMeant of [({state: now}: KeyEntry) => now === 'active', isComing]) {
+    for (const key of state.keys)
+      if (wanted.has(key.domain) && isMeant(key)) found.set(key.domain, key.selector);
+  }
+  return found;
+}
+
 /** Free on disk and on every authoritative server, or our own. */
 export async function checkSelector(
   ports: Ports,
   facts: HostFacts,
   domains: readonly DomainFacts[],
-  common: Selector,
+  selector: Selector,
   signal: AbortSignal,
-  options: Pick<WorkOptions, 'selectors'> = {},
 ): Promise<Result<true>> {
   const state = await readKeysIfAllowed(ports);
   for (const {domain, zone} of domains) {
-    const selector = options.selectors?.get(domain) ?? common;
     const entry = findEntry(state, domain, selector);
     if (entry !== undefined && (isComing(entry) || entry.state === 'active')) continue;
     if (entry !== undefined) return fail(taken(selector, domain, 'it was used here before'));
@@ -159,33 +173,35 @@ export async function stage(
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
   signal: AbortSignal,
-  options: StageOptions & Pick<WorkOptions, 'selectors'>,
+  options: StageOptions,
 ): Promise<Result<readonly StagedDomain[]>> {
-  const {selector} = answers;
-  if (selector === undefined)
+  const wanted = domains.flatMap(facts => {
+    const selector = selectorFor(answers, facts.domain);
+    return selector === undefined ? [] : [{facts, selector}];
+  });
+  if (wanted.length < domains.length)
     return fail(problem('selector.missing', 'There is no selector.', 'Give --selector.'));
-  const job: Job = {
-    ...{ports, named, answers, selector, signal},
+  const job: Omit<Job, 'selector'> = {
+    ...{ports, named, answers, signal},
     replaces: options.replaces,
     state: await readKeys(ports),
-    newKey: keyMaker(ports, answers.key ?? DEFAULT_KEY, domains, selector, signal),
+    newKey: keyMaker(ports, answers, domains, signal),
   };
   // The workers would make the shared level at the same time, and all but one fail.
   await makeStateDirectory(ports.files, KEYS_DIRECTORY);
   const staged = new Map<DomainName, StagedDomain>();
   const problems: Problem[] = [];
-  const queue = domains.entries();
+  const queue = wanted.values();
   const worker = async (): Promise<void> => {
-    for (const [, domain] of queue) {
+    for (const {facts, selector} of queue) {
       if (problems.length > 0) return;
-      const own = options.selectors?.get(domain.domain) ?? selector;
-      const done = await stageOne({...job, selector: own}, domain);
+      const done = await stageOne({...job, selector}, facts);
       if (!done.ok) {
         problems.push(done.problem);
         return;
       }
-      staged.set(domain.domain, done.value);
-      emit({domain: domain.domain, done: staged.size, of: domains.length});
+      staged.set(facts.domain, done.value);
+      emit({domain: facts.domain, done: staged.size, of: domains.length});
     }
   };
   const workers = Array.from(
@@ -222,16 +238,17 @@ interface Job {
 /** One new key a domain, or for all the one that an earlier, interrupted run has made for one of them, or a new one. */
 function keyMaker(
   ports: Ports,
-  choice: KeyChoice,
+  answers: Answers,
   domains: readonly DomainFacts[],
-  selector: Selector,
   signal: AbortSignal,
 ): Job['newKey'] {
+  const choice = answers.key ?? DEFAULT_KEY;
   const make = async (spec: KeySpec): Promise<string> => (await generateKey(ports, spec, signal)).pem;
   if (choice.source !== 'generate' || choice.shared !== true) return make;
   const find = async (spec: KeySpec): Promise<string> => {
     for (const {domain} of domains) {
-      const there = await readStagedKey(ports, domain, selector);
+      const selector = selectorFor(answers, domain);
+      const there = selector === undefined ? undefined : await readStagedKey(ports, domain, selector);
       if (there?.ok === true && fits(there.value, spec)) return there.value.pem;
     }
     return await make(spec);
