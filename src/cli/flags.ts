@@ -30,6 +30,8 @@ export interface Flag {
 
 const SETUP: readonly CommandName[] = ['setup', 'demo'];
 const KEYED: readonly CommandName[] = ['setup', 'demo', 'rotate'];
+/** Those that may have a record entered or withdrawn by a program. */
+const PUBLISHING: readonly CommandName[] = [...KEYED, 'remove'];
 const ONE_DOMAIN: readonly CommandName[] = [
   'record',
   'test',
@@ -119,21 +121,27 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'publish',
     value: 'HOW',
-    help: 'who enters the record: manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER',
-    commands: KEYED,
+    help: 'who enters and withdraws the record: manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER',
+    commands: PUBLISHING,
   },
-  {name: 'tsig-key', value: 'FILE', help: 'key file for nsupdate or knsupdate', commands: KEYED},
+  {name: 'tsig-key', value: 'FILE', help: 'key file for nsupdate or knsupdate', commands: PUBLISHING},
   {
     name: 'update-server',
     value: 'ADDR',
     help: 'server for nsupdate or knsupdate (default: the primary of the zone)',
-    commands: KEYED,
+    commands: PUBLISHING,
+  },
+  {
+    name: 'update-ttl',
+    value: 'SECONDS',
+    help: 'TTL of what nsupdate or knsupdate enter (default: 3600)',
+    commands: PUBLISHING,
   },
   {
     name: 'lexicon-config',
     value: 'DIR',
     help: 'directory with the configuration and the credentials of lexicon',
-    commands: KEYED,
+    commands: PUBLISHING,
   },
   {
     name: 'wait',

@@ -55,6 +55,7 @@ function publishText(values: FlagValues): string | undefined {
 const PUBLISH_WORDS: Readonly<Record<string, string>> = {
   'tsig-key': 'key',
   'update-server': 'server',
+  'update-ttl': 'ttl',
   'lexicon-config': 'config',
 };
 

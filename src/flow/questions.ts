@@ -623,6 +623,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       flag('--publish', 'HOW', 'manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER'),
       flag('--tsig-key', 'FILE', 'key file for nsupdate or knsupdate'),
       flag('--update-server', 'ADDR', 'server for updates; default: the primary of the zone'),
+      flag('--update-ttl', 'SECONDS', 'TTL of a record that an update enters; default: 3600'),
       flag('--lexicon-config', 'DIR', 'directory with the credentials of lexicon'),
     ],
     placeholder: 'hook:/usr/local/sbin/dns-hook',

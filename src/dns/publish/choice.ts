@@ -11,6 +11,8 @@ export type PublishChoice =
       readonly tsigKey?: AbsolutePath;
       /** Instead of the primary that the SOA names. */
       readonly server?: DnsServer;
+      /** TTL of what is entered, instead of an hour: a key is revoked no faster than its record leaves the caches. */
+      readonly ttlSeconds?: number;
     }
   | {readonly by: 'hook'; readonly path: AbsolutePath}
   | {
@@ -39,7 +41,7 @@ const SHOWN = 80;
  * `nsupdate key=/etc/bind/waxseal.key server=192.0.2.1:5353`. Paths may have blanks in them.
  */
 export function parsePublish(text: string): Result<PublishChoice> {
-  const [way = '', ...words] = text.trim().split(/\s+(?=(?:key|server|config)=)/);
+  const [way = '', ...words] = text.trim().split(/\s+(?=(?:key|server|ttl|config)=)/);
   const given = new Map(
     words.map(word => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] as const),
   );
@@ -60,8 +62,8 @@ export function parsePublish(text: string): Result<PublishChoice> {
 
 const TAKES: Readonly<Record<PublishChoice['by'], readonly string[]>> = {
   manual: [],
-  nsupdate: ['key', 'server'],
-  knsupdate: ['key', 'server'],
+  nsupdate: ['key', 'server', 'ttl'],
+  knsupdate: ['key', 'server', 'ttl'],
   hook: [],
   lexicon: ['config'],
 };
@@ -69,6 +71,7 @@ const TAKES: Readonly<Record<PublishChoice['by'], readonly string[]>> = {
 const FLAG_OF: Readonly<Record<string, string>> = {
   key: '--tsig-key',
   server: '--update-server',
+  ttl: '--update-ttl',
   config: '--lexicon-config',
 };
 
@@ -105,10 +108,22 @@ function parseUpdate(
       ),
     );
   }
+  const ttl = given.get('ttl');
+  const ttlSeconds = ttl === undefined ? undefined : parseTtl(ttl);
+  if (ttl !== undefined && ttlSeconds === undefined) {
+    return fail(
+      problem(
+        'publish.ttl',
+        `${JSON.stringify(ttl.slice(0, SHOWN))} is no TTL.`,
+        'Give seconds, from 1 to 604800, as --update-ttl 300.',
+      ),
+    );
+  }
   return ok({
     by,
     ...(key.value === undefined ? {} : {tsigKey: key.value}),
     ...(server === undefined ? {} : {server}),
+    ...(ttlSeconds === undefined ? {} : {ttlSeconds}),
   });
 }
 
@@ -126,6 +141,13 @@ function optionalPath(text: string | undefined, flag: string): Result<AbsolutePa
   if (text === undefined) return ok(undefined);
   const path = parseAbsolutePath(text);
   return path.ok ? path : fail(problem('publish.path', path.problem.message, `Check ${flag}.`));
+}
+
+const WEEK_SECONDS = 604_800;
+
+function parseTtl(text: string): number | undefined {
+  const seconds = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  return seconds >= 1 && seconds <= WEEK_SECONDS ? seconds : undefined;
 }
 
 function parseServer(text: string): DnsServer | undefined {
@@ -185,6 +207,7 @@ function wordsOf(choice: PublishChoice): readonly [string, ...(readonly [string,
         choice.by,
         ...(choice.tsigKey === undefined ? [] : [['key', choice.tsigKey] as const]),
         ...(choice.server === undefined ? [] : [['server', serverText(choice.server)] as const]),
+        ...(choice.ttlSeconds === undefined ? [] : [['ttl', String(choice.ttlSeconds)] as const]),
       ];
   }
 }

@@ -54,7 +54,7 @@ function update(choice: UpdateChoice, change: RecordChange): Program {
 
 /** What both programs understand. */
 export function updateScript(
-  {server: chosen}: Pick<UpdateChoice, 'server'>,
+  {server: chosen, ttlSeconds: own}: Pick<UpdateChoice, 'server' | 'ttlSeconds'>,
   {action, name, zone, primary, servers, ttlSeconds, quoted}: RecordChange,
 ): string {
   // Updates go to the primary (RFC 2136 §4.3); its name where it is hidden from the NS records.
@@ -63,7 +63,7 @@ export function updateScript(
     server === undefined ? (primary === '' ? undefined : `${primary}.`) : `${server.address} ${server.port}`;
   const lines =
     action === 'add'
-      ? [`update delete ${name}. TXT`, `update add ${name}. ${ttlSeconds} TXT ${quoted}`]
+      ? [`update delete ${name}. TXT`, `update add ${name}. ${own ?? ttlSeconds} TXT ${quoted}`]
       : // Only this very record: another one at the name is not ours.
         [`update delete ${name}. TXT ${quoted}`];
   return [...(to === undefined ? [] : [`server ${to}`]), `zone ${zone}.`, ...lines, 'send', ''].join('\n');
@@ -114,10 +114,23 @@ function lexicon(
   });
   const name = ['--name', change.name] as const;
   // With an equals sign: a value is never taken for an option.
-  const content = `--content=${change.value}`;
-  if (change.action === 'remove') return [program('delete', change.zone, 'TXT', ...name, content)];
+  const content = `--content=${contentFor(provider, change)}`;
+  if (change.action === 'remove') {
+    // localzone puts the outer quotes around what it looks for.
+    const sought = provider === 'localzone' ? `--content=${change.quoted.slice(1, -1)}` : content;
+    return [program('delete', change.zone, 'TXT', ...name, sought)];
+  }
   return [
     ...(change.replaces ? [program('delete', change.zone, 'TXT', ...name)] : []),
     program('create', change.zone, 'TXT', ...name, content, '--ttl', String(change.ttlSeconds)),
   ];
 }
+
+/**
+ * Providers that hand the content to dnspython as the text of a zone file: unquoted, the value would end at its first
+ * semicolon.
+ */
+const ZONE_FILE_TEXT: readonly string[] = ['ddns', 'localzone'];
+
+const contentFor = (provider: string, {value, quoted}: RecordChange): string =>
+  ZONE_FILE_TEXT.includes(provider) ? quoted : value;

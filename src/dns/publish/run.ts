@@ -6,6 +6,7 @@ import type {CommandResult, Ports} from '../../system/ports.ts';
 import type {Program, RecordChange} from './change.ts';
 import type {PublishChoice} from './choice.ts';
 import {programsFor} from './programs.ts';
+import {whoMustAct} from './refusal.ts';
 
 export type PublishPorts = Pick<Ports, 'commands' | 'files' | 'process'>;
 
@@ -37,7 +38,7 @@ export async function publishRecord(
       ...(options.signal === undefined ? {} : {signal: options.signal}),
     });
     options.signal?.throwIfAborted();
-    const why = failureOf(program, result);
+    const why = failureOf(program, result, said => whoMustAct(choice, change, said));
     if (why !== undefined) return fail(why);
   }
   return ok(true);
@@ -101,7 +102,11 @@ const PACKAGES: Readonly<Record<string, string>> = {
   lexicon: 'lexicon',
 };
 
-function failureOf(program: Program, result: CommandResult): Problem | undefined {
+function failureOf(
+  program: Program,
+  result: CommandResult,
+  repair: (said: string) => string | undefined,
+): Problem | undefined {
   if (result.ended === 'exit' && result.status === 0) return undefined;
   const [name] = program.argv;
   const shown = visible(name);
@@ -114,7 +119,9 @@ function failureOf(program: Program, result: CommandResult): Problem | undefined
     );
   }
   const said = lastWords(program, result);
-  const hint = 'Mend it, or enter the record yourself; the servers are asked in either case.';
+  const hint =
+    repair(result.ended === 'timeout' ? 'timed out' : `${result.stderr}\n${result.stdout}`) ??
+    'Mend it, or enter the record yourself; the servers are asked in either case.';
   return result.ended === 'timeout'
     ? problem('publish.timeout', `${shown} did not end within ${program.timeoutMs / 1000} s${said}.`, hint)
     : problem(

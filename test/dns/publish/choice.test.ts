@@ -9,6 +9,10 @@ test.each([
     'knsupdate key=/etc/knot/a key server=[2001:db8::1]:5353',
     ['--publish', 'knsupdate', '--tsig-key', '/etc/knot/a key', '--update-server', '[2001:db8::1]:5353'],
   ],
+  [
+    'nsupdate key=/etc/bind/k ttl=300',
+    ['--publish', 'nsupdate', '--tsig-key', '/etc/bind/k', '--update-ttl', '300'],
+  ],
   ['hook:/usr/local/sbin/dns', ['--publish', 'hook:/usr/local/sbin/dns']],
   ['lexicon:gandi config=/etc/lexicon', ['--publish', 'lexicon:gandi', '--lexicon-config', '/etc/lexicon']],
 ] as const)('%s is the same as text, as a choice and as flags', (text, argv) => {
@@ -28,6 +32,9 @@ test.each([
   [{publish: 'hook:/bin/x', 'lexicon-config': '/etc'}, '--lexicon-config is not for --publish hook'],
   [{publish: 'nsupdate', 'tsig-key': 'a.key'}, 'not an absolute path'],
   [{publish: 'nsupdate', 'update-server': 'ns1.example.org'}, 'not the address of a name server'],
+  [{publish: 'nsupdate', 'update-ttl': '0'}, 'no TTL'],
+  [{publish: 'nsupdate', 'update-ttl': '604801'}, 'no TTL'],
+  [{publish: 'hook:/bin/x', 'update-ttl': '60'}, '--update-ttl is not for --publish hook'],
   [{publish: 'lexicon:a b'}, 'no provider of lexicon'],
   [{publish: 'lexicon:-x'}, 'no provider of lexicon'],
   [{publish: 'mail'}, 'no way to publish'],

@@ -69,6 +69,21 @@ describe('what is run', () => {
     expect(script).not.toContain('update add');
   });
 
+  test('a TTL that was chosen is the one that is entered', () => {
+    expect(updateScript({ttlSeconds: 300}, change)).toContain(`update add ${NAME}. 300 TXT `);
+  });
+
+  test.each(['ddns', 'localzone'])(
+    'lexicon: %s reads the text of a zone file, so it gets the strings',
+    provider => {
+      const [program] = programsFor({by: 'lexicon', provider}, change);
+      expect(program?.argv).toContain(`--content=${change.quoted}`);
+      const [removal] = programsFor({by: 'lexicon', provider}, {...change, action: 'remove'});
+      const sought = provider === 'localzone' ? change.quoted.slice(1, -1) : change.quoted;
+      expect(removal?.argv).toContain(`--content=${sought}`);
+    },
+  );
+
   test('lexicon: only its own variables go to it, and nothing secret is in its words', () => {
     const environment = {LEXICON_GANDI_AUTH_TOKEN: 's3cret-token', AWS_SECRET: 'other', PATH: '/x'};
     const programs = programsFor(
