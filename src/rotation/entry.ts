@@ -1,4 +1,5 @@
 /** One key and its life, as the state file keeps it. */
+import type {PublishChoice} from '../dns/publish/index.ts';
 import type {DnsName, DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
@@ -117,6 +118,12 @@ export interface ForeignKey {
   readonly record: PublishedRecord;
 }
 
+/** Which program enters and withdraws the records of a domain. Names files and a provider, never a secret. */
+export interface Publisher {
+  readonly domain: DomainName;
+  readonly publish: PublishChoice;
+}
+
 export const SCHEMA_VERSION = 1;
 
 /** Every key that waxseal knows of on this host. Removed ones stay: a selector is never used again. */
@@ -126,6 +133,8 @@ export interface RotationState {
   readonly time?: TimeTrace;
   /** Keys of other hosts, by `waxseal import`. */
   readonly elsewhere?: readonly ForeignKey[];
+  /** Programs that entered records, remembered so that a rotation can have them withdrawn; absent: the person does. */
+  readonly publishers?: readonly Publisher[];
   /** What a person was told last, and when: nobody is told the same every hour. */
   readonly told?: {readonly at: string; readonly digest: string};
 }

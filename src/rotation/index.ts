@@ -5,6 +5,7 @@ export type {
   KeyEntry,
   KeyState,
   PublishedRecord,
+  Publisher,
   RotationState,
   ServerWord,
   Transition,
@@ -26,6 +27,7 @@ export {
   transition,
 } from './lifecycle.ts';
 export {foreignKey, parseForeignKeys, parseState} from './parse.ts';
+export {publisherOf, withPublisher} from './publishers.ts';
 export {earliestArrival, oldestQueued, type QueueFacts, queueLifetime} from './queue.ts';
 export {
   type Act,

@@ -1,4 +1,5 @@
 /** Strict parser of the state file: unknown shapes are refused with the path of the field, never guessed. */
+import {parsePublish} from '../dns/publish/index.ts';
 import {parseDnsName, parseDomain, parseSelector} from '../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {STATE_FILE} from '../domain/places.ts';
@@ -11,6 +12,7 @@ import {
   type KeyEntry,
   type KeyState,
   type PublishedRecord,
+  type Publisher,
   type RotationState,
   SCHEMA_VERSION,
   type ServerWord,
@@ -51,6 +53,9 @@ export function parseState(text: string): Result<RotationState> {
       ...optional(top, 'time', () => timeTrace(object(top['time'], 'time'))),
       ...optional(top, 'elsewhere', () =>
         list(top, 'elsewhere', '').map((item, index) => foreignKey(item, `elsewhere[${index}]`)),
+      ),
+      ...optional(top, 'publishers', () =>
+        list(top, 'publishers', '').map((item, index) => publisher(item, `publishers[${index}]`)),
       ),
       ...optional(top, 'told', () => told(object(top['told'], 'told'))),
     });
@@ -131,6 +136,14 @@ const optional = <K extends string, T>(fields: Fields, name: K, read: () => T): 
   found[name] = read();
   return found;
 };
+
+function publisher(value: unknown, at: string): Publisher {
+  const fields = object(value, at);
+  return {
+    domain: branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`),
+    publish: branded(parsePublish(string(fields, 'publish', at)), `${at}.publish`),
+  };
+}
 
 function entry(value: unknown, at: string): KeyEntry {
   const fields = object(value, at);

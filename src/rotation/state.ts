@@ -1,3 +1,4 @@
+import {formatPublish} from '../dns/publish/index.ts';
 import {HostError} from '../domain/errors.ts';
 import {STATE_DIRECTORY, STATE_FILE} from '../domain/places.ts';
 import {ok, problem, type Result} from '../domain/result.ts';
@@ -32,5 +33,8 @@ export async function saveState(files: Files, state: RotationState): Promise<voi
   await files.replace(STATE_FILE, Buffer.from(text, 'utf8'), OWN_FILE);
 }
 
-export const formatState = ({keys, time, elsewhere, told}: RotationState): string =>
-  `${JSON.stringify({schemaVersion: SCHEMA_VERSION, keys, time, elsewhere, told}, null, 2)}\n`;
+export function formatState({keys, time, elsewhere, publishers, told}: RotationState): string {
+  const kept = publishers?.map(({domain, publish}) => ({domain, publish: formatPublish(publish)}));
+  const fields = {schemaVersion: SCHEMA_VERSION, keys, time, elsewhere, publishers: kept, told};
+  return `${JSON.stringify(fields, null, 2)}\n`;
+}
