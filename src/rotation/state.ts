@@ -33,8 +33,18 @@ export async function saveState(files: Files, state: RotationState): Promise<voi
   await files.replace(STATE_FILE, Buffer.from(text, 'utf8'), OWN_FILE);
 }
 
+/**
+ * Fields stand in the order of their names, keys and what happened to them in the order in which they came: whatever
+ * changes is a difference of its own lines and of no others.
+ */
 export function formatState({keys, time, elsewhere, publishers, told}: RotationState): string {
   const kept = publishers?.map(({domain, publish}) => ({domain, publish: formatPublish(publish)}));
   const fields = {schemaVersion: SCHEMA_VERSION, keys, time, elsewhere, publishers: kept, told};
-  return `${JSON.stringify(fields, null, 2)}\n`;
+  return `${JSON.stringify(fields, sorted, 2)}\n`;
 }
+
+/** A replacer for JSON.stringify: objects with their fields in the order of their names. */
+const sorted = (_name: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)))
+    : value;

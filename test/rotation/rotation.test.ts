@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import {diffLines} from 'diff';
 import {describe, expect, it} from 'vitest';
 import {parseDnsName, parseDomain, parseSelector} from '../../src/domain/names.ts';
 import {absolute} from '../../src/domain/paths.ts';
@@ -195,6 +196,38 @@ describe('state file', () => {
     await saveState(files, whole);
     expect(take(await loadState(files))).toEqual(whole);
     expect(fs.statSync(real('/var/lib/waxseal/state.json')).mode & 0o777).toBe(0o600);
+  });
+
+  it('has its fields in the order of their names, whatever order they came in, and keys in theirs', () => {
+    const reversed = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(reversed);
+      if (typeof value !== 'object' || value === null) return value;
+      return Object.fromEntries(
+        Object.entries(value)
+          .toReversed()
+          .map(([name, each]) => [name, reversed(each)]),
+      );
+    };
+    const state = {...whole, told: {digest: 'd', at: now.toISOString()}};
+    expect(formatState(reversed(state) as typeof state)).toBe(formatState(state));
+    const names: string[][] = [];
+    JSON.parse(formatState(state), (_name, value) => {
+      if (typeof value === 'object' && value !== null && !Array.isArray(value))
+        names.push(Object.keys(value));
+      return value;
+    });
+    expect(names.length).toBeGreaterThan(20);
+    for (const each of names) expect(each).toEqual(each.toSorted());
+    expect(take(parseState(formatState(state))).keys.map(key => key.selector)).toEqual(['202611', '202612']);
+  });
+
+  it('changes only in the lines of what has changed', () => {
+    const [first, second] = whole.keys;
+    if (first === undefined || second === undefined) throw new Error('two keys');
+    const later = take(transition(second, 'active', proven, now));
+    const parts = diffLines(formatState(whole), formatState({keys: [first, {...later, cacheSeconds: 60}]}));
+    const gone = parts.filter(part => part.removed).flatMap(({value}) => value.trim().split('\n'));
+    expect(gone.map(each => each.trim())).toEqual(['"state": "ready"']);
   });
 
   it('is not written in a form that could not be read back', async () => {
