@@ -121,6 +121,11 @@ export interface Survey {
    * then all that is known, and this says what it is worth. `agreed` and `settled` stay false.
    */
   readonly weaker?: Problem;
+  /**
+   * Set by a rotation where every server has the record, but the key must not sign before this moment, since somebody may
+   * still remember that nothing was there (docs/decisions/0004). `settled` stays false until then. ISO 8601, UTC.
+   */
+  readonly notBefore?: string;
 }
 
 /** One record in every form a person may need. All values are complete; strings are 255 octets at most. */

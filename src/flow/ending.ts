@@ -66,7 +66,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
   const active = state.result?.applied === true;
   const now = active
     ? 'active'
-    : survey?.settled === true
+    : survey?.settled === true || survey?.notBefore !== undefined
       ? 'ready'
       : stateBefore(staged, survey !== undefined);
   return {
@@ -89,7 +89,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
       status: view.status,
       serial: view.serial ?? null,
     })),
-    publishedAt: survey?.settled === true ? survey.at : null,
+    publishedAt: survey?.settled === true || survey?.notBefore !== undefined ? survey.at : null,
     activatedAt: active ? (state.appliedAt ?? null) : null,
     nextStep: nextStep(state, staged, now, exitCode),
   };
@@ -119,6 +119,8 @@ function nextStep(
 ): string {
   if (state.mode.dryRun) return 'Run the same command without --dry-run.';
   if (now === 'active') return 'Nothing now; rotate the key in half a year with waxseal rotate.';
+  const until = state.surveys[staged.domain]?.notBefore;
+  if (now === 'ready' && until !== undefined) return `Wait until ${until}. ${again(state)}`;
   if (now === 'ready') {
     return exitCode === 6 || exitCode === 7
       ? 'Mend what failed, then run the same command again.'
@@ -182,12 +184,31 @@ export function leaveQuestion(state: State): {readonly title: string; readonly t
   return {title: 'Leave?', text};
 }
 
-export const pendingProblem = (state: State): Problem =>
-  problem(
-    'record.pending',
-    'The record is not yet on every authoritative server; the key is kept.',
-    `Publish it, then go on with: ${commandLine(state)}`,
-  );
+export function pendingProblem(state: State): Problem {
+  const until = notBeforeOf(state);
+  return until === undefined
+    ? problem(
+        'record.pending',
+        'The record is not yet on every authoritative server; the key is kept.',
+        `Publish it, then go on with: ${commandLine(state)}`,
+      )
+    : problem(
+        'record.remembered',
+        `Every server has the record, but until ${until} caches may remember that nothing was there; the old key goes on signing.`,
+        `Nothing has to be done before that; then let the new key sign with: ${commandLine(state)}`,
+      );
+}
+
+/** The last moment that a rotation waits for where every record is everywhere; ISO 8601, UTC. */
+function notBeforeOf({staged, surveys}: State): string | undefined {
+  const seen = staged.map(({domain}) => surveys[domain]);
+  return seen.every(survey => survey?.agreed === true)
+    ? seen
+        .flatMap(survey => survey?.notBefore ?? [])
+        .toSorted()
+        .at(-1)
+    : undefined;
+}
 
 /** Leaves at once with what the phase makes of it; a running change is asked to put everything back first. */
 export function leaveNow(state: State, code: 130 | 143): Next {

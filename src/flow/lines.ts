@@ -1,5 +1,6 @@
 /** Sentences that the session says once and keeps: the plain view, the log and standard error of `--json` print them. */
 import type {RecordForms, ServerStatus, Survey} from '../dns/survey.ts';
+import {formatDuration} from '../domain/duration.ts';
 import {displayDomain} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -103,9 +104,18 @@ export function surveyText(survey: Survey): string {
     .slice(0, 4)
     .map(view => `${view.server.name} ${view.server.address}: ${SERVER_WORDS[view.status]}`);
   if (others.length > shown.length) shown.push(`and ${others.length - shown.length} more`);
-  const resolver = survey.agreed && !survey.settled ? [`resolver of this host: ${survey.resolver}`] : [];
+  const resolver =
+    survey.agreed && !survey.settled && survey.notBefore === undefined && survey.resolver !== 'not-asked'
+      ? [`resolver of this host: ${survey.resolver}`]
+      : [];
   return `${survey.name}: ${[`${matching} of ${servers.length} servers have it`, ...shown, ...resolver].join('; ')}`;
 }
+
+/** `; the new key signs in 9 m 50 s: …`, where a rotation waits for caches; counted from the time of the survey. */
+const waitText = ({notBefore, at}: Survey): string =>
+  notBefore === undefined
+    ? ''
+    : `; the new key signs in ${formatDuration(Date.parse(notBefore) - Date.parse(at))}, not before ${notBefore}: until then caches may remember that nothing was there`;
 
 const HEARTBEAT_MS = 30_000;
 
@@ -121,7 +131,7 @@ export function tellSurveys(
     const last = told[domain] ?? state.told[domain];
     if (isSilent(last, text, survey.at)) continue;
     told[domain] = {text, at: survey.at};
-    lines.push(line(survey.settled ? 'ok' : 'info', text));
+    lines.push(line(survey.settled ? 'ok' : 'info', `${text}${waitText(survey)}`));
     if (last?.text !== text) lines.push(...mistakeLines(survey));
   }
   return lines.length === 0 ? state : tell({...state, told: {...state.told, ...told}}, ...lines);

@@ -2,10 +2,11 @@ import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {createOperations, type WorkOptions} from '../../flow/real/index.ts';
+import type {WorkOptions} from '../../flow/real/index.ts';
 import {isComing} from '../../flow/real/key-book.ts';
 import {adoptKeys} from '../../flow/real/rotation-adopt.ts';
 import {markLeaked} from '../../flow/real/rotation-advance.ts';
+import {createRotation} from '../../flow/real/rotation-work.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -101,11 +102,15 @@ async function guided(context: Context, ports: Ports): Promise<ExitCode> {
   const keys = chosen(context, await stateOf(ports));
   const begun = keys.find(key => isComing(key) && domains.includes(key.domain))?.selector;
   const selector = textOf(context.flags, 'selector') ?? begun;
-  const operations = createOperations(ports, {
+  const hooks = textOf(context.flags, 'hook-dir');
+  // A line between the frames of a screen would tear it.
+  const say = context.view.view === 'tui' ? context.log : context.say;
+  const operations = createRotation(ports, {
     ...optionsOf(context),
     namedFiles: await context.namedFiles(),
     environment: context.outside.environment,
-    newSelector: true,
+    ...(hooks === undefined ? {} : {hookDirectory: context.pathOf(hooks)}),
+    onHook: ({hook, ok, said}) => say(`hook: ${visible(hook)} ${ok ? 'ok' : 'FAILED'}: ${said}`),
   });
   return await runFlow(
     context,

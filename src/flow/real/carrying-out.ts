@@ -43,7 +43,7 @@ export const publishedKeys = (
   );
 
 /** What will be published; for a preflight before anything is. */
-const wantedKeys =
+export const wantedKeys =
   (staged: readonly StagedDomain[]): KeyLookup =>
   async name => {
     const record = staged.find(each => each.record.absoluteName === name)?.record;
@@ -98,17 +98,21 @@ export async function planSetup(
           lookup: wantedKeys(staged),
           signal,
         });
-  const wrong = proven.checks.find(({status}) => status === 'fail');
-  if (wrong !== undefined) {
-    return fail(
-      problem(
+  const wrong = failedPreflight(proven);
+  if (wrong !== undefined) return fail(wrong);
+  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+}
+
+/** Why the trial of a candidate configuration failed; undefined where it did not. */
+export function failedPreflight({checks}: ProofReport): Problem | undefined {
+  const wrong = checks.find(({status}) => status === 'fail');
+  return wrong === undefined
+    ? undefined
+    : problem(
         wrong.id,
         `The new configuration does not sign: ${wrong.cause || wrong.evidence}`,
         wrong.fix || 'Nothing was changed. Mend the cause and run waxseal again.',
-      ),
-    );
-  }
-  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+      );
 }
 
 /**
@@ -169,15 +173,17 @@ export async function applySetup(
   emit({type: 'proof-started'});
   const proof = await prove();
   emit({type: 'proof-done'});
-  if (proof.passed) return {applied: true, changed: false, proof, interrupted: false};
-  return {
-    applied: false,
-    changed: false,
-    proof,
-    interrupted: false,
-    failure: {problem: failedProof(proof), whole: true, remains: []},
-  };
+  return proof.passed ? {applied: true, changed: false, proof, interrupted: false} : unproven(proof);
 }
+
+/** Nothing had to be changed, and the host does not sign as it should. */
+export const unproven = (proof: ProofReport = NO_PROOF): ApplyResult => ({
+  applied: false,
+  changed: false,
+  proof,
+  interrupted: false,
+  failure: {problem: failedProof(proof), whole: true, remains: []},
+});
 
 function failedProof(proof: ProofReport): Problem {
   const wrong = proof.checks.find(({status}) => status === 'fail');
@@ -271,7 +277,8 @@ export async function recoverUnfinished(
 
 const problemOf = (error: ToolError): Problem => problem(error.id, error.message, error.hint);
 
-function resultOf(outcome: Exclude<ApplyOutcome, {result: 'nothing'}>): ApplyResult {
+/** The outcome of an apply as the flow takes it. */
+export function resultOf(outcome: Exclude<ApplyOutcome, {result: 'nothing'}>): ApplyResult {
   if (outcome.result === 'applied') {
     return {applied: true, changed: true, proof: outcome.proof, interrupted: false};
   }

@@ -108,15 +108,18 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
  * but is no failure of it. The next run of the same command finds nothing to change, proves the host again and makes up
  * for the note.
  */
-async function bookActive(
+export async function bookActive(
   ports: Ports,
   plan: Plan,
   result: ApplyResult,
   emit: (event: WorkEvent) => void,
+  placed?: Parameters<typeof recordActive>[3],
 ): Promise<ApplyResult> {
   try {
     const known = plan.steps.length === 0 ? (await lookAtHost(ports)).opendkim?.keys : [];
     await recordActive(ports, plan, result.proof.checks, (domain, selector) => {
+      const there = placed?.(domain, selector);
+      if (there !== undefined) return there;
       const key = known?.find(each => each.domain === domain && each.selector === selector);
       const path = parseAbsolutePath(key?.path ?? '');
       return path.ok ? path.value : undefined;

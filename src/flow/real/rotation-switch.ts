@@ -1,39 +1,52 @@
 /** The switch to new keys, and taking old ones out of the tables: planned, applied and proven as any other change. */
 import {createPublicKey} from 'node:crypto';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
-import {problem} from '../../domain/result.ts';
-import {applyPlan, makePlan} from '../../plan/index.ts';
+import type {DomainName, Selector} from '../../domain/names.ts';
+import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
+import type {Plan} from '../../plan/plan.ts';
 import {liveTest} from '../../proof/live-test.ts';
+import type {ProofReport} from '../../proof/proof.ts';
 import {type KeyEntry, revokedValue} from '../../rotation/index.ts';
+import type {HostFacts} from '../../services/facts.ts';
 import {textStep} from '../../services/files.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {keyRows, labelOf, parseTable, removeLines} from '../../services/opendkim/tables.ts';
-import {planSigning} from '../../services/signing.ts';
+import {type Candidate, planSigning} from '../../services/signing.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {FileStep, Step} from '../../services/step.ts';
-import type {Ports} from '../../system/ports.ts';
+import type {Ports, SocketEndpoint} from '../../system/ports.ts';
+import type {Answers} from '../answers.ts';
 import type {StagedDomain, WorkEvent} from '../operations.ts';
 import {milterReadiness, publishedKeys} from './carrying-out.ts';
 import {recordActive} from './key-book.ts';
 import {stagedAgain} from './looking.ts';
 import type {WorkOptions} from './options.ts';
 
-/**
- * Lets ready keys sign: tables replaced, OpenDKIM told to take them over, the new selectors proven on the socket and by
- * real messages against the authoritative servers; only then written down, together with the keys before them. Throws a
- * ToolError where it did not work; everything is as it was then.
- */
-export async function switchKeys(
+/** What a person may have said about a switch; nothing is said by default. */
+export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'subdomains'>;
+
+/** A switch as it will be carried out, and what a throw-away signer needs to try it. */
+export interface PlannedSwitch {
+  /** All of it, as it is shown: keys put in place, tables, what the signer is told. */
+  readonly plan: Plan;
+  readonly facts: HostFacts;
+  readonly endpoint: SocketEndpoint;
+  readonly candidate: Candidate;
+  readonly remarks: readonly Problem[];
+}
+
+/** Plans the switch of staged keys; every row of the signing table whose key signs for the domains is part of it. */
+export async function planSwitch(
   ports: Ports,
-  options: WorkOptions,
-  keys: readonly KeyEntry[],
-  emit: (event: WorkEvent) => void,
+  staged: readonly StagedDomain[],
+  answers: SwitchAnswers,
   signal: AbortSignal,
-): Promise<void> {
-  const staged = await takeUp(ports, options, keys, signal);
+): Promise<Result<PlannedSwitch>> {
   const facts = await lookAtHost(ports, signal);
   const [blocker] = facts.blockers;
-  if (blocker !== undefined) throw new HostError(blocker);
+  if (blocker !== undefined) return fail(blocker);
   const snapshot = await readConfiguration(ports, facts, staged);
   const change = planSigning(facts, snapshot, {
     domains: staged.map(({domain, selector, stagedPath, sha256}) => ({
@@ -41,16 +54,14 @@ export async function switchKeys(
       selector,
       key: {stagedPath, sha256},
     })),
-    socket: 'auto',
-    canonicalization: '',
-    trustedHosts: [],
+    socket: answers.socket ?? 'auto',
+    canonicalization: answers.canonicalization ?? '',
+    trustedHosts: answers.trustedHosts ?? [],
     // Rows for subdomains that are there get the new key; new ones are not a rotation's business.
-    subdomains: false,
+    subdomains: answers.subdomains ?? false,
   });
-  if (!change.ok) throw new HostError(change.problem);
-  const {steps: all, endpoint, candidate} = change.value;
-  const keyPaths = await placeKeys(ports, all, staged, emit, signal);
-  const steps = all.filter(step => !isPlace(step));
+  if (!change.ok) return change;
+  const {steps, endpoint, candidate, remarks} = change.value;
   const plan = makePlan({
     purpose: 'rotate',
     title: `New keys for ${staged.map(({domain, selector}) => `${domain} (${selector})`).join(', ')}`,
@@ -59,6 +70,39 @@ export async function switchKeys(
     clock: ports.clock,
     random: ports.random,
   });
+  return ok({plan, facts, endpoint, candidate, remarks});
+}
+
+export interface SwitchOutcome {
+  /** Of the tables; where the keys could not even be put in place, of that. */
+  readonly outcome: ApplyOutcome;
+  /** The run that switched: what an undo of it names. */
+  readonly run: Plan;
+  readonly proof: ProofReport | undefined;
+  /** Where the new keys are now, by `domain selector`. */
+  readonly keyPaths: ReadonlyMap<string, AbsolutePath>;
+}
+
+/**
+ * Carries a planned switch out: new keys put in place, tables replaced, OpenDKIM told to take them over, the new
+ * selectors proven on the socket and by real messages against the authoritative servers. Where there is nothing to
+ * change it is proven all the same: a run before this one may have switched and not have written it down.
+ */
+export async function carryOutSwitch(
+  ports: Ports,
+  options: WorkOptions,
+  {plan: whole, endpoint}: Pick<PlannedSwitch, 'plan' | 'endpoint'>,
+  staged: readonly StagedDomain[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<SwitchOutcome> {
+  const places = partOf(ports, whole, isPlace, `Private keys in place: ${namesOf(staged)}`);
+  const tables = partOf(ports, whole, step => !isPlace(step), whole.title);
+  const keyPaths = placesOf(whole, staged);
+  const placed = await placeKeys(ports, {...places, domains: []}, counted(emit, 0, whole), signal);
+  if (placed.result !== 'applied' && placed.result !== 'nothing') {
+    return {outcome: placed, run: places, proof: undefined, keyPaths};
+  }
   const proof = async () =>
     await liveTest(
       ports,
@@ -73,17 +117,65 @@ export async function switchKeys(
     );
   const outcome = await applyPlan(
     ports,
-    plan,
+    tables,
     {proof, ready: milterReadiness(ports), lockHeld: true},
-    emit,
+    counted(emit, places.steps.length, whole),
     signal,
   );
-  // Nothing to change: a run before this one switched and could not write it down. It is proven all the same.
-  const report =
-    outcome.result === 'nothing' ? await proof() : outcome.result === 'applied' ? outcome.proof : undefined;
-  if (report === undefined) throw errorOf(outcome);
-  const wrong = report.checks.find(({status}) => status === 'fail');
-  if (!report.passed) {
+  if (outcome.result !== 'nothing') {
+    return {
+      outcome,
+      run: tables,
+      proof: outcome.result === 'applied' ? outcome.proof : undefined,
+      keyPaths,
+    };
+  }
+  emit({type: 'proof-started'});
+  const proven = await proof();
+  emit({type: 'proof-done'});
+  return {outcome, run: tables, proof: proven, keyPaths};
+}
+
+const namesOf = (staged: readonly StagedDomain[]): string =>
+  staged.map(({record}) => record.absoluteName).join(', ');
+
+const partOf = (ports: Ports, whole: Plan, isIn: (step: Step) => boolean, title: string): Plan =>
+  makePlan({
+    purpose: 'rotate',
+    title,
+    domains: whole.domains,
+    steps: whole.steps.filter(isIn),
+    clock: ports.clock,
+    random: ports.random,
+  });
+
+/** Two changes are told as the one that was shown. */
+const counted =
+  (emit: (event: WorkEvent) => void, before: number, whole: Plan) =>
+  (event: WorkEvent): void =>
+    event.type === 'step-started' || event.type === 'step-done'
+      ? emit({...event, index: before + event.index, of: whole.steps.length})
+      : emit(event);
+
+/**
+ * The same for keys that the scheduler found ready, and only then written down, together with the keys before them.
+ * Throws a ToolError where it did not work; everything is as it was then.
+ */
+export async function switchKeys(
+  ports: Ports,
+  options: WorkOptions,
+  keys: readonly KeyEntry[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const staged = await takeUp(ports, options, keys, signal);
+  const planned = await planSwitch(ports, staged, {}, signal);
+  if (!planned.ok) throw new HostError(planned.problem);
+  const switched = await carryOutSwitch(ports, options, planned.value, staged, emit, signal);
+  const {outcome, proof, run} = switched;
+  if (proof === undefined) throw errorOf(outcome);
+  if (!proof.passed) {
+    const wrong = proof.checks.find(({status}) => status === 'fail');
     throw new ChangeFailed(
       problem(
         'rotate.unproven',
@@ -92,13 +184,24 @@ export async function switchKeys(
       ),
     );
   }
+  await recordActive(ports, run, proof.checks, await placeNow(ports, switched, signal));
+}
+
+/** Where the signer reads a key after a switch. */
+export async function placeNow(
+  ports: Ports,
+  {keyPaths}: Pick<SwitchOutcome, 'keyPaths'>,
+  signal?: AbortSignal,
+): Promise<(domain: DomainName, selector: Selector) => AbsolutePath | undefined> {
   const known = (await lookAtHost(ports, signal)).opendkim?.keys;
-  await recordActive(ports, plan, report.checks, (domain, selector) => {
+  return (domain, selector) => {
     const placed = keyPaths.get(`${domain} ${selector}`);
     if (placed !== undefined) return placed;
-    const path = known?.find(each => each.domain === domain && each.selector === selector)?.path;
-    return path?.startsWith('/') === true ? (path as KeyEntry['keyPath']) : undefined;
-  });
+    const path = parseAbsolutePath(
+      known?.find(each => each.domain === domain && each.selector === selector)?.path ?? '',
+    );
+    return path.ok ? path.value : undefined;
+  };
 }
 
 /** A private key that is put in place, or a directory for it. */
@@ -110,32 +213,27 @@ const isPlace = (step: Step): boolean =>
  * message, and a session that was open meanwhile may need one even after tables have been put back. A key that no table
  * names harms nobody.
  */
-async function placeKeys(
+const placeKeys = (
   ports: Ports,
-  steps: readonly Step[],
-  staged: readonly StagedDomain[],
+  places: Plan,
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, NonNullable<KeyEntry['keyPath']>>> {
-  const plan = makePlan({
-    purpose: 'rotate',
-    title: `Private keys in place: ${staged.map(({record}) => record.absoluteName).join(', ')}`,
-    domains: [],
-    steps: steps.filter(isPlace),
-    clock: ports.clock,
-    random: ports.random,
-  });
-  const outcome = await applyPlan(
+): Promise<ApplyOutcome> =>
+  applyPlan(
     ports,
-    plan,
+    places,
     {proof: async () => ({checks: [], passed: true}), ready: milterReadiness(ports), lockHeld: true},
-    emit,
+    // There is nothing to prove yet.
+    event => {
+      if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);
+    },
     signal,
   );
-  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw outcome.error;
-  return new Map(
+
+const placesOf = ({steps}: Plan, staged: readonly StagedDomain[]): ReadonlyMap<string, AbsolutePath> =>
+  new Map(
     staged.flatMap(({domain, selector, stagedPath}) => {
-      const step = plan.steps.find(
+      const step = steps.find(
         each =>
           each.kind === 'file' &&
           each.after.content.from === 'secret' &&
@@ -144,10 +242,11 @@ async function placeKeys(
       return step?.kind === 'file' ? [[`${domain} ${selector}`, step.path] as const] : [];
     }),
   );
-}
 
-const errorOf = (outcome: {readonly result: string; readonly error?: ToolError}): ToolError =>
-  outcome.error ?? new ChangeFailed(problem('rotate.failed', 'The keys were not switched.', 'Run it again.'));
+const errorOf = (outcome: ApplyOutcome): ToolError =>
+  'error' in outcome
+    ? outcome.error
+    : new ChangeFailed(problem('rotate.failed', 'The keys were not switched.', 'Run it again.'));
 
 async function takeUp(
   ports: Ports,

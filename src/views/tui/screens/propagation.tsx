@@ -39,6 +39,7 @@ export function PropagationScreen({phase}: {readonly phase: Propagation}): React
   const rows = state.staged.flatMap((staged, index) => [
     ...(index === 0 ? [] : [BLANK]),
     ...domainRows(displayDomain(staged.domain), state.surveys[staged.domain], room.width, theme),
+    ...waitRows(state.surveys[staged.domain], now, room.width, theme),
   ]);
   const mistakes = mistakeRows(state, room.width, theme);
   return (
@@ -71,6 +72,7 @@ function clockRow(
   width: number,
   theme: Theme,
 ): Row {
+  const isHeld = state.staged.some(each => state.surveys[each.domain]?.notBefore !== undefined);
   const due = state.staged
     .flatMap(each => state.surveys[each.domain]?.nextAt ?? [])
     .map(at => Date.parse(at))
@@ -81,7 +83,7 @@ function clockRow(
       ? `${publisherName(state)} enters the record`
       : due === undefined || due <= now
         ? 'asking now'
-        : `next question in ${formatDuration(due - now)}`,
+        : `${isHeld ? 'the new key signs' : 'next question'} in ${formatDuration(due - now)}`,
     ...(deadlineAt === undefined
       ? []
       : [`at most ${formatDuration(Math.max(0, Date.parse(deadlineAt) - now))} more`]),
@@ -90,6 +92,19 @@ function clockRow(
     {text: cut(parts.join(` ${theme.symbols.separator} `), width, theme.symbols.ellipsis), tone: 'muted'},
   ];
 }
+
+/** A rotation that waits for caches, counted down. */
+function waitRows(survey: Survey | undefined, now: number, width: number, theme: Theme): readonly Row[] {
+  if (survey?.notBefore === undefined) return [];
+  const left = formatDuration(Date.parse(survey.notBefore) - now);
+  return paragraph(
+    `until then caches may remember that nothing was there. The old key goes on signing. ${LATER}`,
+    width,
+    {lead: {text: `${theme.symbols.bullet} The new key signs in ${left}: `, tone: 'strong'}},
+  );
+}
+
+const LATER = 'You may leave: waxseal rotate, or its timer, goes on from here.';
 
 const publisherName = ({answers}: State): string =>
   visible(answers.publish === undefined ? 'A program' : nameOfPublisher(answers.publish));
