@@ -13,6 +13,11 @@ const ONE_OF: readonly {
 }[] = [
   {flag: 'color', values: ['auto', 'always', 'never'], otherwise: 'That is no way to choose colour.'},
   {
+    flag: 'other-signer',
+    values: ['switch', 'leave'],
+    otherwise: 'That is nothing that can be done with another signer.',
+  },
+  {
     flag: 'signer',
     values: ['auto', 'opendkim'],
     otherwise: 'This version of waxseal sets up OpenDKIM and no other signer.',

@@ -95,6 +95,12 @@ export const FLAGS: readonly Flag[] = [
   },
   {name: 'install', help: 'install missing packages', commands: SETUP},
   {
+    name: 'other-signer',
+    value: 'switch|leave',
+    help: 'where another program signs: switch its signing off, or let both sign',
+    commands: SETUP,
+  },
+  {
     name: 'socket',
     value: 'auto|unix|inet:PORT',
     help: 'where Postfix reaches the signer (default: auto)',

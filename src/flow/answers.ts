@@ -23,6 +23,8 @@ export interface Answers {
   readonly install?: boolean;
   /** Selectors of single domains: from a list, or of keys that they have already. The others get `selector`. */
   readonly selectors?: ReadonlyMap<DomainName, Selector>;
+  /** Whoever else signs on this host: its signing is switched off, or goes on beside ours. */
+  readonly otherSigner?: 'switch' | 'leave';
   readonly domains?: readonly DomainName[];
   readonly selector?: Selector;
   readonly key?: KeyChoice;

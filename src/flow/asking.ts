@@ -42,11 +42,10 @@ export function advance(state: State, then: WhenAnswered): Next {
   const given = unusedGiven(state, id);
   if (given !== undefined) return offer(consume(state, id), facts, id, given, then);
   if (state.mode.interactive) return [{...state, phase: ask(state, facts, id)}, []];
-  const suggestion = suggestionFor(state, facts, id);
-  const question = questionOf(id);
-  // A free text may well be empty by default (no note, no hosts); a required answer is never guessed.
-  const missing = question.required || (suggestion === '' && question.checked);
-  return missing ? finish(state, 2, missingAnswer(id)) : offer(state, facts, id, suggestion, then);
+  const missing = missingAnswer(state, facts, id);
+  return missing === undefined
+    ? offer(state, facts, id, suggestionFor(state, facts, id), then)
+    : finish(state, 2, missing);
 }
 
 const consume = (state: State, id: QuestionId): State => ({...state, consumed: [...state.consumed, id]});
@@ -59,13 +58,15 @@ function ask(state: State, facts: HostFacts, id: QuestionId): Asking {
   return {at: 'asking', question: id, initial, problem: undefined, checking: false};
 }
 
-function missingAnswer(id: QuestionId): Problem {
+/** Why nobody but a person can answer: a free text may well be empty (no note, no hosts), the rest is never guessed. */
+function missingAnswer(state: State, facts: HostFacts, id: QuestionId): Problem | undefined {
   const question = questionOf(id);
-  return problem(
-    'answer.missing',
-    `Without a terminal this needs an answer: ${question.title}`,
-    `Give ${question.flag ?? id}${question.metavar === undefined ? '' : ` ${question.metavar}`}.`,
-  );
+  const asked = `Without a terminal this needs an answer: ${question.title}`;
+  const hint = `Give ${question.flag ?? id}${question.metavar === undefined ? '' : ` ${question.metavar}`}.`;
+  if (question.required) return problem('answer.missing', asked, hint);
+  if (suggestionFor(state, facts, id) !== '') return undefined;
+  const empty = question.accept('', state.answers, facts);
+  return empty.ok ? undefined : problem('answer.missing', `${asked} ${empty.problem.message}`, hint);
 }
 
 /** Tries a text as the answer to a question: refused, sent to be checked, or accepted at once. */
@@ -143,7 +144,8 @@ export function accept(
   const settled = id === 'settings' ? withoutSettings(taken) : taken;
   const looked = changed || id === 'settings' ? reviewDependants(settled, facts, id) : settled;
   if (id === 'install') return afterInstall(looked, facts);
-  const [next, effects] = advance(looked, then);
+  // What a kept setup leaves open is one question; the others were answered when it was begun.
+  const [next, effects] = looked.pending === undefined ? advance(looked, then) : then(looked);
   return [next, [...draftEffect(looked), ...effects]];
 }
 
@@ -289,6 +291,23 @@ export function resumeAnswers(state: State, kept: Answers, facts: HostFacts): Re
     answers = read.value;
   }
   return ok(answers);
+}
+
+/**
+ * What the answers of a kept setup leave open and nobody may guess, since the host is another one now; with the problem
+ * where nobody can be asked.
+ */
+export function openQuestion(
+  state: State,
+  facts: HostFacts,
+): {readonly phase: Phase; readonly why: Problem} | undefined {
+  for (const id of QUESTION_ORDER) {
+    const question = questionOf(id);
+    if (question.textIn(state.answers) !== undefined || !question.applies(state.answers, facts)) continue;
+    const why = missingAnswer(state, facts, id);
+    if (why !== undefined) return {phase: ask(state, facts, id), why};
+  }
+  return undefined;
 }
 
 const sameList = (left: string, right: string): boolean =>

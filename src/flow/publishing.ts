@@ -4,6 +4,7 @@ import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {KeySpec} from '../system/ports.ts';
+import {openQuestion} from './asking.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
 import {line, problemLines, recordLines, tell, tellSurveys} from './lines.ts';
 import type {PendingSetup, PublishedRecord, StagedDomain} from './operations.ts';
@@ -19,6 +20,8 @@ const recordKey = (state: State): string =>
 
 /** All questions are answered: makes the keys, or goes on with those that were made from the same answers. */
 export function makeKeys(state: State): Next {
+  if (state.pending !== undefined)
+    return state.staged.length > 0 ? haveKeys(state) : resume(state, state.pending);
   const stagedFor = recordKey(state);
   if (state.staged.length > 0 && state.stagedFor === stagedFor) return haveKeys(state);
   return [
@@ -75,6 +78,10 @@ export const atRecord = (state: State): State => ({
 
 /** Takes up a setup that an earlier run left: its keys are there, only the servers are to be asked. */
 export function resume(state: State, pending: PendingSetup): Next {
+  const open = state.facts === undefined ? undefined : openQuestion(state, state.facts);
+  if (open !== undefined) {
+    return state.mode.interactive ? [{...state, phase: open.phase}, []] : finish(state, 2, open.why);
+  }
   const names = pending.staged.map(each => each.domain).join(', ');
   const resumed = tell(
     {...state, staged: pending.staged},

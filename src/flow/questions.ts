@@ -7,6 +7,7 @@ import {type DomainName, displayDomain, parseDomain, parseSelector, type Selecto
 import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
+import {rivals, whyNotSwitched} from '../services/switch-over.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
 import {formatSelectors, parseSelectors} from './domain-list.ts';
 import type {DomainFacts} from './operations.ts';
@@ -175,6 +176,38 @@ export function ed25519Refusal(facts: HostFacts): Problem | undefined {
   );
 }
 
+/** Why the signing of the others cannot be switched off by a plan; undefined where it can. */
+function cannotSwitch(facts: HostFacts): Problem | undefined {
+  const why = rivals(facts)
+    .map(whyNotSwitched)
+    .find(each => each !== undefined);
+  return why === undefined
+    ? undefined
+    : problem(
+        'other-signer.unknown',
+        `${why}.`,
+        'Switch its signing off yourself and run again, or let both sign: --other-signer leave.',
+      );
+}
+
+function parseOtherSigner(text: string, facts: HostFacts): Result<'switch' | 'leave'> {
+  const word = text.trim().toLowerCase();
+  if (word === 'leave') return ok('leave');
+  if (word === 'switch') {
+    const why = cannotSwitch(facts);
+    return why === undefined ? ok('switch') : fail(why);
+  }
+  return refuse(
+    'other-signer.syntax',
+    word === ''
+      ? `Mail would be signed twice: ${rivals(facts)
+          .map(({name}) => name)
+          .join(' and ')} signs it already.`
+      : `${JSON.stringify(text.slice(0, 80))} is neither "switch" nor "leave".`,
+    'Use --other-signer switch to turn the signing of the other program off, or --other-signer leave.',
+  );
+}
+
 const RSA_BITS = [2048, 3072, 4096] as const;
 
 function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
@@ -332,6 +365,47 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     format: formatSelectors,
     // Only the file can give them; the command line names that.
     argv: () => [],
+  }),
+
+  otherSigner: define({
+    id: 'otherSigner',
+    flags: [
+      flag('--other-signer', 'switch|leave', 'a second signer: switch its signing off, or let both sign'),
+    ],
+    placeholder: 'switch',
+    screen: 'look',
+    title: 'Another program signs here: switch it off?',
+    help: [
+      'One signer is enough, and easier to look after.',
+      'Switch: the plan turns off only the signing of the other program;',
+      'its other work goes on, and undo turns it on again.',
+      'Leave: mail goes out with two signatures. Receivers check each by',
+      'itself, and one good one is enough; the other needs its own record',
+      'in the DNS and its own care.',
+    ],
+    required: false,
+    free: false,
+    checked: false,
+    inRecord: false,
+    dependsOn: [],
+    applies: (_answers, facts) => rivals(facts).length > 0,
+    // Who surely signs must not go on, nor be stopped, without a word. Where it is not sure, leaving changes nothing.
+    suggest: (_answers, facts) => (rivals(facts).some(({signs}) => signs === 'yes') ? '' : 'leave'),
+    choices: (_answers, facts) => {
+      const names = rivals(facts).map(({name}) => name);
+      return [
+        choice(
+          'switch',
+          'Switch it off',
+          `no more signatures of ${names.join(' and ')}`,
+          cannotSwitch(facts)?.message,
+        ),
+        choice('leave', 'Leave it', 'two signatures go out'),
+      ];
+    },
+    parse: (text, _answers, facts) => parseOtherSigner(text, facts),
+    format: value => value,
+    argv: value => ['--other-signer', value],
   }),
 
   domains: define({
@@ -657,6 +731,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 export const QUESTION_ORDER: readonly QuestionId[] = [
   'install',
   'selectors',
+  'otherSigner',
   'domains',
   'selector',
   'key',

@@ -289,7 +289,7 @@ const backToQuestion = (state: State): Next =>
     const before = previousQuestion(state, facts);
     if (before !== undefined) return stay(before);
     // A resumed setup has no questions behind it, only the offer to resume.
-    return state.pending !== undefined && state.phase.at !== 'asking'
+    return state.pending !== undefined
       ? stay({...state, phase: {at: 'host', offer: 'resume'}})
       : leave(state, 130);
   });

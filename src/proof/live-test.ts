@@ -5,6 +5,7 @@
 import type {KeyLookup} from '../dkim/index.ts';
 import {parentOf} from '../domain/paths.ts';
 import type {DomainSelector, HostFacts} from '../services/facts.ts';
+import {rivals} from '../services/switch-over.ts';
 import type {FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
 import {journalLines} from './journal.ts';
@@ -139,6 +140,7 @@ async function mailCheck(ports: LiveTestPorts, input: LiveTestInput, way: Way, s
       way,
       lookup: input.lookup,
       configDirectory: postfix.configDirectory,
+      others: rivals(input.facts),
       smtp: input.smtp ?? {kind: 'tcp', host: '127.0.0.1', port: 25},
       ...stop,
     };

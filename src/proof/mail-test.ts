@@ -2,7 +2,7 @@
 
 import type {KeyLookup} from '../dkim/index.ts';
 import {visible} from '../domain/text.ts';
-import type {DomainSelector} from '../services/facts.ts';
+import type {DomainSelector, OtherSigner} from '../services/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {type Finding, failed, skipped, warned} from './finding.ts';
 import {journalLines, shownLine} from './journal.ts';
@@ -21,6 +21,8 @@ export interface MailTarget extends DomainSelector {
   readonly configDirectory: string;
   /** Where SMTP is spoken; 127.0.0.1:25. */
   readonly smtp: SocketEndpoint;
+  /** Programs beside OpenDKIM that sign here, or may. */
+  readonly others?: readonly OtherSigner[];
   readonly signal?: AbortSignal;
 }
 

@@ -1,14 +1,16 @@
-/** Judges a message by its signatures: exactly one, good, by the expected domain and selector. */
+/** Judges a message by its signatures: one of ours, good, and others only of signers that are known to be at work. */
 import {type KeyLookup, type SignatureVerdict, verifyMessage} from '../dkim/index.ts';
 import {keyRecordName} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
-import type {DomainSelector} from '../services/facts.ts';
-import {type Finding, failed, passed} from './finding.ts';
+import type {DomainSelector, OtherSigner} from '../services/facts.ts';
+import {type Finding, failed, passed, warned} from './finding.ts';
 
 export interface Expected extends DomainSelector {
   readonly lookup: KeyLookup;
   /** The clock's time. */
   readonly now: Date;
+  /** Programs beside OpenDKIM that sign here, or may: what they add is no fault. */
+  readonly others?: readonly Pick<OtherSigner, 'name'>[];
 }
 
 /** Verifies `message` (CRLF lines) against the DNS. An unsigned message is left to the caller: undefined. */
@@ -19,18 +21,56 @@ export async function judgeSignatures(message: Uint8Array, expected: Expected): 
   });
   const [first, ...others] = verdicts;
   if (first === undefined) return undefined;
-  if (others.length > 0) return several(verdicts);
+  if (others.length > 0) return among(verdicts, expected);
   return misplaced(first, expected) ?? (first.result === 'pass' ? good(first) : bad(first, expected));
 }
 
 const shown = (verdict: SignatureVerdict): string =>
   `d=${visible(verdict.domain ?? '?')} s=${visible(verdict.selector ?? '?')}`;
 
-const good = (verdict: SignatureVerdict): Finding =>
-  passed(
-    `one signature, ${shown(verdict)}, ${verdict.algorithm ?? ''} with ${verdict.keyBits ?? 0} bits, verified against DNS` +
-      (verdict.testing ? ' (the record says t=y: only testing)' : ''),
+const described = (verdict: SignatureVerdict): string =>
+  `${shown(verdict)}, ${verdict.algorithm ?? ''} with ${verdict.keyBits ?? 0} bits, verified against DNS` +
+  (verdict.testing ? ' (the record says t=y: only testing)' : '');
+
+const good = (verdict: SignatureVerdict): Finding => passed(`one signature, ${described(verdict)}`);
+
+/** Ours among those of known others; anything else that is signed more than once is a fault. */
+function among(verdicts: readonly SignatureVerdict[], expected: Expected): Finding {
+  const isOurs = ({domain, selector}: SignatureVerdict): boolean =>
+    domain === expected.domain && selector === expected.selector;
+  const [own, ...again] = verdicts.filter(isOurs);
+  if (own === undefined || again.length > 0 || (expected.others ?? []).length === 0) return several(verdicts);
+  return own.result === 'pass'
+    ? beside(
+        own,
+        verdicts.filter(verdict => !isOurs(verdict)),
+        expected,
+      )
+    : bad(own, expected);
+}
+
+/** Two signers, as the administrator left it: each signature is judged by itself (RFC 6376 §4.2, §6.1). */
+function beside(own: SignatureVerdict, others: readonly SignatureVerdict[], expected: Expected): Finding {
+  const names = namesOf(expected);
+  const words = others.map(other =>
+    other.result === 'pass'
+      ? `${shown(other)}, which verifies, too${other.domain === own.domain ? ' (for the same domain)' : ''}`
+      : `${shown(other)}: ${other.result}, ${visible(other.reason.message)}`,
   );
+  const evidence = `${others.length + 1} signatures: ours, ${described(own)}; beside it ${words.join('; ')} (${names})`;
+  if (others.every(({result}) => result === 'pass')) {
+    return passed(
+      `${evidence}; receivers check each by itself, and one good one of the domain in From is enough`,
+    );
+  }
+  return warned(
+    evidence,
+    `A signature that ${names} made does not verify. Receivers pass it by and take ours, but it shows up in reports.`,
+    `Publish the record of its key, or have it switched off: waxseal setup --domain ${expected.domain} --other-signer switch`,
+  );
+}
+
+const namesOf = ({others = []}: Expected): string => others.map(({name}) => name).join(', ');
 
 const several = (verdicts: readonly SignatureVerdict[]): Finding =>
   failed(
@@ -42,6 +82,14 @@ const several = (verdicts: readonly SignatureVerdict[]): Finding =>
 /** A signature, good or not, that another row made. */
 function misplaced(verdict: SignatureVerdict, expected: Expected): Finding | undefined {
   if (verdict.domain === undefined || verdict.selector === undefined) return undefined;
+  const isOurs = verdict.domain === expected.domain && verdict.selector === expected.selector;
+  if (!isOurs && (expected.others ?? []).length > 0) {
+    return failed(
+      `signed with ${shown(verdict)} only, not with s=${expected.selector}`,
+      `Another signer (${namesOf(expected)}) has signed, or OpenDKIM by another row or key; the new key has not.`,
+      'journalctl -t opendkim -n 20; compare smtpd_milters in main.cf with Socket in opendkim.conf.',
+    );
+  }
   if (verdict.domain !== expected.domain) {
     return failed(
       `signed with ${shown(verdict)} instead of d=${expected.domain}`,

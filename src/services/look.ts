@@ -14,6 +14,7 @@ import {detectPostfix} from './postfix/detect.ts';
 import {mailDomains} from './postfix/domains.ts';
 import {tryReadText} from './reading.ts';
 import {noMta, unsupported} from './signing.ts';
+import {rivals, whyNotSwitched} from './switch-over.ts';
 
 export type LookPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'process'>;
 
@@ -48,7 +49,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     ],
     remarks: [
       ...unproven(layout),
-      ...otherSigners.flatMap(signer => signsToo(signer)),
+      ...rivals({otherSigners}).flatMap(signer => signsToo(signer)),
       ...(found?.remarks ?? []),
       ...domains.remarks,
       ...(opendkim?.remarks ?? []),
@@ -155,24 +156,16 @@ async function startBlockers(
   ];
 }
 
-/** Signers that a plan can switch off (Wanted.otherSigners). */
-const SWITCHABLE: ReadonlySet<OtherSigner['name']> = new Set([
-  'rspamd',
-  'amavis',
-  'dkimpy-milter',
-  'dkim-milter',
-]);
-
-/** Two signatures are valid, but one signer is enough and the proof expects exactly one. */
+/** Two signatures are valid, but one signer is enough. */
 function signsToo(signer: OtherSigner): readonly Problem[] {
-  if (signer.signs === 'no') return [];
+  const whyNot = whyNotSwitched(signer);
   return [
     problem(
       'host.other-signer',
       `${signer.name} ${signer.signs === 'yes' ? 'signs' : 'may sign'} mail as well (${signer.evidence}); messages would carry two signatures.`,
-      SWITCHABLE.has(signer.name)
-        ? 'waxseal can switch its signing off with the same plan; or leave signing to it.'
-        : 'Switch its signing off, or leave signing to it.',
+      whyNot === undefined
+        ? 'waxseal asks: --other-signer switch turns its signing off with the same plan, --other-signer leave lets both sign.'
+        : `Switch its signing off yourself (${whyNot}), or let both sign: --other-signer leave.`,
     ),
   ];
 }

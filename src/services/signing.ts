@@ -10,7 +10,7 @@ import {planOpenDkim} from './opendkim/steps.ts';
 import {planPostfix} from './postfix/steps.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
-import {isOtherSigner, switchOver} from './switch-over.ts';
+import {goOnSigning, isOtherSigner, switchOver} from './switch-over.ts';
 
 export interface StagedKey {
   readonly stagedPath: AbsolutePath;
@@ -110,7 +110,11 @@ export function planSigning(
     steps: [...signer.value.steps, ...mta.value.steps, ...others.value],
     endpoint: signer.value.endpoint,
     candidate: signer.value.candidate,
-    remarks: [...signer.value.remarks, ...mta.value.remarks],
+    remarks: [
+      ...signer.value.remarks,
+      ...mta.value.remarks,
+      ...(wanted.otherSigners === 'leave' ? goOnSigning(facts) : []),
+    ],
   });
 }
 

@@ -1,7 +1,8 @@
 /** Switches the signing of others off, where waxseal knows the one line that does it. Their other work goes on. */
-import {ok, type Result} from '../domain/result.ts';
+import {ok, type Problem, problem, type Result} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
 import type {Argv} from '../system/ports.ts';
-import type {OtherSigner} from './facts.ts';
+import type {HostFacts, OtherSigner} from './facts.ts';
 import {type KnownHost, textOf, textStep} from './files.ts';
 import {splitLines} from './opendkim/parse.ts';
 import type {CheckStep, ServiceStep, Step} from './step.ts';
@@ -10,11 +11,41 @@ import type {CheckStep, ServiceStep, Step} from './step.ts';
 export const isOtherSigner = (entry: string): boolean =>
   /dkimpy|dkim-filter|dkim-milter/i.test(entry) || /^inet:(127\.0\.0\.1|localhost):8892$/i.test(entry);
 
+/** Signers that are a milter and nothing else: taking the entry out of Postfix' lists is all that switches them off. */
+const ONLY_MILTERS: ReadonlySet<OtherSigner['name']> = new Set(['dkimpy-milter', 'dkim-milter']);
+
+/** Programs beside OpenDKIM that sign the mail of this host, or may. */
+export const rivals = (facts: Pick<HostFacts, 'otherSigners'>): readonly OtherSigner[] =>
+  facts.otherSigners.filter(({signs}) => signs !== 'no');
+
+/** Why no plan can switch off the signing of this one; undefined where it can. */
+export function whyNotSwitched(signer: OtherSigner): string | undefined {
+  if (ONLY_MILTERS.has(signer.name)) return undefined;
+  if (WAYS[signer.name] === undefined) return `${signer.name} is not known well enough to be switched off`;
+  if (signer.unit === undefined) return `${signer.name} is no running service of this host`;
+  return signer.configFile === undefined
+    ? `the line that switches the signing of ${signer.name} was not found`
+    : undefined;
+}
+
+/** What it means that they go on signing: said with the plan, before anybody agrees to it. */
+export function goOnSigning(facts: Pick<HostFacts, 'otherSigners'>): readonly Problem[] {
+  const names = rivals(facts).map(({name, evidence}) => `${name} (${visible(evidence)})`);
+  if (names.length === 0) return [];
+  return [
+    problem(
+      'plan.two-signatures',
+      `${names.join(' and ')} goes on signing: what both sign leaves with two signatures.`,
+      'Receivers check each by itself, and one good signature of the domain in From is enough for DMARC. Both keys need care: keep the record of the other one published, and rotate it, too.',
+    ),
+  ];
+}
+
 /** Steps that switch off whoever else signs; they come last, so that no message goes out unsigned meanwhile. */
 export function switchOver(host: KnownHost): Result<readonly Step[]> {
   const steps: Step[] = [];
-  for (const signer of host.facts.otherSigners) {
-    const way = signer.signs === 'no' ? undefined : WAYS[signer.name];
+  for (const signer of rivals(host.facts)) {
+    const way = WAYS[signer.name];
     if (way === undefined || signer.configFile === undefined || signer.unit === undefined) continue;
     const text = textOf(host.snapshot, signer.configFile);
     if (!text.ok) return text;

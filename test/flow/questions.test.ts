@@ -17,6 +17,10 @@ const good: Readonly<Record<QuestionId, readonly (readonly [string, string])[]>>
     ['', ''],
     ['Example.ORG=S1,example.net=s2', 'example.org=s1,example.net=s2'],
   ],
+  otherSigner: [
+    ['leave', 'leave'],
+    [' Switch ', 'switch'],
+  ],
   domains: [
     ['Example.ORG.', 'example.org'],
     ['example.org, bücher.example;example.org', 'example.org,xn--bcher-kva.example'],
@@ -64,6 +68,7 @@ const good: Readonly<Record<QuestionId, readonly (readonly [string, string])[]>>
 const bad: Readonly<Partial<Record<QuestionId, readonly string[]>>> = {
   install: ['perhaps'],
   selectors: ['example.org', 'example=s1', 'example.org=../x'],
+  otherSigner: ['', 'both'],
   domains: ['', ' , ', 'postmaster@example.org', 'example', 'https://example.org'],
   selector: ['', '../x', 'a b', 'x._domainkey'],
   key: ['', 'rsa:1024', 'dsa', 'file:relative.pem', 'ed25519'],

@@ -1,4 +1,5 @@
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
+import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
 import {type LiveTestInput, liveTest} from '../../src/proof/live-test.ts';
@@ -196,6 +197,63 @@ describe('the way from Postfix to the signer', () => {
     const report = await run();
     expect(one(report, 'live.socket-access').status).toBe('skip');
     expect(report.passed).toBe(true);
+  });
+});
+
+describe('beside another signer that was left', () => {
+  const other = makeKey();
+  const others = [{name: 'rspamd', evidence: 'runs', signs: 'yes'}] as const;
+  const both: KeyLookup = async name =>
+    String(name) === 'rs1._domainkey.example.com'
+      ? {status: 'found', records: [other.record]}
+      : await lookup(name);
+  const rspamd = {domain, selector: selectorOf('rs1'), key: other.key};
+  const known = {facts: {...facts, otherSigners: others}, lookup: both};
+
+  test('two good signatures pass, in either order, and the evidence says what receivers do', async () => {
+    for (const signers of [
+      [signer, rspamd],
+      [rspamd, signer],
+    ]) {
+      postfix.signers = () => signers;
+      const report = await run(known);
+      expect(report.passed).toBe(true);
+      for (const id of ['live.sendmail', 'live.smtp']) {
+        expect(one(report, id)).toMatchObject({status: 'pass'});
+        expect(one(report, id).evidence).toMatch(
+          /^2 signatures: ours, d=example\.com s=202611,.*verified.*; beside it d=example\.com s=rs1, which verifies, too \(for the same domain\) \(rspamd\); receivers check each by itself/,
+        );
+      }
+    }
+  });
+
+  test('one whose record is not published is a warning, no failure', async () => {
+    postfix.signers = () => [rspamd, signer];
+    const report = await run({...known, lookup});
+    expect(report.passed).toBe(true);
+    expect(one(report, 'live.smtp').status).toBe('warn');
+    expect(one(report, 'live.smtp').evidence).toMatch(/beside it d=example\.com s=rs1: .*rspamd/);
+    expect(one(report, 'live.smtp').fix).toContain('--other-signer switch');
+  });
+
+  test.each([
+    ['only the other has signed', () => [rspamd], /only, not with s=202611/],
+    ['ours is there twice', () => [signer, rspamd, signer], /3 signatures/],
+    ['ours is broken', () => [{...signer, key: other.key}, rspamd], /d=example\.com s=202611: /],
+  ])('%s: that is a failure all the same', async (_, signers, evidence) => {
+    postfix.signers = signers;
+    const report = await run(known);
+    expect(report.passed).toBe(false);
+    expect(one(report, 'live.smtp')).toMatchObject({status: 'fail'});
+    expect(one(report, 'live.smtp').evidence).toMatch(evidence);
+  });
+
+  test('where its signing is off, a second signature is a failure', async () => {
+    postfix.signers = () => [signer, rspamd];
+    const off = {...facts, otherSigners: [{...others[0], signs: 'no' as const}]};
+    const report = await run({...known, facts: off});
+    expect(one(report, 'live.smtp')).toMatchObject({status: 'fail'});
+    expect(one(report, 'live.smtp').cause).toMatch(/More than one signer/);
   });
 });
 

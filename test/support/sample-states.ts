@@ -3,6 +3,7 @@
 import {recordForms} from '../../src/dns/forms.ts';
 import type {ServerStatus, ServerView, Survey} from '../../src/dns/survey.ts';
 import {parseDnsName} from '../../src/domain/names.ts';
+import {absolute} from '../../src/domain/paths.ts';
 import {problem} from '../../src/domain/result.ts';
 import {buildReport} from '../../src/flow/ending.ts';
 import type {StagedDomain, WorkEvent} from '../../src/flow/operations.ts';
@@ -298,6 +299,26 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     {work: [{type: 'step-started', step: 'package:opendkim', index: 1, of: 1}]},
   ),
   recovering: stateAt({at: 'recovering'}, {work: [{type: 'step-undone', step: 'file:/etc/opendkim.conf'}]}),
+  'other-signer': stateAt(asking('otherSigner', ''), {
+    facts: fakeFacts({
+      otherSigners: [
+        {
+          name: 'rspamd',
+          evidence: 'smtpd_milters has inet:localhost:11332',
+          signs: 'yes',
+          configFile: absolute('/etc/rspamd/local.d/dkim_signing.conf'),
+          unit: 'rspamd.service',
+        },
+      ],
+    }),
+  }),
+  'other-signer-unknown': stateAt(asking('otherSigner', ''), {
+    facts: fakeFacts({
+      otherSigners: [
+        {name: 'dkimproxy', evidence: 'content_filter is dksign:[127.0.0.1]:10027', signs: 'yes'},
+      ],
+    }),
+  }),
   domain: stateAt(asking('domains', 'example.org')),
   'domain-typed': stateAt(asking('domains', 'bücher.example')),
   'domain-refused': stateAt(

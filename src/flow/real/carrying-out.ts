@@ -74,6 +74,7 @@ export async function planSetup(
     canonicalization: answers.canonicalization ?? '',
     trustedHosts: answers.trustedHosts ?? [],
     subdomains: answers.subdomains ?? true,
+    ...(answers.otherSigner === undefined ? {} : {otherSigners: answers.otherSigner}),
   });
   if (!change.ok) return change;
   const {steps, endpoint, candidate, remarks} = change.value;

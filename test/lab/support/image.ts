@@ -65,8 +65,14 @@ const LAUNCHER = '#!/bin/sh\nexec node /opt/waxseal/dist/waxseal.js "$@"\n';
 /** A key for the machine that is the same in each boot, or the first boot counts as a factory reset and takes longer. */
 const MACHINE_ID = '5d7c9b1f4e6a4c0d8f2b3a1907e6c5d4\n';
 
-const packagesOf = (release: Release): readonly string[] =>
-  release.ownNode ? [...PACKAGES, 'nodejs'] : PACKAGES;
+const packagesOf = (release: Release): readonly string[] => [
+  ...PACKAGES,
+  ...(release.ownNode ? ['nodejs'] : []),
+  ...(release.more?.packages ?? []),
+];
+
+/** What the names of all its images begin with; no two kinds share it. */
+const kindOf = ({suite, more}: Release): string => (more === undefined ? suite : `${suite}+${more.name}`);
 
 function digest(release: Release): string {
   const recipe = JSON.stringify([
@@ -83,7 +89,7 @@ function digest(release: Release): string {
 }
 
 export const imageOf = (release: Release): string =>
-  path.join(imageDirectory, `${release.suite}-${digest(release)}`);
+  path.join(imageDirectory, `${kindOf(release)}-${digest(release)}`);
 
 /** Builds the image unless it is there. Takes about half a minute the first time. */
 export async function buildImage(release: Release): Promise<void> {
@@ -179,7 +185,7 @@ async function removeOld(release: Release): Promise<void> {
   const current = path.basename(imageOf(release));
   for (const name of await readdir(imageDirectory)) {
     // A draft of the current one may be another run's work in progress.
-    if (name.startsWith(`${release.suite}-`) && !name.startsWith(current)) {
+    if (name.startsWith(`${kindOf(release)}-`) && !name.startsWith(current)) {
       await rm(path.join(imageDirectory, name), {recursive: true, force: true});
     }
   }

@@ -8,6 +8,8 @@ export interface Release {
   readonly postfixUnit: string;
   /** Debian 13 has a Node that is new enough; into Debian 12 the one that runs the tests is mounted. */
   readonly ownNode: boolean;
+  /** More packages than a bare mail host has; an image of its own, named by `name`. */
+  readonly more?: {readonly name: string; readonly packages: readonly string[]};
 }
 
 const debian13: Release = {
@@ -30,3 +32,9 @@ const debian12: Release = {
 export const releases: readonly Release[] = [debian13, debian12].filter(release =>
   [undefined, '', release.suite].includes(process.env['WAXSEAL_LAB_RELEASE']),
 );
+
+/** The same releases with other programs that can sign, installed and switched off until a scenario starts one. */
+export const withOtherSigners: readonly Release[] = releases.map(release => ({
+  ...release,
+  more: {name: 'signers', packages: ['rspamd', 'amavisd-new', 'libmail-dkim-perl']},
+}));

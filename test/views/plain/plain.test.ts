@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest';
+import {absolute} from '../../../src/domain/paths.ts';
 import {fail, problem} from '../../../src/domain/result.ts';
 import type {StagedDomain} from '../../../src/flow/operations.ts';
 import {blockText, endText, lineText} from '../../../src/views/plain/lines.ts';
@@ -337,6 +338,31 @@ describe('without a terminal', () => {
   });
 });
 
+describe('another signer', () => {
+  it('is named with both choices, and Enter alone decides nothing', async () => {
+    const otherSigners = [
+      {
+        name: 'rspamd',
+        evidence: 'smtpd_milters has inet:localhost:11332',
+        signs: 'yes',
+        configFile: absolute('/etc/rspamd/local.d/dkim_signing.conf'),
+        unit: 'rspamd.service',
+      },
+    ] as const;
+    const {session} = start({}, {}, {facts: {otherSigners}});
+    const talk = new Conversation(session);
+    await talk.types('Enter: go on', ENTER);
+    await talk.types('1. Switch it off (no more signatures of rspamd)', ENTER);
+    await talk.types('rspamd signs it already', '2');
+    await talk.sees('Which domain');
+    expect(session.state().answers).toEqual({otherSigner: 'leave'});
+    talk.hangUp();
+    const {screen} = await talk.ends();
+    expect(screen).toContain('2. Leave it (two signatures go out)\nAnswer with a number. Enter: none.');
+    expect(screen).toContain('warning: Another signer: rspamd');
+  });
+});
+
 describe('foreign text', () => {
   it('cannot reach the terminal', async () => {
     const evil = '\x1b[2J\x07\u202eevil';
@@ -357,6 +383,7 @@ describe('foreign text', () => {
     );
     const talk = new Conversation(session);
     await talk.types('Enter: go on', ENTER);
+    await talk.types('Another program signs here', ENTER);
     await talk.types('Which domain', ENTER);
     await talk.sees('error: ');
     talk.hangUp();
