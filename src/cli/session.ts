@@ -13,6 +13,7 @@ import type {Clock} from '../system/ports.ts';
 import {type FlagValues, isSet, listOf, textOf} from './arguments.ts';
 import type {Context} from './context.ts';
 import {failureOf} from './failure.ts';
+import {pathsOf} from './publisher.ts';
 
 /** How long a run without a terminal waits for the record where nothing was said. */
 const DEFAULT_WAIT_MS = 5 * 60_000;
@@ -50,19 +51,6 @@ export async function domainTexts(context: Context): Promise<DomainList> {
     );
   }
   return {...list.value, texts: [...named, ...list.value.texts]};
-}
-
-/** Flags that name files, as whole paths. */
-function pathsOf(context: Context, flags: FlagValues): FlagValues {
-  const named = ['key', 'tsig-key', 'lexicon-config'].flatMap(name => {
-    const text = textOf(flags, name);
-    return text === undefined ? [] : [[name, context.pathOf(text)] as const];
-  });
-  const hook = /^hook:(.+)$/.exec(textOf(flags, 'publish') ?? '')?.[1];
-  return {
-    ...Object.fromEntries(named),
-    ...(hook === undefined ? {} : {publish: `hook:${context.pathOf(hook)}`}),
-  };
 }
 
 /** Runs the flow to its end on the view that was chosen. */

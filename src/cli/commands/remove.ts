@@ -4,7 +4,7 @@ import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {milterReadiness} from '../../flow/real/carrying-out.ts';
-import {isComing, moveKey, recordStopped} from '../../flow/real/key-book.ts';
+import {recordStopped} from '../../flow/real/key-book.ts';
 import {type ApplyOutcome, applyPlan, changeViews, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {HostFacts} from '../../services/facts.ts';
@@ -18,6 +18,7 @@ import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {changeLines, tell} from '../print.ts';
 import {domainsOf, stateOf} from '../state-report.ts';
+import {withdrawRecords} from './remove-records.ts';
 
 /** `waxseal remove --domain NAME`: stops signing first; the record stays until no mail needs it any more. */
 export async function remove(context: Context): Promise<ExitCode> {
@@ -56,9 +57,10 @@ async function removeDomains(
     random: ports.random,
   });
   if (plan.steps.length === 0) {
-    return await tell(context, {exitCode: 0}, [
-      `Nothing to remove: ${domains.join(', ')} is not signed here.`,
-    ]);
+    const nothing = `Nothing to remove: ${domains.join(', ')} is not signed here.`;
+    if (isSet(context.flags, 'dry-run')) return await tell(context, {exitCode: 0}, [nothing]);
+    const after = await withdrawRecords(context, ports, domains);
+    return await tell(context, {exitCode: 0, ...after.outcome}, [nothing, ...after.lines]);
   }
   const changes = changeViews(plan);
   const lines = changes.flatMap(changeLines);
@@ -67,14 +69,12 @@ async function removeDomains(
   await agree(context, domains);
   const outcome = await carryOut(context, ports, facts, plan, domains);
   await recordStopped(ports, keys, plan.id);
-  // What was on its way for them has nowhere to go any more.
-  for (const key of state.keys.filter(each => isComing(each) && domains.includes(each.domain))) {
-    await moveKey(ports, key, 'removed', {kind: 'abandoned', why: 'signing was stopped for the domain'});
-  }
-  return await tell(context, {exitCode: 0, changed: true, changes, checks: outcome.proof.checks}, [
-    `No longer signed: ${domains.join(', ')}`,
-    'Keep the DNS records for a week, for mail that is on its way; then take them out.',
-  ]);
+  const after = await withdrawRecords(context, ports, domains);
+  return await tell(
+    context,
+    {exitCode: 0, changes, checks: outcome.proof.checks, ...after.outcome, changed: true},
+    [`No longer signed: ${domains.join(', ')}`, ...after.lines],
+  );
 }
 
 async function agree(context: Context, domains: readonly DomainName[]): Promise<void> {

@@ -9,6 +9,7 @@ import {isSet, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {dueChecks, dueLines, dueReports} from '../due-report.ts';
 import {tell} from '../print.ts';
+import {publishFlag, wishLines} from '../publisher.ts';
 import {domainsOf, stateOf} from '../state-report.ts';
 
 /** One run of the scheduler, told as lines or as JSON. Exit 0, 3 where the DNS or a person is waited for, 4, 6. */
@@ -26,10 +27,12 @@ export async function runAdvance(
     : isSet(flags, 'shred')
       ? ({disposal: 'shred'} as const)
       : {};
+  const publish = publishFlag(context);
   const result = await advance(
     ports,
     {
       ...options,
+      ...(publish === undefined ? {} : {publish}),
       domains: domainsOf(context),
       dryRun,
       ...(how.standby === true ? {standby: true} : {}),
@@ -47,12 +50,14 @@ export async function runAdvance(
   const lines = [
     ...result.done.map(text => `done: ${visible(text)}`),
     ...result.hooks.map(({hook, ok, said}) => `hook: ${visible(hook)} ${ok ? 'ok' : 'FAILED'}: ${said}`),
+    ...result.refused.map(({message, hint}) => `NOT DONE IN THE DNS: ${visible(message)} ${visible(hint)}`),
     ...result.failed.map(({message, hint}) => `FAILED: ${visible(message)} ${visible(hint)}`),
     ...(result.due.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : []),
     ...dueLines(result.due),
+    ...(dryRun ? wishLines(state, result.due, result.facts, publish).map(line => visible(line)) : []),
     ...records(state, result.due),
   ];
-  const [failed] = result.failed;
+  const [failed] = [...result.failed, ...result.refused];
   return await tell(
     context,
     {
@@ -78,7 +83,7 @@ async function tellPerson(context: Context, ports: Ports, result: AdvanceResult)
   const wanted = needsPerson(result.due).map(({domain, text}) => visible(`${domain}: ${text}`));
   await tellByMail(ports, result.facts.settings.mail, 'this host', [
     ...wanted,
-    ...result.failed.map(({message}) => visible(message)),
+    ...[...result.refused, ...result.failed].map(({message, hint}) => visible(`${message} ${hint}`.trim())),
   ]);
 }
 

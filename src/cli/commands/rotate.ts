@@ -1,3 +1,4 @@
+import {publishArgv} from '../../dns/publish/index.ts';
 import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
@@ -7,10 +8,12 @@ import {isComing} from '../../flow/real/key-book.ts';
 import {adoptKeys} from '../../flow/real/rotation-adopt.ts';
 import {markLeaked} from '../../flow/real/rotation-advance.ts';
 import {createRotation} from '../../flow/real/rotation-work.ts';
+import {publisherOf, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
+import {publishFlag} from '../publisher.ts';
 import {runFlow} from '../session.ts';
 import {chosen, domainsOf, stateOf} from '../state-report.ts';
 import {runAdvance} from './rotate-advance.ts';
@@ -49,9 +52,8 @@ export async function rotate(context: Context): Promise<ExitCode> {
   }
 }
 
-function optionsOf({flags}: Context): WorkOptions {
-  const resolvers = resolversOf(flags);
-  return {resolvers};
+function optionsOf({flags, outside}: Context): WorkOptions {
+  return {resolvers: resolversOf(flags), environment: outside.environment};
 }
 
 /** Keys that sign here and were made by others become known, each with its age. */
@@ -108,13 +110,34 @@ async function guided(context: Context, ports: Ports): Promise<ExitCode> {
   const operations = createRotation(ports, {
     ...optionsOf(context),
     namedFiles: await context.namedFiles(),
-    environment: context.outside.environment,
     ...(hooks === undefined ? {} : {hookDirectory: context.pathOf(hooks)}),
     onHook: ({hook, ok, said}) => say(`hook: ${visible(hook)} ${ok ? 'ok' : 'FAILED'}: ${said}`),
   });
   return await runFlow(
     context,
     {operations, clock: ports.clock, sandbox: false},
-    {...context.flags, domain: domains, ...(selector === undefined ? {} : {selector})},
+    {
+      ...remembered(context, await stateOf(ports), domains),
+      ...context.flags,
+      domain: domains,
+      ...(selector === undefined ? {} : {selector}),
+    },
+  );
+}
+
+/** The program that entered the records before, as flags; none where the domains do not share one, or another is given. */
+function remembered(
+  context: Context,
+  state: RotationState,
+  domains: readonly DomainName[],
+): Readonly<Record<string, string>> {
+  if (publishFlag(context) !== undefined) return {};
+  const [first = [], ...others] = domains.map(domain => {
+    const publish = publisherOf(state, domain);
+    return publish === undefined ? [] : publishArgv(publish);
+  });
+  if (others.some(argv => argv.join(' ') !== first.join(' '))) return {};
+  return Object.fromEntries(
+    first.flatMap((word, at) => (at % 2 === 0 ? [[word.slice(2), first[at + 1] ?? '']] : [])),
   );
 }

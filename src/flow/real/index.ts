@@ -22,7 +22,7 @@ import {moveKeys, readKeys, recordActive, recordSurveys} from './key-book.ts';
 import {inspectDomain, keepDraft, look} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
-import {publishAll} from './publishing.ts';
+import {publishAll, rememberPublisher} from './publishing.ts';
 import {checkKey, checkSelector, discard, knownSelectors, stage, suggestSelector} from './staging.ts';
 
 export type {WorkOptions} from './options.ts';
@@ -78,7 +78,12 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       home = undefined;
       await discard(ports, staged);
     },
-    publish: (choice, staged, signal) => publishAll(ports, options, choice, staged, signal),
+    async publish(choice, staged, signal) {
+      const done = await publishAll(ports, options, choice, staged, signal);
+      const domains = staged.map(({domain}) => domain);
+      if (done.ok) await rememberPublisher(ports, domains, choice);
+      return done;
+    },
     watch: (staged, how) => watchAll(ports, options, staged, how),
     plan: (answers, staged, _facts, signal) => planSetup(ports, answers, staged, signal),
     async apply(ready, staged, emit, signal) {

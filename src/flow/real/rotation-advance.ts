@@ -1,5 +1,6 @@
 /** Does whatever is due and needs nobody: `waxseal rotate --advance`. Each step is written down before the next begins. */
 import {createHash} from 'node:crypto';
+import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import {ToolError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
@@ -12,6 +13,7 @@ import {
   isComing,
   type KeyEntry,
   noteTime,
+  publisherOf,
   putEntry,
   type RotationFacts,
   type RotationState,
@@ -26,6 +28,7 @@ import {must, readKeys} from './key-book.ts';
 import {inspectDomain} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
+import {enterRecord, rememberPublisher, revoking, withdrawRecord} from './publishing.ts';
 import {gatherFacts, readTime} from './rotation-facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
 import {dropRows, revealedName, revokedRecord, switchKeys} from './rotation-switch.ts';
@@ -38,6 +41,8 @@ export interface AdvanceOptions extends WorkOptions {
   /** A next key is published in advance, whatever rotation.conf says. */
   readonly standby?: boolean;
   readonly hookDirectory?: AbsolutePath;
+  /** Enters and withdraws records instead of the program that is remembered; remembered from then on. */
+  readonly publish?: PublishChoice;
   /** What becomes of the private key of a removed selector, instead of what rotation.conf says. */
   readonly disposal?: 'shred' | 'publish';
 }
@@ -49,6 +54,8 @@ export interface AdvanceResult {
   readonly due: readonly Due[];
   readonly facts: RotationFacts;
   readonly hooks: readonly HookReport[];
+  /** Records that the program in charge did not enter or withdraw: a person has to. */
+  readonly refused: readonly Problem[];
   /** Steps that were tried and did not work; what was begun was put back. */
   readonly failed: readonly Problem[];
   readonly changed: boolean;
@@ -64,7 +71,10 @@ export async function advance(
   signal: AbortSignal,
 ): Promise<AdvanceResult> {
   const run = new Run(ports, options, emit, signal);
-  if (!options.dryRun) await run.recover();
+  if (!options.dryRun) {
+    await run.recover();
+    await run.remember();
+  }
   return await run.toTheEnd();
 }
 
@@ -77,6 +87,7 @@ class Run {
   readonly #done: string[] = [];
   readonly #hooks: HookReport[] = [];
   readonly #failed: Problem[] = [];
+  readonly #refused: Problem[] = [];
   /** Steps that failed, and hooks that ran: neither is tried twice in one run. */
   readonly #tried = new Set<string>();
 
@@ -95,6 +106,14 @@ class Run {
     }
   }
 
+  async remember(): Promise<void> {
+    const {publish} = this.#options;
+    if (publish === undefined) return;
+    const {keys} = await readKeys(this.#ports);
+    const domains = [...new Set(keys.map(({domain}) => domain))].filter(domain => this.#isChosen(domain));
+    await rememberPublisher(this.#ports, domains, publish);
+  }
+
   async toTheEnd(): Promise<AdvanceResult> {
     const {dryRun} = this.#options;
     for (let round = 0; ; round += 1) {
@@ -104,12 +123,14 @@ class Run {
       const all = due(state, facts).filter(step => this.#isChosen(step.domain));
       const next = all.filter(step => step.act !== undefined && !this.#tried.has(markOf(step)));
       if (dryRun || next.length === 0 || round >= ROUNDS) {
+        if (!dryRun && (await this.#publishRecords(state, facts, all))) continue;
         if (!dryRun && (await this.#remindHooks(state, facts, all))) continue;
         return {
           done: this.#done,
           due: all,
           facts,
           hooks: this.#hooks,
+          refused: this.#refused,
           failed: this.#failed,
           changed: this.#done.length > 0,
         };
@@ -297,6 +318,37 @@ class Run {
     if (key !== undefined) await saveState(this.#ports.files, must(putEntry(state, how(key))));
   }
 
+  /** True where a record was entered or withdrawn: then it is worth looking again. */
+  async #publishRecords(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
+    let isDone = false;
+    for (const step of all) {
+      const key = findEntry(state, step.domain, step.selector);
+      const wish = key === undefined ? undefined : wishOf(key, step, facts);
+      if (key === undefined || wish === undefined) continue;
+      const choice = publisherFor(state, this.#options, key.domain);
+      if (choice === undefined) continue;
+      isDone = (await this.#publishOne(choice, key, wish)) || isDone;
+    }
+    return isDone;
+  }
+
+  async #publishOne(choice: PublishChoice, key: KeyEntry, wish: Wish): Promise<boolean> {
+    const {name, value} = key.record;
+    const mark = `publisher ${wish} ${name}`;
+    if (this.#tried.has(mark)) return false;
+    this.#tried.add(mark);
+    const wanted = {domain: key.domain, selector: key.selector, name, value};
+    const record = wish === 'revoke' ? revoking(wanted, key.algorithm) : wanted;
+    const make = wish === 'withdraw' ? withdrawRecord : enterRecord;
+    const made = await make(this.#ports, this.#options, choice, record, this.#signal);
+    if (!made.ok) {
+      this.#refused.push(made.problem);
+      return false;
+    }
+    this.#done.push(`${WISHED[wish]} by ${nameOfPublisher(choice)}: ${name}.`);
+    return true;
+  }
+
   /** What a person would be asked for in the DNS, hooks are asked for first; again in each run until it is seen. */
   async #remindHooks(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
     let ran = false;
@@ -364,6 +416,44 @@ class Run {
     await files.replace(path, content, {mode: 0o644, uid: 0, gid: 0});
     await commands.run(['touch', '-d', '2000-01-01T00:00:00Z', path]);
   }
+}
+
+/** What is to become of a record in the DNS: there as it is, emptied, or gone. */
+export type Wish = 'enter' | 'revoke' | 'withdraw';
+
+const WISHED: Readonly<Record<Wish, string>> = {
+  enter: 'Entered',
+  revoke: 'Emptied (p=)',
+  withdraw: 'Deleted',
+};
+
+/** What a person would be asked to do in the DNS; undefined where nothing is asked. */
+export function wishOf(key: KeyEntry, step: Due, {records}: RotationFacts): Wish | undefined {
+  if (step.waitsFor !== 'person') return undefined;
+  const seen = records.get(key.record.name)?.seen;
+  switch (key.state) {
+    case 'pending':
+      return 'enter';
+    // Gone, or emptied, although mail is signed with it.
+    case 'active':
+      return seen === 'absent' || seen === 'revoked' ? 'enter' : undefined;
+    case 'retiring':
+      return key.withdrawal === undefined ? undefined : 'revoke';
+    case 'revoked':
+      return seen === 'key' ? 'revoke' : 'withdraw';
+    default:
+      return undefined;
+  }
+}
+
+/** Who keeps the records of a domain: the one that is given now, or the one that is remembered; undefined: a person. */
+export function publisherFor(
+  state: RotationState,
+  {publish}: Pick<AdvanceOptions, 'publish'>,
+  domain: DomainName,
+): PublishChoice | undefined {
+  const choice = publish ?? publisherOf(state, domain);
+  return choice?.by === 'manual' ? undefined : choice;
 }
 
 async function firstOf<A, B>(
