@@ -105,13 +105,7 @@ class RelaxedBody implements BodyCanonicalizer {
 
   #piece(octets: Uint8Array): void {
     if (octets.length === 0) return;
-    const buffer = asBuffer(octets);
-    if (
-      this.#pending === 'none' &&
-      octets.length >= SKIP_FROM &&
-      !buffer.includes(SP) &&
-      !buffer.includes(HTAB)
-    ) {
+    if (this.#pending === 'none' && hasNoWsp(octets)) {
       // No WSP at all, as in base64: nothing to delete, so the octets go on as they are, without a copy.
       this.#lines.update(octets);
       return;
@@ -151,3 +145,51 @@ const isWsp = (octet: number): boolean => octet === SP || octet === HTAB;
 
 // Below this size two searches cost more than the kernel does.
 const SKIP_FROM = 512;
+
+/**
+ * The simple form of a body that is there whole, as a view of it; undefined where it must be pieced together, as it
+ * does not end in CRLF.
+ */
+export function wholeSimpleBody(octets: Uint8Array): Uint8Array | undefined {
+  const end = contentEnd(octets);
+  if (end === 0) return CRLF.subarray(0, 2);
+  return end < octets.length ? octets.subarray(0, end + 2) : undefined;
+}
+
+/**
+ * The relaxed form of a body that is there whole, as a view of it or of the memory of the kernel, to be used before
+ * the next call; undefined where it is longer than the kernel takes at once, or would have to be copied only for a CRLF.
+ */
+export function wholeRelaxedBody(octets: Uint8Array, kernel: RelaxedKernel): Uint8Array | undefined {
+  const {capacity, input, output} = kernel;
+  let {length} = octets;
+  if (length + 2 > capacity) return undefined;
+  const complete = length >= 2 && octets[length - 2] === CR && octets[length - 1] === LF;
+  if (hasNoWsp(octets)) return complete ? withoutEmptyLines(octets) : undefined;
+  input.set(octets);
+  if (!complete) {
+    // WSP at the end of a last line without CRLF goes, too: so the CRLF may as well be there before.
+    input[length++] = CR;
+    input[length++] = LF;
+  }
+  return withoutEmptyLines(output.subarray(0, kernel.run(length)));
+}
+
+/** For octets that end in CRLF. */
+function withoutEmptyLines(octets: Uint8Array): Uint8Array {
+  const end = contentEnd(octets);
+  return octets.subarray(0, end === 0 ? 0 : end + 2);
+}
+
+/** Where the CRLFs at the end begin. */
+function contentEnd(octets: Uint8Array): number {
+  let end = octets.length;
+  while (end >= 2 && octets[end - 1] === LF && octets[end - 2] === CR) end -= 2;
+  return end;
+}
+
+function hasNoWsp(octets: Uint8Array): boolean {
+  if (octets.length < SKIP_FROM) return false;
+  const buffer = asBuffer(octets);
+  return !buffer.includes(SP) && !buffer.includes(HTAB);
+}

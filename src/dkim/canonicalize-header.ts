@@ -45,25 +45,26 @@ export function relaxField(
   target[out++] = COLON;
   const first = out;
   const stop = end - 2;
-  let space = false;
-  for (let at = colon + 1; at < stop; at++) {
-    const octet = octets[at] ?? 0;
-    if (octet === SP || octet === HTAB) {
-      space = true;
-    } else if (octet === CR && octets[at + 1] === LF) {
-      // By construction of a field, WSP follows each CRLF inside it: leaving the CRLF out is unfolding.
-      at++;
-    } else {
-      if (space) {
-        if (out > first) target[out++] = SP;
-        space = false;
-      }
+  let at = colon + 1;
+  while (at < stop) {
+    const octet = octets[at++] ?? 0;
+    if (octet > SP || !isWhite(octets, at - 1)) {
       target[out++] = octet;
+      continue;
     }
+    // By construction of a field, WSP follows each CRLF inside it: leaving the CRLF out is unfolding.
+    if (octet === CR) at++;
+    while (at < stop && isWhite(octets, at)) at += octets[at] === CR ? 2 : 1;
+    if (out > first && at < stop) target[out++] = SP;
   }
   target[out++] = CR;
   target[out++] = LF;
   return out;
 }
+
+const isWhite = (octets: Uint8Array, at: number): boolean => {
+  const octet = octets[at];
+  return octet === SP || octet === HTAB || (octet === CR && octets[at + 1] === LF);
+};
 
 const COLON = 0x3a;

@@ -20,6 +20,7 @@ export class HeaderBlock {
   readonly octets: Buffer;
   readonly #starts: readonly number[];
   readonly #colons: readonly number[];
+  #shapes: readonly number[] | undefined;
   #names: NameIndex | undefined;
 
   constructor(octets: Buffer, starts: readonly number[], colons: readonly number[]) {
@@ -81,30 +82,44 @@ export class HeaderBlock {
       for (let at = this.names.last(name); at >= 0; at = this.names.before(at)) places.push(at);
       return places.reverse();
     }
-    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name)) places.push(at);
+    const shape = shapeOf(name);
+    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name, shape)) places.push(at);
     return places;
   }
 
   /** How many fields of a name there are. @param name lower case */
   instances(name: string): number {
     if (this.count > INDEX_FROM) return this.names.count(name);
+    const shape = shapeOf(name);
     let count = 0;
-    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name)) count++;
+    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name, shape)) count++;
     return count;
   }
 
-  /** Whether a field has a name. @param name lower case */
-  isNamed(index: number, name: string): boolean {
+  /**
+   * Whether a field has a name.
+   *
+   * @param name lower case
+   * @param shape {@link shapeOf} the name
+   */
+  isNamed(index: number, name: string, shape: number): boolean {
+    this.#shapes ??= this.#findShapes();
+    if (this.#shapes[index] !== shape) return false;
     const {octets} = this;
     const start = this.#starts[index] ?? 0;
-    const colon = this.#colons[index] ?? -1;
-    const end = start + name.length;
-    if (colon < end) return false;
     for (let at = 0; at < name.length; at++) {
       if (folded(octets[start + at] ?? 0) !== name.charCodeAt(at)) return false;
     }
-    for (let at = end; at < colon; at++) if (!isWsp(octets[at] ?? 0)) return false;
     return true;
+  }
+
+  #findShapes(): readonly number[] {
+    return this.#starts.map((start, index) => {
+      const length = this.nameEnd(index) - start;
+      return length === 0
+        ? Number.NaN
+        : shape(length, folded(this.octets[start] ?? 0), folded(this.octets[start + length - 1] ?? 0));
+    });
   }
 
   /** The index of the names; made when it is first asked for. */
@@ -117,6 +132,15 @@ export class HeaderBlock {
 // Up to so many fields and names, looking at every field costs less than an index of the names.
 const INDEX_FROM = 64;
 const LOOK_UP_TO = 256;
+
+/**
+ * Length, first and last octet of a name as one number: most names that differ, differ in that, and no octet has to be
+ * compared. A name without octets has none that anything equals.
+ */
+export const shapeOf = (name: string): number =>
+  name === '' ? Number.NaN : shape(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+
+const shape = (length: number, first: number, last: number): number => (length << 16) | (first << 8) | last;
 
 const isWsp = (octet: number): boolean => octet === SP || octet === HTAB;
 
@@ -132,6 +156,7 @@ class NameIndex {
     // Decoded once: slices of one string are far cheaper than decoding each name.
     const text = latin1(block.octets);
     for (let index = 0; index < block.count; index++) {
+      if (block.nameEnd(index) === block.start(index)) continue;
       // Under the spelling of the field too, so that only the first of each spelling is turned into lower case.
       const spelling = text.slice(block.start(index), block.nameEnd(index));
       let chain = this.#chains.get(spelling);
@@ -226,8 +251,9 @@ function selectByLooking(block: HeaderBlock, names: readonly string[], except: n
   if (except !== undefined) taken[except] = 1;
   const chosen: number[] = [];
   for (const name of names) {
+    const shape = shapeOf(name);
     for (let at = block.count - 1; at >= 0; at--) {
-      if (taken[at] === 1 || !block.isNamed(at, name)) continue;
+      if (taken[at] === 1 || !block.isNamed(at, name, shape)) continue;
       taken[at] = 1;
       chosen.push(at);
       break;

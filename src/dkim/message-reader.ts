@@ -11,7 +11,7 @@ export const MAX_HEADER_OCTETS = 8 * 1024 * 1024;
  */
 export class MessageReader {
   readonly #onHeader: (octets: Uint8Array) => void;
-  readonly #onBody: (octets: Uint8Array) => void;
+  readonly #onBody: (octets: Uint8Array, last: boolean) => void;
   readonly #limit: number;
   #block: Buffer | undefined;
   #length = 0;
@@ -20,7 +20,8 @@ export class MessageReader {
   constructor(
     handlers: {
       readonly onHeader: (octets: Uint8Array) => void;
-      readonly onBody: (octets: Uint8Array) => void;
+      /** `last`: it is known that nothing comes behind these octets. */
+      readonly onBody: (octets: Uint8Array, last: boolean) => void;
     },
     limit = MAX_HEADER_OCTETS,
   ) {
@@ -29,24 +30,27 @@ export class MessageReader {
     this.#limit = limit;
   }
 
-  /** @throws ProblemsFound where the header block is larger than the limit */
-  update(octets: Uint8Array): void {
+  /**
+   * @param last the message ends with these octets; `finish` is to be called all the same
+   * @throws ProblemsFound where the header block is larger than the limit
+   */
+  update(octets: Uint8Array, last = false): void {
     if (this.#inBody) {
-      if (octets.length > 0) this.#onBody(octets);
+      if (octets.length > 0) this.#onBody(octets, last);
       return;
     }
     // A message that comes in one piece needs no copy.
     if (this.#length === 0) {
       const end = endOfHeader(asBuffer(octets), 0);
       if (end !== undefined) {
-        this.#begin(octets, end);
+        this.#begin(octets, end, last);
         return;
       }
     }
     const searched = Math.max(0, this.#length - 3);
     const block = this.#append(octets);
     const end = endOfHeader(block, searched);
-    if (end !== undefined) this.#begin(block, end);
+    if (end !== undefined) this.#begin(block, end, last);
     else if (this.#length > this.#limit) this.#refuse();
   }
 
@@ -57,12 +61,12 @@ export class MessageReader {
     this.#onHeader(this.#block?.subarray(0, this.#length) ?? new Uint8Array(0));
   }
 
-  #begin(octets: Uint8Array, end: {readonly header: number; readonly body: number}): void {
+  #begin(octets: Uint8Array, end: EndOfHeader, last: boolean): void {
     if (end.header > this.#limit) this.#refuse();
     this.#inBody = true;
     this.#onHeader(octets.subarray(0, end.header));
     this.#block = undefined;
-    if (end.body < octets.length) this.#onBody(octets.subarray(end.body));
+    if (end.body < octets.length) this.#onBody(octets.subarray(end.body), last);
   }
 
   #append(octets: Uint8Array): Buffer {
@@ -90,11 +94,14 @@ export class MessageReader {
   }
 }
 
-/** The empty line that ends the header: where the header ends, its last CRLF included, and where the body begins. */
-function endOfHeader(
-  block: Buffer,
-  from: number,
-): {readonly header: number; readonly body: number} | undefined {
+/** Where the header ends, its last CRLF included, and where the body begins. */
+interface EndOfHeader {
+  readonly header: number;
+  readonly body: number;
+}
+
+/** The empty line that ends the header. */
+function endOfHeader(block: Buffer, from: number): EndOfHeader | undefined {
   // An empty line at the very top: no header at all.
   if (block[0] === CR && block[1] === LF) return {header: 0, body: 2};
   const at = block.indexOf('\r\n\r\n', from, 'latin1');

@@ -109,15 +109,15 @@ export interface MessageSigner {
  * @throws UsageError where the options are wrong; ProblemsFound where the message has no From or is shorter than l=
  */
 export function signMessageSync(message: Uint8Array, options: SignOptions): string {
-  const signer = createSigner([options]);
-  signer.update(message);
+  const signer = new Signer([options]);
+  signer.update(message, true);
   return signer.finish()[0] ?? '';
 }
 
 /** As {@link signMessageSync}, for a message in any form; the memory it takes does not grow with the body. */
 export async function signMessage(message: MessageInput, options: SignOptions): Promise<string> {
-  const signer = createSigner([options]);
-  if (message instanceof Uint8Array) signer.update(message);
+  const signer = new Signer([options]);
+  if (message instanceof Uint8Array) signer.update(message, true);
   else for await (const piece of message) signer.update(piece);
   return signer.finish()[0] ?? '';
 }
@@ -157,14 +157,14 @@ class Signer implements MessageSigner {
         onHeader: octets => {
           this.#header = parseHeaderBlock(octets);
         },
-        onBody: octets => this.#body.update(octets),
+        onBody: (body, last) => this.#body.update(body, last),
       },
       options[0]?.maxHeaderOctets ?? MAX_HEADER_OCTETS,
     );
   }
 
-  update(octets: Uint8Array): void {
-    this.#reader.update(this.#filter(octets));
+  update(octets: Uint8Array, last = false): void {
+    this.#reader.update(this.#filter(octets), last);
   }
 
   finish(): readonly string[] {
@@ -360,7 +360,7 @@ function writeField(
     else field.add(piece);
   });
   if (options.copyHeaders !== undefined) copyHeaders(field, options.copyHeaders, block);
-  return field.fold(`bh=${digest.hash.toString('base64')};`).fold('b=');
+  return field.fold(`bh=${digest.hash};`).fold('b=');
 }
 
 /** z=: the fields as they are now, quoted; a fold may stand anywhere, as white space is no part of it. */

@@ -1,5 +1,5 @@
 import type {DnsName} from '../domain/names.ts';
-import {decodeBase64} from './base64.ts';
+import {decodeBase64, isBase64} from './base64.ts';
 import type {Canonicalization, CanonicalizationName} from './canonicalize-header.ts';
 import type {HeaderField} from './header-block.ts';
 import {keyName, toAscii} from './names.ts';
@@ -28,8 +28,8 @@ export interface Signature {
   readonly identityDomain: string;
   /** h= in its order, lower case, with repetitions. */
   readonly signedHeaders: readonly string[];
-  /** bh= */
-  readonly bodyHash: Buffer;
+  /** bh=, base64 as it is written: white space and all. */
+  readonly bodyHash: string;
   /** b= */
   readonly signature: Buffer;
   /** l= in octets of the canonical body; undefined where absent, Infinity where beyond any body. */
@@ -175,8 +175,8 @@ function readTags(tags: TagList): Signature | Reason {
     return syntax('x', 'x= is not later than t=.');
   }
 
-  const bodyHash = decodeBase64(value('bh'));
-  if (bodyHash === undefined) return syntax('bh', 'bh= is not base64.');
+  const bodyHash = value('bh');
+  if (!isBase64(bodyHash)) return syntax('bh', 'bh= is not base64.');
   const signature = decodeBase64(value('b'));
   if (signature === undefined) return syntax('b', 'b= is not base64.');
 

@@ -1,4 +1,5 @@
 import type {DnsName} from '../domain/names.ts';
+import {isSameBase64} from './base64.ts';
 import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
 import {changedHeader} from './copied-headers.ts';
@@ -82,8 +83,8 @@ export async function verifyMessage(
   message: MessageInput,
   options: VerifyOptions,
 ): Promise<readonly SignatureVerdict[]> {
-  const verifier = createVerifier(options);
-  if (message instanceof Uint8Array) verifier.update(message);
+  const verifier = new Verifier(options);
+  if (message instanceof Uint8Array) verifier.update(message, true);
   else for await (const piece of message) verifier.update(piece);
   // Awaited here: handing the promise on as it is would take two more turns of the microtask queue.
   return await verifier.finish();
@@ -121,17 +122,17 @@ class Verifier implements MessageVerifier {
     this.#reader = new MessageReader(
       {
         onHeader: octets => this.#begin(octets),
-        onBody: octets => {
-          this.#body?.update(octets);
-          this.#whole?.update(octets);
+        onBody: (body, last) => {
+          this.#body?.update(body, last);
+          this.#whole?.update(body);
         },
       },
       options.maxHeaderOctets ?? MAX_HEADER_OCTETS,
     );
   }
 
-  update(octets: Uint8Array): void {
-    this.#reader.update(this.#filter(octets));
+  update(octets: Uint8Array, last = false): void {
+    this.#reader.update(this.#filter(octets), last);
   }
 
   async finish(): Promise<readonly SignatureVerdict[]> {
@@ -258,7 +259,7 @@ class Verifier implements MessageVerifier {
       );
       return {result: 'permerror', reason: why, keyBits, testing};
     }
-    if (!digest.hash.equals(signature.bodyHash)) {
+    if (!isSameBase64(signature.bodyHash, digest.hash)) {
       const why = this.#bodyReason(candidate, signature, usable);
       return {result: 'fail', reason: why, keyBits, testing};
     }
@@ -304,7 +305,7 @@ class Verifier implements MessageVerifier {
       body,
       canonicalization: signature.canonicalization.body,
       limit: signature.bodyLength,
-      wanted: signature.bodyHash,
+      wanted: Buffer.from(signature.bodyHash, 'base64'),
       transferEncoding: this.#transferEncoding(),
     });
     const {tags, signedHeaders, canonicalization} = signature;
@@ -395,7 +396,7 @@ class Verifier implements MessageVerifier {
       headerInput: this.#headerInput(candidate, tags, names, how),
       bodyInput: Buffer.concat(this.#kept[how.body]).subarray(0, digest.hashedLength),
       bodyInputLength: digest.hashedLength,
-      bodyHash: digest.hash.toString('base64'),
+      bodyHash: digest.hash,
     };
   }
 

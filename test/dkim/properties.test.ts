@@ -2,11 +2,18 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {BodyHasher} from '../../src/dkim/body-hash.ts';
 import {createPlainKernel, type RelaxedKernel} from '../../src/dkim/body-kernel.ts';
-import {type BodyCanonicalizer, relaxedBody, simpleBody} from '../../src/dkim/canonicalize-body.ts';
+import {
+  type BodyCanonicalizer,
+  relaxedBody,
+  simpleBody,
+  wholeRelaxedBody,
+  wholeSimpleBody,
+} from '../../src/dkim/canonicalize-body.ts';
 import {canonicalizeHeader} from '../../src/dkim/canonicalize-header.ts';
 import {parseHeaderBlock} from '../../src/dkim/header-block.ts';
 import {signMessageSync, verifyMessage} from '../../src/dkim/index.ts';
 import {createSimdKernel} from '../../src/dkim/simd-kernel.ts';
+import {sha256} from './corpus/vectors.ts';
 import {against, domain, ed25519, octets, recordOf, selector, withField} from './support.ts';
 
 const runs = Number(process.env['DKIM_PROPERTY_RUNS'] ?? 300);
@@ -107,6 +114,57 @@ describe('body canonicalization', () => {
     );
   });
 
+  it('has the same form of a body that is there whole', () => {
+    const long = fc.tuple(body, fc.constantFrom(0, 500, 5000), body);
+    fc.assert(
+      fc.property(long, ([before, pad, after]) => {
+        const input = Buffer.concat([before, Buffer.alloc(pad, 0x61), after]);
+        const simple = wholeSimpleBody(input);
+        if (simple !== undefined) expect(reference('simple', input).equals(simple)).toBe(true);
+        else expect(input.subarray(-2).equals(octets('\r\n'))).toBe(false);
+        for (const [, kernel] of kernels) {
+          const relaxed = wholeRelaxedBody(input, kernel);
+          if (relaxed !== undefined) expect(reference('relaxed', input).equals(relaxed)).toBe(true);
+        }
+      }),
+      {numRuns: runs},
+    );
+  });
+
+  it('hashes the same whole, as one piece and in pieces of any size', () => {
+    const tiny = createPlainKernel(64);
+    const wishes = [
+      {canonicalization: 'simple', length: undefined},
+      {canonicalization: 'relaxed', length: undefined},
+      {canonicalization: 'relaxed', length: 30},
+    ] as const;
+    const digests = (kernel: RelaxedKernel, pieces: readonly Buffer[], last: boolean) => {
+      const hasher = new BodyHasher(wishes, kernel);
+      for (const piece of pieces) hasher.update(piece, last);
+      hasher.finish();
+      return wishes.map(wish => hasher.digest(wish));
+    };
+    fc.assert(
+      fc.property(
+        body,
+        fc.constantFrom(0, 30, 600, 5000),
+        fc.integer({min: 1, max: 3000}),
+        (end, pad, size) => {
+          const input = Buffer.concat([Buffer.alloc(pad, 0x61), end]);
+          const pieces: Buffer[] = [];
+          for (let at = 0; at < input.length; at += size) pieces.push(input.subarray(at, at + size));
+          const expected = digests(plain, pieces, false);
+          expect(expected[1]?.hash).toBe(sha256(reference('relaxed', input)));
+          for (const kernel of [plain, tiny]) {
+            expect(digests(kernel, [input], true)).toEqual(expected);
+            expect(digests(kernel, [input], false)).toEqual(expected);
+          }
+        },
+      ),
+      {numRuns: runs},
+    );
+  });
+
   it('cuts a body at l= octets wherever the pieces end', () => {
     fc.assert(
       fc.property(body, fc.nat(60), fc.integer({min: 1, max: 9}), (input, length, size) => {
@@ -126,6 +184,25 @@ describe('body canonicalization', () => {
 });
 
 describe('header canonicalization', () => {
+  it('relaxed is the definition', () => {
+    const value = fc
+      .array(fc.constantFrom(' ', '\t', '\r\n ', '\r\n\t', 'a', 'B:', '\xe9', '\r', '\n', '\v'))
+      .map(parts => parts.join(''));
+    fc.assert(
+      fc.property(value, text => {
+        // Otherwise the field ends there.
+        fc.pre(!/\r\n(?![ \t])/.test(text));
+        const [field] = parseHeaderBlock(octets(`SubJect :${text}\r\n`)).fields;
+        if (field === undefined) throw new Error('no field');
+        // RFC 6376 §3.4.2, step by step. A CR that ends the value belongs to it.
+        const unfolded = text.replace(/\r\n(?=[ \t])/g, '');
+        const expected = `subject:${unfolded.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '')}\r\n`;
+        expect(canonicalizeHeader(field, 'relaxed')).toBe(expected);
+      }),
+      {numRuns: runs},
+    );
+  });
+
   it('relaxed is idempotent', () => {
     const value = fc
       .array(fc.constantFrom(' ', '\t', '\r\n ', '\r\n\t', 'a', 'B:', '\xe9', '\r', '\n', '\v'))
