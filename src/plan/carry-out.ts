@@ -135,7 +135,10 @@ async function prepare(work: Work, step: PathStep): Promise<Announced | undefine
     isFile && content !== undefined && step.kind === 'file' && step.after.content.from === 'text';
   const written =
     changesText && sha256Of(content) !== now.sha256 ? {written: await journal.backUp(content)} : {};
-  const undo = {kind: 'path', path: step.path, before: asBefore(now), after, ...backup, ...written} as const;
+  const secret =
+    step.kind === 'file' && step.after.content.from === 'secret' ? ({secret: true} as const) : {};
+  const before = asBefore(now);
+  const undo = {kind: 'path', path: step.path, before, after, ...backup, ...written, ...secret} as const;
   return {step, now, after, content, undo};
 }
 

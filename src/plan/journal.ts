@@ -24,6 +24,8 @@ export type UndoRecord =
       readonly backup?: string;
       /** Name in backups/ of the content after, where a later edit may have to be merged with the content before. */
       readonly written?: string;
+      /** A private key that the run put in place: the signer reads it for each message for as long as a table names it. */
+      readonly secret?: true;
     }
   | {
       readonly kind: 'package';

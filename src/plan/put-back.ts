@@ -4,7 +4,8 @@
  *
  * Order: strictly reverse for files, directories and packages. Services only after the files of their time are back,
  * once a unit, the last one touched first (who uses another service lets go of it before it changes), and before
- * packages go. Directories that this run made go after the services that put sockets into them.
+ * packages go. Directories that this run made go after the services that put sockets into them, and so do private keys:
+ * OpenDKIM reads them for each message, and until it has the old tables a key that is gone means 451 (FACTS 2.1).
  */
 import {ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below, nameOf, parentOf} from '../domain/paths.ts';
@@ -52,11 +53,11 @@ export type Return =
 export function wayBack(entries: readonly Entry[]): readonly Return[] {
   const way: Return[] = [];
   let services: {entry: Entry; service: ServiceStep}[] = [];
-  let directories: Return[] = [];
+  let afterServices: Return[] = [];
   const settle = (): void => {
-    way.push(...byUnit(services), ...directories);
+    way.push(...byUnit(services), ...afterServices);
     services = [];
-    directories = [];
+    afterServices = [];
   };
   for (const entry of [...entries].reverse()) {
     const {undo} = entry;
@@ -67,7 +68,9 @@ export function wayBack(entries: readonly Entry[]): readonly Return[] {
       settle();
       way.push({kind: 'package', entry, undo});
     } else if (isMadeDirectory(undo)) {
-      directories.push({kind: 'made-directory', entry, undo});
+      afterServices.push({kind: 'made-directory', entry, undo});
+    } else if (isNewKey(undo)) {
+      afterServices.push({kind: 'path', entry, undo});
     } else {
       way.push({kind: 'path', entry, undo});
     }
@@ -123,6 +126,8 @@ function byUnit(
   }
   return [...units.values()].map(group => ({kind: 'service', ...group}) as const);
 }
+
+const isNewKey = (undo: PathRecord): boolean => undo.secret === true && undo.before.state === 'absent';
 
 const isMadeDirectory = (undo: PathRecord): boolean =>
   undo.before.state === 'absent' && undo.after.state === 'present' && undo.after.kind === 'directory';

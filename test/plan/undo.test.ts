@@ -3,6 +3,7 @@ import net from 'node:net';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {
+  type ApplyEvent,
   applyPlan,
   asBefore,
   findUnfinished,
@@ -194,6 +195,43 @@ describe('undo', () => {
         `${at}`,
       ).toContain(text);
     }
+  });
+
+  it('takes a private key away only when the signer has its old tables again, on undo and on failure', async () => {
+    const keyComesLast = (undone: readonly string[]): void => {
+      const at = (step: string): number => undone.indexOf(step);
+      for (const earlier of [
+        'file:/etc/opendkim/KeyTable',
+        'file:/etc/opendkim.conf',
+        'service:opendkim.service',
+      ])
+        expect(at(earlier), `${earlier} in ${undone.join(' ')}`).toBeGreaterThanOrEqual(0);
+      expect(at('file:key')).toBeGreaterThan(at('file:/etc/opendkim/KeyTable'));
+      expect(at('file:key')).toBeGreaterThan(at('service:opendkim.service'));
+      expect(at('file:key')).toBeGreaterThan(at('service:postfix.service'));
+      expect(at('dir:/etc/dkimkeys/example.org')).toBeGreaterThan(at('file:key'));
+    };
+    const undone = (into: string[]) => (event: ApplyEvent) => {
+      if (event.type === 'step-undone') into.push(event.step);
+    };
+    const {world, before, run} = await applied();
+    const shown = await planUndo(world.ports, run);
+    const targets = shown.ok ? shown.value.changes.map(({target}) => target) : [];
+    expect(targets.indexOf('/etc/dkimkeys/example.org/202611.private')).toBeGreaterThan(
+      targets.indexOf('opendkim.service'),
+    );
+    const byUndo: string[] = [];
+    await undoRun(world.ports, run, world.hooks, undone(byUndo));
+    keyComesLast(byUndo);
+    expect(await fingerprint(world)).toBe(before);
+
+    const again = await setupPlan(world.ports.files, world.ports);
+    const failing = {...world.hooks, proof: async () => ({checks: [], passed: false})};
+    const byFailure: string[] = [];
+    const outcome = await applyPlan(world.ports, again, failing, undone(byFailure), never);
+    expect(outcome).toMatchObject({result: 'rolled-back'});
+    keyComesLast(byFailure);
+    expect(await fingerprint(world)).toBe(before);
   });
 
   it('names the later run that must be undone first, and goes back in order', async () => {

@@ -1,7 +1,7 @@
 """Senders that never stop: stream.py RATE FROM[,FROM...]. One connection a message; what Postfix refuses for now (4xx,
 or a connection that breaks) is tried again, as every mail server does. Ends its intake on SIGTERM, then waits for those
 under way. Prints one JSON line a message: id, from, begun and accepted (seconds of the epoch, of the try that was
-accepted), tries."""
+accepted), deferred (what was answered, or broke, at each try before that: when, and the words)."""
 import concurrent.futures
 import email.utils
 import json
@@ -35,7 +35,8 @@ def send(number):
             "",
         ]
     ).encode()
-    for tries in range(1, 200):
+    deferred = []
+    for _ in range(200):
         begun = time.time()
         try:
             with smtplib.SMTP("127.0.0.1", 25, "client.example.com", 30) as smtp:
@@ -46,14 +47,17 @@ def send(number):
             # After the message was taken only QUIT is left; a break there is no failure.
             if "accepted" in locals():
                 break
+            deferred.append([begun, "disconnected"])
             time.sleep(0.3)
         except smtplib.SMTPResponseException as error:
             if error.smtp_code >= 500:
                 with out:
                     print(json.dumps({"id": ident, "refused": f"{error.smtp_code} {error.smtp_error!r}"}), flush=True)
                 return
+            deferred.append([begun, f"{error.smtp_code} {error.smtp_error!r}"])
             time.sleep(0.3)
-        except (smtplib.SMTPException, OSError):
+        except (smtplib.SMTPException, OSError) as error:
+            deferred.append([begun, repr(error)])
             time.sleep(0.3)
     else:
         with out:
@@ -61,7 +65,7 @@ def send(number):
         return
     with out:
         print(
-            json.dumps({"id": ident, "from": sender, "begun": begun, "accepted": accepted, "tries": tries}),
+            json.dumps({"id": ident, "from": sender, "begun": begun, "accepted": accepted, "deferred": deferred}),
             flush=True,
         )
 
