@@ -183,6 +183,11 @@ export const FLAGS: readonly Flag[] = [
     help: 'resolver to ask instead of those of this host: ADDR[:PORT], tcp:ADDR, or tls:ADDR#NAME',
     commands: [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
   },
+  {
+    name: 'resolver-only',
+    help: 'where port 53 is blocked, go on by the word of the resolver alone',
+    commands: ['setup', 'rotate'],
+  },
   {name: 'all', help: 'every domain of this host', commands: ['rotate']},
   {
     name: 'advance',

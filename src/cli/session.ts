@@ -76,6 +76,7 @@ export async function runFlow(
     yes: isSet(flags, 'yes'),
     dryRun: isSet(flags, 'dry-run'),
     waitMs: waitOf(flags, interactive),
+    resolverOnly: isSet(flags, 'resolver-only'),
     sandbox: parts.sandbox,
     command: context.command,
     ...(file === undefined || list === undefined ? {} : {domainsFile: {path: context.pathOf(file), list}}),

@@ -64,6 +64,7 @@ export function domainReportOf(entry: KeyEntry, now: Date): DomainReport {
     keyPath: entry.keyPath ?? entry.stagedPath ?? null,
     record: {...entry.record, strings: stringsOf(entry.record.value)},
     servers: [],
+    dns: null,
     publishedAt: entry.publishedAt ?? null,
     activatedAt: entry.activatedAt ?? null,
     nextStep: next.due === undefined ? next.text : `${next.text} Not before ${next.due.toISOString()}.`,

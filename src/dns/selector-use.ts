@@ -1,6 +1,7 @@
 /** Whether a selector is taken in DNS. */
 import type {DnsName} from '../domain/names.ts';
 import {ask, type DnsPorts} from './client.ts';
+import {type ResolverOptions, resolve} from './resolver.ts';
 import type {AuthoritativeServer, Zone} from './survey.ts';
 import type {DnsMessage} from './wire.ts';
 
@@ -14,23 +15,36 @@ export interface SelectorUse {
   readonly records: readonly string[];
 }
 
-/** Asks the authoritative servers only. Rejects only with the reason of the signal. */
+/**
+ * Asks the authoritative servers; only where nothing at all comes back from any of them, the resolver. Rejects only with the reason of the
+ * signal.
+ */
 export async function selectorInUse(
   ports: DnsPorts,
   {name, zone}: {readonly name: DnsName; readonly zone: Zone},
-  {signal}: {readonly signal?: AbortSignal | undefined} = {},
+  options: ResolverOptions = {},
 ): Promise<SelectorUse> {
+  const {signal} = options;
   const all = await Promise.all(zone.servers.map(server => recordsAt(ports, server, name, signal)));
-  const told = all.filter(records => records !== undefined);
-  if (told.length === 0) return {kind: 'unknown', records: []};
-  const at = all.findIndex(records => records !== undefined && records.length > 0);
-  const records = all[at];
+  if (all.every(said => said === 'silent')) return await resolverSays(ports, name, options);
+  const told = all.map(said => (typeof said === 'string' ? undefined : said));
+  if (told.every(records => records === undefined)) return {kind: 'unknown', records: []};
+  const at = told.findIndex(records => records !== undefined && records.length > 0);
+  const records = told[at];
   const server = zone.servers[at];
   if (records === undefined || server === undefined) return {kind: 'free', records: []};
   const neighbour = await recordsAt(ports, server, sibling(ports, name), signal);
   // Nobody has made a record at a random name: what answers there is a wildcard (RFC 4592).
-  const isWildcard = neighbour !== undefined && sameSet(neighbour, records);
+  const isWildcard = typeof neighbour !== 'string' && sameSet(neighbour, records);
   return {kind: isWildcard ? 'wildcard' : 'in-use', records};
+}
+
+/** A host that may not reach port 53: its resolver knows whether something is there, and remembers that it was asked. */
+async function resolverSays(ports: DnsPorts, name: DnsName, options: ResolverOptions): Promise<SelectorUse> {
+  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
+  if (resolved.kind !== 'answer') return {kind: 'unknown', records: []};
+  const records = found(resolved.message, name);
+  return {kind: records.length === 0 ? 'free' : 'in-use', records};
 }
 
 const sameSet = (left: readonly string[], right: readonly string[]): boolean =>
@@ -47,11 +61,12 @@ async function recordsAt(
   server: AuthoritativeServer,
   name: DnsName,
   signal: AbortSignal | undefined,
-): Promise<readonly string[] | undefined> {
+): Promise<readonly string[] | 'silent' | 'useless'> {
   const outcome = await ask(ports, server, {name, type: 'TXT'}, {recursion: false, signal});
-  if (outcome.kind !== 'answer' || !outcome.message.authoritative) return undefined;
+  if (outcome.kind === 'silent' || outcome.kind === 'no-route') return 'silent';
+  if (outcome.kind !== 'answer' || !outcome.message.authoritative) return 'useless';
   const {rcode} = outcome.message;
-  return rcode === 'NOERROR' || rcode === 'NXDOMAIN' ? found(outcome.message, name) : undefined;
+  return rcode === 'NOERROR' || rcode === 'NXDOMAIN' ? found(outcome.message, name) : 'useless';
 }
 
 const found = (message: DnsMessage, name: DnsName): readonly string[] =>

@@ -14,6 +14,8 @@ export interface WatchOptions extends ResolverOptions {
   readonly deadlineMs: number | undefined;
   /** Gets each change, four a second at most, and the final survey. */
   readonly onSurvey: (survey: Survey) => void;
+  /** Ends as well where no server can be reached and the resolver has the record (`weaker`). Default: false. */
+  readonly resolverOnly?: boolean;
 }
 
 /**
@@ -91,6 +93,9 @@ async function rounds(
       if (board.isOutOfReach() && (last || clock.now().getTime() - weakerAt >= WEAKER_MS)) {
         weakerAt = clock.now().getTime();
         survey = await board.askInstead();
+        if (options.resolverOnly === true && survey.weaker !== undefined && survey.resolver === 'matching') {
+          return report.last(survey);
+        }
       }
     }
     if (last) return report.last(survey);

@@ -51,6 +51,7 @@ export function commandLine(state: State): string {
       : mode.waitMs === 0
         ? ['--no-wait']
         : ['--wait', durationText(mode.waitMs)]),
+    ...(state.resolverOnly ? ['--resolver-only'] : []),
     ...(mode.yes || state.result?.applied === true ? ['--yes'] : []),
   ];
   return argv

@@ -4,10 +4,12 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import {commandLine} from './command-line.ts';
+import {dnsReport, resolverOnlyCheck, serverReport} from './dns-report.ts';
 import {line, problemLines, tell} from './lines.ts';
 import type {StagedDomain} from './operations.ts';
 import type {DomainReport, Report} from './report.ts';
 import type {Effect, Phase, State} from './state.ts';
+import {isEnough, knownByResolver} from './survey-facts.ts';
 
 export type Next = readonly [State, readonly Effect[]];
 
@@ -34,7 +36,11 @@ export function buildReport(state: State, exitCode: ExitCode, problem?: Problem)
     changed: hasChanged(state),
     domains: state.staged.map(each => domainReport(state, each, exitCode)),
     changes: changesOf(state),
-    checks: [...(state.ready?.preflight.checks ?? []), ...(state.result?.proof.checks ?? [])],
+    checks: [
+      ...knownByResolver(state).map(resolverOnlyCheck),
+      ...(state.ready?.preflight.checks ?? []),
+      ...(state.result?.proof.checks ?? []),
+    ],
     error:
       problem === undefined
         ? null
@@ -66,7 +72,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
   const active = state.result?.applied === true;
   const now = active
     ? 'active'
-    : survey?.settled === true || survey?.notBefore !== undefined
+    : survey !== undefined && (isEnough(survey, state.resolverOnly) || survey.notBefore !== undefined)
       ? 'ready'
       : stateBefore(staged, survey !== undefined);
   return {
@@ -83,12 +89,8 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
       value: staged.record.value,
       strings: staged.record.strings,
     },
-    servers: (survey?.servers ?? []).map(view => ({
-      name: view.server.name,
-      address: view.server.address,
-      status: view.status,
-      serial: view.serial ?? null,
-    })),
+    servers: (survey?.servers ?? []).map(serverReport),
+    dns: survey === undefined ? null : dnsReport(survey),
     publishedAt: survey?.settled === true || survey?.notBefore !== undefined ? survey.at : null,
     activatedAt: active ? (state.appliedAt ?? null) : null,
     nextStep: nextStep(state, staged, now, exitCode),

@@ -9,6 +9,7 @@ import type {HostFacts} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
 import type {StagedDomain, WorkEvent} from './operations.ts';
 import type {Line, RecordFormId, State} from './state.ts';
+import {type SurveyFact, surveyFacts} from './survey-facts.ts';
 
 export const line = (kind: Line['kind'], text: string): Line => ({kind, text: visible(text)});
 
@@ -129,10 +130,13 @@ export function tellSurveys(
   for (const {domain, survey} of surveys) {
     const text = surveyText(survey);
     const last = told[domain] ?? state.told[domain];
-    if (isSilent(last, text, survey.at)) continue;
-    told[domain] = {text, at: survey.at};
-    lines.push(line(survey.settled ? 'ok' : 'info', `${text}${waitText(survey)}`));
-    if (last?.text !== text) lines.push(...mistakeLines(survey));
+    const facts = surveyFacts(survey, Date.parse(survey.at));
+    const fresh = facts.filter(({key}) => last?.facts.includes(key) !== true);
+    if (fresh.length === 0 && isSilent(last, text, survey.at)) continue;
+    told[domain] = {text, at: survey.at, facts: facts.map(({key}) => key)};
+    if (!isSilent(last, text, survey.at))
+      lines.push(line(survey.settled ? 'ok' : 'info', `${text}${waitText(survey)}`));
+    lines.push(...fresh.flatMap(factLines));
   }
   return lines.length === 0 ? state : tell({...state, told: {...state.told, ...told}}, ...lines);
 }
@@ -140,12 +144,14 @@ export function tellSurveys(
 const isSilent = (last: State['told'][string] | undefined, text: string, at: string): boolean =>
   last !== undefined && last.text === text && Date.parse(at) - Date.parse(last.at) < HEARTBEAT_MS;
 
-function mistakeLines({servers}: Survey): readonly Line[] {
-  const mistakes = new Map(
-    servers.flatMap(({mistake}) => (mistake === undefined ? [] : [[mistake.id, mistake] as const])),
-  );
-  return [...mistakes.values()].flatMap(mistake => problemLines('warn', mistake));
-}
+const FACT_LINES: Readonly<Record<SurveyFact['kind'], Line['kind']>> = {
+  ...{wrong: 'warn', odd: 'warn', note: 'info', good: 'ok'},
+};
+
+const factLines = ({kind, text, hint}: SurveyFact): readonly Line[] => [
+  line(FACT_LINES[kind], text),
+  ...(hint === '' ? [] : [line('info', `hint: ${hint}`)]),
+];
 
 export function checkLines(check: Check): readonly Line[] {
   const evidence = check.evidence === '' ? '' : ` (${check.evidence})`;

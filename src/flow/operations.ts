@@ -166,6 +166,8 @@ export interface Operations {
     staged: readonly StagedDomain[],
     options: {
       readonly deadlineMs: number | undefined;
+      /** Where no name server can be asked, a resolver that has the record ends the wait, too. */
+      readonly resolverOnly?: boolean;
       readonly onSurvey: (survey: Survey) => void;
       readonly signal: AbortSignal;
     },

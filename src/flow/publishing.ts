@@ -11,6 +11,7 @@ import type {PendingSetup, PublishedRecord, StagedDomain} from './operations.ts'
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import {sizeProblems} from './record-size.ts';
 import type {Event, Line, State} from './state.ts';
+import {isEnough, isResolverWord, knownByResolver} from './survey-facts.ts';
 
 /** The texts of all answers that make the key or the record what it is. */
 const recordKey = (state: State): string =>
@@ -139,8 +140,28 @@ export function publishFailed(state: State, why: Problem): Next {
 /** Asks the servers, from now until the deadline. */
 export const watch = (state: State, deadlineMs = state.mode.waitMs): Next => [
   {...state, phase: {at: 'propagation', startedAt: '', deadlineAt: undefined}},
-  [{do: 'watch', staged: state.staged, deadlineMs}],
+  [{do: 'watch', staged: state.staged, deadlineMs, resolverOnly: state.resolverOnly}],
 ];
+
+/** Some domain has nothing but the word of the resolver, and that word is yes: what `trustResolver` would go on by. */
+export const mayTrustResolver = (state: State): boolean =>
+  state.phase.at === 'propagation' &&
+  !state.resolverOnly &&
+  Object.values(state.surveys).some(isResolverWord);
+
+/** From now on the word of the resolver is enough where nobody else can be asked. An explicit choice, said aloud. */
+export function trustResolver(state: State): Next {
+  if (!mayTrustResolver(state)) return [state, []];
+  const chosen = tell(
+    {...state, resolverOnly: true},
+    line(
+      'warn',
+      "Going on by the resolver's word only: whether every name server has the record is not known",
+    ),
+  );
+  const [next, effects] = watch(chosen);
+  return [next, [{do: 'stop-watching'}, ...effects]];
+}
 
 export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>): State {
   const fresh = Object.fromEntries(event.surveys.map(({domain, survey}) => [domain, survey]));
@@ -149,11 +170,20 @@ export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>
 
 /** True where the servers of every domain have been seen to agree: a key never signs before that. */
 export const allSettled = (state: State): boolean =>
-  state.staged.length > 0 && state.staged.every(each => state.surveys[each.domain]?.settled === true);
+  state.staged.length > 0 &&
+  state.staged.every(each => {
+    const survey = state.surveys[each.domain];
+    return survey !== undefined && isEnough(survey, state.resolverOnly);
+  });
 
 export function watchEnded(state: State, event: Extract<Event, {type: 'watch-ended'}>): Next {
   if (event.settled && allSettled(state)) {
-    return planNow(tell(state, line('ok', 'Every authoritative server has the record')));
+    const weakly = knownByResolver(state);
+    const said =
+      weakly.length === 0
+        ? line('ok', 'Every authoritative server has the record')
+        : line('warn', `Known from the resolver only: ${weakly.map(each => each.domain).join(', ')}`);
+    return planNow(tell(state, said));
   }
   return finish(state, 3, state.publication?.failure ?? pendingProblem(state));
 }

@@ -22,6 +22,7 @@ import {
   resume,
   staged,
   surveyed,
+  trustResolver,
   watch,
   watchEnded,
 } from './publishing.ts';
@@ -44,6 +45,7 @@ export const initialState = (mode: Mode, given: Given = {}): State => ({
   suggestedSelector: undefined,
   staged: [],
   publication: undefined,
+  resolverOnly: mode.resolverOnly === true,
   surveys: {},
   ready: undefined,
   work: [],
@@ -103,6 +105,7 @@ const isFromUser = (event: Event): boolean =>
     'declined',
     'edit',
     'recheck',
+    'trust-resolver',
   ].includes(event.type);
 
 function step(state: State, event: Event): Next {
@@ -140,6 +143,8 @@ function step(state: State, event: Event): Next {
       const [next, effects] = watch(state);
       return [next, [{do: 'stop-watching'}, ...effects]];
     }
+    case 'trust-resolver':
+      return trustResolver(state);
     case 'looked':
       return state.phase.at === 'looking' ? looked(state, event.look, makeKeys) : stay(state);
     case 'recovered':

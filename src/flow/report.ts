@@ -3,6 +3,46 @@ import type {ExitCode} from '../domain/errors.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import type {Check} from '../proof/proof.ts';
 
+export interface ServerReport {
+  readonly name: string;
+  readonly address: string;
+  readonly status: string;
+  readonly serial: number | null;
+}
+
+export interface ProblemReport {
+  readonly id: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** The last survey of the record, foreign text made harmless. Times are ISO 8601, UTC. */
+export interface DnsReport {
+  readonly at: string;
+  /** Every server that can be reached returns exactly the record. */
+  readonly agreed: boolean;
+  readonly settled: boolean;
+  /** `not-asked`, `matching`, `absent`, `wrong`, `timeout` or `failed`. */
+  readonly resolver: string;
+  readonly negativeTtlSeconds: number;
+  /** Where the name leads by CNAME or DNAME, each with its own servers. */
+  readonly targets: readonly {
+    readonly name: string;
+    readonly zone: string;
+    readonly servers: readonly ServerReport[];
+  }[];
+  /** Owner of the DNAME that the name falls under. */
+  readonly dname: string | null;
+  readonly caches: readonly {readonly kind: string; readonly where: string; readonly until: string}[];
+  readonly dnssec: {readonly status: string; readonly expiresAt: string | null} | null;
+  /** Set where no name server can be asked from this host: what the word of the resolver is worth. */
+  readonly weaker: ProblemReport | null;
+  /** Mistakes of the record, each with the addresses of the servers that show it. */
+  readonly mistakes: readonly (ProblemReport & {readonly servers: readonly string[]})[];
+  /** Of the zone and its delegation. */
+  readonly remarks: readonly ProblemReport[];
+}
+
 export interface DomainReport {
   readonly domain: string;
   readonly selector: string;
@@ -17,12 +57,9 @@ export interface DomainReport {
     readonly value: string;
     readonly strings: readonly string[];
   };
-  readonly servers: readonly {
-    readonly name: string;
-    readonly address: string;
-    readonly status: string;
-    readonly serial: number | null;
-  }[];
+  readonly servers: readonly ServerReport[];
+  /** What is known of the record beside its servers; null where nobody has asked yet. */
+  readonly dns: DnsReport | null;
   readonly publishedAt: string | null;
   readonly activatedAt: string | null;
   readonly nextStep: string;

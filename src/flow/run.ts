@@ -12,6 +12,7 @@ import {nextSelector} from './questions.ts';
 import {initialState, reduce} from './reduce.ts';
 import type {Report} from './report.ts';
 import type {Effect, Event, Mode, Session, State} from './state.ts';
+import {isEnough} from './survey-facts.ts';
 
 type Of<D extends Effect['do']> = Extract<Effect, {do: D}>;
 type Send = (event: Event) => void;
@@ -392,7 +393,7 @@ async function watch(
   effect: Of<'watch'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const {staged, deadlineMs} = effect;
+  const {staged, deadlineMs, resolverOnly} = effect;
   const started = clock.now();
   const deadlineAt =
     deadlineMs === undefined ? undefined : new Date(started.getTime() + deadlineMs).toISOString();
@@ -407,6 +408,7 @@ async function watch(
   try {
     const surveys = await operations.watch(staged, {
       deadlineMs,
+      resolverOnly,
       signal,
       onSurvey(survey) {
         const domain = byName.get(survey.name)?.domain;
@@ -418,7 +420,7 @@ async function watch(
       if (domain !== undefined) add({domain, survey});
     }
     flush();
-    const settled = surveys.length === staged.length && surveys.every(survey => survey.settled);
+    const settled = surveys.length === staged.length && surveys.every(each => isEnough(each, resolverOnly));
     say({type: 'watch-ended', settled, at: clock.now().toISOString()});
   } catch (error) {
     say({type: 'failed', ...failureOf(error)});

@@ -78,6 +78,8 @@ export interface Mode {
   readonly dryRun: boolean;
   /** Milliseconds to wait for the record; 0 for --no-wait; undefined for as long as the user likes. */
   readonly waitMs: number | undefined;
+  /** `--resolver-only`: where port 53 is blocked, the word of the resolver is enough. */
+  readonly resolverOnly?: boolean;
   readonly sandbox: boolean;
   readonly command: string;
   /** The list of domains that was given, as it is named on a command line. */
@@ -106,6 +108,8 @@ export interface State {
   readonly staged: readonly StagedDomain[];
   /** The attempt to have a program enter the records: for which ones, and why it failed. One attempt for the same ones. */
   readonly publication: {readonly key: string; readonly failure: Problem | undefined} | undefined;
+  /** Somebody has said (by flag or key) that the resolver's word is enough where no name server can be asked. */
+  readonly resolverOnly: boolean;
   /** Latest survey by domain. */
   readonly surveys: Readonly<Record<string, Survey>>;
   readonly ready: PlanReady | undefined;
@@ -128,7 +132,9 @@ export interface State {
   /** ISO 8601, UTC: when the proof was passed. */
   readonly appliedAt: string | undefined;
   /** What was last said about each domain's servers, and when: a line only when it changes, or after 30 s. */
-  readonly told: Readonly<Record<string, {readonly text: string; readonly at: string}>>;
+  readonly told: Readonly<
+    Record<string, {readonly text: string; readonly at: string; readonly facts: readonly string[]}>
+  >;
   readonly lines: readonly Line[];
   /** Shown on every screen: has anything on this host been changed yet? */
   readonly changed: 'nothing' | 'packages' | 'changing' | 'changed' | 'put-back';
@@ -151,6 +157,8 @@ export type Event =
   /** Ask this question again, from the questions, the record or the plan. */
   | {readonly type: 'edit'; readonly question: QuestionId}
   | {readonly type: 'recheck'}
+  /** Propagation screen, where no name server can be asked: go on by the word of the resolver alone. */
+  | {readonly type: 'trust-resolver'}
   /** From the process: SIGINT, SIGTERM, SIGHUP. */
   | {readonly type: 'interrupted'; readonly signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'}
   /** From effects. */
@@ -198,7 +206,12 @@ export type Effect =
   | {readonly do: 'discard'; readonly staged: readonly StagedDomain[]}
   | {readonly do: 'save-record'; readonly path: AbsolutePath; readonly text: string}
   | {readonly do: 'publish'; readonly choice: PublishChoice; readonly staged: readonly StagedDomain[]}
-  | {readonly do: 'watch'; readonly staged: readonly StagedDomain[]; readonly deadlineMs: number | undefined}
+  | {
+      readonly do: 'watch';
+      readonly staged: readonly StagedDomain[];
+      readonly deadlineMs: number | undefined;
+      readonly resolverOnly: boolean;
+    }
   | {readonly do: 'stop-watching'}
   | {readonly do: 'plan'}
   | {readonly do: 'apply'; readonly ready: PlanReady}

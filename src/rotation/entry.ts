@@ -35,6 +35,8 @@ export type Evidence =
   | {readonly kind: 'record-shown'}
   /** pending → ready: every authoritative server returned exactly one matching record. */
   | {readonly kind: 'servers-agree'; readonly servers: readonly ServerWord[]}
+  /** pending → ready: no server can be asked from here; the resolver has the record, and somebody said that is enough. */
+  | {readonly kind: 'resolver-agrees'; readonly because: string}
   /** ready → pending: a server does not return it any more. */
   | {readonly kind: 'record-lost'; readonly servers: readonly ServerWord[]}
   /** ready → active: the run that switched, and the checks that passed after it. */

@@ -11,6 +11,7 @@ export type {
   Transition,
   Withdrawal,
 } from './entry.ts';
+export {formerRecords} from './former.ts';
 export {compareHosts, foreignOf} from './hosts.ts';
 export {
   activate,

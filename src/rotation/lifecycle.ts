@@ -10,7 +10,7 @@ import type {Evidence, KeyEntry, KeyState, RotationState} from './entry.ts';
 /** `from>to` → the kinds of evidence that prove it. */
 const ALLOWED: Readonly<Record<string, readonly Evidence['kind'][]>> = {
   'staged>pending': ['record-shown'],
-  'pending>ready': ['servers-agree'],
+  'pending>ready': ['servers-agree', 'resolver-agrees'],
   'ready>pending': ['record-lost'],
   'ready>active': ['signing-proven'],
   'active>retiring': ['superseded', 'signing-stopped'],

@@ -267,6 +267,8 @@ function evidence(value: unknown, at: string): Evidence {
     case 'servers-agree':
     case 'record-lost':
       return {kind, servers: servers()};
+    case 'resolver-agrees':
+      return {kind, because: text('because')};
     case 'signing-proven':
       return {kind, run: text('run'), checks: strings(fields, 'checks', at)};
     case 'superseded':

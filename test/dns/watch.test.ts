@@ -224,3 +224,19 @@ test('pauses grow by the table, stay within the negative TTL and never fall belo
   expect(pause(random(0), zone(3600), 11)).toBe(54_000);
   expect(pause(random(255), zone(3600), 11)).toBe(66_000);
 });
+
+test('no server in reach: the word of the resolver ends the wait only where that is wished', async () => {
+  await using net = await world({
+    misbehave: server => (server === 'resolver' ? undefined : 'silent'),
+  });
+  const zone = await zoneOf(net.ports, NAME);
+  net.demo.publish(NAME, VALUE);
+  const subject = {name: NAME, expected: VALUE, zone};
+  const onSurvey = (): void => undefined;
+  const without = await watchRecord(net.ports, subject, {deadlineMs: 40_000, onSurvey});
+  expect(without).toMatchObject({settled: false, resolver: 'matching', weaker: {id: 'dns.port-blocked'}});
+  const begun = net.ports.clock.now().getTime();
+  const final = await watchRecord(net.ports, subject, {deadlineMs: 600_000, onSurvey, resolverOnly: true});
+  expect(final).toMatchObject({agreed: false, settled: false, resolver: 'matching'});
+  expect(net.ports.clock.now().getTime() - begun).toBeLessThan(120_000);
+});

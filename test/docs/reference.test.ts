@@ -30,7 +30,7 @@ describe('the reference', () => {
     const ids = new Set([
       'host',
       ...idsIn(
-        textsIn('src/proof', 'src/doctor', 'src/cli', 'src/flow/real'),
+        textsIn('src/proof', 'src/doctor', 'src/cli', 'src/flow/real', 'src/flow/dns-report.ts'),
         /\bid: '((?:host|dns|live|preflight|explain|verify|remove|state)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),

@@ -110,6 +110,88 @@ const waiting: Phase = {
   deadlineAt: undefined,
 };
 
+const NS: readonly ServerView[] = [
+  view('ns1.example.org', '192.0.2.1', 'matching'),
+  view('ns2.example.org', '192.0.2.2', 'matching'),
+];
+
+/** Everywhere, but caches still hold what was there before. */
+const cached = survey(NS, {
+  agreed: true,
+  resolver: 'absent',
+  caches: [
+    {kind: 'negative', where: 'resolver', until: '2026-11-21T10:05:20Z'},
+    {kind: 'old', where: 'anywhere', until: '2026-11-21T11:01:10Z'},
+  ],
+  dnssec: {
+    status: 'validated',
+    expiresAt: '2026-11-23T10:00:00.000Z',
+    mistake: problem(
+      'dns.signature-expiring',
+      'The DNSSEC signature of the record ends at 2026-11-23T10:00:00.000Z, in less than 3 days.',
+      'Check that the zone is signed anew by itself: after that time no validating receiver reads the key.',
+    ),
+  },
+});
+
+const keysZone = {...fakeZone('keys.example.net'), serial: 7};
+const aliased = survey(
+  NS.map(each => ({
+    ...each,
+    status: 'absent' as const,
+    alias: dnsName('202611._domainkey.keys.example.net'),
+    dname: dnsName('_domainkey.example.org'),
+  })),
+  {
+    zone: {
+      ...fakeZone('example.org'),
+      remarks: [
+        problem(
+          'dns.delegation-differs',
+          'The registry names ns1.example.org, ns3.example.org; the zone names ns1.example.org, ns2.example.org.',
+          'Set the same name servers at the registrar and in the zone.',
+        ),
+      ],
+    },
+    targets: [
+      {
+        name: dnsName('202611._domainkey.keys.example.net'),
+        zone: keysZone,
+        servers: [
+          view('ns1.example.net', '198.51.100.1', 'matching', {serial: 9}),
+          view('ns2.example.net', '198.51.100.2', 'absent', {serial: 8}),
+        ],
+      },
+    ],
+  },
+);
+
+const bogus = survey(NS, {
+  agreed: true,
+  resolver: 'failed',
+  dnssec: {
+    status: 'bogus',
+    mistake: problem(
+      'dns.dnssec-bogus',
+      'DNSSEC is broken for 202611._domainkey.example.org: the resolver refuses what the servers say (SERVFAIL).',
+      'Compare the DS record at the registrar with the keys of the zone.',
+    ),
+  },
+});
+
+const blocked = survey(
+  NS.map(each => ({...each, status: 'timeout' as const, serial: undefined})),
+  {
+    resolver: 'matching',
+    dnssec: {status: 'insecure'},
+    weaker: problem(
+      'dns.port-blocked',
+      'No name server of example.org can be reached from this host, though its resolver can look the zone up: port 53 outward is blocked. The resolver has the record; whether every server does is not known from here.',
+      'Allow UDP and TCP port 53 outward, or look from another host: dig +norecurse @SERVER TXT NAME for each server.',
+    ),
+  },
+);
+
 const changes: readonly ChangeView[] = [
   {
     kind: 'write',
@@ -388,6 +470,13 @@ export const SAMPLES: Readonly<Record<string, State>> = {
       ),
     },
   }),
+  'propagation-caches': stateAt(waiting, {...answered, surveys: {[DOMAIN]: cached}}),
+  'propagation-alias': stateAt(waiting, {...answered, surveys: {[DOMAIN]: aliased}}),
+  'propagation-bogus': stateAt(waiting, {...answered, surveys: {[DOMAIN]: bogus}}),
+  'propagation-blocked': stateAt(waiting, {...answered, surveys: {[DOMAIN]: blocked}}),
+  'summary-resolver-only': {
+    ...finished({...done, surveys: {[DOMAIN]: blocked}, resolverOnly: true}, 0),
+  },
   planning: stateAt({at: 'planning'}, answered),
   plan,
   'plan-nothing': stateAt(
@@ -430,5 +519,5 @@ export const sampleState = (name: string): State => {
   const state = SAMPLES[name];
   if (state === undefined) throw new TypeError(`no sample ${name}`);
   const isBefore = ['record', 'propagation'].includes(state.phase.at) || state.staged.length === 0;
-  return isBefore ? state : {...state, surveys: {[DOMAIN]: agreed}};
+  return isBefore || state.resolverOnly ? state : {...state, surveys: {[DOMAIN]: agreed}};
 };

@@ -11,7 +11,7 @@ import {makeStateDirectory} from '../../keys/index.ts';
 import {isRunId, listRuns} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
-import {dropDraft, EMPTY_STATE, type RotationState} from '../../rotation/index.ts';
+import {dropDraft, EMPTY_STATE, formerRecords, type RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -68,7 +68,8 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
     suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
     knownSelectors: domains => knownSelectors(keys, domains, options),
-    checkSelector: (domains, selector, signal) => checkSelector(ports, known(), domains, selector, signal),
+    checkSelector: (domains, selector, signal) =>
+      checkSelector(ports, known(), domains, selector, signal, options),
     checkKey: (key, host) => checkKey(named, key, host),
     async stage(answers, domains, emit, signal, how) {
       await makeHome();
@@ -154,15 +155,21 @@ async function watchAll(
 ): Promise<readonly Survey[]> {
   const shown = staged.filter(({state}) => state === 'staged');
   await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
+  const known = await readKeys(ports);
+  const resolverOnly = how.resolverOnly === true;
   const surveys = await Promise.all(
-    staged.map(({record, zone}) =>
+    staged.map(({domain, selector, record, zone}) =>
       watchRecord(
         ports,
-        {name: record.absoluteName, expected: record.value, zone},
+        {
+          ...{name: record.absoluteName, expected: record.value, zone},
+          ...formerRecords(known, {domain, selector}),
+        },
         {
           deadlineMs: how.deadlineMs,
           onSurvey: how.onSurvey,
           resolvers: options.resolvers,
+          resolverOnly,
           signal: how.signal,
         },
       ),
@@ -174,6 +181,7 @@ async function watchAll(
       const key = staged[index];
       return key === undefined ? [] : [[key, survey] as const];
     }),
+    {resolverOnly},
   );
   return surveys;
 }

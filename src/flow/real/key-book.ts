@@ -23,6 +23,7 @@ import {
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {StagedDomain} from '../operations.ts';
+import {isResolverWord} from '../survey-facts.ts';
 
 /** Reads the state; throws UsageError where the file is damaged or of a newer waxseal: it is never overwritten then. */
 export async function readKeys(ports: Pick<Ports, 'files'>): Promise<RotationState> {
@@ -81,15 +82,26 @@ type SurveyedKey = Pick<StagedDomain, 'domain' | 'selector' | 'record'>;
 export async function recordSurveys(
   ports: Pick<Ports, 'files' | 'clock'>,
   surveyed: readonly (readonly [key: SurveyedKey, survey: Survey])[],
+  /** Whether a resolver that has the record counts where no name server can be asked. */
+  options: {readonly resolverOnly?: boolean} = {},
 ): Promise<void> {
   if (surveyed.length === 0) return;
   const before = await readKeys(ports);
   const at = ports.clock.now();
-  const state = surveyed.reduce((now, [key, survey]) => afterSurvey(now, key, survey, at), before);
+  const state = surveyed.reduce(
+    (now, [key, survey]) => afterSurvey(now, key, survey, at, options.resolverOnly === true),
+    before,
+  );
   if (state !== before) await saveState(ports.files, state);
 }
 
-function afterSurvey(state: RotationState, key: SurveyedKey, survey: Survey, at: Date): RotationState {
+function afterSurvey(
+  state: RotationState,
+  key: SurveyedKey,
+  survey: Survey,
+  at: Date,
+  resolverOnly: boolean,
+): RotationState {
   const entry = findEntry(state, key.domain, key.selector);
   if (entry?.state === 'active' && survey.agreed && entry.record.value !== key.record.value) {
     // A key that signs may get another record (a note, no t=y any more); what the servers have is what counts.
@@ -97,6 +109,9 @@ function afterSurvey(state: RotationState, key: SurveyedKey, survey: Survey, at:
   }
   if (entry?.state === 'pending' && survey.agreed) {
     return moved(state, key, 'ready', {kind: 'servers-agree', servers: wordsOf(survey)}, at);
+  }
+  if (entry?.state === 'pending' && resolverOnly && isResolverWord(survey)) {
+    return moved(state, key, 'ready', {kind: 'resolver-agrees', because: survey.weaker?.id ?? ''}, at);
   }
   const without = survey.servers.filter(({status}) => status === 'absent');
   if (entry?.state === 'ready' && !survey.agreed && without.length > 0) {

@@ -103,6 +103,7 @@ export async function checkSelector(
   domains: readonly DomainFacts[],
   selector: Selector,
   signal: AbortSignal,
+  options: Partial<Pick<WorkOptions, 'resolvers'>> = {},
 ): Promise<Result<true>> {
   const state = await readKeysIfAllowed(ports);
   for (const {domain, zone} of domains) {
@@ -113,7 +114,8 @@ export async function checkSelector(
       key => key.domain === domain && key.selector.toLowerCase() === selector,
     );
     if (known !== undefined) return fail(taken(selector, domain, 'the signer has a key of that name'));
-    const use = await selectorInUse(ports, {name: keyRecordName(selector, domain), zone}, {signal});
+    const asked = {name: keyRecordName(selector, domain), zone};
+    const use = await selectorInUse(ports, asked, {signal, resolvers: options.resolvers});
     if (use.kind === 'in-use')
       return fail(taken(selector, domain, 'there is a record of that name in the DNS'));
     if (use.kind === 'unknown') {

@@ -18,6 +18,31 @@ const object = <P extends Readonly<Record<string, unknown>>>(properties: P) => (
 
 const list = <I>(items: I) => ({type: 'array' as const, items});
 
+const server = object({name: text, address: text, status: text, serial: {type: ['integer', 'null']}});
+const problem = {id: text, message: text, hint: text};
+
+const dns = object({
+  at: time,
+  agreed: {type: 'boolean'},
+  settled: {type: 'boolean'},
+  resolver: {enum: ['not-asked', 'matching', 'absent', 'wrong', 'timeout', 'failed']},
+  negativeTtlSeconds: {type: 'integer'},
+  targets: list(object({name: text, zone: text, servers: list(server)})),
+  dname: textOrNull,
+  caches: list(
+    object({kind: {enum: ['negative', 'old']}, where: {enum: ['resolver', 'anywhere']}, until: time}),
+  ),
+  dnssec: {
+    anyOf: [
+      {type: 'null'},
+      object({status: {enum: ['validated', 'insecure', 'unchecked', 'bogus']}, expiresAt: time}),
+    ],
+  },
+  weaker: {anyOf: [{type: 'null'}, object(problem)]},
+  mistakes: list(object({...problem, servers: list(text)})),
+  remarks: list(object(problem)),
+});
+
 const domain = object({
   domain: text,
   selector: text,
@@ -26,7 +51,8 @@ const domain = object({
   state: {enum: ['staged', 'pending', 'ready', 'active', 'retiring', 'revoked', 'removed']},
   keyPath: textOrNull,
   record: object({name: text, zone: text, relativeName: text, value: text, strings: list(text)}),
-  servers: list(object({name: text, address: text, status: text, serial: {type: ['integer', 'null']}})),
+  servers: list(server),
+  dns: {anyOf: [{type: 'null'}, dns]},
   publishedAt: time,
   activatedAt: time,
   nextStep: text,

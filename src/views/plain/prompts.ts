@@ -4,6 +4,7 @@ import {visible} from '../../domain/text.ts';
 import {applyRefusal, isEmpty} from '../../flow/carrying-out.ts';
 import {changedSentence, leaveQuestion} from '../../flow/ending.ts';
 import {recordText} from '../../flow/lines.ts';
+import {mayTrustResolver} from '../../flow/publishing.ts';
 import {type Choice, type Question, questionOf} from '../../flow/questions.ts';
 import type {Event, Phase, RecordFormId, ScreenId, State} from '../../flow/state.ts';
 import {where} from '../../flow/where.ts';
@@ -40,7 +41,7 @@ export function promptText(state: State): string | undefined {
     case 'record':
       return recordPrompt;
     case 'propagation':
-      return 'Asking the servers again and again. Enter: ask now. b: back. q: leave, the key is kept.\n';
+      return `Asking the servers again and again. Enter: ask now.${mayTrustResolver(state) ? TRUST_HINT : ''} b: back. q: leave, the key is kept.\n`;
     case 'plan':
       return planPrompt(state);
     case 'leaving': {
@@ -51,6 +52,8 @@ export function promptText(state: State): string | undefined {
       return undefined;
   }
 }
+
+const TRUST_HINT = " w: go on by the resolver's word only.";
 
 function hostPrompt(state: State, phase: At<'host'>): string {
   switch (phase.offer) {
@@ -148,6 +151,7 @@ export function meaningOf(state: State, typed: string): Meaning {
     case 'record':
       return recordMeaning(state, text);
     case 'propagation':
+      if (text.toLowerCase() === 'w' && mayTrustResolver(state)) return send({type: 'trust-resolver'});
       return text === '' ? send({type: 'recheck'}) : moving(text);
     case 'plan':
       return planMeaning(text);

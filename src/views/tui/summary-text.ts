@@ -7,6 +7,7 @@ import {commandLine} from '../../flow/command-line.ts';
 import {changedSentence} from '../../flow/ending.ts';
 import type {Report} from '../../flow/report.ts';
 import type {State} from '../../flow/state.ts';
+import {knownByResolver} from '../../flow/survey-facts.ts';
 import {recordsText} from './record-text.ts';
 
 export interface SummaryLine {
@@ -27,6 +28,7 @@ export function summaryLines(state: State, report: Report): readonly SummaryLine
         `${displayDomain(each.domain as DomainName)}: selector ${each.selector}, ${each.state}. ${each.nextStep}`,
       ),
     ),
+    weakerLines(state),
     changeLines(report),
     adviceLines(state),
     againLines(state, report),
@@ -51,6 +53,19 @@ function doneText(state: State, report: Report): string {
   return report.changed
     ? 'Done: mail is signed, and the test messages were verified against the DNS.'
     : 'Nothing had to be changed: mail is signed, and the test messages were verified against the DNS.';
+}
+
+/** A run that went on by the resolver's word must not look like one that saw every server. */
+function weakerLines(state: State): readonly SummaryLine[] {
+  const known = knownByResolver(state);
+  if (known.length === 0) return [];
+  return [
+    line('heading', "Known by the resolver's word only:"),
+    ...known.flatMap(({domain, survey}) => [
+      line('item', `${displayDomain(domain as DomainName)}: ${survey.weaker?.message ?? ''}`),
+      line('hint', survey.weaker?.hint ?? ''),
+    ]),
+  ];
 }
 
 function changeLines(report: Report): readonly SummaryLine[] {

@@ -234,6 +234,15 @@ describe('waiting for the DNS', () => {
     expect(session.sent).toEqual([{type: 'recheck'}, {type: 'back'}]);
   });
 
+  test("w goes on by the resolver's word, and is named only where that is a choice", async () => {
+    const blocked = await open('propagation-blocked');
+    expect(blocked.frame()).toContain("w goes on by the resolver's word only");
+    await blocked.press('w');
+    expect(blocked.session.sent).toEqual([{type: 'trust-resolver'}]);
+    const plain = await open('propagation');
+    expect(plain.frame()).not.toContain("resolver's word");
+  });
+
   test('the clock goes on once a second', async () => {
     let now = Date.parse('2026-11-21T10:01:05Z');
     const {waitFor, frame} = await open('propagation', {now: () => now});

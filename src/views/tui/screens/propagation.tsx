@@ -4,16 +4,18 @@ import {nameOfPublisher} from '../../../dns/publish/index.ts';
 import type {ServerView, Survey} from '../../../dns/survey.ts';
 import {formatDuration} from '../../../domain/duration.ts';
 import {displayDomain} from '../../../domain/names.ts';
-import type {Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
 import {SERVER_WORDS} from '../../../flow/lines.ts';
+import {mayTrustResolver} from '../../../flow/publishing.ts';
 import type {Phase, State} from '../../../flow/state.ts';
+import {type SurveyFact, surveyFacts, targetText} from '../../../flow/survey-facts.ts';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
+import {letterOf} from '../input/keys.ts';
 import {BLANK, cut, pad, paragraph, type Row} from '../rows.ts';
-import {problemRows, SERVER_MARKS} from '../status.ts';
+import {type Mark, problemRows, SERVER_MARKS} from '../status.ts';
 import {type Theme, useTheme} from '../theme.tsx';
 
 type Propagation = Extract<Phase, {at: 'propagation'}>;
@@ -25,27 +27,31 @@ const KEYS: readonly KeyHint[] = [
   ['Ctrl-C', 'leaves; run waxseal again later to go on here'],
 ];
 
+/** Only where no name server can be asked, and the resolver has the record. */
+const TRUST_KEY: KeyHint = ['w', "goes on by the resolver's word only"];
+
 /** Every authoritative server of every domain, live. */
 export function PropagationScreen({phase}: {readonly phase: Propagation}): ReactNode {
   const {state, send} = useUi();
   const theme = useTheme();
-  const room = useRoom(KEYS);
+  const mayTrust = mayTrustResolver(state);
+  const room = useRoom(mayTrust ? [...KEYS.slice(0, 1), TRUST_KEY, ...KEYS.slice(1)] : KEYS);
   const now = useSecondHand();
   useKeys(key => {
     if (key.name === 'enter') send({type: 'recheck'});
     else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
+    else if (letterOf(key) === 'w') send({type: 'trust-resolver'});
   });
   const clock = clockRow(phase, state, now, room.width, theme);
   const rows = state.staged.flatMap((staged, index) => [
     ...(index === 0 ? [] : [BLANK]),
-    ...domainRows(displayDomain(staged.domain), state.surveys[staged.domain], room.width, theme),
+    ...domainRows(displayDomain(staged.domain), state.surveys[staged.domain], now, room.width, theme),
     ...waitRows(state.surveys[staged.domain], now, room.width, theme),
   ]);
-  const mistakes = mistakeRows(state, room.width, theme);
   return (
     <Frame title="Is the record everywhere?" room={room}>
       <DrawRows rows={[clock]} />
-      <ScrollPane rows={[...rows, ...mistakes]} height={Math.max(1, room.height - 1)} />
+      <ScrollPane rows={rows} height={Math.max(1, room.height - 1)} />
     </Frame>
   );
 }
@@ -109,7 +115,13 @@ const LATER = 'You may leave: waxseal rotate, or its timer, goes on from here.';
 const publisherName = ({answers}: State): string =>
   visible(answers.publish === undefined ? 'A program' : nameOfPublisher(answers.publish));
 
-function domainRows(domain: string, survey: Survey | undefined, width: number, theme: Theme): readonly Row[] {
+function domainRows(
+  domain: string,
+  survey: Survey | undefined,
+  now: number,
+  width: number,
+  theme: Theme,
+): readonly Row[] {
   const {symbols} = theme;
   if (survey === undefined) {
     return [[{text: cut(`${domain}: asking for the first time`, width, symbols.ellipsis), tone: 'strong'}]];
@@ -120,7 +132,11 @@ function domainRows(domain: string, survey: Survey | undefined, width: number, t
     [{text: cut(head, width, symbols.ellipsis), tone: 'strong'}],
     [{text: cut(visible(survey.name), width, symbols.ellipsis), tone: 'muted'}],
     ...tableRows(inOrder(survey.servers), width, theme),
-    ...resolverRows(survey, width, theme),
+    ...(survey.targets ?? []).flatMap(target => [
+      [{text: cut(visible(targetText(target)), width, symbols.ellipsis), tone: 'strong'} as const],
+      ...tableRows(inOrder(target.servers), width, theme),
+    ]),
+    ...surveyFacts(survey, now).flatMap(each => factRows(each, width, theme)),
   ];
 }
 
@@ -165,25 +181,17 @@ function tableRows(servers: readonly ServerView[], width: number, theme: Theme):
 
 const gap = (column: number): number => (column === 0 ? 0 : column + 2);
 
-function resolverRows(survey: Survey, width: number, theme: Theme): readonly Row[] {
-  if (survey.resolver === 'not-asked') return [];
-  const words: Readonly<Record<typeof survey.resolver, string>> = {
-    matching: 'has it, too',
-    absent: 'does not have it yet: it may remember that it was not there',
-    wrong: 'still has another record',
-    timeout: 'does not answer',
-    failed: 'answers with a failure',
-  };
-  return paragraph(words[survey.resolver], width, {
-    lead: {text: `${theme.symbols.bullet} The resolver of this host: `, tone: 'muted'},
-  });
-}
+const FACT_MARKS: Readonly<Record<SurveyFact['kind'], Mark>> = {
+  wrong: {symbol: 'error', tone: 'error'},
+  odd: {symbol: 'warn', tone: 'warn'},
+  note: {symbol: 'bullet', tone: 'muted'},
+  good: {symbol: 'ok', tone: 'ok'},
+};
 
-/** Each mistake once, with its repair. */
-function mistakeRows(state: State, width: number, theme: Theme): readonly Row[] {
-  const mistakes = Object.values(state.surveys)
-    .flatMap(survey => survey.servers)
-    .flatMap(view => view.mistake ?? []);
-  const named = new Map(mistakes.map((mistake): readonly [string, Problem] => [mistake.id, mistake]));
-  return [...named.values()].flatMap(mistake => [BLANK, ...problemRows(mistake, width, theme)]);
+/** What has to be mended stands by itself; the rest are lines one below the other. */
+function factRows({key, kind, text, hint}: SurveyFact, width: number, theme: Theme): readonly Row[] {
+  const mark = FACT_MARKS[kind];
+  if (hint !== '') return [BLANK, ...problemRows({id: key, message: text, hint}, width, theme, mark)];
+  const lead = {text: `${theme.symbols[mark.symbol]} `, tone: mark.tone};
+  return paragraph(visible(text), width, {lead, tone: kind === 'wrong' ? 'error' : 'plain'});
 }
