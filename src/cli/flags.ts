@@ -186,7 +186,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'resolver-only',
     help: 'where port 53 is blocked, go on by the word of the resolver alone',
-    commands: ['setup', 'rotate'],
+    commands: ['setup'],
   },
   {name: 'all', help: 'every domain of this host', commands: ['rotate']},
   {

@@ -143,8 +143,12 @@ export const watch = (state: State, deadlineMs = state.mode.waitMs): Next => [
   [{do: 'watch', staged: state.staged, deadlineMs, resolverOnly: state.resolverOnly}],
 ];
 
-/** Some domain has nothing but the word of the resolver, and that word is yes: what `trustResolver` would go on by. */
+/**
+ * Some domain has nothing but the word of the resolver, and that word is yes: what `trustResolver` would go on by. Never in
+ * a rotation: there a key that works is in use, and its successor waits until the servers can be asked.
+ */
 export const mayTrustResolver = (state: State): boolean =>
+  state.mode.command !== 'rotate' &&
   state.phase.at === 'propagation' &&
   !state.resolverOnly &&
   Object.values(state.surveys).some(isResolverWord);
