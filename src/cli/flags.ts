@@ -64,7 +64,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'domains-file',
     value: 'FILE',
     help: 'file with one domain a line, or CSV: domain,selector',
-    commands: [...SETUP, 'check'],
+    commands: [...SETUP, 'check', 'remove'],
   },
   {name: 'dns', help: 'only the records, of any number of domains', commands: ['check']},
   {

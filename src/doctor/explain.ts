@@ -101,6 +101,10 @@ const ask = (
   );
 };
 
+/** The domain that signed, from the evidence of a check `explain.signed` that passed. */
+export const signerIn = (evidence: string): string | undefined =>
+  /^signed by selector \S+ for ([^,\s]+)/.exec(evidence)?.[1];
+
 async function signedBy(
   ports: Pick<Ports, 'files'>,
   opendkim: OpenDkimFacts,

@@ -1,34 +1,65 @@
 /** Proves that mail of a domain is no longer signed: the running signer is asked; nothing is sent. */
-import type {DomainName} from '../domain/names.ts';
+import {type DomainName, isWithin} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
+import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf} from '../proof/finding.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
+import {sampleOf} from '../proof/sample.ts';
 import type {OpenDkimFacts} from '../services/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import {explainSigning} from './explain.ts';
+import {explainSigning, signerIn} from './explain.ts';
 
-/** A signer that is asked about more domains than this only delays the end. */
+/** Asking about more domains than this only delays the end: their rows left the same tables in the same write. */
 const MOST = 20;
 
-/** One check `remove.unsigned` a domain. */
+const UNSIGNED = {
+  id: 'remove.unsigned',
+  title: 'Mail of the domains is no longer signed with their keys',
+} as const;
+
+/** One check `remove.unsigned` a domain; of many domains one check for all, which says how many were asked about. */
 export async function proveUnsigned(
   ports: Parameters<typeof explainSigning>[0] & Pick<Ports, 'files'>,
   host: {readonly endpoint: SocketEndpoint; readonly opendkim: OpenDkimFacts},
   domains: readonly DomainName[],
   signal: AbortSignal,
 ): Promise<ProofReport> {
-  const checks: Check[] = [];
-  for (const domain of domains.slice(0, MOST)) {
+  const findings: {readonly domain: DomainName; readonly finding: Finding}[] = [];
+  for (const domain of sampleOf(domains, MOST, ports.random)) {
     const question = {from: `postmaster@${domain}`, domain, client: '127.0.0.1', authenticated: false};
     const {status, evidence} = await explainSigning(ports, host, question, signal);
-    const isUnsigned = status === 'fail' && evidence === 'not signed';
-    checks.push({
-      id: 'remove.unsigned',
-      title: `Mail of ${domain} is no longer signed`,
-      status: isUnsigned ? 'pass' : 'fail',
-      evidence,
-      cause: isUnsigned ? '' : 'The signer did not take the new tables, or does not answer.',
-      fix: isUnsigned ? '' : visible('journalctl -t opendkim -n 20'),
-    });
+    findings.push({domain, finding: findingOf(domain, domains, status, evidence)});
   }
-  return {checks, passed: checks.length > 0 && checks.every(check => check.status === 'pass')};
+  const checks: readonly Check[] =
+    findings.length === domains.length
+      ? findings.map(({domain, finding}) =>
+          checkFrom(UNSIGNED.id, `Mail of ${domain} is no longer signed with its key`, finding),
+        )
+      : [checkFromAll(UNSIGNED.id, UNSIGNED.title, findings, domains.length)];
+  return reportOf(checks);
 }
+
+/** A parent whose key covers subdomains takes over, as it does for every subdomain: that is no failure of the removal. */
+function findingOf(
+  domain: DomainName,
+  removed: readonly DomainName[],
+  status: Check['status'],
+  evidence: string,
+): Finding {
+  if (status === 'fail' && evidence === 'not signed') return passed(evidence);
+  const signer = status === 'pass' ? signerIn(evidence) : undefined;
+  const isParent = signer !== undefined && signer !== domain && isWithin(domain, signer);
+  if (isParent && !removed.some(each => each === signer)) {
+    return passed(`${SUBDOMAIN} ${signer}, whose key covers subdomains: ${evidence}`);
+  }
+  return failed(
+    evidence,
+    'The signer did not take the new tables, or does not answer.',
+    visible('journalctl -t opendkim -n 20'),
+  );
+}
+
+const SUBDOMAIN = 'only as a subdomain of';
+
+/** What a check `remove.unsigned` says about mail that the key of a parent domain signs now; undefined otherwise. */
+export const takenOver = ({evidence}: Pick<Check, 'evidence'>): string | undefined =>
+  evidence.includes(SUBDOMAIN) ? evidence : undefined;

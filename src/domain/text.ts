@@ -18,6 +18,12 @@ export function visible(text: string, options: {readonly lines?: boolean} = {}):
   return out;
 }
 
+/** Names in a sentence: all of a few, the first ones of many and how many more there are. */
+export const listed = (names: readonly string[], most = 10): string =>
+  names.length <= most + 1
+    ? names.join(', ')
+    : `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
+
 // Zero-width characters, bidirectional controls, line and paragraph separators, the byte order mark, lone surrogates:
 // each can hide or reorder what a root user believes to read.
 const isInvisible = (code: number): boolean =>

@@ -1,5 +1,6 @@
 /** Asking and answering. The position is derived: the first question that applies and has no accepted answer. */
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
+import {listed} from '../domain/text.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {type Answers, type QuestionId, selectorFor} from './answers.ts';
 import {finish, type Next} from './ending.ts';
@@ -139,7 +140,7 @@ export function accept(
   const changed = text !== (state.drafts[id] ?? state.given[id] ?? text);
   const taken: State = tell(
     {...state, answers, drafts, accepted: byOrder([...state.accepted, id])},
-    line('info', `${question.title} ${text === '' ? '(none)' : shortList(text)}`),
+    line('info', `${question.title} ${text === '' ? '(none)' : listed(text.split(','))}`),
   );
   const settled = id === 'settings' ? withoutSettings(taken) : taken;
   const looked = changed || id === 'settings' ? reviewDependants(settled, facts, id) : settled;
@@ -147,16 +148,6 @@ export function accept(
   // What a kept setup leaves open is one question; the others were answered when it was begun.
   const [next, effects] = looked.pending === undefined ? advance(looked, then) : then(looked);
   return [next, [...draftEffect(looked), ...effects]];
-}
-
-/** Names that are spelt out where a list is only echoed. */
-const SPELT_OUT = 10;
-
-function shortList(text: string): string {
-  const words = text.split(',');
-  return words.length <= SPELT_OUT + 1
-    ? text
-    : `${words.slice(0, SPELT_OUT).join(',')} and ${words.length - SPELT_OUT} more`;
 }
 
 // Only a wizard can be left and taken up again; a dry run leaves nothing behind.

@@ -1,6 +1,6 @@
 import type {DomainName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {isComing, moveKey} from '../../flow/real/key-book.ts';
+import {abandonKeys, isComing} from '../../flow/real/key-book.ts';
 import {withdrawRecord} from '../../flow/real/publishing.ts';
 import {advance, publisherFor} from '../../flow/real/rotation-advance.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
@@ -78,6 +78,6 @@ async function giveUp(
       lines.push(`NOT DONE: ${visible(done.problem.message)} ${visible(done.problem.hint)}`, person);
     }
   }
-  await moveKey(ports, key, 'removed', {kind: 'abandoned', why: 'signing was stopped for the domain'});
+  await abandonKeys(ports, [key], 'signing was stopped for the domain');
   return lines;
 }

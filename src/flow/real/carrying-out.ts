@@ -4,6 +4,7 @@ import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.t
 import {Interrupted, type ToolError} from '../../domain/errors.ts';
 import {STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {listed} from '../../domain/text.ts';
 import {probeMilter} from '../../milter/client.ts';
 import {
   type ApplyOutcome,
@@ -82,7 +83,7 @@ export async function planSetup(
   if (rival !== undefined) return fail(rival);
   const plan = makePlan({
     purpose: 'setup',
-    title: `DKIM for ${staged.map(({domain}) => domain).join(', ')}`,
+    title: `DKIM for ${listed(staged.map(({domain}) => domain))}`,
     domains: staged.map(({domain, selector}) => ({domain, selector})),
     steps,
     clock: ports.clock,

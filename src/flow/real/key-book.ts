@@ -210,10 +210,26 @@ function wasReplacedBy(entry: KeyEntry, selector: Selector): boolean {
 }
 
 /** After a removal: the keys sign no more, and their records stay for mail that is under way. */
-export async function recordStopped(
+export const recordStopped = (
   ports: Pick<Ports, 'files' | 'clock'>,
   keys: readonly {readonly domain: DomainName; readonly selector: Selector}[],
   run: string,
+): Promise<void> => moveKeys(ports, keys, 'retiring', {kind: 'signing-stopped', run});
+
+/** Gives keys up that were on their way; what was kept of them is removed after the state does not name it any more. */
+export async function abandonKeys(
+  ports: Pick<Ports, 'files' | 'clock'>,
+  keys: readonly KeyEntry[],
+  why: string,
 ): Promise<void> {
-  for (const key of keys) await moveKey(ports, key, 'retiring', {kind: 'signing-stopped', run});
+  if (keys.length === 0) return;
+  const now = ports.clock.now();
+  let state = await readKeys(ports);
+  for (const key of keys) {
+    state = moved(state, key, 'removed', {kind: 'abandoned', why}, now);
+    const {stagedPath: _gone, ...rest} = findEntry(state, key.domain, key.selector) ?? key;
+    state = must(putEntry(state, rest));
+  }
+  await saveState(ports.files, state);
+  for (const {stagedPath} of keys) if (stagedPath !== undefined) await ports.files.remove(stagedPath);
 }

@@ -387,9 +387,12 @@ class Run {
   /** The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more. */
   async #dispose(key: KeyEntry, {settings}: RotationFacts): Promise<void> {
     const {files, commands} = this.#ports;
-    const paths = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
     if (settings.disposal === 'keep') return;
-    if (settings.disposal === 'publish') {
+    const shared = await this.#othersWith(key);
+    const own = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
+    const paths = own.filter(path => !shared.paths.has(path));
+    const isShared = shared.isKey || paths.length < own.length;
+    if (settings.disposal === 'publish' && !isShared) {
       const content = await firstOf(paths, path => files.read(path));
       if (content !== undefined) await this.#reveal(content, settings.publishDirectory);
     }
@@ -399,6 +402,22 @@ class Run {
       if (settings.disposal === 'shred') await commands.run(['shred', '-n', '1', '-z', path]);
       await files.remove(path);
     }
+  }
+
+  /** What other domains still need: files that they sign with, and whether it is this very key, in whatever file. */
+  async #othersWith(key: KeyEntry): Promise<{readonly paths: ReadonlySet<string>; readonly isKey: boolean}> {
+    const {opendkim} = await lookAtHost(this.#ports, this.#signal);
+    const others = (await readKeys(this.#ports)).keys.filter(
+      each => each.state !== 'removed' && !(each.domain === key.domain && each.selector === key.selector),
+    );
+    const material = publicKeyIn(key);
+    return {
+      paths: new Set([
+        ...others.flatMap(each => [each.keyPath, each.stagedPath].flatMap(path => path ?? [])),
+        ...(opendkim?.keys ?? []).map(({path}) => path),
+      ]),
+      isKey: material !== undefined && others.some(each => publicKeyIn(each) === material),
+    };
   }
 
   async #reveal(content: Uint8Array, folder: string): Promise<void> {
@@ -466,6 +485,10 @@ async function firstOf<A, B>(
   }
   return undefined;
 }
+
+/** The p= of the record; undefined where there is none. */
+const publicKeyIn = ({record}: KeyEntry): string | undefined =>
+  /(?:^|;)\s*p=\s*([^;\s][^;]*)/.exec(record.value)?.[1]?.replaceAll(/\s/g, '');
 
 const markOf = (step: Due): string => `${step.act?.do ?? ''} ${step.selector}._domainkey.${step.domain}`;
 

@@ -9,7 +9,7 @@
  * like to someone who has just published a record.
  */
 import type {ChildProcess} from 'node:child_process';
-import {chmod, mkdir, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {describeOutcome, must, type Outcome, run, startServer, stopServer, until} from './process.ts';
 
@@ -167,6 +167,35 @@ export class Internet {
     ].join('\n');
     const outcome = await this.run(['nsupdate'], script);
     if (outcome.status !== 0) throw new Error(`nsupdate: ${describeOutcome(outcome)}`);
+  }
+
+  /**
+   * Adds records to the zone file itself, as an administrator pastes them: at the end, with a new serial; BIND's own
+   * checker has to accept the file. Both servers have them when this is done, and the resolver remembers nothing.
+   */
+  async appendToZone(zone: string, records: string): Promise<void> {
+    const file = path.join(this.#directory, `${zone}.primary`);
+    const control = async (...words: readonly string[]): Promise<void> => {
+      const configuration = path.join(this.#directory, 'rndc.conf');
+      const outcome = await this.run(['rndc', '-s', PRIMARY.addresses[0], '-c', configuration, ...words]);
+      if (outcome.status !== 0) throw new Error(`rndc ${words.join(' ')}: ${describeOutcome(outcome)}`);
+    };
+    await control('freeze', zone);
+    const before = await readFile(file, 'utf8');
+    const serial = await this.serial(PRIMARY.addresses[0], zone);
+    const counted = before.replace(
+      /(\bSOA\s+\S+\s+\S+\s+\(?\s*)\d+/,
+      (_all, lead: string) => `${lead}${serial + 1}`,
+    );
+    await writeFile(file, `${counted.trimEnd()}\n${records.trimEnd()}\n`);
+    const checked = await this.run(['named-checkzone', zone, file]);
+    if (checked.status !== 0) throw new Error(`named-checkzone: ${describeOutcome(checked)}`);
+    await control('thaw', zone);
+    await until(`serial ${serial + 1} of ${zone} at the primary`, async () =>
+      (await this.serial(PRIMARY.addresses[0], zone)) > serial ? true : undefined,
+    );
+    await this.refreshSecondary(zone);
+    await this.restart('unbound');
   }
 
   /** Makes the secondary look at the primary now, for scenarios that are not about its lag. */
