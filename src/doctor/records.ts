@@ -4,32 +4,85 @@ import type {DnsPorts} from '../dns/client.ts';
 import type {ResolverOptions} from '../dns/resolver.ts';
 import type {Survey} from '../dns/survey.ts';
 import {findZone} from '../dns/zone.ts';
+import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {Check} from '../proof/proof.ts';
-import type {KeyEntry} from '../rotation/index.ts';
+import type {Check, CheckStatus} from '../proof/proof.ts';
+import {formerRecords, type KeyEntry} from '../rotation/index.ts';
 
-/** One check a key: every authoritative server returns exactly its record. */
-export async function checkRecord(ports: DnsPorts, key: KeyEntry, options: ResolverOptions): Promise<Check> {
+export interface RecordCheckOptions extends ResolverOptions {
+  /** Every key that is known, of this domain and others: one of them may have been published in its place. */
+  readonly known?: readonly KeyEntry[];
+}
+
+/**
+ * One check a key: every authoritative server returns exactly its record, and the resolver can read it. The evidence names
+ * each server with what it has, and each mistake by its id (docs/reference/dns-mistakes.md). What works but is better
+ * mended is a warning.
+ */
+export async function checkRecord(
+  ports: DnsPorts,
+  key: KeyEntry,
+  options: RecordCheckOptions,
+): Promise<Check> {
   const {name, value} = key.record;
   const title = `Record ${name}`;
   const zone = await findZone(ports, name, options);
-  if (!zone.ok) {
-    const {message, hint} = zone.problem;
-    return {id: 'dns.record', title, status: 'fail', evidence: message, cause: message, fix: hint};
-  }
-  const survey = await surveyOnce(ports, {name, expected: value, zone: zone.value}, options);
-  const evidence = servers(survey);
-  if (survey.agreed) return {id: 'dns.record', title, status: 'pass', evidence, cause: '', fix: ''};
-  const mistake = survey.servers.find(view => view.mistake !== undefined)?.mistake;
+  if (!zone.ok) return checkOf(title, 'fail', zone.problem.id, zone.problem);
+  const survey = await surveyOnce(
+    ports,
+    {name, expected: value, zone: zone.value, ...formerRecords({keys: options.known ?? []}, key)},
+    {...options, askResolver: true},
+  );
+  const {status, why} = judgement(survey);
+  const fallback = `Publish it as it should be: waxseal record --domain ${key.domain}`;
+  return checkOf(title, status, evidenceOf(survey), why, fallback);
+}
+
+function checkOf(
+  title: string,
+  status: CheckStatus,
+  evidence: string,
+  why: Problem | undefined,
+  fallback = '',
+): Check {
+  const cause = why?.message ?? 'Not every authoritative server returns exactly the record of the key.';
+  const fix = why === undefined || why.hint === '' ? fallback : why.hint;
+  const isSound = status === 'pass';
   return {
-    id: 'dns.record',
-    title,
-    status: 'fail',
-    evidence,
-    cause: mistake?.message ?? 'Not every authoritative server returns exactly the record of the key.',
-    fix: mistake?.hint ?? `Publish it as it should be: waxseal record --domain ${key.domain}`,
+    ...{id: 'dns.record', title, status, evidence: visible(evidence)},
+    ...{cause: isSound ? '' : visible(cause), fix: isSound ? '' : visible(fix)},
   };
 }
 
-const servers = ({servers: views}: Survey): string =>
-  views.map(({server, status}) => visible(`${server.name} ${server.address} ${status}`)).join(', ');
+/** The worst that is known of the record. */
+function judgement(survey: Survey): {readonly status: CheckStatus; readonly why?: Problem | undefined} {
+  const {servers, dnssec, resolver, weaker, zone} = survey;
+  if (weaker !== undefined) return {status: resolver === 'matching' ? 'warn' : 'fail', why: weaker};
+  const views = [...servers, ...(survey.targets ?? []).flatMap(target => target.servers)];
+  if (!survey.agreed) {
+    const wrong = servers.filter(view => view.status !== 'matching' && view.status !== 'unreachable');
+    return {status: 'fail', why: [...wrong, ...views].find(view => view.mistake !== undefined)?.mistake};
+  }
+  if (dnssec?.status === 'bogus') return {status: 'fail', why: dnssec.mistake};
+  const remark =
+    servers.find(view => view.status === 'matching' && view.mistake !== undefined)?.mistake ??
+    dnssec?.mistake ??
+    zone.remarks[0];
+  return remark === undefined ? {status: 'pass'} : {status: 'warn', why: remark};
+}
+
+/** `ns1.example.org 192.0.2.1 wrong (dns.cut-at-255), …; DNSSEC bogus (dns.dnssec-bogus); port 53 (dns.port-blocked)`. */
+function evidenceOf({servers, targets, dnssec, weaker, resolver, zone}: Survey): string {
+  const row = ({server, status, mistake}: Survey['servers'][number]): string =>
+    `${server.name} ${server.address} ${status}${named(mistake)}`;
+  return [
+    servers.map(row).join(', '),
+    ...(targets ?? []).map(target => `at ${target.name}: ${target.servers.map(row).join(', ')}`),
+    ...(resolver === 'not-asked' || resolver === 'matching' ? [] : [`resolver ${resolver}`]),
+    ...(dnssec === undefined ? [] : [`DNSSEC ${dnssec.status}${named(dnssec.mistake)}`]),
+    ...(weaker === undefined ? [] : [`by the resolver only${named(weaker)}`]),
+    ...zone.remarks.map(remark => `zone${named(remark)}`),
+  ].join('; ');
+}
+
+const named = (mistake: Problem | undefined): string => (mistake === undefined ? '' : ` (${mistake.id})`);

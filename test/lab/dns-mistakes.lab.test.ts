@@ -159,17 +159,22 @@ test('BIND, NSD and Knot: each mistake is called by its name on every server', a
   }
 });
 
-test('what `waxseal check` reports of a record is that very mistake', async () => {
-  const broken = CASES.filter(
-    ({works, subject}) =>
-      works !== true && subject.formerNames === undefined && subject.formerValues === undefined,
-  );
-  const subjects = broken.map(each => each.subject);
-  const checks = await net.drive({kind: 'check', resolver: RESOLVER, subjects});
+test('what `waxseal check` reports of a record is that very mistake, by its id and with its repair', async () => {
+  const subjects = CASES.map(each => each.subject);
+  const results = await net.drive({kind: 'check', resolver: RESOLVER, subjects});
   const seen = await surveys({kind: 'survey', subjects});
-  const causes = checks.map(result => (result.ok ? result.cause : result.problem.message));
-  expect(causes).toEqual(seen.map(each => each.servers[0]?.mistake?.message));
-  expect(new Set(causes).size).toBe(broken.length);
+  const checks = results.map(result => (result.ok ? result.check : undefined));
+  const rows = checks.map(
+    (check, at) => `${CASES[at]?.id}: ${check?.status} ${check?.evidence.match(/ns1[^,;]*/)?.[0]}`,
+  );
+  expect(rows).toEqual(
+    CASES.map(({id, works}, at) => {
+      const {status, server} = seen[at]?.servers[0] ?? {};
+      return `${id}: ${works === true ? 'warn' : 'fail'} ${server?.name} ${server?.address} ${status} (${id})`;
+    }),
+  );
+  expect(checks.map(check => check?.cause)).toEqual(seen.map(each => each.servers[0]?.mistake?.message));
+  expect(checks.map(check => check?.fix)).toEqual(seen.map(each => each.servers[0]?.mistake?.hint));
 });
 
 test('the propagation screen gets the same names while it waits', async () => {

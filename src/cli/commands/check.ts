@@ -41,7 +41,7 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
   const checks: Check[] = [...checkActiveKeys(keys, facts.opendkim)];
   const resolvers = resolversOf(context.flags);
   for (const key of keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state))) {
-    checks.push(await checkRecord(ports, key, {resolvers, signal}));
+    checks.push(await checkRecord(ports, key, {resolvers, signal, known: all}));
   }
   const isSigning = (facts.opendkim?.signedDomains.length ?? 0) > 0;
   if (!isSigning && domains === undefined) return [...checks, signsNothing];

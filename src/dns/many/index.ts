@@ -19,6 +19,9 @@ export interface KeyToCheck {
   readonly selector: Selector;
   /** The record that should be there; undefined: any one key record, the same on every server. */
   readonly expected: string | undefined;
+  /** As in src/dns/subject.ts. */
+  readonly formerNames?: readonly DnsName[];
+  readonly formerValues?: readonly string[];
 }
 
 export interface KeyFinding {
@@ -28,11 +31,18 @@ export interface KeyFinding {
   readonly matching: number;
   /** Undefined where every server that can be reached has it. */
   readonly mistake: Problem | undefined;
+  /** It works, but is better mended. */
+  readonly remark?: Problem;
 }
 
 export interface ManyOptions extends ResolverOptions {
   /** Called as each is known, in no order. Awaited: a slow reader slows the questions, nothing piles up. */
   readonly onFinding: (finding: KeyFinding) => void | Promise<void>;
+  /**
+   * Default false. True looks at each record in the thorough way, right or wrong, and where it went that is nowhere: for
+   * lists of which somebody reads every line.
+   */
+  readonly thorough?: boolean;
 }
 
 /** Domains at the same time; those that are looked at thoroughly; questions that one server has to answer at once. */
@@ -97,6 +107,7 @@ function considerate(ports: DnsPorts): DnsPorts {
 const nameOf = (domain: DomainName): DnsName => `${domain}` as DnsName;
 
 async function checkOne(job: Job, key: KeyToCheck): Promise<KeyFinding> {
+  if (job.options.thorough === true) return await job.thorough.run(() => thoroughly(job, key));
   const servers = await job.book.serversOf(nameOf(key.domain));
   const right = servers === undefined ? undefined : await quickly(job, key, servers);
   return right ?? (await job.thorough.run(() => thoroughly(job, key)));
@@ -147,7 +158,15 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
   const zone = await findZone(ports, name, {signal, resolvers});
   if (!zone.ok) return {key, servers: 0, matching: 0, mistake: zone.problem};
   const look = (expected: string): Promise<Survey> =>
-    surveyOnce(ports, {name, expected, zone: zone.value}, {signal, resolvers, explain: false});
+    surveyOnce(
+      ports,
+      {
+        ...{name, expected, zone: zone.value},
+        formerNames: key.formerNames ?? [],
+        formerValues: key.formerValues ?? [],
+      },
+      {signal, resolvers, explain: options.thorough === true},
+    );
   let survey = await look(key.expected ?? '');
   if (key.expected === undefined) {
     // Whatever most servers have is what the others are compared with.
@@ -159,7 +178,12 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
   }
   const matching = survey.servers.filter(({status}) => status === 'matching').length;
   const count = {key, servers: survey.servers.length, matching};
-  if (survey.agreed) return {...count, mistake: undefined};
+  if (survey.agreed) {
+    const remark = survey.servers.find(
+      view => view.status === 'matching' && view.mistake !== undefined,
+    )?.mistake;
+    return {...count, mistake: undefined, ...(remark === undefined ? {} : {remark})};
+  }
   const mistake = survey.servers.find(
     view => view.status !== 'matching' && view.mistake !== undefined,
   )?.mistake;

@@ -12,6 +12,7 @@ import {findZone} from '../../../src/dns/zone.ts';
 import {checkRecord} from '../../../src/doctor/records.ts';
 import type {DnsName, DomainName} from '../../../src/domain/names.ts';
 import type {Problem} from '../../../src/domain/result.ts';
+import type {Check} from '../../../src/proof/proof.ts';
 import type {KeyEntry} from '../../../src/rotation/index.ts';
 import type {DnsServer, Files} from '../../../src/system/ports.ts';
 import {createClock} from '../../../src/system/real/clock.ts';
@@ -37,7 +38,7 @@ export interface DriverJob {
 }
 
 export type DriverResult =
-  | {readonly ok: true; readonly survey?: Survey; readonly cause?: string; readonly policies?: unknown}
+  | {readonly ok: true; readonly survey?: Survey; readonly check?: Check; readonly policies?: unknown}
   | {readonly ok: false; readonly problem: Problem};
 
 const noFiles = {read: async () => undefined} as unknown as Files;
@@ -54,8 +55,14 @@ async function perform(
     return {ok: true, policies: await readPolicies(ports, subject.name as DomainName, {resolvers, ...host})};
   }
   if (job.kind === 'check') {
-    const key = {domain: subject.name, record: {name, value: subject.expected}} as unknown as KeyEntry;
-    return {ok: true, cause: (await checkRecord(ports, key, {resolvers})).cause};
+    const entry = (selector: string, record: {name: string; value: string}): KeyEntry =>
+      ({domain: subject.name, selector, record}) as unknown as KeyEntry;
+    const key = entry('s1', {name, value: subject.expected});
+    const former = [
+      ...(subject.formerNames ?? []).map(each => entry('former', {name: each, value: ''})),
+      ...(subject.formerValues ?? []).map(value => entry('former', {name: '', value})),
+    ];
+    return {ok: true, check: await checkRecord(ports, key, {resolvers, known: [key, ...former]})};
   }
   const zone = await findZone(ports, name, {resolvers});
   if (!zone.ok) return zone;
