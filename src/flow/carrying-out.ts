@@ -33,6 +33,9 @@ export function applyRefusal(state: State): Problem | undefined {
   return undefined;
 }
 
+/** Before the first step nothing has failed yet: the record is pending, or the host has to be mended first. */
+const refusalCode = ({id}: Problem): ExitCode => (id === 'record.pending' ? 3 : 5);
+
 export function planned(state: State, ready: PlanReady): Next {
   const lines = [
     ...ready.remarks.flatMap(remark => problemLines('warn', remark)),
@@ -43,7 +46,7 @@ export function planned(state: State, ready: PlanReady): Next {
   const next = tell({...state, ready, phase: {at: 'plan'}}, ...lines);
   if (state.mode.interactive) return [next, []];
   const refusal = applyRefusal(next);
-  if (refusal !== undefined) return finish(next, 6, refusal);
+  if (refusal !== undefined) return finish(next, refusalCode(refusal), refusal);
   if (state.mode.dryRun) return finish(next, 0);
   if (!state.mode.yes && !isEmpty(ready)) return finish(next, 2, needsYes('The host would be changed.'));
   return applyNow(next, ready);
@@ -54,7 +57,7 @@ export function confirmed(state: State): Next {
   const {ready} = state;
   if (ready === undefined) return [state, []];
   const refusal = applyRefusal(state);
-  if (refusal !== undefined) return finish(state, 6, refusal);
+  if (refusal !== undefined) return finish(state, refusalCode(refusal), refusal);
   return state.mode.dryRun ? finish(state, 0) : applyNow(state, ready);
 }
 
@@ -71,7 +74,7 @@ const applyNow = (state: State, ready: PlanReady): Next => [
 
 export const declinedPlan = (state: State): Next => {
   const refusal = applyRefusal(state);
-  if (refusal !== undefined) return finish(state, 6, refusal);
+  if (refusal !== undefined) return finish(state, refusalCode(refusal), refusal);
   const {hint} = stopped(state, 130);
   return finish(state, 9, problem('declined', `The plan was declined. ${changedSentence(state)}`, hint));
 };

@@ -350,7 +350,17 @@ async function stage({operations, state, send, signal}: Workshop, effect: Of<'st
   const made = await operations.stage(answers, state().domainFacts, emit, signal, {keep, replaces});
   // The run may have ended while the last key of a dry run was made: it must not stay.
   if (made.ok && !keep && state().phase.at === 'finished') return operations.discard(made.value);
-  send(made.ok ? {type: 'staged', staged: made.value} : {type: 'failed', problem: made.problem, exitCode: 6});
+  send(
+    made.ok
+      ? {type: 'staged', staged: made.value}
+      : {type: 'failed', problem: made.problem, exitCode: unstagedCode(made.problem, answers)},
+  );
+}
+
+/** Why there is no key: another answer would help, or the host has to be mended first. No change of it has begun. */
+function unstagedCode({id}: Problem, answers: Answers): ExitCode {
+  const byAnswer = id.startsWith('selector.') || id === 'key.exists' || id === 'key.missing';
+  return byAnswer || (answers.key?.source === 'import' && id.startsWith('key.')) ? 2 : 5;
 }
 
 async function saveRecord({operations, send}: Workshop, effect: Of<'save-record'>): Promise<void> {

@@ -365,7 +365,7 @@ describe('refusals', () => {
     await toPlan(started);
     started.session.send({type: 'confirmed'});
     const report = await started.session.done();
-    expect(report).toMatchObject({exitCode: 6, changed: false, error: {id: 'preflight.failed'}});
+    expect(report).toMatchObject({exitCode: 5, changed: false, error: {id: 'preflight.failed'}});
     expect(started.operations.calls).not.toContain('apply');
   });
 
@@ -393,7 +393,7 @@ describe('refusals', () => {
     expect(await session.done()).toMatchObject({exitCode: 5, error: {id: 'host.not-root'}});
   });
 
-  it('of a plan that cannot be made are exit 5, of a key exit 6, and a fault is exit 1', async () => {
+  it('of a plan or a key that cannot be made are exit 5, and a fault is exit 1', async () => {
     const why = problem('opendkim.foreign', 'opendkim.conf has a Lua script.', 'Set it up by hand.');
     const noPlan = start({}, {}, {jobs: {plan: async () => fail(why)}});
     await toRecord(noPlan);
@@ -404,7 +404,7 @@ describe('refusals', () => {
       {domains: 'example.org'},
       {jobs: {stage: async () => fail(why)}},
     );
-    expect(await noKey.session.done()).toMatchObject({exitCode: 6});
+    expect(await noKey.session.done()).toMatchObject({exitCode: 5, changed: false});
     const fault = start(
       {interactive: false},
       {domains: 'example.org'},
@@ -418,6 +418,25 @@ describe('refusals', () => {
     );
     expect(await fault.session.done()).toMatchObject({exitCode: 1, error: {id: 'fault'}});
   });
+
+  it.each([
+    ['selector.taken', {}, 2],
+    ['key.exists', {}, 2],
+    ['key.self-test', {}, 5],
+    ['key.self-test', {key: 'file:/root/dkim.pem'}, 2],
+    ['key.unreadable', {key: 'file:/root/dkim.pem'}, 2],
+    ['state.unsafe', {key: 'file:/root/dkim.pem'}, 5],
+  ])(
+    'of a key by %s with %j are exit %i: another answer helps, or the host must be mended',
+    async (id, flags, exitCode) => {
+      const {session} = start(
+        {interactive: false, yes: true},
+        {domains: 'example.org', ...flags},
+        {jobs: {stage: async () => fail(problem(id, 'No key.', 'Mend it.'))}},
+      );
+      expect(await session.done()).toMatchObject({exitCode, changed: false, changes: [], error: {id}});
+    },
+  );
 
   it('of the change itself put everything back and are exit 6, or 7 with what remains', async () => {
     const whole = start({}, {}, {result: failing});

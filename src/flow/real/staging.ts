@@ -7,7 +7,7 @@ import {selectorInUse} from '../../dns/selector-use.ts';
 import {UsageError} from '../../domain/errors.ts';
 import {type DomainName, keyRecordName, type Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
-import {KEYS_DIRECTORY, STATE_DIRECTORY} from '../../domain/places.ts';
+import {KEYS_DIRECTORY, STATE_DIRECTORY, stagedKeyPath} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {
@@ -279,7 +279,7 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
   const {ports, selector} = job;
   const choice = job.answers.key ?? DEFAULT_KEY;
   const there = await readStagedKey(ports, domain, selector);
-  if (there !== undefined && !there.ok) return there;
+  if (there !== undefined && !there.ok) return fail(damaged(domain, selector, there.problem));
   if (choice.source === 'import') {
     const imported = await readImport(job.named, choice.path);
     if (!imported.ok) return imported;
@@ -314,6 +314,13 @@ const isDefault = (spec: KeySpec): boolean => spec.algorithm === 'rsa' && spec.b
 /** This very run made it before another answer was given, and it does not sign. */
 const isReplaceable = ({replaces, selector}: Job, domain: DomainName): boolean =>
   replaces.some(each => each.domain === domain && each.selector === selector && each.state !== 'active');
+
+const damaged = (domain: DomainName, selector: Selector, why: Problem): Problem =>
+  problem(
+    'state.key-damaged',
+    `The key that waxseal keeps for ${selector}._domainkey.${domain} is damaged: ${why.message}`,
+    `Put ${stagedKeyPath(domain, selector)} back from a backup, or choose another --selector.`,
+  );
 
 const otherKey = (
   selector: Selector,

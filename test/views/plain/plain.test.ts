@@ -232,7 +232,7 @@ describe('offers', () => {
     await toPlan(broken);
     const talk = new Conversation(broken.session);
     await talk.types('error: The new configuration does not sign', 'n');
-    expect((await talk.ends()).report.exitCode).toBe(6);
+    expect((await talk.ends()).report.exitCode).toBe(5);
     const right = start({}, {}, {ready: keys => fakeReady(keys, {plan: fakePlan(keys, []), changes: []})});
     await toPlan(right);
     const second = new Conversation(right.session);
