@@ -1,6 +1,7 @@
 import {visible} from '../domain/text.ts';
 import type {Before, DirectoryStep, FileStep, Owner, RemoveStep, Step} from '../services/step.ts';
 import type {Mode} from '../system/ports.ts';
+import {shownText} from './octets.ts';
 import type {ChangeView, Plan} from './plan.ts';
 import {holdsPrivateKey, textDiff} from './text-diff.ts';
 
@@ -56,9 +57,10 @@ function fileView(step: FileStep): ChangeView {
   if (content.from === 'secret') {
     return {kind: 'write', target, action, diff: `+ ${secretNotice(content.sha256)}\n`};
   }
-  const secret = holdsPrivateKey(content.text) || holdsPrivateKey(step.beforeText ?? '');
+  const [old, next] = [step.beforeText ?? '', content.text].map(text => shownText({...content, text}));
+  const secret = holdsPrivateKey(next ?? '') || holdsPrivateKey(old ?? '');
   if (secret) return {kind: 'write', target, action, diff: '+ private key, not shown\n'};
-  const diff = textDiff(step.path, absent ? undefined : (step.beforeText ?? ''), content.text);
+  const diff = textDiff(step.path, absent ? undefined : old, next);
   return diff === '' ? {kind: 'chown', target, action, diff} : {kind: 'write', target, action, diff};
 }
 

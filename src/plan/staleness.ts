@@ -10,6 +10,7 @@ import {
 } from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {attributesOf, isSame, type Observed, observe, sha256Of} from './observe.ts';
+import {shownOctets, shownText} from './octets.ts';
 import type {Plan} from './plan.ts';
 import {holdsPrivateKey, textDiff} from './text-diff.ts';
 
@@ -91,10 +92,11 @@ function changeOf(before: Before, now: Observed): string {
 }
 
 function diffOf(step: PathStep, now: Observed): string {
-  const before = 'beforeText' in step ? step.beforeText : undefined;
-  const text =
-    now.state === 'present' && now.kind === 'file' ? Buffer.from(now.content).toString('utf8') : undefined;
-  const secret = step.kind === 'file' && step.after.content.from === 'secret';
+  const content = step.kind === 'file' ? step.after.content : undefined;
+  const seen = 'beforeText' in step ? step.beforeText : undefined;
+  const before = seen !== undefined && content?.from === 'text' ? shownText({...content, text: seen}) : seen;
+  const text = now.state === 'present' && now.kind === 'file' ? shownOctets(now.content) : undefined;
+  const secret = content?.from === 'secret';
   if (secret || [before, text].some(side => side !== undefined && holdsPrivateKey(side))) return '';
   return textDiff(step.path, before, text);
 }

@@ -57,13 +57,14 @@ export async function offerMerge(
     journal.readBackup(undo.backup),
     journal.readBackup(undo.written),
   ]);
-  const sides = [before, written, now.content].map(asText);
-  const [old, base, edited] = sides;
-  if (old === undefined || base === undefined || edited === undefined) return undefined;
+  // One octet a character: a file that is not UTF-8 is merged as well, and none of its octets becomes another.
+  const sides = [before, written, now.content].map(octets => Buffer.from(octets).toString('latin1'));
+  const [old = '', base = '', edited = ''] = sides;
+  if (sides.some(text => text.includes('\0') || holdsPrivateKey(text))) return undefined;
   const merge = mergeEdits(old, base, edited);
   await makeStateDirectory(ports.files, mergesOf(run));
   const name = `${now.sha256.slice(0, 8)}-${nameOf(undo.path)}`;
-  await ports.files.replace(place(name), Buffer.from(merge.text), OWN_FILE);
+  await ports.files.replace(place(name), Buffer.from(merge.text, 'latin1'), OWN_FILE);
   const next: readonly Proposal[] = [
     ...known.filter(({path}) => path !== undo.path),
     {path: undo.path, name, from: now.sha256},
@@ -72,21 +73,20 @@ export async function offerMerge(
   return {path: undo.path, file: place(name), conflicts: merge.conflicts};
 }
 
-/** The merge that was offered for this very edit, with its text; a Problem where it cannot be taken as it is. */
+/** The merge that was offered for this very edit, octet by octet as it lies there; a Problem where it cannot be taken as it is. */
 export async function takeMerge(
   ports: Ports,
   run: RunId,
   path: AbsolutePath,
   now: Observed,
-): Promise<{readonly text: string} | {readonly problem: Problem} | undefined> {
+): Promise<{readonly content: Uint8Array} | {readonly problem: Problem} | undefined> {
   const sha256 = now.state === 'present' ? now.sha256 : '';
   const offered = (await readIndex(ports, run)).find(each => each.path === path && each.from === sha256);
   if (offered === undefined) return undefined;
   const file = below(mergesOf(run), offered.name);
   const content = await ports.files.read(file);
   if (content === undefined) return undefined;
-  const text = Buffer.from(content).toString('utf8');
-  if (!hasConflictMarks(text)) return {text};
+  if (!hasConflictMarks(Buffer.from(content).toString('latin1'))) return {content};
   return {
     problem: problem(
       'undo.merge-open',
@@ -100,12 +100,12 @@ export async function takeMerge(
 export async function keepMerges(
   ports: Ports,
   run: RunId,
-  merges: ReadonlyMap<AbsolutePath, string>,
+  merges: ReadonlyMap<AbsolutePath, Uint8Array>,
 ): Promise<readonly MergedFile[]> {
   const journal = openJournal(ports, run);
   const kept: MergedFile[] = [];
-  for (const [path, text] of merges) {
-    kept.push({path, sha256: sha256Of(text), backup: await journal.backUp(Buffer.from(text))});
+  for (const [path, content] of merges) {
+    kept.push({path, sha256: sha256Of(content), backup: await journal.backUp(content)});
   }
   return kept;
 }
@@ -133,12 +133,3 @@ const isProposal = (value: unknown): value is Proposal =>
   'name' in value &&
   typeof value.name === 'string' &&
   /^[0-9a-f]{8}-[^/]+$/.test(value.name);
-
-function asText(content: Uint8Array): string | undefined {
-  try {
-    const text = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(content);
-    return text.includes('\0') || holdsPrivateKey(text) ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}

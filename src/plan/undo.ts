@@ -8,6 +8,7 @@ import {refuseUnchangeable} from './changeable.ts';
 import {octal, secretNotice} from './diff.ts';
 import {entriesOf, openJournal, readJournal, type UndoRecord} from './journal.ts';
 import {isSame, observe, sha256Of} from './observe.ts';
+import {shownOctets} from './octets.ts';
 import type {ApplyEvent, ChangeView, RunId} from './plan.ts';
 import {type Return, wayBack} from './put-back.ts';
 import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
@@ -25,7 +26,7 @@ export interface UndoView {
   /** Later edits that would be lost; undoing is refused while there are any. */
   readonly conflicts: readonly Problem[];
   /** Files that were edited since, and the merges that take the place of the old text; only where asked for. */
-  readonly merged: ReadonlyMap<AbsolutePath, string>;
+  readonly merged: ReadonlyMap<AbsolutePath, Uint8Array>;
 }
 
 export interface UndoOptions {
@@ -58,7 +59,7 @@ export async function planUndo(
   const entries = entriesOf(await readJournal(ports, run));
   const changes: ChangeView[] = [];
   const conflicts: Problem[] = [];
-  const merged = new Map<AbsolutePath, string>();
+  const merged = new Map<AbsolutePath, Uint8Array>();
   const ours = new Set(entries.flatMap(({undo}) => (undo.kind === 'path' ? [undo.path] : [])));
   for (const move of wayBack(entries)) {
     const undo = move.kind === 'service' ? undefined : move.undo;
@@ -67,7 +68,8 @@ export async function planUndo(
       conflict?.id === 'undo.edited' && options.merged === true && undo?.kind === 'path'
         ? await takeMerge(ports, run, undo.path, await observe(ports.files, undo.path))
         : undefined;
-    if (taken !== undefined && 'text' in taken && undo?.kind === 'path') merged.set(undo.path, taken.text);
+    if (taken !== undefined && 'content' in taken && undo?.kind === 'path')
+      merged.set(undo.path, taken.content);
     else if (taken !== undefined && 'problem' in taken) conflicts.push(taken.problem);
     else if (conflict !== undefined) conflicts.push(conflict);
     changes.push(await viewOf(ports, run, move, merged));
@@ -230,7 +232,7 @@ async function viewOf(
   ports: Ports,
   run: RunId,
   move: Return,
-  merged: ReadonlyMap<AbsolutePath, string>,
+  merged: ReadonlyMap<AbsolutePath, Uint8Array>,
 ): Promise<ChangeView> {
   if (move.kind === 'package') {
     const {names, manager} = move.undo;
@@ -252,7 +254,7 @@ async function pathView(
   ports: Ports,
   run: RunId,
   undo: PathRecord,
-  merged: string | undefined,
+  merged: Uint8Array | undefined,
 ): Promise<ChangeView> {
   const {path, before, after} = undo;
   const target = visible(path);
@@ -265,16 +267,14 @@ async function pathView(
   const how = merged === undefined ? 'put back' : 'put back, merged with later edits';
   const action = `${how}, ${before.uid}:${before.gid} ${octal(before.mode)}`;
   if (isDirectory || undo.backup === undefined) return {kind: 'chown', target, action, diff: ''};
-  const old = Buffer.from(await openJournal(ports, run).readBackup(undo.backup)).toString('utf8');
-  const diff = shownDiff(path, await fileText(ports, undo), merged ?? old);
+  const old = await openJournal(ports, run).readBackup(undo.backup);
+  const diff = shownDiff(path, await fileText(ports, undo), shownOctets(merged ?? old));
   return {kind: diff === '' ? 'chown' : 'write', target, action, diff};
 }
 
 async function fileText(ports: Ports, undo: PathRecord): Promise<string | undefined> {
   const now = await observe(ports.files, undo.path);
-  return now.state === 'present' && now.kind === 'file'
-    ? Buffer.from(now.content).toString('utf8')
-    : undefined;
+  return now.state === 'present' && now.kind === 'file' ? shownOctets(now.content) : undefined;
 }
 
 function shownDiff(path: string, from: string | undefined, to: string | undefined): string {

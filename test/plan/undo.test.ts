@@ -6,6 +6,7 @@ import {
   type ApplyEvent,
   applyPlan,
   asBefore,
+  changeViews,
   findUnfinished,
   listRuns,
   listUndoable,
@@ -145,6 +146,70 @@ describe('undo', () => {
     expect(fs.readFileSync(at, 'utf8')).toBe('# my own comment\nSyslog\tyes\nUserID\topendkim');
     expect(fs.existsSync(world.real('/etc/opendkim/KeyTable'))).toBe(false);
     expect(fs.existsSync(file)).toBe(false);
+  });
+
+  it('shows and puts back a file that is not UTF-8 octet by octet, and merges it so', async () => {
+    const {world} = await applied();
+    const place = '/etc/latin1.conf';
+    const octets = Buffer.from('# R\xe9seau\nKeyTable a\n# fin: \xfc\n', 'latin1');
+    fs.writeFileSync(world.real(place), octets, {mode: 0o644});
+    const before = await fingerprint(world);
+    const old = octets.toString('latin1');
+    const step: FileStep = {
+      kind: 'file',
+      id: `file:${place}`,
+      why: 'why',
+      path: absolute(place),
+      before: asBefore(await observe(world.ports.files, absolute(place))),
+      beforeText: old,
+      after: {
+        content: {from: 'text', text: old.replace('KeyTable a', 'KeyTable b'), encoding: 'latin1'},
+        owner: {user: 'root', group: 'root'},
+        mode: 0o644,
+      },
+    };
+    const plan = makePlan({purpose: 'rotate', title: 'latin', domains: [], steps: [step], ...world.ports});
+    const [planned] = changeViews(plan);
+    expect(planned?.diff).toContain(' # R\\xE9seau\n-KeyTable a\n+KeyTable b\n # fin: \\xFC\n');
+    expect(await applyPlan(world.ports, plan, world.hooks, quiet, never)).toMatchObject({result: 'applied'});
+    expect(fs.readFileSync(world.real(place), 'latin1')).toBe(old.replace('KeyTable a', 'KeyTable b'));
+    const view = await planUndo(world.ports, plan.id);
+    if (!view.ok) throw new Error(view.problem.message);
+    expect(view.value.changes[0]?.diff).toContain(' # R\\xE9seau\n-KeyTable b\n+KeyTable a\n # fin: \\xFC\n');
+    expect(view.value.changes[0]?.diff).not.toContain('\ufffd');
+
+    fs.appendFileSync(world.real(place), Buffer.from('# sp\xe4ter\n', 'latin1'));
+    const edited = await undoRun(world.ports, plan.id, world.hooks, quiet);
+    expect(edited).toMatchObject({result: 'refused', error: {hint: expect.stringContaining('--merged')}});
+    const merged = {...world.hooks, merged: true};
+    expect(await undoRun(world.ports, plan.id, merged, quiet)).toMatchObject({result: 'undone'});
+    expect(fs.readFileSync(world.real(place), 'latin1')).toBe(`${old}# sp\xe4ter\n`);
+    fs.writeFileSync(world.real(place), octets);
+    expect(await fingerprint(world)).toBe(before);
+  });
+
+  it('says what has changed since the plan without mangling it', async () => {
+    const {world} = await applied();
+    const place = absolute('/etc/latin1.conf');
+    fs.writeFileSync(world.real(place), Buffer.from('# \xe9\na\n', 'latin1'));
+    const step: FileStep = {
+      kind: 'file',
+      id: `file:${place}`,
+      why: 'why',
+      path: place,
+      before: asBefore(await observe(world.ports.files, place)),
+      beforeText: '# \xe9\na\n',
+      after: {
+        content: {from: 'text', text: '# \xe9\nb\n', encoding: 'latin1'},
+        owner: {user: 'root', group: 'root'},
+        mode: 0o644,
+      },
+    };
+    const plan = makePlan({purpose: 'rotate', title: 'latin', domains: [], steps: [step], ...world.ports});
+    fs.appendFileSync(world.real(place), Buffer.from('\xfc\n', 'latin1'));
+    const outcome = await applyPlan(world.ports, plan, world.hooks, quiet, never);
+    if (outcome.result !== 'refused') throw new Error(outcome.result);
+    expect(outcome.stale[0]?.diff).toContain(' # \\xE9\n a\n+\\xFC\n');
   });
 
   it('marks what both have changed and does not take it before somebody has decided', async () => {
