@@ -33,6 +33,8 @@ export interface Context {
   readonly outside: Outside;
   /** Aborts on SIGINT, SIGTERM and a hang-up; its reason carries the exit code. */
   readonly signal: AbortSignal;
+  /** Chosen in the hub: leaving leads back there. */
+  readonly fromHub?: true;
   /** The ports of this host, `--root` and `--resolver` obeyed; made once. */
   ports(): Promise<Ports>;
   /** Files named on the command line or on a screen. */

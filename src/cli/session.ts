@@ -80,6 +80,7 @@ export async function runFlow(
     sandbox: parts.sandbox,
     command: context.command,
     ...(file === undefined || list === undefined ? {} : {domainsFile: {path: context.pathOf(file), list}}),
+    ...(context.fromHub === true ? {fromHub: true as const} : {}),
   };
   const own =
     list === undefined || list.selectors.size === 0 ? {} : {selectors: formatSelectors(list.selectors)};

@@ -239,13 +239,22 @@ export function unaccept(state: State, id: QuestionId): State {
   };
 }
 
+/** Whose key is rotated is said by the command: another domain would be another command. */
+export const isFixed = ({mode}: State, id: QuestionId): boolean =>
+  mode.command === 'rotate' && id === 'domains';
+
 /** The state at the question before, or undefined where this is the first; questions that do not apply are walked over. */
 export function previousQuestion(state: State, facts: HostFacts): State | undefined {
   const here =
     state.phase.at === 'asking' ? QUESTION_ORDER.indexOf(state.phase.question) : QUESTION_ORDER.length;
   const id = [...state.accepted]
     .reverse()
-    .find(each => QUESTION_ORDER.indexOf(each) < here && questionOf(each).applies(state.answers, facts));
+    .find(
+      each =>
+        QUESTION_ORDER.indexOf(each) < here &&
+        !isFixed(state, each) &&
+        questionOf(each).applies(state.answers, facts),
+    );
   return id === undefined ? undefined : atQuestion(state, facts, id);
 }
 

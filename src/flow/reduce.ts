@@ -8,7 +8,16 @@ import type {ExitCode} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {looked, recovered, recoverNow, startAfresh} from './arriving.ts';
-import {accept, advance, atQuestion, offer, previousQuestion, refuse, refuseChecked} from './asking.ts';
+import {
+  accept,
+  advance,
+  atQuestion,
+  isFixed,
+  offer,
+  previousQuestion,
+  refuse,
+  refuseChecked,
+} from './asking.ts';
 import {applied, confirmed, declinedPlan, isEmpty, planned, worked} from './carrying-out.ts';
 import {finish, finishBlocked, finishDone, leaveNow, type Next, stopped} from './ending.ts';
 import type {Given} from './given.ts';
@@ -275,7 +284,7 @@ function declined(state: State): Next {
 function back(state: State): Next {
   switch (state.phase.at) {
     case 'host':
-      return leave(state, 130);
+      return leaveBackwards(state);
     case 'asking':
       return state.phase.checking ? stay(state) : backToQuestion(state);
     case 'record':
@@ -296,8 +305,12 @@ const backToQuestion = (state: State): Next =>
     // A resumed setup has no questions behind it, only the offer to resume.
     return state.pending !== undefined
       ? stay({...state, phase: {at: 'host', offer: 'resume'}})
-      : leave(state, 130);
+      : leaveBackwards(state);
   });
+
+/** Back from the first screen: to the hub, where that is where it came from. */
+const leaveBackwards = (state: State): Next =>
+  state.mode.fromHub === true ? leaveNow(state, 130) : leave(state, 130);
 
 const edit = (state: State, event: Of<'edit'>): Next =>
   withFacts(state, facts => {
@@ -306,7 +319,9 @@ const edit = (state: State, event: Of<'edit'>): Next =>
       state.phase.at === 'record' ||
       state.phase.at === 'plan';
     const editable =
-      state.accepted.includes(event.question) && questionOf(event.question).applies(state.answers, facts);
+      state.accepted.includes(event.question) &&
+      !isFixed(state, event.question) &&
+      questionOf(event.question).applies(state.answers, facts);
     return free && state.mode.interactive && editable
       ? stay(atQuestion(state, facts, event.question))
       : stay(state);

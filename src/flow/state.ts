@@ -84,6 +84,8 @@ export interface Mode {
   readonly command: string;
   /** The list of domains that was given, as it is named on a command line. */
   readonly domainsFile?: {readonly path: string; readonly list: DomainList};
+  /** Esc on the first screen goes back to the hub, without a question: nothing is lost by it. */
+  readonly fromHub?: true;
 }
 
 /** One finished, immutable line of the session; the plain view and the log print these. */

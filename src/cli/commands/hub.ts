@@ -5,6 +5,7 @@ import {type HubChoice, type HubRow, hubRows} from '../../flow/real/rotation-hub
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
+import {ESCAPE_MS, onEscape} from '../confirm.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {localTime} from '../due-report.ts';
 import {failureOf, failureText} from '../failure.ts';
@@ -29,8 +30,11 @@ export async function hub(context: Context): Promise<ExitCode> {
       0,
       rows.findIndex(row => row.domain === choice.row?.domain && row.selector === choice.row.selector),
     );
-    last = await perform(context, choice);
-    if (!(await goOn(context))) return last;
+    const ended = await perform(context, choice);
+    // Whoever leaves a screen, or says no, is back at once; there is nothing to be read.
+    const isLeft = ended === 9 || (ended === 130 && !context.signal.aborted);
+    last = isLeft ? 0 : ended;
+    if (!isLeft && !(await goOn(context))) return last;
   }
 }
 
@@ -72,6 +76,7 @@ async function perform(context: Context, {action, row}: HubChoice): Promise<Exit
   const as = (command: CommandName, flags: Context['flags'] = domain): Context => ({
     ...context,
     command,
+    fromHub: true,
     flags: {...context.flags, ...flags},
   });
   try {
@@ -106,18 +111,28 @@ async function perform(context: Context, {action, row}: HubChoice): Promise<Exit
 async function goOn(context: Context): Promise<boolean> {
   // An input that is over tells readline nothing any more.
   if (context.signal.aborted || context.streams.stdin.readableEnded) return false;
-  const reader = createInterface({input: context.streams.stdin, output: context.streams.stdout});
+  const {stdin, stdout} = context.streams;
+  const reader = createInterface({input: stdin, output: stdout, escapeCodeTimeout: ESCAPE_MS});
+  let isEscaped = false;
+  const unhook = onEscape(stdin, () => {
+    isEscaped = true;
+    stdout.write('\n');
+    reader.close();
+  });
   try {
     const answer = await Promise.race([
-      reader.question('\nEnter goes back to the overview, q leaves: ', {signal: context.signal}),
+      reader.question('\nEsc or Enter goes back to the overview, q and Enter leaves: ', {
+        signal: context.signal,
+      }),
       new Promise<undefined>(resolve => {
         reader.once('close', () => resolve(undefined));
       }),
     ]);
-    return answer !== undefined && !/^q/i.test(answer.trim());
+    return isEscaped || (answer !== undefined && !/^q/i.test(answer.trim()));
   } catch {
-    return false;
+    return isEscaped;
   } finally {
+    unhook();
     reader.close();
   }
 }

@@ -11,7 +11,7 @@ import {makeStateDirectory} from '../../keys/index.ts';
 import {isRunId, listRuns} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
-import {dropDraft, EMPTY_STATE, formerRecords, type RotationState} from '../../rotation/index.ts';
+import {dropDraft, EMPTY_STATE, findEntry, formerRecords, type RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -153,7 +153,9 @@ async function watchAll(
   staged: readonly StagedDomain[],
   how: Parameters<Operations['watch']>[1],
 ): Promise<readonly Survey[]> {
-  const shown = staged.filter(({state}) => state === 'staged');
+  // Looked at anew: a record that was shown before may have come further since.
+  const keys = await readKeys(ports);
+  const shown = staged.filter(({domain, selector}) => findEntry(keys, domain, selector)?.state === 'staged');
   await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
   const known = await readKeys(ports);
   const resolverOnly = how.resolverOnly === true;

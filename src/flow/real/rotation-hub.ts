@@ -28,6 +28,8 @@ export interface HubRow {
   readonly next: string;
   /** Not before; '' where it is not time that is waited for. */
   readonly when: string;
+  /** When the next step comes, in ten columns: a date, a time of today, or who must act first. */
+  readonly due: string;
   readonly level: Due['level'];
   /** A key is on its way for this domain: there is something to go on with. */
   readonly isBegun: boolean;
@@ -62,11 +64,28 @@ export function hubRows(
         state: key.state,
         next: visible(step.text),
         when: step.notBefore === undefined ? '' : `Not before ${localTime(step.notBefore)}`,
+        due: shortly(step, now, localTime),
         level: step.level,
         isBegun: begun.has(key.domain),
       },
     ];
   });
+}
+
+const WAITS: Readonly<Record<Due['waitsFor'], string>> = {
+  nobody: 'now',
+  nothing: '',
+  time: '',
+  dns: 'the DNS',
+  queue: 'the queue',
+  person: 'you',
+  clock: 'the clock',
+};
+
+function shortly({waitsFor, notBefore}: Due, now: Date, localTime: (at: Date) => string): string {
+  if (notBefore === undefined) return WAITS[waitsFor];
+  const [date = '', time = ''] = localTime(notBefore).split(' ');
+  return localTime(now).startsWith(`${date} `) ? time : date;
 }
 
 /** What a letter does, and what it is called; the same in every view. */

@@ -26,19 +26,21 @@ const row = (domain: string, selector: string, rest: Partial<HubRow>): HubRow =>
   state: 'active',
   next: 'Signs. The next key is due later.',
   when: 'Not before 2027-05-20 10:00 (UTC)',
+  due: '2027-05-20',
   level: 'ok',
   isBegun: false,
   ...rest,
 });
 
 const ROWS: readonly HubRow[] = [
-  row('example.org', '202611', {isBegun: true, next: 'Signs, until 202705 takes over.', when: ''}),
+  row('example.org', '202611', {isBegun: true, next: 'Signs, until 202705 takes over.', when: '', due: ''}),
   row('example.org', '202705', {
     state: 'pending',
     age: '0 d',
     isBegun: true,
     next: 'Publish the record 202705._domainkey.example.org: waxseal record --domain example.org --selector 202705',
     when: '',
+    due: 'you',
     level: 'warn',
   }),
   row('a-rather-long-name-of-a-mail-domain.example.com', 's2023', {
@@ -46,6 +48,7 @@ const ROWS: readonly HubRow[] = [
     age: '1051 d',
     next: 'Put the record back: s2023._domainkey.a-rather-long-name-of-a-mail-domain.example.com is gone, and mail is signed with it now. waxseal record --domain a-rather-long-name-of-a-mail-domain.example.com',
     when: '',
+    due: 'you',
     level: 'alarm',
   }),
   row('example.net', '202604', {
@@ -53,6 +56,7 @@ const ROWS: readonly HubRow[] = [
     age: '190 d',
     next: 'Keep 202604._domainkey.example.net: messages that it signed may be under way for 7 d after the switch.',
     when: 'Not before 2026-11-28 10:00 (UTC)',
+    due: '2026-11-28',
   }),
   ...Array.from({length: 12}, (_, index) => row(`domain-${index + 1}.example`, '202611', {key: 'Ed25519'})),
 ];

@@ -21,6 +21,9 @@ const SELECTOR = 10;
 const KEY = 8;
 const AGE = 6;
 const STATE = 8;
+/** A date; left out where there is no room for it and the name of a domain. */
+const DUE = 10;
+const LEAST_NAME = 20;
 /** Rows below the list for the next step of the marked key. */
 const DETAIL = 4;
 
@@ -100,16 +103,19 @@ function Screen({
   );
 }
 
-const HEAD = {name: 'domain', selector: 'selector', key: 'key', age: 'age', state: 'state'};
+const HEAD = {name: 'domain', selector: 'selector', key: 'key', age: 'age', state: 'state', due: 'next'};
 
 function columnsOf(row: typeof HEAD, width: number, ellipsis: string): string {
-  const domain = Math.max(6, width - SELECTOR - KEY - AGE - STATE - 4);
+  const rest = width - SELECTOR - KEY - AGE - STATE - 4;
+  const hasDue = rest - DUE - 1 >= LEAST_NAME;
+  const domain = Math.max(6, hasDue ? rest - DUE - 1 : rest);
   const cells: readonly (readonly [string, number])[] = [
     [row.name, domain],
     [row.selector, SELECTOR],
     [row.key, KEY],
     [row.age, AGE],
     [row.state, STATE],
+    ...(hasDue ? [[row.due, DUE] as const] : []),
   ];
   return cells.map(([text, size]) => pad(text, size, ellipsis)).join(' ');
 }

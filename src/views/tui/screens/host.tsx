@@ -47,7 +47,8 @@ const KEYS: Readonly<Record<HostPhase['offer'], readonly KeyHint[]>> = {
 export function Host({phase}: {readonly phase: HostPhase}): ReactNode {
   const {state, send, drain} = useUi();
   const theme = useTheme();
-  const room = useRoom(KEYS[phase.offer]);
+  const back: readonly KeyHint[] = state.mode.fromHub === true ? [['Esc', 'goes back']] : [];
+  const room = useRoom([...back, ...KEYS[phase.offer]]);
   useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (key.name === 'enter') send(phase.offer === 'blocked' ? {type: 'leave'} : {type: 'continued'});
