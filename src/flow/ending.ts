@@ -259,12 +259,21 @@ function stopWork(state: State, code: 130 | 143): Next {
 
 export function stopped(state: State, code: 130 | 143): Problem {
   const kept = state.staged.length > 0 && !state.mode.dryRun;
+  const made = keysMade(state);
   return problem(
     code === 130 ? 'interrupted' : 'terminated',
     `Ended ${code === 130 ? 'by the user' : 'by a signal'}. ${changedSentence(state)}`,
-    kept ? `The key is kept; go on with: ${commandLine(state)}` : '',
+    made > 0
+      ? `${made === 1 ? 'The key that is made is' : `The ${made} keys that are made are`} kept; go on with: ${commandLine(state)}`
+      : kept
+        ? `The key is kept; go on with: ${commandLine(state)}`
+        : '',
   );
 }
+
+/** Keys that a run leaves which ends while they are made; none of a dry run. */
+const keysMade = ({phase, mode}: State): number =>
+  phase.at === 'making-key' && !mode.dryRun ? (phase.progress?.done ?? 0) : 0;
 
 /** Exit 5 with the first obstacle as the error and the others as lines. */
 export function finishBlocked(state: State): Next {

@@ -7,7 +7,7 @@ import type {KeySpec} from '../system/ports.ts';
 import {openQuestion} from './asking.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
 import {line, problemLines, recordLines, tell, tellSurveys} from './lines.ts';
-import type {PendingSetup, PublishedRecord, StagedDomain} from './operations.ts';
+import type {PendingSetup, PublishedRecord, StagedDomain, StageProgress} from './operations.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import {sizeProblems} from './record-size.ts';
 import type {Event, Line, State} from './state.ts';
@@ -52,6 +52,19 @@ function sizeLines({answers, domainFacts}: State): readonly Line[] {
   return spec === undefined
     ? []
     : sizeProblems(spec, answers, domainFacts).flatMap(each => problemLines('warn', each));
+}
+
+/** Of many keys every tenth part is a line, for those who see lines only. */
+const TENTHS_FROM = 20;
+
+/** One key more is made, or was there already. */
+export function keysReady(state: State, progress: StageProgress): State {
+  const next: State = {...state, phase: {at: 'making-key', progress}};
+  const {done, of} = progress;
+  const tenth = (count: number): number => Math.floor((count * 10) / of);
+  return of < TENTHS_FROM || tenth(done) === tenth(done - 1)
+    ? next
+    : tell(next, line('info', `Keys ready: ${done} of ${of}`));
 }
 
 const DEFAULT_SPEC: KeySpec = {algorithm: 'rsa', bits: 2048};

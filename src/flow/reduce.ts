@@ -24,6 +24,7 @@ import type {Given} from './given.ts';
 import {line, recordText, tell} from './lines.ts';
 import {
   atRecord,
+  keysReady,
   makeKeys,
   publish,
   published,
@@ -169,9 +170,7 @@ function step(state: State, event: Event): Next {
           : stay(state),
       );
     case 'stage-progress':
-      return state.phase.at === 'making-key'
-        ? stay({...state, phase: {at: 'making-key', progress: event.progress}})
-        : stay(state);
+      return state.phase.at === 'making-key' ? stay(keysReady(state, event.progress)) : stay(state);
     case 'staged':
       return state.phase.at === 'making-key' ? staged(state, event.staged) : stay(state);
     case 'published':

@@ -427,6 +427,10 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     {at: 'making-key', progress: {domain: DOMAIN, done: 1, of: 3}},
     {answers: answered.answers ?? {}},
   ),
+  'making-keys': stateAt(
+    {at: 'making-key', progress: {domain: DOMAIN, done: 437, of: 1000}},
+    {answers: answered.answers ?? {}},
+  ),
   record: stateAt({at: 'record', form: 'plain', notice: undefined}, answered),
   'record-notice': stateAt({at: 'record', form: 'zone-file', notice: 'Saved to /root/dkim.txt.'}, answered),
   propagation: stateAt(waiting, {

@@ -32,6 +32,9 @@ export interface Symbols {
   readonly cursor: string;
   /** Before the rest of a line that is wider than the screen. */
   readonly continued: string;
+  /** Parts of a bar; both are among the 256 glyphs of a console font. */
+  readonly full: string;
+  readonly empty: string;
 }
 
 export interface Theme {
@@ -54,6 +57,8 @@ const UNICODE: Symbols = {
   waiting: '○',
   cursor: '▏',
   continued: '↳',
+  full: '█',
+  empty: '░',
 };
 
 // The console font of Linux has 256 glyphs, a serial line often fewer.
@@ -71,6 +76,8 @@ const ASCII: Symbols = {
   waiting: '.',
   cursor: '_',
   continued: '\\',
+  full: '#',
+  empty: '.',
 };
 
 const STYLES: Readonly<Record<Tone, ReturnType<Theme['style']>>> = {

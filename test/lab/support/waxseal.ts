@@ -71,6 +71,7 @@ const DOMAIN = {
   publishedAt: expect.toSatisfy(value => value === null || typeof value === 'string'),
   activatedAt: expect.toSatisfy(value => value === null || typeof value === 'string'),
   nextStep: text,
+  dns: expect.toSatisfy(value => value === null || typeof value === 'object'),
 };
 const SERVER = {
   name: text,
