@@ -234,21 +234,29 @@ const CRLF = Buffer.from('\r\n');
  *
  * @param names lower case, in the order of h=
  * @param except index of the signature's own field, which is never part of its own selection (§3.5)
+ * @param without index of a field to select as if it were not there
  * @returns indexes of the fields
  */
 export function selectFields(
   block: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
+  without?: number,
 ): number[] {
   return block.count <= INDEX_FROM && names.length <= LOOK_UP_TO
-    ? selectByLooking(block, names, except)
-    : selectByIndex(block, names, except);
+    ? selectByLooking(block, names, except, without)
+    : selectByIndex(block, names, except, without);
 }
 
-function selectByLooking(block: HeaderBlock, names: readonly string[], except: number | undefined): number[] {
+function selectByLooking(
+  block: HeaderBlock,
+  names: readonly string[],
+  except: number | undefined,
+  without: number | undefined,
+): number[] {
   const taken = new Uint8Array(block.count);
   if (except !== undefined) taken[except] = 1;
+  if (without !== undefined) taken[without] = 1;
   const chosen: number[] = [];
   for (const name of names) {
     const shape = shapeOf(name);
@@ -266,12 +274,13 @@ function selectByIndex(
   {names: index}: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
+  without: number | undefined,
 ): number[] {
   const next = new Map<string, number>();
   const chosen: number[] = [];
   for (const name of names) {
     let at = next.get(name) ?? index.last(name);
-    if (at === except) at = index.before(at);
+    while (at >= 0 && (at === except || at === without)) at = index.before(at);
     if (at < 0) continue;
     chosen.push(at);
     next.set(name, index.before(at));

@@ -16,7 +16,7 @@ export {type LintFinding, type LintOptions, type LintSeverity, lintKeyRecord} fr
 export type {LineEndings, MessageInput} from './octets.ts';
 export type {VerifyPolicy} from './policy.ts';
 export type {PublicKey} from './public-key.ts';
-export type {BodyChangeKind, Reason} from './reason.ts';
+export type {BodyChangeKind, HeaderChangeKind, Reason} from './reason.ts';
 export {
   createSigner,
   DEFAULT_HEADERS,

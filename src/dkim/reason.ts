@@ -12,8 +12,11 @@ export interface Reason {
   readonly header?: string;
   /** Offset in octets: in the field or record text for syntax, in the canonical body for `body.*`. */
   readonly offset?: number;
-  /** What happened to the body, where `diagnose` found it: `offset` then is the first octet that is not as signed. */
-  readonly change?: BodyChangeKind;
+  /**
+   * What happened to the body or the header, where that is known: `offset` then is the first octet of the canonical
+   * body or of the canonical field `header` that is not as signed.
+   */
+  readonly change?: BodyChangeKind | HeaderChangeKind;
   /** How many octets were added at `offset`, where that is what happened. */
   readonly octets?: number;
 }
@@ -29,6 +32,18 @@ export type BodyChangeKind =
   | 'from-quoting'
   | 'dot-stuffing'
   | 'transfer-encoding';
+
+/**
+ * The changes that make a signature not fit: `key` where it was not made with the key of the record or was changed
+ * itself, `header` where it was made with that key over another header, the others where `diagnose` found out more.
+ */
+export type HeaderChangeKind =
+  | 'key'
+  | 'header'
+  | 'header-canonicalization'
+  | 'field-added'
+  | 'field-order'
+  | 'field-text';
 
 /** Builds a reason; `where` holds only what is known. */
 export const reason = (

@@ -2,13 +2,13 @@ import type {DnsName} from '../domain/names.ts';
 import {isSameBase64} from './base64.ts';
 import {type BodyDigest, BodyHasher, type BodyWish} from './body-hash.ts';
 import type {Canonicalization} from './canonicalize-header.ts';
-import {changedHeader} from './copied-headers.ts';
 import {diagnoseBody, MAX_DIAGNOSED_BODY} from './diagnose-body.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
 import {headerHashInput} from './header-hash.ts';
 import {type KeyCache, noKeyCache} from './key-cache.ts';
 import {checkKeys, type UsableKey, verifyWith} from './key-check.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
+import {type Misfit, misfit} from './misfit.ts';
 import {type LineEndings, lower, type MessageInput} from './octets.ts';
 import {judge, type VerifyPolicy} from './policy.ts';
 import {type Reason, reason} from './reason.ts';
@@ -270,7 +270,13 @@ class Verifier implements MessageVerifier {
       signature.canonicalization,
     );
     const key = usable.find(one => verifyWith(one, input, signature));
-    if (key === undefined) return {result: 'fail', reason: this.#mismatch(signature), keyBits, testing};
+    if (key === undefined) {
+      const guessing = this.#options.diagnose === true && this.#diagnosed++ < MAX_DIAGNOSED;
+      const {why, where} = this.#misfit(candidate, signature, usable, guessing);
+      const message = `The signature does not fit: ${why}`;
+      const mismatch = reason('signature.mismatch', message, 'RFC 6376 §6.1.3', {tag: 'b', ...where});
+      return {result: 'fail', reason: mismatch, keyBits, testing};
+    }
     const broken =
       this.#options.policy === undefined
         ? undefined
@@ -312,7 +318,7 @@ class Verifier implements MessageVerifier {
     const input = this.#headerInput(candidate, tags, signedHeaders, canonicalization);
     const header = usable.some(key => verifyWith(key, input, signature))
       ? 'The header is as it was signed.'
-      : 'The header does not fit the signature either.';
+      : `The header does not fit the signature either: ${this.#misfit(candidate, signature, usable, true).why}`;
     const message = `${changed} ${change === undefined ? '' : `${change.message} `}${header}`;
     return reason('body.hash', message, 'RFC 6376 §6.1.3', {
       tag: 'bh',
@@ -331,21 +337,14 @@ class Verifier implements MessageVerifier {
           .trim();
   }
 
-  #mismatch(signature: Signature): Reason {
-    const changed = this.#header === undefined ? undefined : changedHeader(signature, this.#header);
-    return changed === undefined
-      ? reason(
-          'signature.mismatch',
-          'The signature does not fit: a signed header field or the signature was changed, or the key is another one.',
-          'RFC 6376 §6.1.3',
-          {tag: 'b'},
-        )
-      : reason(
-          'signature.mismatch',
-          `The signature does not fit: the field ${changed} is not the one that was signed, as z= shows.`,
-          'RFC 6376 §6.1.3',
-          {tag: 'b', header: changed},
-        );
+  #misfit(candidate: Candidate, signature: Signature, keys: readonly UsableKey[], guessing: boolean): Misfit {
+    return misfit({
+      block: this.#header ?? parseHeaderBlock(new Uint8Array(0)),
+      index: candidate.fieldIndex,
+      signature,
+      keys,
+      guessing,
+    });
   }
 
   // One literal for all: this is on the way of every signature, and spreading takes longer than parsing.

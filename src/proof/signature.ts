@@ -18,6 +18,7 @@ export async function judgeSignatures(message: Uint8Array, expected: Expected): 
   const verdicts = await verifyMessage(message, {
     lookup: expected.lookup,
     now: Math.floor(expected.now.getTime() / 1000),
+    diagnose: true,
   });
   const [first, ...others] = verdicts;
   if (first === undefined) return undefined;
@@ -110,7 +111,7 @@ function misplaced(verdict: SignatureVerdict, expected: Expected): Finding | und
 function bad(verdict: SignatureVerdict, expected: Expected): Finding {
   const name = keyRecordName(expected.selector, expected.domain);
   const evidence = `${shown(verdict)}: ${verdict.result}, ${visible(verdict.reason.message)}`;
-  const {id} = verdict.reason;
+  const {id, change} = verdict.reason;
   if (id === 'key.temporary') {
     return failed(evidence, 'The DNS did not answer.', `dig TXT ${name}`);
   }
@@ -133,6 +134,20 @@ function bad(verdict: SignatureVerdict, expected: Expected): Finding {
       evidence,
       'The body was changed after it was signed.',
       'Let the signer be the last milter that changes messages; look for content filters and disclaimers.',
+    );
+  }
+  if (id === 'signature.mismatch' && change === 'key') {
+    return failed(
+      evidence,
+      `The private key that signs is not the one of the record at ${name}.`,
+      'Compare the record with the key: opendkim-testkey -vvv.',
+    );
+  }
+  if (id === 'signature.mismatch' && change !== undefined) {
+    return failed(
+      evidence,
+      'A signed field was changed after the message was signed.',
+      'Let the signer be the last milter that changes messages.',
     );
   }
   if (id === 'signature.mismatch') {

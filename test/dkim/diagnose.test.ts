@@ -101,7 +101,9 @@ describe('what changed the body', () => {
   it('tells when the header does not fit either', async () => {
     const verdict = await told(BODY, BODY + FOOTER, {}, 'From: eve@example.net\r\n');
     expect(verdict?.reason).toMatchObject({change: 'appended'});
-    expect(verdict?.reason.message).toMatch(/The header does not fit the signature either\.$/);
+    expect(verdict?.reason.message).toMatch(
+      /The header does not fit the signature either: number 1 of the fields from was added, "eve@example\.net"/,
+    );
   });
 
   it('tells a change before the end of l=', async () => {

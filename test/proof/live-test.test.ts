@@ -286,6 +286,7 @@ describe('a message that goes wrong', () => {
         fake.spoil = message => Buffer.concat([message, Buffer.from('A disclaimer\r\n')]);
       },
       /body was changed/,
+      /appended at octet \d+ of the canonical body, beginning with "A disclaimer"/,
     ],
     [
       'a signed field changed after signing',
@@ -293,14 +294,16 @@ describe('a message that goes wrong', () => {
         fake.spoil = message =>
           Buffer.from(message.toString().replace('DKIM signing test', '[x] DKIM signing test'));
       },
-      /not the one of the record.*changed afterwards/,
+      /signed field was changed after/,
+      /subject was signed as "[^"[]*DKIM signing test/,
     ],
-  ])('%s', async (_, mischief, cause) => {
+  ])('%s', async (_, mischief, cause, evidence = /./) => {
     mischief(postfix);
     const report = await run();
     for (const id of ['live.sendmail', 'live.smtp']) {
       expect(one(report, id).status, id).toBe('fail');
       expect(one(report, id).cause).toMatch(cause);
+      expect(one(report, id).evidence).toMatch(evidence);
     }
     expect(report.passed).toBe(false);
     expect(postfix.queue.size).toBe(0);
