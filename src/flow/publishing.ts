@@ -3,6 +3,7 @@
 import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish/index.ts';
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import type {HostFacts} from '../services/facts.ts';
 import type {KeySpec} from '../system/ports.ts';
 import {openQuestion} from './asking.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
@@ -73,9 +74,16 @@ export function staged(state: State, keys: readonly StagedDomain[]): Next {
   const lines = keys.flatMap(key => [
     line('ok', `Key made and tested: ${key.domain}, selector ${key.selector}, ${keyName(key)}`),
     // The record of a dry run belongs to a key that is thrown away: nobody may publish it.
-    ...(state.mode.dryRun ? [] : recordLines(key)),
+    ...(state.mode.dryRun ? wouldPublish(state, key) : recordLines(key)),
   ]);
   return haveKeys(tell({...state, staged: keys}, ...lines));
+}
+
+/** Who would enter what, and where; the value is that of a key that is thrown away. */
+function wouldPublish({answers: {publish: choice}}: State, {record}: StagedDomain): readonly Line[] {
+  if (choice === undefined || choice.by === 'manual') return [];
+  const what = `a TXT record of ${Buffer.byteLength(record.value)} octets at ${record.absoluteName}`;
+  return [line('info', `Would be entered by ${nameOfPublisher(choice)}: ${what}, zone ${record.zone}`)];
 }
 
 const keyName = (key: StagedDomain): string => (key.algorithm === 'rsa' ? `RSA ${key.bits} bits` : 'Ed25519');
@@ -100,7 +108,7 @@ export function resume(state: State, pending: PendingSetup): Next {
   const resumed = tell(
     {...state, staged: pending.staged},
     line('info', `Going on with the setup of ${names}, left at ${pending.since}`),
-    ...(state.mode.dryRun ? [] : pending.staged.flatMap(recordLines)),
+    ...pending.staged.flatMap(key => (state.mode.dryRun ? wouldPublish(state, key) : recordLines(key))),
   );
   return state.mode.dryRun ? planNow(resumed) : publish(resumed);
 }
@@ -148,6 +156,32 @@ export function publishFailed(state: State, why: Problem): Next {
   if (!told.mode.interactive) return watch(told, 0);
   const notice = `${why.message} ${why.hint} Enter goes on to the servers.`;
   return [{...told, phase: {at: 'record', form: 'plain', notice: visible(notice)}}, []];
+}
+
+/** Who enters the record, asked from the record itself. */
+export function askPublisher(state: State, facts: HostFacts): Next {
+  const question = questionOf('publish');
+  const initial =
+    question.textIn(state.answers) ??
+    facts.publishers?.[0]?.publish ??
+    question.suggest(state.answers, facts, {suggestedSelector: undefined});
+  const phase = {at: 'asking', question: 'publish', initial, problem: undefined, checking: false} as const;
+  return [{...state, phase: {...phase, aside: true}}, []];
+}
+
+/** The record again with the answer; Enter there runs the program, also once more where it failed before. */
+export function publisherAnswered(state: State, facts: HostFacts, text: string): Next {
+  const question = questionOf('publish');
+  const read = question.accept(text, state.answers, facts);
+  if (!read.ok) {
+    const phase = {at: 'asking', question: 'publish', initial: text, checking: false} as const;
+    return [{...state, phase: {...phase, problem: read.problem, aside: true}}, []];
+  }
+  const known = tell(
+    {...state, answers: read.value, publication: undefined},
+    line('info', `${question.title} ${question.textIn(read.value) ?? ''}`),
+  );
+  return [atRecord(known), state.mode.dryRun ? [] : [{do: 'save-draft', answers: read.value}]];
 }
 
 /** Asks the servers, from now until the deadline. */

@@ -716,10 +716,16 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     inRecord: false,
     dependsOn: ['settings'],
     applies: wantsSettings,
-    suggest: () => 'manual',
-    choices: () => [
+    suggest: (_answers, {publishers = []}) =>
+      publishers.find(({remembered}) => remembered)?.publish ?? 'manual',
+    choices: (_answers, {publishers = []}) => [
       choice('manual', 'I do', 'the record is shown, to be copied'),
-      choice('nsupdate', 'nsupdate', 'a dynamic update to the primary (RFC 2136)'),
+      ...publishers.map(({publish, label, remembered}) =>
+        choice(publish, label, remembered ? 'as before' : 'it is on this host'),
+      ),
+      ...(publishers.some(({publish}) => publish === 'nsupdate')
+        ? []
+        : [choice('nsupdate', 'nsupdate', 'a dynamic update to the primary (RFC 2136)')]),
     ],
     parse: text => parsePublish(text),
     format: formatPublish,

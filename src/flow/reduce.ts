@@ -23,11 +23,13 @@ import {finish, finishBlocked, finishDone, leaveNow, type Next, stopped} from '.
 import type {Given} from './given.ts';
 import {line, recordText, tell} from './lines.ts';
 import {
+  askPublisher,
   atRecord,
   keysReady,
   makeKeys,
   publish,
   published,
+  publisherAnswered,
   publishFailed,
   resume,
   staged,
@@ -212,7 +214,9 @@ const isApplying = (state: State): boolean =>
 const answered = (state: State, event: Of<'answered'>): Next =>
   withFacts(state, facts =>
     state.phase.at === 'asking' && !state.phase.checking && state.phase.question === event.question
-      ? offer(state, facts, event.question, event.text, makeKeys)
+      ? state.phase.aside === true
+        ? publisherAnswered(state, facts, event.text)
+        : offer(state, facts, event.question, event.text, makeKeys)
       : stay(state),
   );
 
@@ -285,6 +289,7 @@ function back(state: State): Next {
     case 'host':
       return leaveBackwards(state);
     case 'asking':
+      if (state.phase.aside === true) return stay(atRecord(state));
       return state.phase.checking ? stay(state) : backToQuestion(state);
     case 'record':
       return backToQuestion(state);
@@ -313,6 +318,7 @@ const leaveBackwards = (state: State): Next =>
 
 const edit = (state: State, event: Of<'edit'>): Next =>
   withFacts(state, facts => {
+    if (state.phase.at === 'record' && event.question === 'publish') return askPublisher(state, facts);
     const free =
       (state.phase.at === 'asking' && !state.phase.checking) ||
       state.phase.at === 'record' ||

@@ -52,6 +52,8 @@ export type Phase =
       readonly problem: Problem | undefined;
       /** True while the answer is being checked (zone walk, selector in DNS); keys but Ctrl-C are ignored. */
       readonly checking: boolean;
+      /** Asked from the record, which comes again with the answer: no other question is touched. */
+      readonly aside?: true;
     }
   | {readonly at: 'making-key'; readonly progress: StageProgress | undefined}
   | {readonly at: 'record'; readonly form: RecordFormId; readonly notice: string | undefined}

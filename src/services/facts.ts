@@ -105,6 +105,17 @@ export interface HostFacts {
   readonly blockers: readonly Problem[];
   /** What is odd but no obstacle. */
   readonly remarks: readonly Problem[];
+  /** Programs that could enter records into the DNS, the one that did last first; undefined where nobody looked. */
+  readonly publishers?: readonly PublisherFact[];
+}
+
+export interface PublisherFact {
+  /** As the answer to the question: `nsupdate key=/etc/bind/waxseal.key`. */
+  readonly publish: string;
+  /** A program with what it needs, beside it: `Dynamic update with the key waxseal.key`. */
+  readonly label: string;
+  /** It entered the records of a domain before. */
+  readonly remembered: boolean;
 }
 
 export interface DomainSelector {

@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {fail, problem} from '../../src/domain/result.ts';
+import type {Given} from '../../src/flow/given.ts';
 import type {Operations} from '../../src/flow/operations.ts';
 import {answer, asked, at, start, until} from '../support/drive.ts';
 
@@ -64,8 +65,8 @@ describe('a program that enters the record', () => {
 });
 
 describe('with somebody there', () => {
-  async function atTheRecord(jobs: Partial<Operations> = {}) {
-    const started = start({}, given, {jobs});
+  async function atTheRecord(jobs: Partial<Operations> = {}, flags: Given = given) {
+    const started = start({}, flags, {jobs});
     const {session} = started;
     await at(session, 'host');
     session.send({type: 'continued'});
@@ -97,6 +98,50 @@ describe('with somebody there', () => {
     session.send({type: 'continued'});
     await at(session, 'plan');
     expect(operations.calls.filter(call => call === 'watch')).toHaveLength(1);
+  });
+
+  it('is offered at the record: the answer comes back to it, and Enter runs the program', async () => {
+    const {session, operations} = await atTheRecord({}, {domains: 'example.org'});
+    session.send({type: 'edit', question: 'publish'});
+    await asked(session, 'publish');
+    session.send({type: 'back'});
+    await at(session, 'record');
+    session.send({type: 'edit', question: 'publish'});
+    answer(session, 'nsupdat');
+    const refused = await until(session, ({phase}) => phase.at === 'asking' && phase.problem !== undefined);
+    expect(refused.phase).toMatchObject({aside: true, initial: 'nsupdat'});
+    answer(session, 'nsupdate key=/etc/waxseal/update.key');
+    await at(session, 'record');
+    expect(operations.calls).not.toContain('publish');
+    session.send({type: 'continued'});
+    await at(session, 'plan');
+    expect(operations.calls.filter(call => call === 'stage' || call === 'publish')).toEqual([
+      'stage',
+      'publish',
+    ]);
+    session.send({type: 'confirmed'});
+    await session.done();
+    expect(session.state().lines.at(-1)?.text).toContain(
+      '--publish nsupdate --tsig-key /etc/waxseal/update.key',
+    );
+  });
+
+  it('is run again where it is chosen again after it failed', async () => {
+    let calls = 0;
+    const {session} = await atTheRecord({
+      publish: async () => {
+        calls += 1;
+        return fail(why);
+      },
+    });
+    for (const wanted of [1, 2]) {
+      session.send({type: 'continued'});
+      await until(session, ({phase}) => phase.at === 'record' && phase.notice !== undefined);
+      expect(calls).toBe(wanted);
+      session.send({type: 'edit', question: 'publish'});
+      answer(session);
+      await until(session, ({phase}) => phase.at === 'record' && phase.notice === undefined);
+    }
   });
 
   it('Back ends the program, and what it says then counts no more', async () => {

@@ -62,7 +62,8 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return await recoverUnfinished(ports, summary, emit);
     },
     async install(before, emit, signal) {
-      facts = await installMissing(ports, before, emit, signal);
+      const {publishers = []} = before;
+      facts = {...(await installMissing(ports, before, emit, signal)), publishers};
       return facts;
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),

@@ -17,14 +17,18 @@ import type {DomainFacts, LookResult, PendingSetup, StagedDomain} from '../opera
 import {QUESTION_ORDER, questionOf} from '../questions.ts';
 import {isComing, readKeys} from './key-book.ts';
 import type {WorkOptions} from './options.ts';
+import {findPublishers} from './publishers.ts';
 
 /** Looks at the host and at waxseal's own notes; who is not root sees no notes. */
 export async function look(ports: Ports, options: WorkOptions, signal: AbortSignal): Promise<LookResult> {
-  const facts = await lookAtHost(ports, signal);
-  if (!ports.process.privileged) return {facts, pending: undefined, unfinished: undefined, draft: undefined};
+  const host = await lookAtHost(ports, signal);
+  if (!ports.process.privileged) {
+    return {facts: host, pending: undefined, unfinished: undefined, draft: undefined};
+  }
   const [run] = await findUnfinished(ports);
-  const draft = await draftAnswers(ports, facts);
   const state = await readKeys(ports);
+  const facts = {...host, publishers: await findPublishers(ports, state, options)};
+  const draft = await draftAnswers(ports, facts);
   return {
     facts,
     pending: facts.blockers.length > 0 ? undefined : await pendingSetup(ports, options, state, draft, signal),

@@ -4,6 +4,7 @@ import {visible} from '../../domain/text.ts';
 import {applyRefusal, isEmpty} from '../../flow/carrying-out.ts';
 import {changedSentence, leaveQuestion} from '../../flow/ending.ts';
 import {recordText} from '../../flow/lines.ts';
+import {publisherName, publishesItself} from '../../flow/publisher-name.ts';
 import {mayTrustResolver} from '../../flow/publishing.ts';
 import {type Choice, type Question, questionOf} from '../../flow/questions.ts';
 import type {Event, Phase, RecordFormId, ScreenId, State} from '../../flow/state.ts';
@@ -39,7 +40,7 @@ export function promptText(state: State): string | undefined {
     case 'asking':
       return phase.checking ? undefined : questionPrompt(state, phase);
     case 'record':
-      return recordPrompt;
+      return recordPrompt(state);
     case 'propagation':
       return `Asking the servers again and again. Enter: ask now.${mayTrustResolver(state) ? TRUST_HINT : ''} b: back. q: leave, the key is kept.\n`;
     case 'plan':
@@ -109,9 +110,13 @@ const FORMS: readonly (readonly [RecordFormId, string])[] = [
   ['json', 'JSON'],
 ];
 
-const recordPrompt = `Forms: ${FORMS.map(([, name], at) => `${at + 1} ${name}`).join(', ')}.
-Enter: it is published, ask the servers. s PATH: save to a file. b: back. q: leave, the key is kept.
-> `;
+function recordPrompt({answers}: State): string {
+  const forms = FORMS.map(([, name], at) => `${at + 1} ${name}`).join(', ');
+  const enter = publishesItself(answers)
+    ? `Enter: ${publisherName(answers)} publishes it. p: or who else.`
+    : 'Enter: it is published, ask the servers. p: have a program publish it.';
+  return `Forms: ${forms}.\n${enter} s PATH: save to a file. b: back. q: leave, the key is kept.\n> `;
+}
 
 function planPrompt(state: State): string {
   const refusal = applyRefusal(state);
@@ -194,6 +199,7 @@ function askingMeaning(state: State, phase: At<'asking'>, typed: string, text: s
 
 function recordMeaning(state: State, text: string): Meaning {
   if (text === '') return send({type: 'continued'});
+  if (text.toLowerCase() === 'p') return send({type: 'edit', question: 'publish'});
   const form = FORMS[Number(text) - 1]?.[0];
   if (form !== undefined) {
     return {

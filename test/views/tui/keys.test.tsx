@@ -1,4 +1,5 @@
 import {afterEach, describe, expect, test, vi} from 'vitest';
+import {absolute} from '../../../src/domain/paths.ts';
 import type {Event} from '../../../src/flow/state.ts';
 import {
   type FrameOptions,
@@ -177,6 +178,27 @@ describe('help', () => {
 });
 
 describe('the record', () => {
+  test('p asks who publishes it; with a program that is what Enter does', async () => {
+    const {press, session, frame, waitFor} = await open('record');
+    await press('p');
+    expect(session.sent).toEqual([{type: 'edit', question: 'publish'}]);
+    const state = sampleState('record');
+    const nsupdate = {by: 'nsupdate', tsigKey: absolute('/etc/bind/waxseal.key')} as const;
+    session.show({...state, answers: {...state.answers, publish: nsupdate}});
+    await waitFor('Enter nsupdate publishes it');
+    expect(frame()).toContain('Enter has nsupdate publish it');
+  });
+
+  test('what could publish it on this host is named', async () => {
+    const {session, waitFor} = await open('record');
+    const state = sampleState('record');
+    if (state.facts === undefined) throw new TypeError('no facts');
+    const label = 'nsupdate with /etc/bind/waxseal.key';
+    const publishers = [{publish: 'nsupdate key=/etc/bind/waxseal.key', label, remembered: false}];
+    session.show({...state, facts: {...state.facts, publishers}});
+    await waitFor('Or press p: nsupdate with');
+  });
+
   test('H17: it is written above the frame, its value on one logical line, no box round it', async () => {
     const {output} = await open('record', {columns: 60, rows: 20});
     const value = sampleState('record').staged[0]?.record.value ?? '';

@@ -2,7 +2,8 @@ import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
-import type {Phase} from '../../../flow/state.ts';
+import {publisherName, publishesItself} from '../../../flow/publisher-name.ts';
+import type {Phase, State} from '../../../flow/state.ts';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
@@ -16,8 +17,12 @@ import {type Theme, useTheme} from '../theme.tsx';
 
 type RecordPhase = Extract<Phase, {at: 'record'}>;
 
-const KEYS: readonly KeyHint[] = [
-  ['Enter', 'I have published it: look for it'],
+const keysFor = ({answers}: State): readonly KeyHint[] => [
+  [
+    'Enter',
+    publishesItself(answers) ? `${publisherName(answers)} publishes it` : 'I have published it: look for it',
+  ],
+  ['p', publishesItself(answers) ? 'who else' : 'a program does it'],
   ['c', 'copies'],
   ['f', 'other form'],
   ['s', 'saves to a file'],
@@ -36,7 +41,7 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
   const theme = useTheme();
   const [saving, setSaving] = useState(false);
   const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
-  const room = useRoom(saving ? SAVE_KEYS : KEYS);
+  const room = useRoom(saving ? SAVE_KEYS : keysFor(state));
   const {staged} = state;
   const text = useMemo(() => recordsText(staged, phase.form), [staged, phase.form]);
   // With the frame, not after it: what the frame speaks of is there when it is seen.
@@ -67,6 +72,7 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
     }
     if (key.name === 'enter') send({type: 'continued'});
     else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
+    else if (letterOf(key) === 'p') send({type: 'edit', question: 'publish'});
     else if (letterOf(key) === 'c') copyIt();
     else if (letterOf(key) === 'f') send({type: 'form-chosen', form: nextForm(phase.form)});
     else if (letterOf(key) === 's') setSaving(true);
@@ -87,6 +93,7 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
   }
   const rows = recordRows(
     phase,
+    howTo(state),
     staged.map(each => each.record.provider),
     room.width,
     theme,
@@ -104,8 +111,19 @@ const LOW = 8;
 
 type Provider = {readonly name: string; readonly advice: readonly string[]} | undefined;
 
+/** What is to be done with the record, and who could do it. */
+function howTo({answers, facts}: State): string {
+  if (publishesItself(answers)) {
+    return `Enter has ${publisherName(answers)} publish it; all name servers are asked afterwards.`;
+  }
+  const [found] = facts?.publishers ?? [];
+  const offer = found === undefined ? '' : ` Or press p: ${visible(found.label)} can do it.`;
+  return `Publish it where the DNS of your domain is kept, then press Enter.${offer}`;
+}
+
 function recordRows(
   phase: RecordPhase,
+  how: string,
   providers: readonly Provider[],
   width: number,
   theme: Theme,
@@ -113,7 +131,7 @@ function recordRows(
   const advice = new Map(providers.flatMap(each => (each === undefined ? [] : [[each.name, each.advice]])));
   return [
     ...paragraph(
-      `The record stands above, each value on one line (shown as: ${FORM_NAMES[phase.form]}). Publish it where the DNS of your domain is kept, then press Enter.`,
+      `The record stands above, each value on one line (shown as: ${FORM_NAMES[phase.form]}). ${how}`,
       width,
     ),
     ...[...advice].flatMap(([name, lines]) => [
