@@ -9,6 +9,7 @@
  * like to someone who has just published a record.
  */
 import type {ChildProcess} from 'node:child_process';
+import {randomBytes} from 'node:crypto';
 import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {describeOutcome, must, type Outcome, run, startServer, stopServer, until} from './process.ts';
@@ -41,6 +42,9 @@ export const ZONES = ['example.com', 'example.org'] as const;
 
 /** A secret of this lab only; it guards a name server that nobody else can reach. */
 const SECRET = 'bGFiLW9ubHktbm90LWEtc2VjcmV0LWF0LWFsbC0wMDE=';
+
+/** What the owner of the zones gives the mail host: with it TXT records may be changed, and nothing else. */
+export const UPDATE_KEY = {name: 'waxseal', secret: randomBytes(32).toString('base64')} as const;
 
 export class Internet {
   readonly namespace: string;
@@ -336,10 +340,12 @@ export class Internet {
           : []),
       ]);
     }
-    const key = (name: string): string => `key "${name}" { algorithm hmac-sha256; secret "${SECRET}"; };`;
+    const key = (name: string, secret = SECRET): string =>
+      `key "${name}" { algorithm hmac-sha256; secret "${secret}"; };`;
     const options = (addresses: readonly [string, string], name: string): readonly string[] => [
       key('publisher'),
       key('control'),
+      key(UPDATE_KEY.name, UPDATE_KEY.secret),
       'options {',
       `  directory "${this.#directory}";`,
       `  pid-file "${this.#directory}/${name}.pid";`,
@@ -359,7 +365,8 @@ export class Internet {
       ...options(PRIMARY.addresses, 'primary'),
       ...ZONES.map(
         zone =>
-          `zone "${zone}" { type primary; file "${zone}.primary"; allow-update { key "publisher"; }; };`,
+          `zone "${zone}" { type primary; file "${zone}.primary"; ` +
+          `update-policy { grant publisher zonesub ANY; grant ${UPDATE_KEY.name} zonesub TXT; }; };`,
       ),
     ]);
     await this.#put('secondary.conf', [

@@ -38,3 +38,16 @@ export const withOtherSigners: readonly Release[] = releases.map(release => ({
   ...release,
   more: {name: 'signers', packages: ['rspamd', 'amavisd-new', 'libmail-dkim-perl']},
 }));
+
+/** The same releases with what enters records: nsupdate and knsupdate; lexicon is no package of Debian 13. */
+export const withPublishers: readonly Release[] = releases.map(release => ({
+  ...release,
+  more: {
+    name: 'publishers',
+    packages: [
+      'bind9-dnsutils',
+      'knot-dnsutils',
+      ...(release.suite === 'bookworm' ? ['lexicon', 'python3-dnspython'] : []),
+    ],
+  },
+}));
