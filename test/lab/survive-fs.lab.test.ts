@@ -285,6 +285,25 @@ describe('on ext4', () => {
     expect(await stateOf(host)).toBe(state);
   });
 
+  test('a directory in which an access list lets another person write: refused, nothing written there', async () => {
+    const host = await mounted(ext4);
+    const directory = path.join(host.at, 'etc/postfix');
+    sh('setfacl', '-m', 'u:1234:rwx', directory);
+    const before = await stateOf(host);
+    const world = host.open();
+    const plan = await setupPlan(world.ports.files, world.ports);
+    const outcome = await applyPlan(world.ports, plan, world.hooks, quiet, never);
+    expect(['refused', 'rolled-back']).toContain(outcome.result);
+    expect(outcome).toMatchObject({error: {id: 'file.unsafe-directory'}});
+    expect('error' in outcome ? outcome.error.message : '').toMatch(/access list can write in .*postfix/);
+    expect(await stateOf(host)).toBe(before);
+    // One that only lets somebody read is none of waxseal's business.
+    await recoverAll(host);
+    forget(host.at);
+    sh('setfacl', '-m', 'u:1234:r-x', directory);
+    await applied(host);
+  });
+
   test('labels that the target cannot hold are a refusal that names the file', async () => {
     const host = await mounted(ext4);
     const from = path.join(host.at, 'etc/opendkim.conf');
@@ -338,6 +357,36 @@ describe('hostile or unusual trees', () => {
     expect(outcome).toMatchObject({error: {id}});
     expect(await stateOf(host)).toBe(before);
   });
+
+  test.each([
+    ['a symlink', (at: string) => fs.symlinkSync('/trap/target', at)],
+    ['a hard link', (at: string, trap: string) => fs.linkSync(trap, at)],
+    ['a file', (at: string) => fs.writeFileSync(at, 'planted\n')],
+  ])(
+    '%s that another person has planted in a sticky directory: not followed, not taken',
+    async (_what, plant) => {
+      const host = await mounted(tmpfs('4m'));
+      const trap = path.join(host.at, 'trap/target');
+      fs.mkdirSync(path.dirname(trap));
+      fs.writeFileSync(trap, 'precious\n', {mode: 0o600});
+      const directory = path.join(host.at, 'etc/opendkim');
+      fs.mkdirSync(directory, {recursive: true});
+      fs.chmodSync(directory, 0o1777);
+      const world = host.open();
+      const plan = await setupPlan(world.ports.files, world.ports);
+      const planted = path.join(directory, 'KeyTable');
+      plant(planted, trap);
+      if (!fs.lstatSync(planted).isFile() || fs.lstatSync(planted).nlink === 1)
+        fs.lchownSync(planted, 1234, 1234);
+      const before = await stateOf(host);
+      const outcome = await applyPlan(world.ports, plan, world.hooks, quiet, never);
+      expect(['refused', 'rolled-back']).toContain(outcome.result);
+      expect('error' in outcome ? outcome.error.message : '').toContain('/etc/opendkim/KeyTable');
+      expect(await stateOf(host)).toBe(before);
+      expect(fs.readFileSync(trap, 'utf8')).toBe('precious\n');
+      expect(fs.statSync(trap).mode & 0o777).toBe(0o600);
+    },
+  );
 
   test('a directory swapped for a symlink after the plan was made: not followed', async () => {
     const host = await mounted(tmpfs('4m'));

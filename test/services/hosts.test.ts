@@ -56,6 +56,8 @@ describe.each(fixtureNames())('%s', name => {
     const shown = change.ok ? showChange(change.value) : `refused: ${showProblem(change.problem)}`;
     expect(facts.blockers.map(blocker => blocker.id)).toEqual(host.manifest.blocked ?? []);
     expect(change.ok ? undefined : change.problem.id).toBe(host.manifest.refused);
+    // The plan of every host that is not refused stands there with its diffs.
+    if (change.ok && change.value.steps.length > 0) expect(shown).toMatch(/^\+\+\+ /m);
     const head = `${host.manifest.shape}\nSeen: ${host.manifest.seen}`;
     await expect(`${head}\n\n${showFacts(facts)}\n${shown}`).toMatchFileSnapshot(
       `../../snapshots/services/hosts/${name}.txt`,

@@ -93,7 +93,7 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
     remarks: [
       ...remarksOn(facts),
       ...rewritesLater(explicit, perService),
-      ...(await otherInstances(context, words(expanded.get('multi_instance_directories') ?? ''))),
+      ...(await otherInstances(context, facts, words(expanded.get('multi_instance_directories') ?? ''))),
     ],
   };
 }
@@ -239,6 +239,7 @@ function rewritesLater(
 /** Other instances of Postfix have a configuration, a queue and sockets of their own (MULTI_INSTANCE_README). */
 async function otherInstances(
   {ports}: LookContext,
+  {configDirectory}: PostfixFacts,
   directories: readonly string[],
 ): Promise<readonly Problem[]> {
   if (directories.length === 0) return [];
@@ -256,7 +257,7 @@ async function otherInstances(
   return [
     problem(
       'postfix.instances',
-      `There are more Postfix instances; only the default one is set up: ${shown.join('; ')}.`,
+      `There are more Postfix instances: ${shown.join('; ')}. waxseal serves only the one in ${configDirectory}.`,
       'Sign in one of them only: the one that hands mail to the world, or the one that takes it in.',
     ),
   ];

@@ -7,6 +7,18 @@ import {createCommands} from './commands.ts';
 
 const COPY_MS = 10_000;
 
+/** A path below /proc/self/fd as another process sees it. */
+const seen = (at: string): string => at.replace('/proc/self/', `/proc/${process.pid}/`);
+
+/**
+ * Whether a directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can say, it
+ * counts as having one.
+ */
+export async function hasAccessList(at: string): Promise<boolean> {
+  const {status, stdout} = await createCommands().run(['ls', '-ldn', '--', seen(at)], {timeoutMs: COPY_MS});
+  return status !== 0 || /^\S{10}\+/.test(stdout);
+}
+
 /**
  * Copies the access list (acl(5)), the extended attributes (xattr(7)) and, under SELinux, the security label from one
  * file to another. Node has no calls for these; cp(1) of coreutils has, and is part of every system that waxseal knows,
@@ -17,7 +29,6 @@ const COPY_MS = 10_000;
  */
 export async function copyLabels(path: AbsolutePath, from: string, to: string): Promise<void> {
   const label = existsSync('/sys/fs/selinux/enforce') ? ',context' : '';
-  const seen = (at: string): string => at.replace('/proc/self/', `/proc/${process.pid}/`);
   const argv = [
     'cp',
     '--attributes-only',

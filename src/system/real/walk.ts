@@ -8,6 +8,7 @@ import {HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, absolute} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import {hasAccessList} from './labels.ts';
 import {isMissing} from './system-error.ts';
 
 // open(2): a handle that names a place and needs no permission to read it. Node does not export the constant.
@@ -61,6 +62,10 @@ function stranger(stats: Stats, trust: Trust): string | undefined {
   if ((stats.mode & 0o200) !== 0 && !trust.uid(stats.uid)) return `user ${stats.uid}`;
   return undefined;
 }
+
+// With an access list the bits of the group are its mask (acl(5)): they say that somebody may write, not who.
+const listed = async (stats: Stats, at: string): Promise<string | undefined> =>
+  (stats.mode & 0o1020) === 0o020 && (await hasAccessList(at)) ? 'somebody in its access list' : undefined;
 
 const isExclusive = (stats: Stats): boolean =>
   (stats.mode & 0o022) === 0 && (stats.uid === 0 || stats.uid === process.geteuid?.());
@@ -139,14 +144,14 @@ async function enter(
   const stats = await handle.stat();
   stack.push({handle, name, stats});
   if (check?.trust === undefined) return;
-  const who = stranger(stats, check.trust);
+  const who = stranger(stats, check.trust) ?? (await listed(stats, `/proc/self/fd/${handle.fd}/.`));
   if (who === undefined) return;
   const directory = pathOf(stack);
   throw new HostError(
     problem(
       'file.unsafe-directory',
       `waxseal does not write ${visible(check.path)}: ${who} can write in ${visible(directory)}.`,
-      `Take the right away (chmod go-w ${visible(directory)}) or change its owner, then run waxseal again.`,
+      `Take the right away (chmod go-w ${visible(directory)}; getfacl shows an access list) or change its owner, then run waxseal again.`,
     ),
   );
 }
