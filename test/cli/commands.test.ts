@@ -28,6 +28,11 @@ describe('rotate', () => {
     expect((await world.run(['test', '--json'])).exitCode).toBe(0);
 
     world.publish(first.report);
+    // Seen by every server, but caches may still remember that nothing was there: not in two minutes.
+    const early = await world.run(['rotate', '--yes', '--wait', '2m', '--json']);
+    expect(early.exitCode, early.err).toBe(3);
+    expect(await domainsOf(world)).toEqual(['202611 active', '202611a ready']);
+    world.clock.advance(11 * 60_000);
     const second = await world.run(['rotate', '--yes', '--wait', '2m', '--json']);
     expect(second.exitCode, second.err).toBe(0);
     expect(await domainsOf(world)).toEqual(['202611 retiring', '202611a active']);
@@ -43,6 +48,8 @@ describe('rotate', () => {
   it('is undone to the last though a newer key is on its way already', async () => {
     const world = await ready();
     world.publish((await world.run(['rotate', '--yes', '--no-wait', '--json'])).report);
+    expect((await world.run(['rotate', '--yes', '--wait', '2m', '--json'])).exitCode).toBe(3);
+    world.clock.advance(11 * 60_000);
     expect((await world.run(['rotate', '--yes', '--wait', '2m', '--json'])).exitCode).toBe(0);
     expect((await world.run(['rotate', '--yes', '--no-wait', '--json'])).exitCode).toBe(3);
     const undone = await world.run(['undo', '--yes', '--json']);

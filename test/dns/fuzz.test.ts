@@ -56,10 +56,14 @@ describe('hostile packets', () => {
     ['a chain of pointers', pointerChain, 64_000],
     ['long names', manyLongNames, 15_000],
   ])('time grows with the size only: %s', (_what, shape, size) => {
-    const small = fastest(shape(size / 8));
-    const large = fastest(shape(size));
-    // Eight times the octets: with the square it would be 64 times the time.
-    expect(large).toBeLessThan(small * 24 + 2);
+    const [small, large] = [shape(size / 8), shape(size)];
+    let [ofSmall, ofLarge] = [fastest(small), fastest(large)];
+    // Eight times the octets: with the square it would be 64 times the time. A busy machine only needs more tries.
+    for (let tries = 0; tries < 20 && ofLarge >= ofSmall * 24 + 2; tries++) {
+      ofSmall = Math.min(ofSmall, fastest(small));
+      ofLarge = Math.min(ofLarge, fastest(large));
+    }
+    expect(ofLarge).toBeLessThan(ofSmall * 24 + 2);
   });
 });
 

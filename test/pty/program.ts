@@ -48,16 +48,17 @@ const clock = {
   sleep: (ms: number, signal?: AbortSignal): Promise<void> =>
     sleep(Math.min(ms, 150), undefined, signal === undefined ? {} : {signal}),
 };
+const domain = 'example.org' as Parameters<typeof fakeStaged>[0];
+const selector = '202611' as Parameters<typeof fakeStaged>[1];
 const pending = process.argv.includes('--resume')
   ? {
       pending: {
-        staged: [
-          fakeStaged(
-            'example.org' as Parameters<typeof fakeStaged>[0],
-            '202611' as Parameters<typeof fakeStaged>[1],
-          ),
-        ],
-        answers: {},
+        staged: [fakeStaged(domain, selector)],
+        answers: {
+          domains: [domain],
+          selector,
+          key: {source: 'generate', spec: {algorithm: 'rsa', bits: 2048}},
+        } as const,
         since: '2026-11-20T10:00:00Z',
       },
     }
