@@ -236,9 +236,11 @@ function activeStep(key: KeyEntry, state: RotationState, facts: RotationFacts, r
   const coming = siblings(key, state).find(each => isComing(each.state));
   const {settings} = facts;
   const isWanted = isDue(key, state, facts);
+  const isOverdue = ageOf(key, state, facts.now) >= settings.overdueMs;
   const stage = (standby: boolean): Step => ({
     act: {do: 'stage', standby},
     waitsFor: 'nobody',
+    level: isOverdue ? 'warn' : 'ok',
     text: `Make the next key of ${key.domain}${standby ? ' and let it stand by' : whyDue(key)}.`,
   });
   // A leak comes first: with the next key on its way, what becomes of the record matters less.
@@ -246,7 +248,7 @@ function activeStep(key: KeyEntry, state: RotationState, facts: RotationFacts, r
   const lost = key.leakedAt === undefined ? lostStep(key, record, 'mail is signed with it now') : undefined;
   if (lost !== undefined) return lost;
   if (coming !== undefined && (isWanted || coming.standby !== true)) {
-    const level = key.leakedAt === undefined ? 'ok' : 'alarm';
+    const level = key.leakedAt !== undefined ? 'alarm' : isOverdue ? 'warn' : 'ok';
     return {waitsFor: 'nothing', text: `Signs, until ${coming.selector} takes over.`, level};
   }
   if (isWanted) return stage(false);
@@ -401,7 +403,7 @@ function withdrawnStep(
 
 function revokedStep(key: KeyEntry, state: RotationState, facts: RotationFacts, record: RecordFacts): Step {
   const {name} = key.record;
-  const left = facts.settings.revokedMs - inState(key, state, facts);
+  const left = revokedFor(key, facts) - inState(key, state, facts);
   if (record.seen === 'key') {
     return {
       waitsFor: 'person',
@@ -427,20 +429,36 @@ function revokedStep(key: KeyEntry, state: RotationState, facts: RotationFacts, 
   };
 }
 
-const destroy = (key: KeyEntry, {settings}: RotationFacts, {servers}: RecordFacts): Step => ({
-  act: {
-    do: 'destroy',
-    evidence: {
-      kind: 'record-gone',
-      servers,
-      key: settings.disposal === 'publish' ? 'published' : settings.disposal === 'keep' ? 'kept' : 'shredded',
-    },
-  },
-  waitsFor: 'nobody',
-  text: `${key.record.name} is gone: ${
-    settings.disposal === 'publish' ? 'publish' : settings.disposal === 'keep' ? 'forget' : 'destroy'
-  } its private key.`,
-});
+/**
+ * How long after its revocation was seen a key stays revoked. One that will be published at least until no cache can
+ * hold its record any more: whoever has it could sign so that it verifies there.
+ */
+const revokedFor = ({ttlSeconds}: KeyEntry, {settings}: RotationFacts): number =>
+  settings.disposal === 'publish'
+    ? Math.max(settings.revokedMs, (ttlSeconds ?? UNSEEN_TTL_SECONDS) * 1000)
+    : settings.revokedMs;
+
+/** RFC 2181 §8 allows 68 years; nobody caches for longer than a week (BIND's and unbound's own limits). */
+const UNSEEN_TTL_SECONDS = 7 * 86_400;
+
+/**
+ * What becomes of the private key of a selector that is gone. It is published only where every server was seen to
+ * revoke it; one that was merely taken out of the DNS is destroyed, since caches may still have it.
+ */
+function destroy(key: KeyEntry, {settings}: RotationFacts, {servers}: RecordFacts): Step {
+  const {name} = key.record;
+  const isRevoked = key.state === 'revoked';
+  const end = settings.disposal === 'publish' && !isRevoked ? 'shred' : settings.disposal;
+  const why = end === settings.disposal ? '' : ' It is not published: its revocation was never seen.';
+  return {
+    act: {do: 'destroy', evidence: {kind: 'record-gone', servers, key: ENDS[end]}},
+    waitsFor: 'nobody',
+    text: `${name} is gone: ${WORDS[end]} its private key.${why}`,
+  };
+}
+
+const ENDS = {shred: 'shredded', publish: 'published', keep: 'kept'} as const;
+const WORDS = {shred: 'destroy', publish: 'publish', keep: 'forget'} as const;
 
 const move = (to: KeyState, evidence: Evidence, text: string): Step => ({
   act: {do: 'move', to, evidence},

@@ -264,24 +264,6 @@ describe('rotate', () => {
   });
 });
 
-describe('status --monitor', () => {
-  it('is OK, CRITICAL and UNKNOWN with the exit codes of Nagios', async () => {
-    const world = await ready();
-    const good = await world.run(['status', '--monitor']);
-    expect(good.out).toMatch(/^DKIM OK - 1 domains, 1 keys \| keys=1 waiting=0 oldest=0d\n$/);
-    expect(good.exitCode).toBe(0);
-    world.sandbox.dns.withdraw('202611._domainkey.example.org');
-    await lag();
-    world.clock.advance(DAY);
-    const bad = await world.run(['status', '--monitor']);
-    expect(bad.out).toMatch(/^DKIM CRITICAL - example\.org: Put the record back/);
-    expect(bad.exitCode).toBe(2);
-    const none = await (await openWorld()).run(['status', '--monitor']);
-    expect(none.exitCode).toBe(3);
-    expect(none.out).toMatch(/^DKIM UNKNOWN - /);
-  });
-});
-
 describe('export and import', () => {
   it('makes the keys of another host known, and finds two hosts that do not agree', async () => {
     const [one, other] = [await ready(), await ready()];

@@ -26,12 +26,20 @@ describe('the reference', () => {
     await expect(manPage()).toMatchFileSnapshot('../../docs/man/waxseal.8');
   });
 
+  it('of checks has the prefix of every check in the code', () => {
+    // A literal of a check has a status or a title beside its id: no family may be left out of the list below.
+    const all = idsIn(textsIn('src'), /\bid: '([a-z]+\.[a-z-]+)',\s+title:/g);
+    expect(all.length).toBeGreaterThan(10);
+    const page = readFileSync(path.join(top, 'docs/reference/checks.md'), 'utf8');
+    for (const id of all) expect(page).toContain(`| \`${id}\` |`);
+  });
+
   it('of checks has every id there is, and no other', () => {
     const ids = new Set([
       'host',
       ...idsIn(
         textsIn('src/proof', 'src/doctor', 'src/cli', 'src/flow/real', 'src/flow/dns-report.ts'),
-        /\bid: '((?:host|dns|live|preflight|explain|verify|remove|state)\.[a-z-]+)'/g,
+        /\bid: '((?:host|dns|live|preflight|explain|verify|remove|rotate|state)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),
       ...idsIn(

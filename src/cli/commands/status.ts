@@ -2,7 +2,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
-import {type Due, due, type KeyEntry, type RotationState} from '../../rotation/index.ts';
+import {ageOf, type Due, due, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -64,7 +64,7 @@ async function monitor(context: Context): Promise<ExitCode> {
   const say = async (code: 0 | 1 | 2 | 3, text: string, numbers = ''): Promise<ExitCode> => {
     await writeOut(
       context.streams.stdout,
-      `DKIM ${WORDS[code]} - ${visible(text)}${numbers === '' ? '' : ` | ${numbers}`}\n`,
+      `DKIM ${WORDS[code]} - ${withoutBar(visible(text))}${numbers === '' ? '' : ` | ${numbers}`}\n`,
     );
     return code;
   };
@@ -82,8 +82,13 @@ async function monitor(context: Context): Promise<ExitCode> {
     const warnings = all.filter(({level}) => level === 'warn');
     const ages = keys
       .filter(({state: at}) => at === 'active')
-      .map(key => (ports.clock.now().getTime() - Date.parse(key.activatedAt ?? key.createdAt)) / 86_400_000);
-    const numbers = `keys=${keys.length} waiting=${all.filter(({waitsFor}) => waitsFor === 'person').length} oldest=${Math.floor(Math.max(0, ...ages))}d`;
+      .map(key => ageOf(key, state, ports.clock.now()) / 1000);
+    const numbers = performance({
+      keys: keys.length,
+      waiting: all.filter(({waitsFor}) => waitsFor === 'person').length,
+      oldestSeconds: Math.max(0, ...ages),
+      overdueSeconds: facts.settings.overdueMs / 1000,
+    });
     const [worst] = [...alarms, ...warnings];
     if (worst !== undefined) {
       const more = alarms.length + warnings.length - 1;
@@ -102,6 +107,22 @@ async function monitor(context: Context): Promise<ExitCode> {
     return await say(3, failureOf(error).message);
   }
 }
+
+/** A bar begins the numbers; in a sentence it would cut it off. */
+const withoutBar = (text: string): string => text.replaceAll('|', '/');
+
+/** `'label'=value[UOM];[warn];[crit];[min];[max]`, as the guidelines have it: ages in seconds, there is no unit of days. */
+const performance = (of: {
+  readonly keys: number;
+  readonly waiting: number;
+  readonly oldestSeconds: number;
+  readonly overdueSeconds: number;
+}): string =>
+  [
+    `keys=${of.keys};;;0`,
+    `waiting=${of.waiting};;;0`,
+    `oldest=${Math.floor(of.oldestSeconds)}s;${Math.floor(of.overdueSeconds)};;0`,
+  ].join(' ');
 
 const isUnknown = (
   domain: Due['domain'],

@@ -247,7 +247,7 @@ class Run {
       }
       case 'destroy': {
         await dropRows(this.#ports, [key], this.#emit, this.#signal);
-        await this.#dispose(key, facts);
+        await this.#dispose(key, act.evidence.key, facts.settings.publishDirectory);
         const {
           stagedPath: _staged,
           keyPath: _path,
@@ -385,21 +385,21 @@ class Run {
   }
 
   /** The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more. */
-  async #dispose(key: KeyEntry, {settings}: RotationFacts): Promise<void> {
+  async #dispose(key: KeyEntry, end: 'shredded' | 'published' | 'kept', folder: string): Promise<void> {
     const {files, commands} = this.#ports;
-    if (settings.disposal === 'keep') return;
+    if (end === 'kept') return;
     const shared = await this.#othersWith(key);
     const own = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
     const paths = own.filter(path => !shared.paths.has(path));
     const isShared = shared.isKey || paths.length < own.length;
-    if (settings.disposal === 'publish' && !isShared) {
+    if (end === 'published' && !isShared) {
       const content = await firstOf(paths, path => files.read(path));
-      if (content !== undefined) await this.#reveal(content, settings.publishDirectory);
+      if (content !== undefined) await this.#reveal(content, folder);
     }
     for (const path of paths) {
       if ((await files.stat(path))?.kind !== 'file') continue;
       // Overwriting promises nothing on journals and flash, but costs nothing either.
-      if (settings.disposal === 'shred') await commands.run(['shred', '-n', '1', '-z', path]);
+      if (end === 'shredded') await commands.run(['shred', '-n', '1', '-z', path]);
       await files.remove(path);
     }
   }
