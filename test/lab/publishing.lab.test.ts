@@ -148,7 +148,7 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
       await putSecret(host, '/etc/waxseal/knot.key', `hmac-sha256:stranger:${UPDATE_KEY.secret}\n`);
       await putSecret(host, '/etc/waxseal/open.key', tsig(UPDATE_KEY.name, UPDATE_KEY.secret));
       await host.must(['chmod', '644', '/etc/waxseal/open.key']);
-      await host.script('mv /usr/bin/knsupdate /usr/bin/knsupdate.away');
+      await host.script('rm /usr/local/bin/knsupdate; mv /usr/bin/knsupdate /usr/bin/knsupdate.away');
       const before = await fingerprint(host);
       const cases: readonly (readonly [how: readonly string[], id: string, who: RegExp])[] = [
         [['nsupdate'], 'publish.failed', /wants a key.*--tsig-key/],

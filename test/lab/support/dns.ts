@@ -304,6 +304,8 @@ export class Internet {
       '  chroot: ""',
       `  zonesdir: "${this.#directory}"`,
       `  pidfile: "${this.#directory}/nsd.pid"`,
+      // NSD 4.6 would write /var/lib/nsd/nsd.db, the same for every lab and for the machine's own.
+      '  database: ""',
       `  xfrdfile: "${this.#directory}/xfrd.state"`,
       // Below /tmp otherwise, where it stays when the server is killed.
       `  xfrdir: "${this.#directory}"`,
