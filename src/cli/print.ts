@@ -27,6 +27,10 @@ export function checkLines(check: Check): readonly string[] {
   ];
 }
 
+/** Advice under its own heading: none of it is a problem of DKIM. */
+export const adviceLines = (advice: readonly Check[]): readonly string[] =>
+  advice.length === 0 ? [] : ['', 'Advice beside DKIM:', ...advice.flatMap(checkLines)];
+
 /** A change in lines: what is done to what, then its diff. */
 export const changeLines = ({target, action, diff}: ChangeView): readonly string[] => [
   `${visible(action)}  ${visible(target)}`,

@@ -17,5 +17,6 @@ export const reportOf = (command: string, outcome: Outcome): Report => ({
   domains: outcome.domains ?? [],
   changes: outcome.changes ?? [],
   checks: outcome.checks ?? [],
+  advice: outcome.advice ?? [],
   error: outcome.error ?? null,
 });

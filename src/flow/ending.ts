@@ -41,6 +41,7 @@ export function buildReport(state: State, exitCode: ExitCode, problem?: Problem)
       ...(state.ready?.preflight.checks ?? []),
       ...(state.result?.proof.checks ?? []),
     ],
+    advice: state.advice?.checks ?? [],
     error:
       problem === undefined
         ? null

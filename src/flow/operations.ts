@@ -115,6 +115,8 @@ export interface Advice {
     readonly topic: 'spf' | 'dmarc' | 'rotation' | 'undo' | 'dns';
     readonly text: string;
   }[];
+  /** The same in full, for the report: every finding with its evidence, the DMARC stages. Never a failure. */
+  readonly checks?: readonly Check[];
 }
 
 export interface Operations {

@@ -74,5 +74,7 @@ export interface Report {
   readonly domains: readonly DomainReport[];
   readonly changes: readonly ChangeView[];
   readonly checks: readonly Check[];
+  /** Beside DKIM: SPF, DMARC, MX, PTR, each with its evidence. Never fails, and changes no exit code. */
+  readonly advice: readonly Check[];
   readonly error: {readonly id: string; readonly message: string; readonly hint: string} | null;
 }

@@ -161,8 +161,12 @@ describe('what only looks', () => {
     const records = await world.run(['check', '--dns']);
     expect(records.exitCode, records.out).toBe(0);
     expect(records.out).toMatch(
-      /^ok {4}Record 202611\._domainkey\.example\.org: \d of \d name servers\n1 of 1 right, 0 wrong/,
+      /^ok {4}Record 202611\._domainkey\.example\.org: \d of \d name servers\n\nAdvice beside DKIM:\n/,
     );
+    expect(records.out).toMatch(/\n1 of 1 right, 0 wrong/);
+    expect(records.out).toContain('DMARC of example.org, stage p=reject');
+    expect(check.report.advice.map(({id}) => id)).toContain('dmarc.stage-none');
+    expect(check.report.advice.filter(({status}) => status === 'fail')).toEqual([]);
     const wrong = await world.run([
       'check',
       '--dns',
@@ -174,6 +178,7 @@ describe('what only looks', () => {
     ]);
     expect(wrong.exitCode).toBe(4);
     expect(wrong.report.checks).toMatchObject([{id: 'dns.record', status: 'fail'}]);
+    expect(violations(reportSchema, wrong.report)).toEqual([]);
     expect((await world.run(['check', '--dns', '--domain', 'example.net'])).err).toContain('--selector');
     const test = await world.run(['test', '--json']);
     expect(test.exitCode, test.out).toBe(0);

@@ -1,4 +1,5 @@
 import {checkMany, type KeyFinding, type KeyToCheck} from '../../dns/many/index.ts';
+import {policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
@@ -9,15 +10,20 @@ import {formerRecords, type KeyEntry} from '../../rotation/index.ts';
 import type {Clock} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
-import {checkLines, tell} from '../print.ts';
+import {failureOf, failureReport, failureText} from '../failure.ts';
+import {adviceLines, checkLines, tell} from '../print.ts';
+import {reportOf} from '../report.ts';
 import {domainTexts} from '../session.ts';
 import {stateOf} from '../state-report.ts';
+import {createStreamedReport} from '../streamed-report.ts';
 import {writeOut} from '../write-out.ts';
+import {MOST_POLICIES} from './check.ts';
 
 /**
  * `waxseal check --dns`: only the records, of as many domains as there are. A line of `--domains-file` is
  * `DOMAIN,SELECTOR`; without a selector that of `--selector`, or those of the keys of this host. Each finding is
- * printed when it is known; memory does not grow with the list. Needs no root where the state is not needed.
+ * printed when it is known, also into the JSON document; memory does not grow with the list. Needs no root where the state
+ * is not needed. For few domains SPF, DMARC and MX come on top, as advice.
  */
 export async function checkDns(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
@@ -36,6 +42,7 @@ export async function checkDns(context: Context): Promise<ExitCode> {
   const shared = await context.outside.manyQuestions?.(ports.dns);
   const tally = createTally(context, ports, keys.length);
   const resolvers = resolversOf(context.flags);
+  const advice: Check[] = [];
   try {
     await checkMany({...ports, dns: shared ?? ports.dns}, keys, {
       resolvers,
@@ -43,11 +50,21 @@ export async function checkDns(context: Context): Promise<ExitCode> {
       thorough: keys.length <= THOROUGH,
       onFinding: finding => tally.add(finding),
     });
+    const domains = [...new Set(keys.map(({domain}) => domain))];
+    if (domains.length <= MOST_POLICIES) {
+      for (const domain of domains) {
+        const policies = await policiesOf(ports, domain, undefined, {resolvers, signal: context.signal});
+        advice.push(...policyChecks(domain, policies, undefined));
+      }
+    }
+    tally.erase();
+    return await tally.end(advice);
+  } catch (error) {
+    tally.erase();
+    return await tally.fail(error);
   } finally {
     shared?.close();
-    tally.end();
   }
-  return await tally.tell();
 }
 
 const publishedKeys = (known: readonly KeyEntry[]): readonly KeyToCheck[] =>
@@ -101,8 +118,10 @@ const THOROUGH = 200;
 interface Tally {
   add(finding: KeyFinding): Promise<void>;
   /** Takes the progress line away. */
-  end(): void;
-  tell(): Promise<ExitCode>;
+  erase(): void;
+  end(advice: readonly Check[]): Promise<ExitCode>;
+  /** A document that was begun is ended with the error; otherwise the error is thrown on. */
+  fail(error: unknown): Promise<ExitCode>;
 }
 
 const REDRAW_MS = 200;
@@ -113,7 +132,7 @@ function createTally(context: Context, {clock}: {readonly clock: Clock}, total: 
   const json = isSet(context.flags, 'json');
   const quiet = isSet(context.flags, 'quiet');
   const bar = stderr.isTTY === true && !quiet && !isSet(context.flags, 'plain');
-  const checks: Check[] = [];
+  const document = json ? createStreamedReport(context) : undefined;
   const begun = clock.now().getTime();
   let done = 0;
   let wrong = 0;
@@ -130,27 +149,38 @@ function createTally(context: Context, {clock}: {readonly clock: Clock}, total: 
   const erase = (): void => {
     if (bar && drawnAt > 0) stderr.write('\r\x1b[K');
   };
+  const say = async (check: Check): Promise<void> => {
+    if (document !== undefined) return await document.add(check);
+    if (check.status !== 'fail' && quiet) return;
+    // One terminal may show both streams: the bar must not stand in the middle of a line.
+    if (stdout.isTTY === true) erase();
+    await writeOut(stdout, `${checkLines(check).join('\n')}\n`);
+  };
   return {
     async add(finding) {
       done++;
       const check = checkOf(finding);
       if (check.status === 'fail') wrong++;
-      if (json) checks.push(check);
-      else if (check.status === 'fail' || !quiet) {
-        // One terminal may show both streams: the bar must not stand in the middle of a line.
-        if (stdout.isTTY === true) erase();
-        await writeOut(stdout, `${checkLines(check).join('\n')}\n`);
-      }
+      await say(check);
       const now = clock.now().getTime();
       if (bar && (now - drawnAt >= REDRAW_MS || done === total)) draw(now);
     },
-    end: erase,
-    tell() {
+    erase,
+    async fail(error) {
+      if (document === undefined || !document.isBegun()) throw error;
+      const failure = failureOf(error);
+      context.say(failureText(failure).trimEnd());
+      await document.end(failureReport(context.command, failure));
+      return failure.exitCode;
+    },
+    async end(advice) {
       const now = clock.now().getTime();
       const seconds = ((now - begun) / 1000).toFixed(1);
       const exitCode: ExitCode = wrong > 0 ? 4 : 0;
       const sum = `${count(done - wrong)} of ${count(total)} right, ${count(wrong)} wrong; ${seconds} s, ${count(rate(now))} a second`;
-      return tell(context, {exitCode, checks}, [sum]);
+      if (document === undefined) return await tell(context, {exitCode}, [...adviceLines(advice), sum]);
+      await document.end(reportOf(context.command, {exitCode, advice}));
+      return exitCode;
     },
   };
 }

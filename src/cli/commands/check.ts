@@ -1,7 +1,10 @@
 import {checkHost, checkSigners} from '../../doctor/host.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
+import {policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {checkRecord} from '../../doctor/records.ts';
+import {sendingFacts} from '../../doctor/sending.ts';
 import {type ExitCode, ProblemsFound} from '../../domain/errors.ts';
+import {parseDomain} from '../../domain/names.ts';
 import {proveMilter} from '../../proof/milter-probe.ts';
 import type {Check} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
@@ -9,9 +12,12 @@ import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
-import {checkLines, tell} from '../print.ts';
+import {adviceLines, checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
 import {domainsOf, stateOf} from '../state-report.ts';
+
+/** Domains whose policies are read beside their records: each costs a dozen lookups. */
+export const MOST_POLICIES = 20;
 
 /** `waxseal check`: host, records and signer; exit 4 where a check failed. Changes nothing, sends nothing. */
 export async function check(context: Context): Promise<ExitCode> {
@@ -24,10 +30,12 @@ export async function check(context: Context): Promise<ExitCode> {
     ...checkSigners(facts),
     ...(facts.blockers.length === 0 ? await checkSigning(context, ports, facts) : []),
   ];
+  const advice = await checkPolicies(context, ports, facts);
   const failed = checks.filter(({status}) => status === 'fail').length;
   const exitCode: ExitCode = failed > 0 ? 4 : 0;
-  return await tell(context, {exitCode, checks}, [
+  return await tell(context, {exitCode, checks, advice}, [
     ...checks.flatMap(checkLines),
+    ...adviceLines(advice),
     '',
     failed === 0 ? 'No problem found.' : `${failed} of ${checks.length} checks failed.`,
   ]);
@@ -54,6 +62,25 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
     checks.push(unproven(error));
   }
   return checks;
+}
+
+/** SPF, DMARC, MX and PTR of what is signed here, or of `--domain`: advice, whatever it says. */
+async function checkPolicies(context: Context, ports: Ports, facts: HostFacts): Promise<readonly Check[]> {
+  const {signal} = context;
+  const resolvers = resolversOf(context.flags);
+  const signed = (facts.opendkim?.signedDomains ?? []).flatMap(text => {
+    const domain = parseDomain(text);
+    return domain.ok ? [domain.value] : [];
+  });
+  const domains = (domainsOf(context) ?? signed).slice(0, MOST_POLICIES);
+  if (domains.length === 0) return [];
+  const sending = await sendingFacts(ports, facts, {resolvers, signal});
+  const all = await Promise.all(
+    domains.map(async domain =>
+      policyChecks(domain, await policiesOf(ports, domain, sending, {resolvers, signal}), sending),
+    ),
+  );
+  return all.flat();
 }
 
 const unproven = ({id, message, hint}: ProblemsFound): Check => ({

@@ -86,6 +86,7 @@ export const reportSchema = {
     domains: list(domain),
     changes: list(change),
     checks: list(check),
+    advice: list(check),
     error: {anyOf: [{type: 'null'}, object({id: text, message: text, hint: text})]},
   }),
 } as const;
