@@ -1,5 +1,6 @@
 /** The look at the host and what it offers: recover, resume, start, or stop. */
 import {problem} from '../domain/result.ts';
+import {listed} from '../domain/text.ts';
 import {advance, draftsOf, needsYes, resumeAnswers, type WhenAnswered} from './asking.ts';
 import {finish, finishBlocked, type Next, stopped} from './ending.ts';
 import {hostLines, line, problemLines, tell} from './lines.ts';
@@ -81,7 +82,7 @@ function offerResume(state: State, pending: NonNullable<LookResult['pending']>, 
   if (facts === undefined) return [state, []];
   const answers = resumeAnswers(state, pending.answers, facts);
   if (!answers.ok) return state.mode.interactive ? begin(state, then) : finish(state, 2, answers.problem);
-  const names = pending.staged.map(each => each.domain).join(', ');
+  const names = listed(pending.staged.map(each => each.domain));
   if (answers.value === undefined) {
     return begin(tell(state, line('info', `The setup of ${names}, left at ${pending.since}, is kept`)), then);
   }

@@ -1,12 +1,14 @@
 /** The plan, the one-way door, and what comes after it. */
 import type {ExitCode} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
+import {listed} from '../domain/text.ts';
 import {needsYes} from './asking.ts';
 import {changedSentence, finish, finishDone, type Next, stopped} from './ending.ts';
 import {line, problemLines, tell, workLines} from './lines.ts';
+import {changeGroups, groupText, MANY_CHANGES} from './many.ts';
 import type {ApplyResult, PlanReady, WorkEvent} from './operations.ts';
 import {allSettled} from './publishing.ts';
-import type {Event, Phase, State} from './state.ts';
+import type {Event, Line, Phase, State} from './state.ts';
 
 /** True where the host is right already and only the live test is left. */
 export const isEmpty = (ready: PlanReady): boolean => ready.plan.steps.length === 0;
@@ -39,9 +41,7 @@ const refusalCode = ({id}: Problem): ExitCode => (id === 'record.pending' ? 3 : 
 export function planned(state: State, ready: PlanReady): Next {
   const lines = [
     ...ready.remarks.flatMap(remark => problemLines('warn', remark)),
-    ...(isEmpty(ready)
-      ? [line('info', 'Nothing to change on this host')]
-      : ready.changes.map(change => line('info', `To ${change.action}: ${change.target}`))),
+    ...(isEmpty(ready) ? [line('info', 'Nothing to change on this host')] : changesLines(ready)),
   ];
   const next = tell({...state, ready, phase: {at: 'plan'}}, ...lines);
   if (state.mode.interactive) return [next, []];
@@ -51,6 +51,12 @@ export function planned(state: State, ready: PlanReady): Next {
   if (!state.mode.yes && !isEmpty(ready)) return finish(next, 2, needsYes('The host would be changed.'));
   return applyNow(next, ready);
 }
+
+/** Of many changes the kinds, with how many there are of each; the diffs name every one. */
+const changesLines = ({changes}: PlanReady): readonly Line[] =>
+  changes.length < MANY_CHANGES
+    ? changes.map(change => line('info', `To ${change.action}: ${change.target}`))
+    : changeGroups(changes).map(group => line('info', `To do ${groupText(group)}`));
 
 /** The user agreed. A plan that failed its trial, or a dry run, goes no further. */
 export function confirmed(state: State): Next {
@@ -121,9 +127,9 @@ export function applied(state: State, event: Extract<Event, {type: 'applied'}>):
 }
 
 const doneText = (state: State, result: ApplyResult): string =>
-  `${result.changed ? 'Set up and tested' : 'Nothing had to be changed; the live test passed'}: ${state.staged
-    .map(each => each.domain)
-    .join(', ')}`;
+  `${result.changed ? 'Set up and tested' : 'Nothing had to be changed; the live test passed'}: ${listed(
+    state.staged.map(each => each.domain),
+  )}`;
 
 function changedBy(state: State, result: ApplyResult): State['changed'] {
   const touched = state.changed === 'changing';

@@ -3,10 +3,11 @@ import type {RecordForms, ServerStatus, Survey} from '../dns/survey.ts';
 import {formatDuration} from '../domain/duration.ts';
 import {displayDomain} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
+import {listed, visible} from '../domain/text.ts';
 import type {Check} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
+import {byStanding, MANY, standingText} from './many.ts';
 import type {StagedDomain, WorkEvent} from './operations.ts';
 import type {Line, RecordFormId, State} from './state.ts';
 import {type SurveyFact, surveyFacts} from './survey-facts.ts';
@@ -42,10 +43,10 @@ export function hostLines(facts: HostFacts): readonly Line[] {
     ),
     ...facts.otherSigners.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
     ...(opendkim !== undefined && opendkim.signedDomains.length > 0
-      ? [line('info', `Signed today: ${opendkim.signedDomains.join(', ')}`)]
+      ? [line('info', `Signed today: ${listed(opendkim.signedDomains)}`)]
       : []),
     ...(facts.mailDomains.length > 0
-      ? [line('info', `Domains found: ${facts.mailDomains.map(displayDomain).join(', ')}`)]
+      ? [line('info', `Domains found: ${listed(facts.mailDomains.map(displayDomain))}`)]
       : []),
     ...(facts.missingPackages.length > 0
       ? [line('warn', `Missing packages: ${facts.missingPackages.join(' ')}`)]
@@ -82,6 +83,22 @@ export const recordLines = (staged: StagedDomain): readonly Line[] => [
   ),
   ...staged.remarks.flatMap(remark => problemLines('warn', remark)),
 ];
+
+/** The records of several keys; of many a line of a zone file for each. */
+export function recordsLines(staged: readonly StagedDomain[]): readonly Line[] {
+  if (staged.length <= MANY) return staged.flatMap(recordLines);
+  const advice = new Map(
+    staged.flatMap(({record: {provider}}) =>
+      provider === undefined ? [] : [[provider.name, provider.advice]],
+    ),
+  );
+  return [
+    line('info', `Publish these ${staged.length} TXT records, each a line of a zone file:`),
+    ...staged.map(({record}) => ({kind: 'record', text: visible(record.zoneFile)}) as const),
+    ...[...advice].flatMap(([name, lines]) => lines.map(text => line('info', `At ${name}: ${text}`))),
+    ...staged.flatMap(({remarks}) => remarks.flatMap(remark => problemLines('warn', remark))),
+  ];
+}
 
 /** A word for each status, the same in every view. */
 export const SERVER_WORDS: Readonly<Record<ServerStatus, string>> = {
@@ -125,6 +142,7 @@ export function tellSurveys(
   state: State,
   surveys: readonly {readonly domain: string; readonly survey: Survey}[],
 ): State {
+  if (state.staged.length > MANY) return tellManySurveys(state, surveys);
   const told: Record<string, State['told'][string]> = {};
   const lines: Line[] = [];
   for (const {domain, survey} of surveys) {
@@ -139,6 +157,40 @@ export function tellSurveys(
     lines.push(...fresh.flatMap(factLines));
   }
   return lines.length === 0 ? state : tell({...state, told: {...state.told, ...told}}, ...lines);
+}
+
+/** No domain is called so: what was last said of all of them together. */
+const ALL = '';
+
+/** The count, each tenth part and every 30 s; what has to be mended by name, as far as somebody would read it. */
+function tellManySurveys(
+  state: State,
+  surveys: readonly {readonly domain: string; readonly survey: Survey}[],
+): State {
+  const told: Record<string, State['told'][string]> = {};
+  const lines: Line[] = [];
+  let named = Object.keys(state.told).length;
+  for (const {domain, survey} of surveys) {
+    const wrong = surveyFacts(survey, Date.parse(survey.at)).filter(({kind}) => kind === 'wrong');
+    const last = told[domain] ?? state.told[domain];
+    const fresh = wrong.filter(({key}) => last?.facts.includes(key) !== true);
+    if (fresh.length === 0 || named > MANY) continue;
+    if (last === undefined) named += 1;
+    told[domain] = {text: '', at: survey.at, facts: wrong.map(({key}) => key)};
+    lines.push(line('info', `${domain}:`), ...fresh.flatMap(factLines));
+  }
+  const standing = byStanding(state);
+  const at = surveys.at(-1)?.survey.at ?? '';
+  const text = standingText(standing);
+  const tenth = String(Math.floor((standing.everywhere.length * 10) / state.staged.length));
+  const before = state.told[ALL];
+  const isSame = before?.facts[0] === tenth && isSilent({...before, text}, text, at);
+  if (!isSame && before?.text !== text) {
+    told[ALL] = {text, at, facts: [tenth]};
+    lines.push(line(standing.everywhere.length === state.staged.length ? 'ok' : 'info', text));
+  }
+  const known = Object.keys(told).length === 0 ? state : {...state, told: {...state.told, ...told}};
+  return tell(known, ...lines);
 }
 
 const isSilent = (last: State['told'][string] | undefined, text: string, at: string): boolean =>

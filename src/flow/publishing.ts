@@ -2,12 +2,13 @@
 
 import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish/index.ts';
 import type {Problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
+import {listed, visible} from '../domain/text.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {KeySpec} from '../system/ports.ts';
 import {openQuestion} from './asking.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
-import {line, problemLines, recordLines, tell, tellSurveys} from './lines.ts';
+import {line, problemLines, recordsLines, tell, tellSurveys} from './lines.ts';
+import {MANY} from './many.ts';
 import type {PendingSetup, PublishedRecord, StagedDomain, StageProgress} from './operations.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import {sizeProblems} from './record-size.ts';
@@ -71,11 +72,11 @@ export function keysReady(state: State, progress: StageProgress): State {
 const DEFAULT_SPEC: KeySpec = {algorithm: 'rsa', bits: 2048};
 
 export function staged(state: State, keys: readonly StagedDomain[]): Next {
-  const lines = keys.flatMap(key => [
-    line('ok', `Key made and tested: ${key.domain}, selector ${key.selector}, ${keyName(key)}`),
+  const lines = [
+    ...madeLines(keys),
     // The record of a dry run belongs to a key that is thrown away: nobody may publish it.
-    ...(state.mode.dryRun ? wouldPublish(state, key) : recordLines(key)),
-  ]);
+    ...(state.mode.dryRun ? keys.flatMap(key => wouldPublish(state, key)) : recordsLines(keys)),
+  ];
   return haveKeys(tell({...state, staged: keys}, ...lines));
 }
 
@@ -84,6 +85,18 @@ function wouldPublish({answers: {publish: choice}}: State, {record}: StagedDomai
   if (choice === undefined || choice.by === 'manual') return [];
   const what = `a TXT record of ${Buffer.byteLength(record.value)} octets at ${record.absoluteName}`;
   return [line('info', `Would be entered by ${nameOfPublisher(choice)}: ${what}, zone ${record.zone}`)];
+}
+
+function madeLines(keys: readonly StagedDomain[]): readonly Line[] {
+  if (keys.length <= MANY) {
+    return keys.map(key =>
+      line('ok', `Key made and tested: ${key.domain}, selector ${key.selector}, ${keyName(key)}`),
+    );
+  }
+  const kinds = [...new Set(keys.map(keyName))].join(', ');
+  const selectors = [...new Set(keys.map(({selector}) => selector))];
+  const named = selectors.length === 1 ? `selector ${selectors[0]}` : `${selectors.length} selectors`;
+  return [line('ok', `${keys.length} keys made and tested: ${named}, ${kinds}`)];
 }
 
 const keyName = (key: StagedDomain): string => (key.algorithm === 'rsa' ? `RSA ${key.bits} bits` : 'Ed25519');
@@ -104,11 +117,13 @@ export function resume(state: State, pending: PendingSetup): Next {
   if (open !== undefined) {
     return state.mode.interactive ? [{...state, phase: open.phase}, []] : finish(state, 2, open.why);
   }
-  const names = pending.staged.map(each => each.domain).join(', ');
+  const names = listed(pending.staged.map(each => each.domain));
   const resumed = tell(
     {...state, staged: pending.staged},
     line('info', `Going on with the setup of ${names}, left at ${pending.since}`),
-    ...pending.staged.flatMap(key => (state.mode.dryRun ? wouldPublish(state, key) : recordLines(key))),
+    ...(state.mode.dryRun
+      ? pending.staged.flatMap(key => wouldPublish(state, key))
+      : recordsLines(pending.staged)),
   );
   return state.mode.dryRun ? planNow(resumed) : publish(resumed);
 }

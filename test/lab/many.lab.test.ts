@@ -88,7 +88,8 @@ describe.each(trixie.length > 0 ? trixie : releases)('$name', release => {
         if (status !== null) expect(outcome.status, describeOutcome(outcome)).toBe(status);
         const kept = await keysBelow(host, KEYS);
         expect(kept.size).toBeLessThan(COUNT);
-        for (const [path, key] of before) expect(kept.get(path), path).toBe(key);
+        // What was half-written when it was killed has another name, and goes when its domain's turn comes.
+        for (const [path, key] of before) if (path.endsWith('.pem')) expect(kept.get(path), path).toBe(key);
         const whole = await host.exec([
           'bash',
           '-c',

@@ -6,7 +6,7 @@ import {parseDnsName} from '../../src/domain/names.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {problem} from '../../src/domain/result.ts';
 import {buildReport} from '../../src/flow/ending.ts';
-import type {StagedDomain, WorkEvent} from '../../src/flow/operations.ts';
+import type {PlanReady, StagedDomain, WorkEvent} from '../../src/flow/operations.ts';
 import {initialState} from '../../src/flow/reduce.ts';
 import type {Phase, State} from '../../src/flow/state.ts';
 import type {ChangeView} from '../../src/plan/plan.ts';
@@ -14,10 +14,12 @@ import {mode} from './drive.ts';
 import {
   check,
   domainOf,
+  fakeChanges,
   fakeFacts,
   fakePlan,
   fakeReady,
   fakeStaged,
+  fakeSurvey,
   fakeZone,
   proof,
   selectorOf,
@@ -330,6 +332,55 @@ const pending = {
 };
 
 /** By the name of the snapshot. */
+/** A thousand domains: 613 are everywhere, seven are wrong, the last has not been asked about. */
+const THOUSAND: readonly StagedDomain[] = Array.from({length: 1000}, (_, index) =>
+  fakeStaged(domainOf(`d${String(index + 1).padStart(4, '0')}.example.org`), SELECTOR),
+);
+const thousand: Partial<State> = {
+  ...answered,
+  staged: THOUSAND,
+  surveys: Object.fromEntries(
+    THOUSAND.slice(0, -1).map((each, index) => {
+      const statuses: readonly ServerStatus[] =
+        index < 613
+          ? ['matching', 'matching']
+          : index % 55 === 0
+            ? ['wrong', 'absent']
+            : ['matching', 'absent'];
+      return [each.domain, fakeSurvey(each, statuses, '2026-11-21T10:01:00Z', '2026-11-21T10:01:05Z')];
+    }),
+  ),
+};
+const thousandRows = (row: (each: StagedDomain) => string): string =>
+  THOUSAND.map(each => `+${row(each)}\n`).join('');
+const thousandReady: PlanReady = fakeReady(THOUSAND, {
+  changes: [
+    ...THOUSAND.map(
+      ({domain}): ChangeView => ({
+        kind: 'mkdir',
+        target: `/etc/dkimkeys/${domain}`,
+        action: 'create, opendkim:opendkim 0700',
+        diff: '',
+      }),
+    ),
+    ...THOUSAND.map(
+      ({domain, selector}): ChangeView => ({
+        kind: 'write',
+        target: `/etc/dkimkeys/${domain}/${selector}.private`,
+        action: 'create, opendkim:opendkim 0600',
+        diff: '+ private key, SHA-256 abababababababab…, not shown\n',
+      }),
+    ),
+    {
+      kind: 'write',
+      target: '/etc/opendkim/KeyTable',
+      action: 'create, root:root 0644',
+      diff: `--- /etc/opendkim/KeyTable\n+++ /etc/opendkim/KeyTable\n@@ -0,0 +1,1000 @@\n${thousandRows(({domain, selector}) => `${selector}._domainkey.${domain} ${domain}:${selector}:/etc/dkimkeys/${domain}/${selector}.private`)}`,
+    },
+    ...fakeChanges,
+  ],
+});
+
 export const SAMPLES: Readonly<Record<string, State>> = {
   looking: {...stateAt({at: 'looking'}), facts: undefined},
   host: stateAt(
@@ -474,6 +525,8 @@ export const SAMPLES: Readonly<Record<string, State>> = {
       ),
     },
   }),
+  'propagation-thousand': stateAt(waiting, thousand),
+  'plan-thousand': stateAt({at: 'plan'}, {...thousand, ready: thousandReady}),
   'propagation-caches': stateAt(waiting, {...answered, surveys: {[DOMAIN]: cached}}),
   'propagation-alias': stateAt(waiting, {...answered, surveys: {[DOMAIN]: aliased}}),
   'propagation-bogus': stateAt(waiting, {...answered, surveys: {[DOMAIN]: bogus}}),

@@ -4,6 +4,7 @@
  */
 import {createInterface} from 'node:readline';
 import type {Readable, Writable} from 'node:stream';
+import {inReadingOrder} from '../../flow/many.ts';
 import type {Report} from '../../flow/report.ts';
 import type {Session, State} from '../../flow/state.ts';
 import {where} from '../../flow/where.ts';
@@ -42,7 +43,7 @@ function reporter(output: Writable): (state: State) => void {
     printed = state.lines.length;
     if (state.ready === planned) return;
     planned = state.ready;
-    for (const change of planned?.changes ?? []) output.write(blockText(change.diff));
+    for (const change of inReadingOrder(planned?.changes ?? [])) output.write(blockText(change.diff));
   };
 }
 

@@ -5,6 +5,7 @@ import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {commandLine} from '../../flow/command-line.ts';
 import {changedSentence} from '../../flow/ending.ts';
+import {changeGroups, groupText, MANY, MANY_CHANGES} from '../../flow/many.ts';
 import type {Report} from '../../flow/report.ts';
 import type {State} from '../../flow/state.ts';
 import {knownByResolver} from '../../flow/survey-facts.ts';
@@ -22,12 +23,7 @@ const GAP: SummaryLine = {kind: 'blank', text: ''};
 export function summaryLines(state: State, report: Report): readonly SummaryLine[] {
   const blocks = [
     resultLines(state, report),
-    report.domains.map(each =>
-      line(
-        'item',
-        `${displayDomain(each.domain as DomainName)}: selector ${each.selector}, ${each.state}. ${each.nextStep}`,
-      ),
-    ),
+    domainLines(report),
     weakerLines(state),
     changeLines(report),
     adviceLines(state),
@@ -36,6 +32,25 @@ export function summaryLines(state: State, report: Report): readonly SummaryLine
   return blocks
     .filter(block => block.length > 0)
     .flatMap((block, index) => (index === 0 ? block : [GAP, ...block]));
+}
+
+/** Each domain; of many how many there are in each state. */
+function domainLines({domains}: Report): readonly SummaryLine[] {
+  if (domains.length <= MANY) {
+    return domains.map(each =>
+      line(
+        'item',
+        `${displayDomain(each.domain as DomainName)}: selector ${each.selector}, ${each.state}. ${each.nextStep}`,
+      ),
+    );
+  }
+  const states = [...new Set(domains.map(({state}) => state))];
+  return [
+    ...states.map(state =>
+      line('item', `${domains.filter(each => each.state === state).length} domains: ${state}.`),
+    ),
+    line('text', 'waxseal status lists them, each with its next step.'),
+  ];
 }
 
 function resultLines(state: State, report: Report): readonly SummaryLine[] {
@@ -72,7 +87,10 @@ function changeLines(report: Report): readonly SummaryLine[] {
   if (!report.changed || report.changes.length === 0) return [];
   return [
     line('heading', 'Changed on this host (waxseal undo takes it back):'),
-    ...report.changes.map(change => line('item', `${change.target}: ${change.action}`)),
+    ...(report.changes.length < MANY_CHANGES
+      ? report.changes.map(change => `${change.target}: ${change.action}`)
+      : changeGroups(report.changes).map(groupText)
+    ).map(text => line('item', text)),
   ];
 }
 

@@ -87,3 +87,15 @@ test.each(Object.keys(SAMPLES))(
     expect(frame).toMatch(/changed|Changes|put back/);
   },
 );
+
+test('a thousand records are filtered by f: those still waited for, the wrong ones with their repair, all', async () => {
+  const view = await draw('propagation-thousand');
+  expect(view.frame()).toContain('of 387 ');
+  await view.press('f');
+  expect(view.frame()).toContain('Shown: those that are wrong');
+  expect(view.frame()).not.toContain('d0614.example.org');
+  await view.press('f');
+  expect(view.frame()).toContain('of 1000 ');
+  await view.press('f');
+  expect(view.frame()).toContain('of 387 ');
+});

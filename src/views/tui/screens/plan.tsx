@@ -1,6 +1,7 @@
 import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {visible} from '../../../domain/text.ts';
 import {applyRefusal, isEmpty} from '../../../flow/carrying-out.ts';
+import {changeGroups, groupText, inReadingOrder, MANY_CHANGES} from '../../../flow/many.ts';
 import type {PlanReady} from '../../../flow/operations.ts';
 import type {State} from '../../../flow/state.ts';
 import type {ChangeView} from '../../../plan/plan.ts';
@@ -98,11 +99,17 @@ function planRows(state: State, width: number, theme: Theme): readonly Row[] {
   return [
     ...(refusal === undefined ? [] : [...problemRows(refusal, width, theme), BLANK]),
     ...summaryRows(ready, width, theme),
-    ...ready.changes
+    ...inReadingOrder(ready.changes)
       .filter(change => change.diff !== '')
       .flatMap(change => [BLANK, ...diffRows(change, width, theme)]),
   ];
 }
+
+/** Each change; of many how many there are of each kind. */
+const changeTexts = (changes: readonly ChangeView[]): readonly string[] =>
+  changes.length < MANY_CHANGES
+    ? changes.map(change => `${change.target}: ${change.action}`)
+    : changeGroups(changes).map(groupText);
 
 function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Row[] {
   const {changes, preflight, remarks} = ready;
@@ -110,9 +117,7 @@ function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Ro
   return [
     ...(changes.length === 0
       ? paragraph('This host is set up already: no file has to change.', width)
-      : changes.flatMap(change =>
-          paragraph(`${visible(change.target)}: ${visible(change.action)}`, width, {lead: bullet}),
-        )),
+      : changeTexts(changes).flatMap(text => paragraph(visible(text), width, {lead: bullet}))),
     ...(preflight.checks.length === 0
       ? []
       : [

@@ -6,6 +6,7 @@ import {formatDuration} from '../../../domain/duration.ts';
 import {displayDomain} from '../../../domain/names.ts';
 import {visible} from '../../../domain/text.ts';
 import {SERVER_WORDS} from '../../../flow/lines.ts';
+import {MANY} from '../../../flow/many.ts';
 import {mayTrustResolver} from '../../../flow/publishing.ts';
 import type {Phase, State} from '../../../flow/state.ts';
 import {type SurveyFact, surveyFacts, targetText} from '../../../flow/survey-facts.ts';
@@ -17,6 +18,7 @@ import {letterOf} from '../input/keys.ts';
 import {BLANK, cut, pad, paragraph, type Row} from '../rows.ts';
 import {type Mark, problemRows, SERVER_MARKS} from '../status.ts';
 import {type Theme, useTheme} from '../theme.tsx';
+import {type Filter, headRows, listRows, nextFilter} from './many-records.ts';
 
 type Propagation = Extract<Phase, {at: 'propagation'}>;
 
@@ -30,19 +32,44 @@ const KEYS: readonly KeyHint[] = [
 /** Only where no name server can be asked, and the resolver has the record. */
 const TRUST_KEY: KeyHint = ['w', "goes on by the resolver's word only"];
 
-/** Every authoritative server of every domain, live. */
+/** Only where there are more records than a screen can show whole. */
+const FILTER_KEY: KeyHint = ['f', 'shows others'];
+
+/** Every authoritative server of every domain, live; of many domains a count and a row for each. */
 export function PropagationScreen({phase}: {readonly phase: Propagation}): ReactNode {
   const {state, send} = useUi();
   const theme = useTheme();
   const mayTrust = mayTrustResolver(state);
-  const room = useRoom(mayTrust ? [...KEYS.slice(0, 1), TRUST_KEY, ...KEYS.slice(1)] : KEYS);
+  const isMany = state.staged.length > MANY;
+  const [filter, setFilter] = useState<Filter>('open');
+  const room = useRoom([
+    ...KEYS.slice(0, 1),
+    ...(mayTrust ? [TRUST_KEY] : []),
+    ...(isMany ? [FILTER_KEY] : []),
+    ...KEYS.slice(1),
+  ]);
   const now = useSecondHand();
   useKeys(key => {
     if (key.name === 'enter') send({type: 'recheck'});
     else if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
     else if (letterOf(key) === 'w') send({type: 'trust-resolver'});
+    else if (letterOf(key) === 'f' && isMany) setFilter(nextFilter);
   });
   const clock = clockRow(phase, state, now, room.width, theme);
+  if (isMany) {
+    const head = [clock, ...headRows(state, filter, room.width, theme)];
+    return (
+      <Frame title="Are the records everywhere?" room={room}>
+        <DrawRows rows={head.slice(0, Math.max(1, room.height - 1))} />
+        {/* Another filter is another list, and begins at its top. */}
+        <ScrollPane
+          key={filter}
+          rows={listRows(state, filter, now, room.width, theme)}
+          height={Math.max(1, room.height - head.length)}
+        />
+      </Frame>
+    );
+  }
   const rows = state.staged.flatMap((staged, index) => [
     ...(index === 0 ? [] : [BLANK]),
     ...domainRows(displayDomain(staged.domain), state.surveys[staged.domain], now, room.width, theme),

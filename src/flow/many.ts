@@ -1,0 +1,87 @@
+/** What is said of many domains at once: counts and groups instead of a line for each. Pure. */
+import type {Survey} from '../dns/survey.ts';
+import type {ChangeView} from '../plan/plan.ts';
+import type {StagedDomain} from './operations.ts';
+import type {State} from './state.ts';
+
+/** With more domains than this a line for each says less than a count. */
+export const MANY = 20;
+
+export type Standing = 'everywhere' | 'waiting' | 'wrong';
+
+/** Where a record stands: what has to be mended is told from what only takes its time. */
+export function standingOf(survey: Survey | undefined): Standing {
+  if (survey === undefined) return 'waiting';
+  if (survey.settled) return 'everywhere';
+  const isWrong = survey.servers.some(
+    ({status, mistake}) => status === 'wrong' || status === 'several' || mistake !== undefined,
+  );
+  return isWrong ? 'wrong' : 'waiting';
+}
+
+export type ByStanding = Readonly<Record<Standing, readonly StagedDomain[]>>;
+
+export function byStanding({staged, surveys}: Pick<State, 'staged' | 'surveys'>): ByStanding {
+  const found: Record<Standing, StagedDomain[]> = {everywhere: [], waiting: [], wrong: []};
+  for (const each of staged) found[standingOf(surveys[each.domain])].push(each);
+  return found;
+}
+
+/** `613 of 1000 records are everywhere, 380 are waited for, 7 are wrong`. */
+export function standingText({everywhere, waiting, wrong}: ByStanding): string {
+  const of = everywhere.length + waiting.length + wrong.length;
+  return [
+    `${everywhere.length} of ${of} records are everywhere`,
+    ...(waiting.length === 0 ? [] : [`${waiting.length} are waited for`]),
+    ...(wrong.length === 0 ? [] : [`${wrong.length} ${wrong.length === 1 ? 'is' : 'are'} wrong`]),
+  ].join(', ');
+}
+
+/** Changes of one kind below one directory. */
+export interface ChangeGroup {
+  readonly action: string;
+  readonly count: number;
+  readonly first: string;
+  readonly last: string;
+}
+
+/** From so many changes on they are told in groups first. */
+export const MANY_CHANGES = 40;
+
+/**
+ * Changes alike (kind, action, place down to the second directory) as one; in the order of the first of each, those that
+ * stand alone after none of their kind as they are.
+ */
+export function changeGroups(changes: readonly ChangeView[]): readonly ChangeGroup[] {
+  const groups = new Map<string, ChangeGroup>();
+  for (const {kind, action, target} of changes) {
+    const key = [kind, action, ...target.split('/').slice(0, 3)].join(' ');
+    const group = groups.get(key);
+    groups.set(
+      key,
+      group === undefined
+        ? {action, count: 1, first: target, last: target}
+        : {...group, count: group.count + 1, last: target},
+    );
+  }
+  return [...groups.values()];
+}
+
+/** `1000 times create, opendkim:opendkim 0600: /etc/dkimkeys/a/s.private to /etc/dkimkeys/z/s.private`. */
+export const groupText = ({action, count, first, last}: ChangeGroup): string =>
+  count === 1 ? `${first}: ${action}` : `${count} times ${action}: ${first} to ${last}`;
+
+/**
+ * Of many changes the short diffs first: what happens to main.cf must not stand below the rows of a thousand domains.
+ * A few stay in the order in which they are made.
+ */
+export const inReadingOrder = (changes: readonly ChangeView[]): readonly ChangeView[] =>
+  changes.length < MANY_CHANGES
+    ? changes
+    : [
+        ...changes.filter(isText).toSorted((one, other) => one.diff.length - other.diff.length),
+        ...changes.filter(change => !isText(change)),
+      ];
+
+/** A diff of a text, not the notice that stands for a private key. */
+const isText = ({diff}: ChangeView): boolean => diff.startsWith('--- ');
