@@ -266,6 +266,16 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
           `interval = ${interval}\nremind = 0s\nmargin = 1s\nsafety = 6s\nfloor = 8s\nrevoked = 20s\n`,
         );
       await settings('1s');
+      // The first steps are done by the timer's unit, in its cage.
+      await waxsealJson(host, ['rotate', '--install-timer', '--yes'], 0);
+      await sleep(1500);
+      await host.must(['systemctl', 'start', 'waxseal-rotate.service']);
+      const coming = (await waxsealJson(host, ['status'], 0)).domains.find(({state}) => state === 'pending');
+      expect(
+        await internet.text(PRIMARY.addresses[0], coming?.record.name ?? ''),
+        await host.must(['journalctl', '-u', 'waxseal-rotate.service', '--no-pager']),
+      ).toEqual([coming?.record.value]);
+      await host.must(['systemctl', 'stop', 'waxseal-rotate.timer']);
       const told: string[] = [];
       const outcomes: Outcome[] = [];
       const atPrimary: string[] = [];

@@ -17,6 +17,7 @@ declare -A package=(
   [mmdebstrap]=mmdebstrap [systemd-nspawn]=systemd-container [ip]=iproute2 [named]=bind9 [rndc]=bind9-utils
   [dig]=bind9-dnsutils [nsupdate]=bind9-dnsutils [nsd]=nsd [knotd]=knot [knsupdate]=knot-dnsutils [unbound]=unbound [strace]=strace
   [nsenter]=util-linux [setpriv]=util-linux [pgrep]=procps
+  [opendkim-genzone]=opendkim-tools
   [pdns_server]=pdns-server [sqlite3]=sqlite3 [lexicon]=lexicon [curl]=curl
   [setfacl]=acl [getfattr]=attr [mke2fs]=e2fsprogs [git]=git
 )
@@ -25,6 +26,7 @@ for program in "${!package[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package[$program]}")
 done
 /usr/bin/python3 -c 'import dkim, dns.resolver' 2>/dev/null || missing+=(python3-dkim)
+/usr/bin/python3 -c 'import botocore' 2>/dev/null || missing+=(python3-botocore)
 [ -e /usr/share/doc/pdns-backend-sqlite3 ] || missing+=(pdns-backend-sqlite3)
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "test:lab needs: apt-get install ${missing[*]}" >&2
