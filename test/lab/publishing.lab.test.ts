@@ -10,7 +10,9 @@ import {buildImage} from './support/image.ts';
 import {send, VALID, verdict} from './support/mail.ts';
 import {describeOutcome, type Outcome, sleep} from './support/process.ts';
 import {type Release, withPublishers} from './support/release.ts';
+import {Terminal} from './support/tmux.ts';
 import {type Report, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
+import {agree, at, shownRecord, toRecord} from './support/wizard.ts';
 import {inWorld, type World} from './support/world.ts';
 
 const KEY_FILE = '/etc/waxseal/update.key';
@@ -194,6 +196,41 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
 
       const done = json(await waxseal(host, [...SETUP, ...BY_UPDATE, '--wait', '2m', '--json']), 0);
       expect(done.domains[0]?.state).toBe('active');
+    }));
+
+  test('the wizard proposes the key that it finds: three keys at the record, and nobody types one', () =>
+    inPublishingWorld(release, async ({host, internet, directory}) => {
+      const terminal = await Terminal.open(host, {log: `${directory}/terminal.log`});
+      await toRecord(terminal);
+      const {value, selector} = await shownRecord(terminal);
+      const offered = await terminal.screen();
+      expect(offered.replace(/\s+/g, ' ')).toContain(`Or press p: nsupdate with ${KEY_FILE} can do it.`);
+      await terminal.press('p');
+      await terminal.waitFor(/^ Who enters the record into the DNS\?/m);
+      await terminal.waitFor(/^ ❯ nsupdate with \/etc\/waxseal\/update\.key/m);
+      await terminal.press('Escape');
+      await at(terminal, 'record');
+      await terminal.press('p');
+      await terminal.waitFor(/^ ❯ nsupdate with/m);
+      await terminal.press('Enter');
+      await terminal.waitFor(/Enter nsupdate publishes it/);
+      await terminal.press('Enter');
+      await at(terminal, 'propagation');
+      await at(terminal, 'plan', 90_000);
+      expect(await internet.text(SECONDARY.addresses[0], `${selector}._domainkey.example.com`)).toEqual([
+        value,
+      ]);
+      await agree(terminal);
+      await at(terminal, 'done', 90_000);
+      await terminal.press('Enter');
+      expect(await terminal.exitStatus()).toBe(0);
+      const said = await terminal.history();
+      expect(said.replace(/\s+/g, ' ')).toContain(`--publish nsupdate --tsig-key ${KEY_FILE}`);
+      expect(said).not.toContain(UPDATE_KEY.secret);
+      await terminal.close();
+      const mail = await send(host, internet, {from: 'alice@example.com', by: 'smtp'});
+      expect(verdict(mail)).toBe(VALID('example.com', selector));
+      await expectSecret(host, UPDATE_KEY.secret, []);
     }));
 
   test('a hook of the administrator enters the record; one that others can change is not run', () =>

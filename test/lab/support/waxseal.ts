@@ -43,6 +43,7 @@ export interface Report {
     readonly diff: string;
   }[];
   readonly checks: readonly {readonly id: string; readonly status: string; readonly evidence: string}[];
+  readonly advice: readonly {readonly id: string; readonly status: string; readonly evidence: string}[];
   readonly error: {readonly id: string; readonly message: string; readonly hint: string} | null;
 }
 
@@ -57,6 +58,7 @@ const CONTRACT = {
   domains: expect.any(Array),
   changes: expect.any(Array),
   checks: expect.any(Array),
+  advice: expect.any(Array),
   error: expect.toSatisfy(value => value === null || typeof value === 'object'),
 };
 const DOMAIN = {
@@ -111,7 +113,7 @@ export function reportOf(outcome: Outcome): Report {
     for (const string of domain.record.strings) expect(string.length).toBeLessThanOrEqual(255);
   }
   for (const change of report.changes) expect(change).toEqual(CHANGE);
-  for (const check of report.checks) expect(check).toEqual(CHECK);
+  for (const check of [...report.checks, ...report.advice]) expect(check).toEqual(CHECK);
   if (report.error !== null) expect(report.error).toEqual(ERROR);
   expect(report.exitCode).toBe(outcome.status);
   expect(report.result).toBe(RESULTS[report.exitCode] ?? 'failed');
