@@ -21,6 +21,7 @@ export function nextQuestion(state: State, facts: HostFacts): QuestionId | undef
   return QUESTION_ORDER.find(
     id =>
       !state.accepted.includes(id) &&
+      concerns(state, id) &&
       (questionOf(id).applies(state.answers, facts) ||
         (unusedGiven(state, id) !== undefined && isBroughtUp(id))),
   );
@@ -30,6 +31,10 @@ const isBroughtUp = (id: QuestionId): boolean => {
   const {silent, dependsOn} = questionOf(id);
   return silent === true || dependsOn.includes('settings');
 };
+
+/** A rotation changes keys, and nothing about who signs: what was left beside ours at set-up stays. */
+const concerns = ({mode}: State, id: QuestionId): boolean =>
+  mode.command !== 'rotate' || id !== 'otherSigner';
 
 const unusedGiven = (state: State, id: QuestionId): string | undefined =>
   state.consumed.includes(id) ? undefined : state.given[id];
@@ -240,7 +245,7 @@ export function unaccept(state: State, id: QuestionId): State {
 }
 
 /** Whose key is rotated is said by the command: another domain would be another command. */
-export const isFixed = ({mode}: State, id: QuestionId): boolean =>
+export const isFixed = ({mode}: Pick<State, 'mode'>, id: QuestionId): boolean =>
   mode.command === 'rotate' && id === 'domains';
 
 /** The state at the question before, or undefined where this is the first; questions that do not apply are walked over. */
@@ -257,6 +262,17 @@ export function previousQuestion(state: State, facts: HostFacts): State | undefi
     );
   return id === undefined ? undefined : atQuestion(state, facts, id);
 }
+
+/** Answers that a person may still give anew, in the order of the questions. */
+export const answersToEdit = (
+  state: Pick<State, 'answers' | 'accepted' | 'mode'>,
+  facts: HostFacts,
+): readonly QuestionId[] =>
+  state.mode.interactive
+    ? byOrder(state.accepted).filter(
+        id => !isFixed(state, id) && questionOf(id).applies(state.answers, facts),
+      )
+    : [];
 
 /** The state at an answered question, its answer as a draft. */
 export function atQuestion(state: State, facts: HostFacts, id: QuestionId): State {
@@ -303,7 +319,8 @@ export function openQuestion(
 ): {readonly phase: Phase; readonly why: Problem} | undefined {
   for (const id of QUESTION_ORDER) {
     const question = questionOf(id);
-    if (question.textIn(state.answers) !== undefined || !question.applies(state.answers, facts)) continue;
+    if (!concerns(state, id) || question.textIn(state.answers) !== undefined) continue;
+    if (!question.applies(state.answers, facts)) continue;
     const why = missingAnswer(state, facts, id);
     if (why !== undefined) return {phase: ask(state, facts, id), why};
   }

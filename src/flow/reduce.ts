@@ -11,8 +11,8 @@ import {looked, recovered, recoverNow, startAfresh} from './arriving.ts';
 import {
   accept,
   advance,
+  answersToEdit,
   atQuestion,
-  isFixed,
   offer,
   previousQuestion,
   refuse,
@@ -323,11 +323,7 @@ const edit = (state: State, event: Of<'edit'>): Next =>
       (state.phase.at === 'asking' && !state.phase.checking) ||
       state.phase.at === 'record' ||
       state.phase.at === 'plan';
-    const editable =
-      state.accepted.includes(event.question) &&
-      !isFixed(state, event.question) &&
-      questionOf(event.question).applies(state.answers, facts);
-    return free && state.mode.interactive && editable
+    return free && answersToEdit(state, facts).includes(event.question)
       ? stay(atQuestion(state, facts, event.question))
       : stay(state);
   });

@@ -83,6 +83,15 @@ describe('without a terminal', () => {
     expect(operations.calls).not.toContain('stage');
   });
 
+  it('is no business of a rotation', async () => {
+    const {session} = start({...batch, command: 'rotate'}, given, withSigners(rspamd));
+    expect(await session.done()).toMatchObject({exitCode: 0});
+    const kept = {...withSigners(rspamd), look: {pending}};
+    expect(await start({...batch, command: 'rotate'}, given, kept).session.done()).toMatchObject({
+      exitCode: 0,
+    });
+  });
+
   it('takes the answer of the kept setup', async () => {
     const kept = {...pending, answers: {...pending.answers, otherSigner: 'switch' as const}};
     const {session} = start(batch, given, {...withSigners(rspamd), look: {pending: kept}});

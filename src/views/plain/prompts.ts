@@ -1,6 +1,8 @@
 /** What each phase asks of a person, and what a typed line means there. Text in, events out; no streams. */
 import {parseAbsolutePath} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
+import type {QuestionId} from '../../flow/answers.ts';
+import {answersToEdit} from '../../flow/asking.ts';
 import {applyRefusal, isEmpty} from '../../flow/carrying-out.ts';
 import {changedSentence, leaveQuestion} from '../../flow/ending.ts';
 import {recordText} from '../../flow/lines.ts';
@@ -119,15 +121,28 @@ function recordPrompt({answers}: State): string {
 }
 
 function planPrompt(state: State): string {
+  const edit = answersOf(state).length === 0 ? '' : ' c: change an answer.';
   const refusal = applyRefusal(state);
   if (refusal !== undefined) {
-    return `error: ${visible(refusal.message)}\nhint: ${visible(refusal.hint)}\nb: back. n: end.\n> `;
+    return `error: ${visible(refusal.message)}\nhint: ${visible(refusal.hint)}\nb: back.${edit} n: end.\n> `;
   }
-  if (state.mode.dryRun) return 'A dry run ends here. Enter: end. b: back.\n> ';
+  if (state.mode.dryRun) return `A dry run ends here. Enter: end. b: back.${edit}\n> `;
   if (state.ready !== undefined && isEmpty(state.ready)) {
-    return 'This host is right already. Enter: run the live test. b: back. q: leave.\n> ';
+    return `This host is right already. Enter: run the live test. b: back.${edit} q: leave.\n> `;
   }
-  return 'Apply this? From here on a failure puts everything back.\nType yes to apply. b: back. n: decline. q: leave.\n> ';
+  return `Apply this? From here on a failure puts everything back.\nType yes to apply. b: back.${edit} n: decline. q: leave.\n> `;
+}
+
+const answersOf = (state: State): readonly QuestionId[] =>
+  state.facts === undefined ? [] : answersToEdit(state, state.facts);
+
+/** `c`: the answers with their numbers. */
+function answersText(state: State): string {
+  const rows = answersOf(state).map(
+    (id, at) =>
+      `  ${at + 1}. ${questionOf(id).title} ${visible(questionOf(id).textIn(state.answers) || '(none)')}\n`,
+  );
+  return `${rows.join('')}Type c and a number to give that answer anew.\n`;
 }
 
 /** A typed line as an event for the flow, or as text to show; undefined where it means nothing here. */
@@ -159,7 +174,7 @@ export function meaningOf(state: State, typed: string): Meaning {
       if (text.toLowerCase() === 'w' && mayTrustResolver(state)) return send({type: 'trust-resolver'});
       return text === '' ? send({type: 'recheck'}) : moving(text);
     case 'plan':
-      return planMeaning(text);
+      return planMeaning(state, text);
     case 'leaving':
       return send(isYes(text) || text.toLowerCase() === 'q' ? {type: 'leave'} : {type: 'stay'});
     default:
@@ -215,7 +230,12 @@ function recordMeaning(state: State, text: string): Meaning {
 }
 
 // Only the whole word applies a plan; a lone "y" may be a slip of a finger.
-function planMeaning(text: string): Meaning {
+function planMeaning(state: State, text: string): Meaning {
+  const edit = /^c(?:\s*(\d{1,3}))?$/i.exec(text);
+  if (edit !== null) {
+    const question = answersOf(state)[Number(edit[1] ?? 0) - 1];
+    return question === undefined ? {show: answersText(state)} : send({type: 'edit', question});
+  }
   if (text.toLowerCase() === 'yes') return send({type: 'confirmed'});
   if (text === '') return send({type: 'continued'});
   return isNo(text) ? send({type: 'declined'}) : moving(text);

@@ -40,6 +40,7 @@ const PLAN: Help = {
   lines: [
     'This is everything that will be changed, nothing else is touched. Lines with + are added, lines with - are taken away.',
     'The new configuration has been tried already, in a second signer that no mail goes through.',
+    'c shows your answers and asks one of them again; nothing is lost by it.',
     'Every file is backed up first. If a step or the test after it fails, all is put back as it was. "waxseal undo" does the same later.',
   ],
 };

@@ -338,6 +338,22 @@ describe('without a terminal', () => {
   });
 });
 
+describe('the plan', () => {
+  it('takes an answer back by its number, and comes to the plan again', async () => {
+    const started = start();
+    await toPlan(started);
+    const talk = new Conversation(started.session);
+    await talk.types('c: change an answer.', 'c');
+    await talk.types('  2. What shall the key be called? 202611\n', 'c 9');
+    await talk.types('Type c and a number', 'c 2');
+    await talk.types('key be called', 'x1');
+    await talk.types('it is published', ENTER);
+    await talk.types('Type yes to apply', 'n');
+    const {report} = await talk.ends();
+    expect(report).toMatchObject({exitCode: 9, changed: false, domains: [{selector: 'x1'}]});
+  });
+});
+
 describe('another signer', () => {
   it('is named with both choices, and Enter alone decides nothing', async () => {
     const otherSigners = [

@@ -345,6 +345,31 @@ describe('the plan', () => {
     expect(frame()).toContain('+KeyTable');
   });
 
+  test('c lists the answers, and asks the chosen one again', async () => {
+    const {press, session, frame} = await open('plan');
+    expect(frame()).toContain('c changes an answer');
+    await press('c');
+    expect(frame()).toContain('Which answer shall be another one?');
+    expect(frame()).toMatch(/Which domain shall be signed\? +example\.org/);
+    expect(frame()).toMatch(/What shall the key be called\? +202611/);
+    await press('a', 'yes');
+    expect(session.sent).toEqual([]);
+    await press('escape');
+    expect(frame()).toContain('What will be changed');
+    expect(session.sent).toEqual([]);
+    await press('c', 'down', 'enter');
+    expect(session.sent).toEqual([{type: 'edit', question: 'selector'}]);
+  });
+
+  test('c does nothing where no answer can be given anew, as in a setup that was taken up', async () => {
+    const {press, session, frame} = await open('plan');
+    session.show({...sampleState('plan'), accepted: []});
+    await press('c');
+    expect(frame()).toContain('What will be changed');
+    expect(frame()).not.toContain('c changes');
+    expect(session.sent).toEqual([]);
+  });
+
   test('nothing to change: Enter goes on to the test', async () => {
     const {press, session} = await open('plan-nothing');
     await press('a', 'enter');

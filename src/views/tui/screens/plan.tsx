@@ -1,10 +1,14 @@
+import {Box} from 'ink';
 import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {visible} from '../../../domain/text.ts';
+import {answersToEdit} from '../../../flow/asking.ts';
 import {applyRefusal, isEmpty} from '../../../flow/carrying-out.ts';
 import {changeGroups, groupText, inReadingOrder, MANY_CHANGES} from '../../../flow/many.ts';
 import type {PlanReady} from '../../../flow/operations.ts';
+import {questionOf} from '../../../flow/questions.ts';
 import type {State} from '../../../flow/state.ts';
 import type {ChangeView} from '../../../plan/plan.ts';
+import {ChoiceList} from '../components/choice-list.tsx';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
@@ -29,6 +33,12 @@ const ALWAYS: readonly KeyHint[] = [
   ['?', 'explains'],
   ['Ctrl-C', 'leaves'],
 ];
+// Not e: it is in the word that applies, and may be typed without the a before it.
+const EDIT: KeyHint = ['c', 'changes an answer'];
+const EDIT_KEYS: readonly KeyHint[] = [
+  ['Enter', 'asks that again'],
+  ['Esc', 'back to the plan'],
+];
 const CONFIRM_KEYS: readonly KeyHint[] = [
   ['yes Enter', 'applies'],
   ['Enter or Esc', 'does not'],
@@ -41,18 +51,33 @@ export function PlanScreen(): ReactNode {
   const theme = useTheme();
   const use = useOf(state);
   const [confirming, setConfirming] = useState(false);
+  const [editing, setEditing] = useState(false);
   const [note, setNote] = useState('');
-  const room = useRoom(confirming ? CONFIRM_KEYS : [...KEYS[use], ...ALWAYS]);
+  const answers = useAnswers(state);
+  const room = useRoom(
+    confirming
+      ? CONFIRM_KEYS
+      : editing
+        ? EDIT_KEYS
+        : [...KEYS[use], ...(answers.length === 0 ? [] : [EDIT]), ...ALWAYS],
+  );
   useLayoutEffect(drain, [drain]);
   useKeys(key => {
     if (confirming) {
       if (key.name === 'escape') setConfirming(false);
       return;
     }
+    if (editing) {
+      if (key.name === 'escape' || key.name === 'left') setEditing(false);
+      return;
+    }
     if (key.name === 'escape' || key.name === 'left') send({type: 'back'});
     else if (letterOf(key) === 'a' && use === 'apply') {
       setNote('');
       setConfirming(true);
+    } else if (letterOf(key) === 'c' && answers.length > 0) {
+      setNote('');
+      setEditing(true);
     } else if (key.name === 'enter') {
       if (use === 'refused') send({type: 'declined'});
       else if (use === 'apply') setNote('Enter alone changes nothing. Press a to apply.');
@@ -65,6 +90,11 @@ export function PlanScreen(): ReactNode {
     else setNote('Not applied.');
   };
 
+  const choose = (value: string): void => {
+    const answer = answers.find(each => each.value === value);
+    if (answer !== undefined) send({type: 'edit', question: answer.value});
+  };
+
   const rows = useMemo(() => planRows(state, room.width, theme), [state, room.width, theme]);
   const count = state.ready?.plan.steps.length ?? 0;
   const below: readonly Row[] = confirming
@@ -74,6 +104,15 @@ export function PlanScreen(): ReactNode {
     : note === ''
       ? []
       : paragraph(note, room.width, {tone: 'accent'});
+  if (editing) {
+    return (
+      <Frame title="Which answer shall be another one?" room={room}>
+        <Box aria-role="listbox" flexDirection="column">
+          <ChoiceList options={answers} width={room.width} height={room.height} onChoose={choose} />
+        </Box>
+      </Frame>
+    );
+  }
   const height = Math.max(1, room.height - below.length - (confirming ? 1 : 0));
   return (
     <Frame title={use === 'test-only' ? 'Nothing to change' : 'What will be changed'} room={room}>
@@ -88,6 +127,21 @@ function useOf(state: State): Use {
   if (applyRefusal(state) !== undefined) return 'refused';
   if (state.mode.dryRun) return 'look-only';
   return state.ready !== undefined && isEmpty(state.ready) ? 'test-only' : 'apply';
+}
+
+/** The answers that may be given anew, each with what it is now. */
+function useAnswers({answers, facts, accepted, mode}: State) {
+  return useMemo(
+    () =>
+      facts === undefined
+        ? []
+        : answersToEdit({answers, accepted, mode}, facts).map(id => ({
+            value: id,
+            label: questionOf(id).title,
+            hint: visible(questionOf(id).textIn(answers) || '(none)'),
+          })),
+    [answers, facts, accepted, mode],
+  );
 }
 
 const steps = (count: number): string => (count === 1 ? '1 step' : `${count} steps`);
