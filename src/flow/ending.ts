@@ -28,13 +28,14 @@ export const hasChanged = (state: State): boolean =>
 
 /** The report of a run that ends here. */
 export function buildReport(state: State, exitCode: ExitCode, problem?: Problem): Report {
+  const common: Common = {keyPaths: keyPathsOf(state), again: `Go on with: ${commandLine(state)}`};
   return {
     schemaVersion: 1,
     command: state.mode.command,
     result: resultOf(exitCode),
     exitCode,
     changed: hasChanged(state),
-    domains: state.staged.map(each => domainReport(state, each, exitCode)),
+    domains: state.staged.map(each => domainReport(state, each, exitCode, common)),
     changes: changesOf(state),
     checks: [
       ...knownByResolver(state).map(resolverOnlyCheck),
@@ -68,7 +69,14 @@ const missing = (state: State): readonly ChangeView[] =>
     diff: '',
   }));
 
-function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): DomainReport {
+/** What is the same for every domain of a report. */
+interface Common {
+  /** Where the plan put each staged key. */
+  readonly keyPaths: ReadonlyMap<string, string>;
+  readonly again: string;
+}
+
+function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode, common: Common): DomainReport {
   const survey = state.surveys[staged.domain];
   const active = state.result?.applied === true;
   const now = active
@@ -82,7 +90,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
     algorithm: staged.algorithm,
     bits: staged.bits,
     state: now,
-    keyPath: keyPath(state, staged),
+    keyPath: keyPath(state, staged, common),
     record: {
       name: staged.record.absoluteName,
       zone: staged.record.zone,
@@ -94,7 +102,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode): D
     dns: survey === undefined ? null : dnsReport(survey),
     publishedAt: survey?.settled === true || survey?.notBefore !== undefined ? survey.at : null,
     activatedAt: active ? (state.appliedAt ?? null) : null,
-    nextStep: nextStep(state, staged, now, exitCode),
+    nextStep: nextStep(state, staged, now, exitCode, common),
   };
 }
 
@@ -102,37 +110,37 @@ const stateBefore = (staged: StagedDomain, asked: boolean): StagedDomain['state'
   staged.state === 'staged' && asked ? 'pending' : staged.state;
 
 // In a dry run the key was thrown away again; after an apply it is where the plan put it.
-function keyPath(state: State, staged: StagedDomain): string | null {
+function keyPath(state: State, staged: StagedDomain, {keyPaths}: Common): string | null {
   if (state.mode.dryRun && state.pending === undefined) return null;
   if (state.result?.applied !== true) return staged.stagedPath;
-  const step = state.ready?.plan.steps.find(
-    each =>
-      each.kind === 'file' &&
-      each.after.content.from === 'secret' &&
-      each.after.content.path === staged.stagedPath,
-  );
-  return step?.kind === 'file' ? step.path : staged.stagedPath;
+  return keyPaths.get(staged.stagedPath) ?? staged.stagedPath;
 }
+
+const keyPathsOf = ({ready}: State): Common['keyPaths'] =>
+  new Map(
+    (ready?.plan.steps ?? []).flatMap(step =>
+      step.kind === 'file' && step.after.content.from === 'secret'
+        ? [[step.after.content.path, step.path] as const]
+        : [],
+    ),
+  );
 
 function nextStep(
   state: State,
   staged: StagedDomain,
   now: DomainReport['state'],
   exitCode: ExitCode,
+  {again}: Common,
 ): string {
   if (state.mode.dryRun) return 'Run the same command without --dry-run.';
   if (now === 'active') return 'Nothing now; rotate the key in half a year with waxseal rotate.';
   const until = state.surveys[staged.domain]?.notBefore;
-  if (now === 'ready' && until !== undefined) return `Wait until ${until}. ${again(state)}`;
+  if (now === 'ready' && until !== undefined) return `Wait until ${until}. ${again}`;
   if (now === 'ready') {
-    return exitCode === 6 || exitCode === 7
-      ? 'Mend what failed, then run the same command again.'
-      : again(state);
+    return exitCode === 6 || exitCode === 7 ? 'Mend what failed, then run the same command again.' : again;
   }
-  return `Publish the TXT record ${staged.record.absoluteName}. ${again(state)}`;
+  return `Publish the TXT record ${staged.record.absoluteName}. ${again}`;
 }
-
-const again = (state: State): string => `Go on with: ${commandLine(state)}`;
 
 /** Ends the run with its report; views show its error. A key of a dry run is thrown away. */
 export function finish(state: State, exitCode: ExitCode, problem?: Problem): Next {

@@ -142,13 +142,13 @@ const yesNo = (value: boolean): string => (value ? 'yes' : 'no');
 const words = (text: string): readonly string[] => text.split(/[\s,;]+/).filter(word => word !== '');
 
 function parseDomains(text: string): Result<readonly DomainName[]> {
-  const found: DomainName[] = [];
+  const found = new Set<DomainName>();
   for (const word of words(text)) {
     const parsed = parseDomain(word);
     if (!parsed.ok) return parsed;
-    if (!found.includes(parsed.value)) found.push(parsed.value);
+    found.add(parsed.value);
   }
-  if (found.length > 0) return ok(found);
+  if (found.size > 0) return ok([...found]);
   return refuse(
     'domain.missing',
     'No domain is named.',

@@ -38,6 +38,45 @@ export function must<T>(result: Result<T>): T {
 export const isComing = ({state}: Pick<KeyEntry, 'state'>): boolean =>
   state === 'staged' || state === 'pending' || state === 'ready';
 
+/**
+ * Changes the keys of many domains. Every rule of the state is about the keys of one domain: each change sees the keys of
+ * its own domain only, so that ten thousand changes do not walk ten thousand keys each. The order is kept; a new key
+ * comes last.
+ */
+export function changeEach<T extends {readonly domain: DomainName}>(
+  state: RotationState,
+  items: readonly T[],
+  change: (own: RotationState, item: T) => RotationState,
+): RotationState {
+  const before = keysByDomain(state);
+  const after = new Map<DomainName, readonly KeyEntry[]>();
+  for (const item of items) {
+    const keys = after.get(item.domain) ?? before.get(item.domain) ?? [];
+    const own = {...state, keys};
+    const changed = change(own, item);
+    if (changed !== own) after.set(item.domain, changed.keys);
+  }
+  if (after.size === 0) return state;
+  const kept = state.keys.map(
+    key => after.get(key.domain)?.find(({selector}) => selector === key.selector) ?? key,
+  );
+  const added = [...after].flatMap(([domain, keys]) => {
+    const known = new Set(before.get(domain)?.map(({selector}) => selector));
+    return keys.filter(({selector}) => !known.has(selector));
+  });
+  return {...state, keys: [...kept, ...added]};
+}
+
+function keysByDomain({keys}: RotationState): ReadonlyMap<DomainName, readonly KeyEntry[]> {
+  const found = new Map<DomainName, KeyEntry[]>();
+  for (const key of keys) {
+    const same = found.get(key.domain);
+    if (same === undefined) found.set(key.domain, [key]);
+    else same.push(key);
+  }
+  return found;
+}
+
 /** Changes one key and keeps the result. */
 export const moveKey = (
   ports: Pick<Ports, 'files' | 'clock'>,
@@ -55,7 +94,7 @@ export async function moveKeys(
 ): Promise<void> {
   if (keys.length === 0) return;
   const before = await readKeys(ports);
-  const state = keys.reduce((now, key) => moved(now, key, to, evidence, ports.clock.now()), before);
+  const state = changeEach(before, keys, (own, key) => moved(own, key, to, evidence, ports.clock.now()));
   if (state !== before) await saveState(ports.files, state);
 }
 
@@ -88,9 +127,9 @@ export async function recordSurveys(
   if (surveyed.length === 0) return;
   const before = await readKeys(ports);
   const at = ports.clock.now();
-  const state = surveyed.reduce(
-    (now, [key, survey]) => afterSurvey(now, key, survey, at, options.resolverOnly === true),
-    before,
+  const items = surveyed.map(([key, survey]) => ({domain: key.domain, key, survey}));
+  const state = changeEach(before, items, (own, {key, survey}) =>
+    afterSurvey(own, key, survey, at, options.resolverOnly === true),
   );
   if (state !== before) await saveState(ports.files, state);
 }
@@ -140,29 +179,30 @@ export async function recordActive(
   known?: (domain: DomainName, selector: Selector) => AbsolutePath | undefined,
 ): Promise<void> {
   const before = await readKeys(ports);
-  let state = before;
   const passed = checks.filter(({status}) => status === 'pass').map(({id}) => id);
-  for (const {domain, selector} of plan.domains) {
-    const entry = findEntry(state, domain, selector);
-    if (entry?.state !== 'ready') continue;
-    const evidence = {kind: 'signing-proven', run: plan.id, checks: passed} as const;
-    state = must(activate(state, domain, selector, evidence, ports.clock.now()));
-    const active = findEntry(state, domain, selector);
-    const keyPath = keyPathIn(plan, entry) ?? known?.(domain, selector);
-    if (active !== undefined && keyPath !== undefined) state = must(putEntry(state, {...active, keyPath}));
-  }
+  const evidence = {kind: 'signing-proven', run: plan.id, checks: passed} as const;
+  const paths = keyPathsIn(plan);
+  const state = changeEach(before, plan.domains, (own, {domain, selector}) => {
+    const entry = findEntry(own, domain, selector);
+    if (entry?.state !== 'ready') return own;
+    const next = must(activate(own, domain, selector, evidence, ports.clock.now()));
+    const active = findEntry(next, domain, selector);
+    const staged = entry.stagedPath;
+    const keyPath = (staged === undefined ? undefined : paths.get(staged)) ?? known?.(domain, selector);
+    return active === undefined || keyPath === undefined ? next : must(putEntry(next, {...active, keyPath}));
+  });
   if (state !== before) await saveState(ports.files, state);
 }
 
-const keyPathIn = (plan: Plan, entry: KeyEntry): KeyEntry['keyPath'] => {
-  const step = plan.steps.find(
-    each =>
-      each.kind === 'file' &&
-      each.after.content.from === 'secret' &&
-      each.after.content.path === entry.stagedPath,
+/** Where a plan puts the staged keys. */
+const keyPathsIn = (plan: Plan): ReadonlyMap<AbsolutePath, AbsolutePath> =>
+  new Map(
+    plan.steps.flatMap(step =>
+      step.kind === 'file' && step.after.content.from === 'secret'
+        ? [[step.after.content.path, step.path] as const]
+        : [],
+    ),
   );
-  return step?.kind === 'file' ? step.path : undefined;
-};
 
 /**
  * After an undo: the keys of that run do not sign any more, and the ones before them do again, as do those that the run
@@ -170,33 +210,35 @@ const keyPathIn = (plan: Plan, entry: KeyEntry): KeyEntry['keyPath'] => {
  * mail that it signed may be under way.
  */
 export async function recordUndone(ports: Pick<Ports, 'files' | 'clock'>, run: string): Promise<void> {
-  let state = await readKeys(ports);
+  const before = await readKeys(ports);
   const now = ports.clock.now();
-  for (const entry of state.keys) {
-    if (wasStoppedBy(entry, run)) {
-      state = must(putEntry(state, must(transition(entry, 'active', {kind: 'undone', run}, now))));
-      continue;
-    }
-    const last = entry.log.findLast(({to}) => to === 'active');
-    if (entry.state !== 'active' || last?.evidence.kind !== 'signing-proven' || last.evidence.run !== run)
-      continue;
-    const next =
-      comingEntry(state, entry.domain, entry.algorithm) === undefined
-        ? transition(entry, 'ready', {kind: 'undone', run}, now)
-        : transition(entry, 'retiring', {kind: 'signing-stopped', run}, now);
-    const {keyPath: _gone, ...rest} = must(next);
-    state = must(putEntry(state, rest));
-    const before = state.keys.find(
-      each =>
-        each.domain === entry.domain &&
-        each.algorithm === entry.algorithm &&
-        wasReplacedBy(each, entry.selector),
-    );
-    if (before !== undefined) {
-      state = must(putEntry(state, must(transition(before, 'active', {kind: 'undone', run}, now))));
-    }
-  }
+  const state = changeEach(before, before.keys, (own, entry) => afterUndo(own, entry, run, now));
   await saveState(ports.files, state);
+}
+
+function afterUndo(state: RotationState, entry: KeyEntry, run: string, now: Date): RotationState {
+  if (wasStoppedBy(entry, run)) {
+    return must(putEntry(state, must(transition(entry, 'active', {kind: 'undone', run}, now))));
+  }
+  const last = entry.log.findLast(({to}) => to === 'active');
+  if (entry.state !== 'active' || last?.evidence.kind !== 'signing-proven' || last.evidence.run !== run) {
+    return state;
+  }
+  const next =
+    comingEntry(state, entry.domain, entry.algorithm) === undefined
+      ? transition(entry, 'ready', {kind: 'undone', run}, now)
+      : transition(entry, 'retiring', {kind: 'signing-stopped', run}, now);
+  const {keyPath: _gone, ...rest} = must(next);
+  const without = must(putEntry(state, rest));
+  const before = without.keys.find(
+    each =>
+      each.domain === entry.domain &&
+      each.algorithm === entry.algorithm &&
+      wasReplacedBy(each, entry.selector),
+  );
+  return before === undefined
+    ? without
+    : must(putEntry(without, must(transition(before, 'active', {kind: 'undone', run}, now))));
 }
 
 function wasStoppedBy({state, log}: KeyEntry, run: string): boolean {
@@ -224,12 +266,11 @@ export async function abandonKeys(
 ): Promise<void> {
   if (keys.length === 0) return;
   const now = ports.clock.now();
-  let state = await readKeys(ports);
-  for (const key of keys) {
-    state = moved(state, key, 'removed', {kind: 'abandoned', why}, now);
-    const {stagedPath: _gone, ...rest} = findEntry(state, key.domain, key.selector) ?? key;
-    state = must(putEntry(state, rest));
-  }
+  const state = changeEach(await readKeys(ports), keys, (own, key) => {
+    const next = moved(own, key, 'removed', {kind: 'abandoned', why}, now);
+    const {stagedPath: _gone, ...rest} = findEntry(next, key.domain, key.selector) ?? key;
+    return must(putEntry(next, rest));
+  });
   await saveState(ports.files, state);
   for (const {stagedPath} of keys) if (stagedPath !== undefined) await ports.files.remove(stagedPath);
 }

@@ -35,7 +35,7 @@ import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
 import {type Answers, type KeyChoice, selectorFor} from '../answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../operations.ts';
-import {isComing, must, readKeys, recordOf} from './key-book.ts';
+import {changeEach, isComing, must, readKeys, recordOf} from './key-book.ts';
 import type {NamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
 
@@ -58,29 +58,32 @@ export function suggestSelector(
 ): Selector {
   const shared = options.newSelector === true ? undefined : sharedSelector(state, domains);
   if (shared !== undefined) return shared;
+  const wanted = new Set(domains);
   const used = new Set([
-    ...state.keys.filter(({domain}) => domains.includes(domain)).map(({selector}) => String(selector)),
+    ...state.keys.filter(({domain}) => wanted.has(domain)).map(({selector}) => String(selector)),
     ...(facts.opendkim?.keys ?? []).map(({selector}) => selector.toLowerCase()),
   ]);
   return proposeSelector(ports.clock.now(), selector => used.has(selector));
 }
 
 function sharedSelector(state: RotationState, domains: readonly DomainName[]): Selector | undefined {
-  const current = domains.map(domain => currentKey(state, domain));
-  const [selector, ...others] = new Set(current.flatMap(key => key?.selector ?? []));
+  const current = knownSelectors(state, domains);
+  const [selector, ...others] = new Set(current.values());
   if (selector === undefined || others.length > 0) return undefined;
-  const isFree = domains.every(
-    (domain, at) => current[at] !== undefined || findEntry(state, domain, selector) === undefined,
-  );
+  const entries = entriesIn(state);
+  const isFree = domains.every(domain => current.has(domain) || !entries.has(nameIn(domain, selector)));
   return isFree ? selector : undefined;
 }
 
-/** The key on its way, else the one that signs. */
-const currentKey = ({keys}: RotationState, domain: DomainName): KeyEntry | undefined =>
-  keys.find(key => key.domain === domain && isComing(key)) ??
-  keys.find(key => key.domain === domain && key.state === 'active');
+/** Keys by their names: thousands are looked up, and walking all of them for each would take minutes. */
+type Entries = ReadonlyMap<string, KeyEntry>;
 
-/** What each domain has already; none for a rotation. */
+const nameIn = (domain: DomainName, selector: Selector): string => `${selector} ${domain}`;
+
+const entriesIn = ({keys}: RotationState): Entries =>
+  new Map(keys.map(key => [nameIn(key.domain, key.selector), key]));
+
+/** What each domain has already, the key on its way before the one that signs; none for a rotation. */
 export function knownSelectors(
   state: RotationState,
   domains: readonly DomainName[],
@@ -105,9 +108,9 @@ export async function checkSelector(
   signal: AbortSignal,
   options: Partial<Pick<WorkOptions, 'resolvers'>> = {},
 ): Promise<Result<true>> {
-  const state = await readKeysIfAllowed(ports);
+  const entries = entriesIn(await readKeysIfAllowed(ports));
   for (const {domain, zone} of domains) {
-    const entry = findEntry(state, domain, selector);
+    const entry = entries.get(nameIn(domain, selector));
     if (entry !== undefined && (isComing(entry) || entry.state === 'active')) continue;
     if (entry !== undefined) return fail(taken(selector, domain, 'it was used here before'));
     const known = facts.opendkim?.keys.find(
@@ -186,7 +189,7 @@ export async function stage(
   const job: Omit<Job, 'selector'> = {
     ...{ports, named, answers, signal},
     replaces: options.replaces,
-    state: await readKeys(ports),
+    entries: entriesIn(await readKeys(ports)),
     newKey: keyMaker(ports, answers, domains, signal),
   };
   // The workers would make the shared level at the same time, and all but one fail.
@@ -232,7 +235,7 @@ interface Job {
   readonly selector: Selector;
   readonly signal: AbortSignal;
   readonly replaces: readonly StagedDomain[];
-  readonly state: RotationState;
+  readonly entries: Entries;
   /** A private key as PEM: a new one each time, or the same one for all domains. */
   newKey(spec: KeySpec): Promise<string>;
 }
@@ -263,7 +266,7 @@ function keyMaker(
 }
 
 async function stageOne(job: Job, facts: DomainFacts): Promise<Result<StagedDomain>> {
-  const entry = findEntry(job.state, facts.domain, job.selector);
+  const entry = job.entries.get(nameIn(facts.domain, job.selector));
   if (entry !== undefined && !isComing(entry) && entry.state !== 'active') {
     return fail(taken(job.selector, facts.domain, 'it was used here before'));
   }
@@ -406,22 +409,22 @@ const keyData = (record: string): string | undefined => /(?:^|;)\s*p=([^;]*)/.ex
 async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise<readonly StagedDomain[]> {
   const now = ports.clock.now();
   const before = await readKeys(ports);
-  let state = before;
   const done: StagedDomain[] = [];
   const forsaken: AbsolutePath[] = [];
-  for (const each of staged) {
-    for (const old of state.keys) {
-      if (old.domain !== each.domain || old.selector === each.selector || !isComing(old)) continue;
-      if (old.algorithm !== each.algorithm) continue;
-      state = must(putEntry(state, abandoned(old, each.selector, now)));
+  const state = changeEach(before, staged, (own, each) => {
+    let next = own;
+    for (const old of own.keys) {
+      if (old.selector === each.selector || !isComing(old) || old.algorithm !== each.algorithm) continue;
+      next = must(putEntry(next, abandoned(old, each.selector, now)));
       if (old.stagedPath !== undefined) forsaken.push(old.stagedPath);
     }
-    const entry = findEntry(state, each.domain, each.selector);
-    state = entry === undefined ? must(addEntry(state, entryOf(each, now))) : again(state, entry, each, now);
-    const known = findEntry(state, each.domain, each.selector)?.state;
+    const entry = findEntry(next, each.domain, each.selector);
+    next = entry === undefined ? must(addEntry(next, entryOf(each, now))) : again(next, entry, each, now);
+    const known = findEntry(next, each.domain, each.selector)?.state;
     const isFarther = known === 'pending' || known === 'ready' || known === 'active';
     done.push({...each, state: isFarther ? known : 'staged'});
-  }
+    return next;
+  });
   if (state !== before) await saveState(ports.files, state);
   // Only now: a state file must never name a key that is gone.
   for (const path of forsaken) await ports.files.remove(path);
