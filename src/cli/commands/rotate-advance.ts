@@ -2,7 +2,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
 import {type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
-import {needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
+import {needsPerson, type Told, tellByMail} from '../../flow/real/rotation-told.ts';
 import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
@@ -44,8 +44,8 @@ export async function runAdvance(
     },
     context.signal,
   );
+  const told = await tellPerson(context, ports, result);
   const state = await stateOf(ports);
-  await tellPerson(context, ports, result);
   const exitCode = exitCodeOf(result, dryRun);
   const lines = [
     ...result.done.map(text => `done: ${visible(text)}`),
@@ -67,9 +67,21 @@ export async function runAdvance(
       checks: dueChecks(result.due),
       ...(failed === undefined ? {} : {error: failed}),
     },
-    lines,
+    isSet(flags, 'quiet') && isSet(flags, 'advance') ? newsOf(result, told) : lines,
   );
 }
+
+/**
+ * With `--quiet`, as cron runs it and mails what is said: only what was done or failed, and once what a person must do.
+ */
+const newsOf = (
+  {done, hooks}: AdvanceResult,
+  told: {readonly how: Told; readonly lines: readonly string[]},
+): readonly string[] => [
+  ...done.map(text => `done: ${visible(text)}`),
+  ...hooks.filter(({ok}) => !ok).map(({hook, said}) => `hook: ${visible(hook)} FAILED: ${said}`),
+  ...(told.how === 'new' || told.how === 'failed' ? told.lines : []),
+];
 
 function exitCodeOf({due, failed}: AdvanceResult, dryRun: boolean): ExitCode {
   if (dryRun) return 0;
@@ -78,13 +90,20 @@ function exitCodeOf({due, failed}: AdvanceResult, dryRun: boolean): ExitCode {
   return due.some(({waitsFor}) => waitsFor === 'person' || waitsFor === 'dns') ? 3 : 0;
 }
 
-async function tellPerson(context: Context, ports: Ports, result: AdvanceResult): Promise<void> {
-  if (isSet(context.flags, 'dry-run') || !isSet(context.flags, 'advance')) return;
-  const wanted = needsPerson(result.due).map(({domain, text}) => visible(`${domain}: ${text}`));
-  await tellByMail(ports, result.facts.settings.mail, 'this host', [
-    ...wanted,
+async function tellPerson(
+  context: Context,
+  ports: Ports,
+  result: AdvanceResult,
+): Promise<{readonly how: Told; readonly lines: readonly string[]}> {
+  if (isSet(context.flags, 'dry-run') || !isSet(context.flags, 'advance')) return {how: 'nothing', lines: []};
+  const lines = [
+    ...needsPerson(result.due).map(({domain, text}) => visible(`${domain}: ${text}`)),
     ...[...result.refused, ...result.failed].map(({message, hint}) => visible(`${message} ${hint}`.trim())),
-  ]);
+  ];
+  const {mail} = result.facts.settings;
+  const how = await tellByMail(ports, mail, 'this host', lines);
+  if (how === 'failed') context.say(`waxseal: warning: sendmail did not take the mail to ${visible(mail)}`);
+  return {how, lines};
 }
 
 /** What a person is asked to publish, ready to be copied. */

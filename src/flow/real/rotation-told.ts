@@ -10,20 +10,36 @@ const AGAIN_MS = 7 * 86_400_000;
 export const needsPerson = (all: readonly Due[]): readonly Due[] =>
   all.filter(({waitsFor, level}) => waitsFor === 'person' || waitsFor === 'clock' || level !== 'ok');
 
-/** @returns true where a mail was handed to sendmail(1) */
+/**
+ * `mailed`: handed to sendmail(1). `new`: nobody gets mail, so whoever prints it must. `failed`: sendmail did not take it.
+ * `known`: it was told before. `nothing`: there is nothing to tell.
+ */
+export type Told = 'mailed' | 'new' | 'failed' | 'known' | 'nothing';
+
+/** @param to mail address; '' where nobody is to get a mail */
 export async function tellByMail(
   ports: Pick<Ports, 'files' | 'commands' | 'clock'>,
   to: string,
   host: string,
   lines: readonly string[],
-): Promise<boolean> {
+): Promise<Told> {
   const state = await readKeys(ports);
   const now = ports.clock.now();
   const digest = createHash('sha256').update(lines.join('\n')).digest('hex').slice(0, 16);
+  const {told: before, ...rest} = state;
+  if (lines.length === 0) {
+    // What comes back later is news again.
+    if (before !== undefined) await saveState(ports.files, rest);
+    return 'nothing';
+  }
   const isKnown =
-    state.told?.digest === digest && elapsedSince(state.told.at, now, state.time?.jumps ?? []) < AGAIN_MS;
-  if (isKnown) return false;
-  if (lines.length === 0 || to === '') return false;
+    before?.digest === digest && elapsedSince(before.at, now, state.time?.jumps ?? []) < AGAIN_MS;
+  if (isKnown) return 'known';
+  const note = (): Promise<void> => saveState(ports.files, {...rest, told: {at: now.toISOString(), digest}});
+  if (to === '') {
+    await note();
+    return 'new';
+  }
   const text = [
     `To: ${to}`,
     `Subject: DKIM keys of ${host}: ${lines.length === 1 ? 'a step waits' : `${lines.length} steps wait`} for you`,
@@ -38,7 +54,7 @@ export async function tellByMail(
   const result = await ports.commands.run(['sendmail', '-i', '--', to], {
     input: new TextEncoder().encode(text),
   });
-  if (result.status !== 0) return false;
-  await saveState(ports.files, {...state, told: {at: now.toISOString(), digest}});
-  return true;
+  if (result.status !== 0) return 'failed';
+  await note();
+  return 'mailed';
 }
