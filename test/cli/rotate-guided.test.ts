@@ -136,4 +136,22 @@ describe('plain waxseal rotate', () => {
     expect(run.exitCode, run.err).toBe(0);
     expect(await states(world)).toEqual(['202611 retiring', '202611a active']);
   }, 60_000);
+
+  it('never makes a weaker key than the one that signs, where nothing is said', async () => {
+    const world = await openWorld();
+    expect((await world.setUp('--domain', 'example.org', '--bits', '3072')).exitCode).toBe(0);
+    const run = await world.run([...ROTATE, '--no-wait', '--json']);
+    expect(run.report.domains[0], run.err).toMatchObject({selector: '202611a', bits: 3072});
+    const again = await world.run([...ROTATE, '--no-wait', '--json']);
+    expect(again.report.domains[0], again.err).toMatchObject({selector: '202611a', bits: 3072});
+  }, 60_000);
+
+  it('says why no Ed25519 key can sign beside RSA with OpenDKIM, and makes none', async () => {
+    const world = await ready('margin = 1s\n');
+    const run = await world.run([...ROTATE, '--algorithm', 'ed25519', '--no-wait', '--json']);
+    expect(run.exitCode, run.err).toBe(2);
+    expect(run.report.error?.id).toBe('key.ed25519-unsupported');
+    expect(run.report.error?.message).toContain('one algorithm for all its keys');
+    expect(await states(world)).toEqual(['202611 active']);
+  }, 60_000);
 });

@@ -1,4 +1,4 @@
-import {ChangeFailed, Declined, type ExitCode} from '../../domain/errors.ts';
+import {ChangeFailed, Declined, type ExitCode, HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
@@ -14,13 +14,27 @@ import {changeLines, tell} from '../print.ts';
 /** `waxseal rotate --install-timer`: a planned change as any other; `waxseal undo` takes it away. */
 export async function installTimer(context: Context, ports: Ports): Promise<ExitCode> {
   const facts = await lookAtHost(ports, context.signal);
+  if (
+    facts.serviceManager !== 'systemd' &&
+    (await ports.files.stat(parentOf(TIMER_FILES.cron))) === undefined
+  ) {
+    throw new HostError(
+      problem(
+        'timer.no-cron',
+        `There is neither systemd nor ${parentOf(TIMER_FILES.cron)} on this host.`,
+        'Install cron, or have waxseal rotate --advance run every hour in some other way.',
+      ),
+    );
+  }
   const snapshot = await withTimer(ports, await readConfiguration(ports, facts));
-  const active = await ports.commands.run(['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer']);
+  const isActive =
+    facts.serviceManager === 'systemd' &&
+    (await ports.commands.run(['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer'])).status === 0;
   const plan = makePlan({
     purpose: 'install',
     title: 'A timer that advances rotations',
     domains: [],
-    steps: planTimer(facts, snapshot, programOf(process.execPath, process.argv[1]), active.status === 0),
+    steps: planTimer(facts, snapshot, programOf(process.execPath, process.argv[1]), isActive),
     clock: ports.clock,
     random: ports.random,
   });
@@ -47,7 +61,9 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
     throw new ChangeFailed(problem('timer.nothing', 'Nothing was changed.', ''));
   if (outcome.result !== 'applied') throw outcome.error;
   return await tell(context, {exitCode: 0, changed: true, changes}, [
-    'Installed: rotations advance every hour. To see when: systemctl list-timers waxseal-rotate.timer',
+    facts.serviceManager === 'systemd'
+      ? 'Installed: rotations advance every hour. To see when: systemctl list-timers waxseal-rotate.timer'
+      : `Installed: cron advances rotations every hour (${TIMER_FILES.cron}), and mails root what is news.`,
     'To take it away: waxseal undo',
   ]);
 }

@@ -8,7 +8,7 @@ import {isComing} from '../../flow/real/key-book.ts';
 import {adoptKeys} from '../../flow/real/rotation-adopt.ts';
 import {markLeaked} from '../../flow/real/rotation-advance.ts';
 import {createRotation} from '../../flow/real/rotation-work.ts';
-import {publisherOf, type RotationState} from '../../rotation/index.ts';
+import {type KeyEntry, publisherOf, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -102,8 +102,9 @@ async function emergency(context: Context, ports: Ports): Promise<ExitCode> {
 async function guided(context: Context, ports: Ports): Promise<ExitCode> {
   const domains = await signing(context, ports);
   const keys = chosen(context, await stateOf(ports));
-  const begun = keys.find(key => isComing(key) && domains.includes(key.domain))?.selector;
-  const selector = textOf(context.flags, 'selector') ?? begun;
+  const begun = keys.find(key => isComing(key) && domains.includes(key.domain));
+  const selector = textOf(context.flags, 'selector') ?? begun?.selector;
+  const signs = keys.filter(key => key.state === 'active' && domains.includes(key.domain));
   const hooks = textOf(context.flags, 'hook-dir');
   // A line between the frames of a screen would tear it.
   const say = context.view.view === 'tui' ? context.log : context.say;
@@ -118,11 +119,22 @@ async function guided(context: Context, ports: Ports): Promise<ExitCode> {
     {operations, clock: ports.clock, sandbox: false},
     {
       ...remembered(context, await stateOf(ports), domains),
+      ...strength(context, begun === undefined ? signs : [begun]),
       ...context.flags,
       domain: domains,
       ...(selector === undefined ? {} : {selector}),
     },
   );
+}
+
+/** A new key is never weaker than the one before it, where nothing was said. */
+function strength(
+  {flags}: Pick<Context, 'flags'>,
+  keys: readonly KeyEntry[],
+): Readonly<Record<string, string>> {
+  if (textOf(flags, 'bits') !== undefined || textOf(flags, 'algorithm') !== undefined) return {};
+  const bits = Math.max(0, ...keys.map(key => (key.algorithm === 'rsa' ? key.bits : 0)));
+  return bits > 2048 ? {bits: bits > 3072 ? '4096' : '3072'} : {};
 }
 
 /** The program that entered the records before, as flags; none where the domains do not share one, or another is given. */
