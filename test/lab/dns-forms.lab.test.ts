@@ -50,6 +50,18 @@ test.each([VALUE, `${VALUE}${VALUE}`.slice(0, 764), 'v=DKIM1; n=a "quote" and a 
   },
 );
 
+test('nsd-checkzone takes both zone file forms, too', async () => {
+  const {zoneFile, zoneFileWrapped} = recordForms({apex, name: NAME, value: `${VALUE}${VALUE}`});
+  const file = path.join(directory, 'example.org');
+  for (const form of [zoneFile, zoneFileWrapped]) {
+    await writeFile(file, `${HEAD}${form}\n`);
+    expect((await run('nsd-checkzone', ['example.org', file])).stdout).toContain('is ok');
+  }
+  // One string of more than 255 octets is what it refuses.
+  await writeFile(file, `${HEAD}${zoneFile.replaceAll('" "', '')}\n`);
+  await expect(run('nsd-checkzone', ['example.org', file])).rejects.toThrow('errors');
+});
+
 test('named-checkzone reads the form of opendkim-genzone', async () => {
   const genzone = FORMATS.find(({id}) => id === 'genzone');
   const text = genzone?.render(recordForms({apex, name: NAME, value: VALUE})) ?? '';
