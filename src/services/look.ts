@@ -27,7 +27,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
   const found = await detectPostfix(context);
   const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
   const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
-  const otherSigners = await findOtherSigners(context, found);
+  const otherSigners = await findOtherSigners(context, found, opendkim?.facts);
   const hostname = found?.facts.myhostname ?? (await hostnameFile(ports)) ?? 'localhost';
   return {
     distribution,

@@ -1,18 +1,23 @@
 /** Who else may sign mail on this host. */
 import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import type {OtherSigner, PostfixFacts} from './facts.ts';
+import type {SocketEndpoint} from '../system/ports.ts';
+import type {OpenDkimFacts, OtherSigner, PostfixFacts} from './facts.ts';
 import type {LookContext} from './look.ts';
+import {parseSocket, sameEndpoint} from './opendkim/socket.ts';
 import type {PostfixFound} from './postfix/detect.ts';
+import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';
+import {tokens} from './postfix/parse.ts';
 import {tryReadText} from './reading.ts';
 import {showUnits} from './systemd.ts';
 
 const UNITS = ['rspamd.service', 'amavis.service', 'amavisd.service', 'dkimpy-milter.service'] as const;
 
-/** rspamd, amavis and dkimpy-milter, each with the evidence; empty where OpenDKIM is alone. */
+/** rspamd, amavis, a second OpenDKIM and the like, each with the evidence; empty where OpenDKIM is alone. */
 export async function findOtherSigners(
   context: LookContext,
   found: Pick<PostfixFound, 'facts' | 'milters'> | undefined,
+  opendkim?: OpenDkimFacts,
 ): Promise<readonly OtherSigner[]> {
   const postfix = found?.facts;
   const units = context.systemd
@@ -27,6 +32,7 @@ export async function findOtherSigners(
     dkimpy(wired, runs('dkimpy-milter.service')),
     dkimFilter(wired),
     dkimproxy(postfix),
+    await secondOpenDkim(context, postfix, wired, opendkim),
   ];
   return signers.flatMap(signer => signer ?? []);
 }
@@ -131,6 +137,41 @@ function dkimproxy(postfix: PostfixFacts | undefined): OtherSigner | undefined {
   const filter = contentFilters(postfix).find(value => /dksign|dkimproxy|:1002[78]\b/.test(value));
   if (filter === undefined) return undefined;
   return {name: 'dkimproxy', evidence: `content_filter is ${visible(filter)}`, signs: 'yes'};
+}
+
+/**
+ * Another daemon where OpenDKIM is customary, beside the entry of the one that is known here. Whether it signs nobody
+ * can say without sending mail; where nobody listens, the entry is only a remnant, and the plan says so.
+ */
+async function secondOpenDkim(
+  context: LookContext,
+  postfix: PostfixFacts | undefined,
+  wired: string,
+  opendkim: OpenDkimFacts | undefined,
+): Promise<OtherSigner | undefined> {
+  const known = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  if (postfix === undefined || known === undefined) return undefined;
+  const former = (opendkim?.formerSockets ?? []).flatMap(socket => parseSocket(socket) ?? []);
+  const entries = tokens(wired).map(({text}) => ({text, endpoint: endpointOf(text, postfix)}));
+  if (!entries.some(({endpoint}) => sameEndpoint(endpoint, known))) return undefined;
+  for (const {text, endpoint} of entries) {
+    if (endpoint === undefined || [known, ...former].some(own => sameEndpoint(own, endpoint))) continue;
+    if (!isOpenDkim(text, {wanted: known, before: known}, postfix)) continue;
+    if (!(await isListening(context, endpoint))) continue;
+    const evidence = `smtpd_milters has ${visible(addressOf(text))}, where another program listens`;
+    return {name: 'opendkim', evidence, signs: 'perhaps'};
+  }
+  return undefined;
+}
+
+/** Without connecting: what the kernel lists as listening (proc_pid_net(5), state 0A), or a socket that is there. */
+async function isListening({ports}: LookContext, endpoint: SocketEndpoint): Promise<boolean> {
+  if (endpoint.kind === 'unix')
+    return (await ports.files.stat(endpoint.path).catch(() => undefined))?.kind === 'socket';
+  const port = endpoint.port.toString(16).toUpperCase().padStart(4, '0');
+  const listed = new RegExp(`^ *\\d+: [0-9A-F]+:${port} [0-9A-F]+:0000 0A `, 'm');
+  const tables = ['/proc/net/tcp', '/proc/net/tcp6'].map(path => tryReadText(ports.files, absolute(path)));
+  return (await Promise.all(tables)).some(text => text !== undefined && listed.test(text));
 }
 
 function dkimpy(wired: string, running: boolean): OtherSigner | undefined {

@@ -12,7 +12,7 @@ export const isOtherSigner = (entry: string): boolean =>
   /dkimpy|dkim-filter|dkim-milter/i.test(entry) || /^inet:(127\.0\.0\.1|localhost):8892$/i.test(entry);
 
 /** Signers that are a milter and nothing else: taking the entry out of Postfix' lists is all that switches them off. */
-const ONLY_MILTERS: ReadonlySet<OtherSigner['name']> = new Set(['dkimpy-milter', 'dkim-milter']);
+const ONLY_MILTERS: ReadonlySet<OtherSigner['name']> = new Set(['dkimpy-milter', 'dkim-milter', 'opendkim']);
 
 /** Programs beside OpenDKIM that sign the mail of this host, or may. */
 export const rivals = (facts: Pick<HostFacts, 'otherSigners'>): readonly OtherSigner[] =>

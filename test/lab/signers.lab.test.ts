@@ -234,4 +234,67 @@ describe.each(withOtherSigners)('$name', (release: Release) => {
     },
     20 * 60_000,
   );
+
+  test('a second OpenDKIM may sign: left without an answer, dropped with --other-signer switch, and back', () => {
+    const {pem, strings} = keyPair();
+    return inWorld(
+      release,
+      async world => {
+        const {host, internet} = world;
+        await internet.publishEverywhere('example.com', 'old._domainkey.example.com', strings);
+        await placeKey(host, '/etc/old-dkim/old.private', pem, 'opendkim');
+        await host.write(
+          '/etc/old-dkim.conf',
+          [
+            'Mode s',
+            'UserID opendkim',
+            'Socket inet:8891@127.0.0.1',
+            'PidFile /run/old-dkim.pid',
+            'Background no',
+            'Syslog yes',
+            'Domain example.com',
+            'Selector old',
+            'KeyFile /etc/old-dkim/old.private',
+            '',
+          ].join('\n'),
+        );
+        await host.write(
+          '/etc/systemd/system/old-dkim.service',
+          '[Service]\nExecStart=/usr/sbin/opendkim -x /etc/old-dkim.conf\n[Install]\nWantedBy=multi-user.target\n',
+        );
+        await host.must(['systemctl', 'enable', '--now', '--quiet', 'old-dkim']);
+        await listens(host, 8891);
+        // Two guides one after the other: the packaged OpenDKIM is wired, too, and has no key.
+        const configuration = await host.read('/etc/opendkim.conf');
+        await host.write(
+          '/etc/opendkim.conf',
+          configuration.replace(/^Socket\s.*$/m, 'Socket local:/var/spool/postfix/opendkim/opendkim.sock'),
+        );
+        await host.script(
+          [
+            'install -d -o opendkim -g postfix -m 2750 /var/spool/postfix/opendkim',
+            'systemctl restart opendkim',
+            "postconf -e 'smtpd_milters = inet:localhost:8891, unix:opendkim/opendkim.sock' 'non_smtpd_milters = $smtpd_milters' 'milter_default_action = accept'",
+            `systemctl reload ${host.release.postfixUnit}`,
+          ].join('\n'),
+        );
+        const theirs = both('old');
+        expect(await verdicts(host, internet), 'before').toEqual(theirs);
+        const before = await fingerprint(host);
+        const {selector} = await makeReady(host, internet);
+        const left = await waxsealJson(host, SETUP, 0);
+        expect(mailChecks(left)).toEqual(['pass', 'pass']);
+        expect(await verdicts(host, internet), 'left').toEqual(both('old', selector));
+        await waxsealJson(host, ['undo', '--yes'], 0);
+        await expectAsBefore(host, before, 'left, undone');
+        await waxsealJson(host, [...SETUP, '--other-signer', 'switch'], 0);
+        expect(await host.must(['postconf', '-h', 'smtpd_milters'])).toBe('unix:opendkim/opendkim.sock\n');
+        expect(await verdicts(host, internet), 'switch').toEqual(both(selector));
+        await waxsealJson(host, ['undo', '--yes'], 0);
+        await expectAsBefore(host, before, 'switch, undone');
+        expect(await verdicts(host, internet), 'switch, undone').toEqual(theirs);
+      },
+      sleeping,
+    );
+  });
 });

@@ -205,6 +205,28 @@ describe('lookAtHost', () => {
     ]);
   });
 
+  it('finds a second OpenDKIM where its socket is beside that of the known one and somebody listens', async () => {
+    const host = fixtureHost('stray-switched-off');
+    const others = async () => (await lookAtHost(host)).otherSigners;
+    expect(await others()).toEqual([]);
+    // 22BB is port 8891; state 06 is a connection that was closed, 0A one that listens.
+    const row = (state: string): string =>
+      `  sl  local_address rem_address   st\n   3: 0100007F:22BB 00000000:0000 ${state} 00000000:00000000 00:00000000\n`;
+    host.files.put('/proc/net/tcp', row('06'));
+    expect(await others()).toEqual([]);
+    host.files.put('/proc/net/tcp', row('0A'));
+    expect(await others()).toEqual([
+      {
+        name: 'opendkim',
+        evidence: 'smtpd_milters has inet:localhost:8891, where another program listens',
+        signs: 'perhaps',
+      },
+    ]);
+    // The one that is known here is no second one.
+    host.files.put('/etc/opendkim.conf', 'Socket inet:8891@localhost\n');
+    expect(await others()).toEqual([]);
+  });
+
   it('puts the name of the host and localhost names last among the domains', async () => {
     const host = fixtureHost('debian-13');
     host.files.put('/etc/mailname', 'example.org\n');
