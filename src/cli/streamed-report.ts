@@ -27,14 +27,14 @@ export function createStreamedReport({
   const add = async (check: Check): Promise<void> => {
     const head = begin();
     const separator = written++ === 0 ? '' : ',';
-    await writeOut(stdout, `${head}${separator}\n${JSON.stringify(check)}`);
+    await writeOut(stdout, `${head}${separator}${JSON.stringify(check)}`);
   };
   return {
     isBegun: () => begun,
     add,
     async end({checks, schemaVersion: _version, command: _command, ...rest}) {
       for (const check of checks) await add(check);
-      await writeOut(stdout, `${begin()}\n],${JSON.stringify(rest).slice(1)}\n`);
+      await writeOut(stdout, `${begin()}],${JSON.stringify(rest).slice(1)}\n`);
     },
   };
 }

@@ -187,7 +187,8 @@ export interface Operations {
     emit: (event: WorkEvent) => void,
     signal: AbortSignal,
   ): Promise<ApplyResult>;
-  advise(staged: readonly StagedDomain[], signal: AbortSignal): Promise<Advice>;
+  /** @param isByHand somebody enters the records, no program */
+  advise(staged: readonly StagedDomain[], signal: AbortSignal, isByHand?: boolean): Promise<Advice>;
   saveDraft(answers: Answers): Promise<void>;
   /** Writes a record to a file the user named, 0644, never over another file. */
   saveRecord(path: AbsolutePath, text: string): Promise<Result<true>>;

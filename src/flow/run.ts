@@ -8,6 +8,7 @@ import type {Answers, QuestionId} from './answers.ts';
 import {finish} from './ending.ts';
 import type {Given} from './given.ts';
 import type {DomainFacts, Operations, WorkEvent} from './operations.ts';
+import {publishesItself} from './publisher-name.ts';
 import {nextSelector} from './questions.ts';
 import {initialState, reduce} from './reduce.ts';
 import type {Report} from './report.ts';
@@ -232,8 +233,13 @@ async function work(shop: Workshop, effect: QuickEffect): Promise<void> {
     case 'plan':
       return plan(shop);
     case 'advise':
-      return send({type: 'advised', advice: await operations.advise(shop.state().staged, signal)});
+      return send({type: 'advised', advice: await advice(shop)});
   }
+}
+
+function advice({operations, state, signal}: Workshop): ReturnType<Operations['advise']> {
+  const {staged, answers} = state();
+  return operations.advise(staged, signal, !publishesItself(answers));
 }
 
 const emitTo =

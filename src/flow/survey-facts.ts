@@ -27,7 +27,11 @@ const told = (kind: SurveyFact['kind'], {id, message, hint}: Problem): SurveyFac
 /** @param now milliseconds since the epoch */
 export function surveyFacts(survey: Survey, now: number): readonly SurveyFact[] {
   const facts = [
-    ...mistakeFacts([...survey.servers, ...(survey.targets ?? []).flatMap(target => target.servers)]),
+    // That each of them is silent is no mistake of theirs where all are: the weaker claim says why.
+    ...mistakeFacts([
+      ...(survey.weaker === undefined ? survey.servers : []),
+      ...(survey.targets ?? []).flatMap(target => target.servers),
+    ]),
     ...aliasFacts(survey),
     ...(survey.weaker === undefined ? [] : [told('odd', survey.weaker)]),
     ...resolverFacts(survey),

@@ -44,6 +44,7 @@ export const sampleStaged: StagedDomain = {
     }),
     provider: {
       name: 'Hetzner',
+      fields: {name: '202611._domainkey', value: `"${'v=DKIM1; k=rsa; p=MIIB'}..."`},
       advice: ['Open the zone, choose "Add record", type TXT.', 'Put the value in without quotes.'],
     },
   },

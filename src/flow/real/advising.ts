@@ -25,6 +25,8 @@ export async function advise(
   facts: Pick<HostFacts, 'hostname' | 'postfix'>,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
+  /** Somebody enters the records by hand, in the zone of the mail domain itself. */
+  isByHand = false,
 ): Promise<Advice> {
   const how = {resolvers: options.resolvers, signal};
   const sending = await sendingFacts(ports, facts, how);
@@ -37,6 +39,11 @@ export async function advise(
   }
   const due = new Date(ports.clock.now().getTime() + ROTATION_DAYS * 86_400_000).toISOString().slice(0, 10);
   lines.push({topic: 'rotation', text: `The next key is due about ${due}: waxseal rotate`});
+  if (isByHand) {
+    const text =
+      'To rotate without touching this zone again, delegate once: waxseal record --format dname --target ZONE';
+    lines.push({topic: 'rotation', text});
+  }
   lines.push({topic: 'undo', text: 'To go back to how it was: waxseal undo'});
   return {lines, checks};
 }

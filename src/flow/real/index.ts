@@ -92,7 +92,7 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       const result = await applySetup(ports, options, ready, staged, emit, signal);
       return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
     },
-    advise: (staged, signal) => advise(ports, options, known(), staged, signal),
+    advise: (staged, signal, isByHand) => advise(ports, options, known(), staged, signal, isByHand),
     async saveDraft(answers) {
       if (!ports.process.privileged) return;
       await makeHome();

@@ -4,6 +4,7 @@ import {visible} from '../../domain/text.ts';
 import type {QuestionId} from '../../flow/answers.ts';
 import {answersToEdit} from '../../flow/asking.ts';
 import {applyRefusal, isEmpty} from '../../flow/carrying-out.ts';
+import {delegationText} from '../../flow/delegation-text.ts';
 import {changedSentence, leaveQuestion} from '../../flow/ending.ts';
 import {recordText} from '../../flow/lines.ts';
 import {publisherName, publishesItself} from '../../flow/publisher-name.ts';
@@ -117,7 +118,8 @@ function recordPrompt({answers}: State): string {
   const enter = publishesItself(answers)
     ? `Enter: ${publisherName(answers)} publishes it. p: or who else.`
     : 'Enter: it is published, ask the servers. p: have a program publish it.';
-  return `Forms: ${forms}.\n${enter} s PATH: save to a file. b: back. q: leave, the key is kept.\n> `;
+  return `Forms: ${forms}.\n${enter} s PATH: save to a file. d ZONE: as an alias into that zone.
+b: back. q: leave, the key is kept.\n> `;
 }
 
 function planPrompt(state: State): string {
@@ -220,6 +222,13 @@ function recordMeaning(state: State, text: string): Meaning {
     return {
       show: state.staged.map(each => `${visible(recordText(each.record, form), {lines: true})}\n`).join(''),
     };
+  }
+  const zone = /^d\s+(\S+)$/i.exec(text)?.[1];
+  if (zone !== undefined) {
+    const shown = delegationText(state.staged, zone);
+    return shown.ok
+      ? {show: visible(shown.value, {lines: true})}
+      : {show: `error: ${shown.problem.message}\nhint: ${shown.problem.hint}\n`};
   }
   const path = /^s(?:ave)?\s+(.+)$/i.exec(text)?.[1];
   if (path === undefined) return moving(text);

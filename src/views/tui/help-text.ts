@@ -22,6 +22,7 @@ const RECORD: Help = {
     'Receivers need the public half of the key. It belongs into the DNS as a TXT record under the name that is shown.',
     'Web panels mostly want the name without your domain and the value without quotes: that is the first form. The zone file forms are for BIND, NSD and the like; f goes through the forms.',
     'The value must arrive whole. If a panel limits a text to 255 characters, enter it in pieces as the zone file form shows them.',
+    'd shows the same as an alias into another zone of yours, which a program may change: published once, rotated for ever.',
     'The private half never leaves this host.',
   ],
 };

@@ -36,12 +36,12 @@ function oneRecord({domain, record}: StagedDomain, form: RecordFormId): string {
   ].join('\n');
 }
 
-/** Where the panel of the provider wants the value otherwise than as one plain line. */
+/** The fields of the provider's panel to the letter, where the provider is known. */
 function panelLines({provider, value}: StagedDomain['record']): readonly string[] {
   const fields = provider?.fields;
-  return fields === undefined || fields.value === value
-    ? []
-    : [`Value as the panel of ${visible(provider?.name ?? '')} wants it:`, visible(fields.value)];
+  if (provider === undefined || fields === undefined) return [];
+  const name = `In the panel of ${visible(provider.name)}: type TXT, name  ${visible(fields.name)}`;
+  return fields.value === value ? [`${name}, value as above`] : [`${name}, value:`, visible(fields.value)];
 }
 
 /** What is put on the clipboard: only what is pasted somewhere else. */

@@ -105,6 +105,48 @@ export class Internet {
     });
   }
 
+  /**
+   * A firewall that lets DNS pass to and from the resolver only, from now on: what goes to another port 53 vanishes
+   * without a word. Transfers between the servers vanish, too.
+   */
+  async blockPort53(): Promise<void> {
+    const hole = ['hole', 'type', 'veth', 'peer', 'name', 'end'];
+    const ip = (...argv: readonly string[]): Promise<string> => must(['ip', '-n', this.namespace, ...argv]);
+    if ((await this.run(['ip', 'link', 'show', 'hole'])).status !== 0) {
+      // A cable to a machine that is not there.
+      await ip('link', 'add', ...hole);
+      for (const end of ['hole', 'end']) await ip('link', 'set', end, 'up');
+      const neighbours = ADDRESSES.filter(address => address !== RESOLVER);
+      for (const address of neighbours) {
+        const there = ['lladdr', '02:00:00:00:00:01', 'dev', 'hole', 'nud', 'permanent'];
+        await ip('neigh', 'add', address, ...there);
+      }
+      await ip('route', 'add', 'default', 'dev', 'hole', 'src', '10.53.2.1', 'table', '100');
+      await ip('-6', 'route', 'add', 'default', 'dev', 'hole', 'table', '100');
+      // The kernel looks at local addresses before all else, unless it is told otherwise.
+      for (const family of ['-4', '-6']) {
+        await ip(family, 'rule', 'add', 'pref', '100', 'lookup', 'local');
+        await ip(family, 'rule', 'del', 'pref', '0');
+      }
+    }
+    await ip('rule', 'add', 'pref', '1', 'from', RESOLVER, 'lookup', 'local');
+    await ip('rule', 'add', 'pref', '2', 'to', RESOLVER, 'lookup', 'local');
+    for (const family of ['-4', '-6']) {
+      for (const [pref, protocol] of ['udp', 'tcp'].entries()) {
+        const matches = ['iif', 'lo', 'ipproto', protocol, 'dport', '53'];
+        await ip(family, 'rule', 'add', 'pref', String(3 + pref), ...matches, 'lookup', '100');
+      }
+    }
+  }
+
+  async openPort53(): Promise<void> {
+    for (const pref of ['1', '2', '3', '4']) {
+      await must(['ip', '-n', this.namespace, 'rule', 'del', 'pref', pref]);
+    }
+    for (const pref of ['3', '4'])
+      await must(['ip', '-n', this.namespace, '-6', 'rule', 'del', 'pref', pref]);
+  }
+
   async stop(): Promise<void> {
     for (const {child} of this.#servers.values()) await stopServer(child);
     await run(['ip', 'netns', 'del', this.namespace]);
@@ -391,6 +433,8 @@ export class Internet {
     await this.#put('unbound.conf', [
       'server:',
       `  interface: ${RESOLVER}`,
+      // By this a firewall can tell it from the mail host.
+      `  outgoing-interface: ${RESOLVER}`,
       '  access-control: 0.0.0.0/0 allow',
       '  username: ""',
       '  chroot: ""',

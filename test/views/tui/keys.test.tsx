@@ -242,6 +242,18 @@ describe('the record', () => {
     expect(frame()).toContain('c copies');
   });
 
+  test('d asks for a zone and shows the aliases above; a name that is none is refused', async () => {
+    const {press, session, frame, output} = await open('record');
+    await press('d');
+    expect(frame()).toContain('Publish once, rotate for ever');
+    await press('no zone', 'enter');
+    expect(frame()).toContain('That is no name of a zone.');
+    await press('ctrlU', 'keys.example.net', 'enter');
+    expect(output.raw).toContain('IN DNAME example.org.keys.example.net.');
+    expect(output.raw).toContain('IN CNAME 202611.example.org.keys.example.net.');
+    expect(session.sent).toMatchObject([{type: 'noticed'}]);
+  });
+
   test('Enter goes on, Escape goes back', async () => {
     const {press, session} = await open('record');
     await press('enter', 'escape');

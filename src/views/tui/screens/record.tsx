@@ -2,6 +2,7 @@ import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
+import {delegationText} from '../../../flow/delegation-text.ts';
 import {publisherName, publishesItself} from '../../../flow/publisher-name.ts';
 import type {Phase, State} from '../../../flow/state.ts';
 import {DrawRows} from '../components/draw.tsx';
@@ -26,6 +27,7 @@ const keysFor = ({answers}: State): readonly KeyHint[] => [
   ['c', 'copies'],
   ['f', 'other form'],
   ['s', 'saves to a file'],
+  ['d', 'delegates'],
   ['Esc', 'back'],
   ['?', 'explains'],
   ['Ctrl-C', 'leaves, the key is kept'],
@@ -34,14 +36,18 @@ const SAVE_KEYS: readonly KeyHint[] = [
   ['Enter', 'saves'],
   ['Esc', 'does not'],
 ];
+const DELEGATE_KEYS: readonly KeyHint[] = [
+  ['Enter', 'shows the records for that'],
+  ['Esc', 'does not'],
+];
 
 /** The record to publish. It stands above the frame, unboxed and unbroken, so that it can be selected whole. */
 export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode {
   const {state, send, print, copy, drain} = useUi();
   const theme = useTheme();
-  const [saving, setSaving] = useState(false);
+  const [entry, setEntry] = useState<'none' | 'save' | 'delegate'>('none');
   const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
-  const room = useRoom(saving ? SAVE_KEYS : keysFor(state));
+  const room = useRoom(entry === 'save' ? SAVE_KEYS : entry === 'delegate' ? DELEGATE_KEYS : keysFor(state));
   const {staged} = state;
   const text = useMemo(() => recordsText(staged, phase.form), [staged, phase.form]);
   // With the frame, not after it: what the frame speaks of is there when it is seen.
@@ -55,19 +61,35 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
       : 'Too long for the clipboard; press s to save it to a file.';
     send({type: 'noticed', text: note});
   };
-  const save = (entry: string): void => {
-    const path = parseAbsolutePath(entry.trim());
+  const open = (which: typeof entry): void => {
+    setRefusal(undefined);
+    setEntry(which);
+  };
+  const save = (typed: string): void => {
+    const path = parseAbsolutePath(typed.trim());
     if (!path.ok) {
       setRefusal(path.problem);
       return;
     }
-    setRefusal(undefined);
-    setSaving(false);
+    open('none');
     send({type: 'save-record', path: path.value});
   };
+  const delegate = (typed: string): void => {
+    const shown = delegationText(staged, typed);
+    if (!shown.ok) {
+      setRefusal(shown.problem);
+      return;
+    }
+    open('none');
+    print(visible(shown.value, {lines: true}));
+    send({
+      type: 'noticed',
+      text: 'The records of a delegation stand above. waxseal follows them when it looks.',
+    });
+  };
   useKeys(key => {
-    if (saving) {
-      if (key.name === 'escape') setSaving(false);
+    if (entry !== 'none') {
+      if (key.name === 'escape') open('none');
       return;
     }
     if (key.name === 'enter') send({type: 'continued'});
@@ -75,19 +97,24 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
     else if (letterOf(key) === 'p') send({type: 'edit', question: 'publish'});
     else if (letterOf(key) === 'c') copyIt();
     else if (letterOf(key) === 'f') send({type: 'form-chosen', form: nextForm(phase.form)});
-    else if (letterOf(key) === 's') setSaving(true);
+    else if (letterOf(key) === 's') open('save');
+    else if (letterOf(key) === 'd') open('delegate');
   });
 
   const title = staged.length > 1 ? 'Publish these records' : 'Publish this record';
-  if (saving) {
+  if (entry !== 'none') {
     const rows = [
-      ...paragraph('Save the record to which file? It is never written over another one.', room.width),
+      ...paragraph(entry === 'save' ? SAVE_TEXT : DELEGATE_TEXT, room.width),
       ...(refusal === undefined ? [] : problemRows(refusal, room.width, theme)),
     ];
     return (
       <Frame title={title} room={room}>
         <DrawRows rows={rows.slice(0, room.height - 1)} />
-        <TextField label="File" initial={suggestedPath(staged)} width={room.width} onSubmit={save} />
+        {entry === 'save' ? (
+          <TextField label="File" initial={suggestedPath(staged)} width={room.width} onSubmit={save} />
+        ) : (
+          <TextField label="Zone" initial="" width={room.width} onSubmit={delegate} />
+        )}
       </Frame>
     );
   }
@@ -105,6 +132,10 @@ export function RecordScreen({phase}: {readonly phase: RecordPhase}): ReactNode 
     </Frame>
   );
 }
+
+const SAVE_TEXT = 'Save the record to which file? It is never written over another one.';
+const DELEGATE_TEXT =
+  'Publish once, rotate for ever: an alias here leads to a zone of yours that a program may change, and every later key is entered there. Which zone shall keep the keys?';
 
 /** The frame stays low here, so that the record above it is in sight on a terminal of 24 rows. */
 const LOW = 8;
