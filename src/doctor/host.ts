@@ -33,6 +33,6 @@ export function checkSigners(facts: HostFacts): readonly Check[] {
       status: 'warn' as const,
       evidence: `${name}: ${evidence}`,
       cause: 'A second program on this host may sign, or change what was signed.',
-      fix: `Let only one of OpenDKIM and ${name} sign.`,
+      fix: `Let only one of OpenDKIM and ${name} sign: waxseal setup with --other-signer switch. Where both shall sign, this is as it should be.`,
     }));
 }

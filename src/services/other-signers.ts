@@ -116,10 +116,18 @@ async function amavis(
   const at = switches.findLastIndex(value => value !== undefined);
   const on = switches[at] === '1' && texts.some(text => /\bdkim_key\s*\(/.test(text));
   const configFile = paths[at];
+  // Off is its default: a configuration that can be read, is whole, and never speaks of signing, does not sign.
+  const isSilent =
+    texts.some(text => text.trim() !== '') &&
+    !texts.some(text => /\bdkim_key\b|\$enable_dkim_signing\b|\binclude_config_files\b/.test(text));
   return {
     name: 'amavis',
     evidence: filter === undefined ? 'amavis is running' : `content_filter is ${visible(filter)}`,
-    signs: on ? 'yes' : filter === undefined || (at >= 0 && switches[at] === '0') ? 'no' : 'perhaps',
+    signs: on
+      ? 'yes'
+      : filter === undefined || isSilent || (at >= 0 && switches[at] === '0')
+        ? 'no'
+        : 'perhaps',
     ...(configFile === undefined ? {} : {configFile}),
     ...(unit === undefined ? {} : {unit}),
   };

@@ -30,12 +30,16 @@ export function whyNotSwitched(signer: OtherSigner): string | undefined {
 
 /** What it means that they go on signing: said with the plan, before anybody agrees to it. */
 export function goOnSigning(facts: Pick<HostFacts, 'otherSigners'>): readonly Problem[] {
-  const names = rivals(facts).map(({name, evidence}) => `${name} (${visible(evidence)})`);
-  if (names.length === 0) return [];
+  const others = rivals(facts);
+  if (others.length === 0) return [];
+  const names = others.map(({name, evidence}) => `${name} (${visible(evidence)})`).join(' and ');
+  const isSure = others.some(({signs}) => signs === 'yes');
   return [
     problem(
       'plan.two-signatures',
-      `${names.join(' and ')} goes on signing: what both sign leaves with two signatures.`,
+      isSure
+        ? `${names} goes on signing: what both sign leaves with two signatures.`
+        : `${names} may sign, too: what both sign leaves with two signatures.`,
       'Receivers check each by itself, and one good signature of the domain in From is enough for DMARC. Both keys need care: keep the record of the other one published, and rotate it, too.',
     ),
   ];

@@ -4,6 +4,7 @@ import {absolute} from '../../src/domain/paths.ts';
 import type {PendingSetup} from '../../src/flow/operations.ts';
 import {QUESTIONS} from '../../src/flow/questions.ts';
 import type {OtherSigner} from '../../src/services/facts.ts';
+import {goOnSigning} from '../../src/services/switch-over.ts';
 import {answer, asked, at, start} from '../support/drive.ts';
 import {domainOf, fakeFacts, fakeStaged, selectorOf} from '../support/fake-operations.ts';
 
@@ -24,6 +25,15 @@ const pending: PendingSetup = {
   answers: {domains: [staged.domain], selector: staged.selector, settings: 'recommended'},
   since: '2026-11-20T09:00:00.000Z',
 };
+
+it('is said with the plan where it is left: two signatures, what receivers do, and whose key needs care', () => {
+  const [sure] = goOnSigning({otherSigners: [rspamd]});
+  expect(sure?.message).toMatch(/^rspamd \(.*11332\) goes on signing: .* two signatures\.$/);
+  expect(sure?.hint).toMatch(/Receivers check each by itself.*enough for DMARC.*rotate it, too/);
+  const [unsure] = goOnSigning({otherSigners: [{...rspamd, signs: 'perhaps'}]});
+  expect(unsure?.message).toContain('may sign, too');
+  expect(goOnSigning({otherSigners: [{...rspamd, signs: 'no'}]})).toEqual([]);
+});
 
 describe('without a terminal', () => {
   it('ends with 2, the name of the signer and the flag, before a key is made', async () => {

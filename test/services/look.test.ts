@@ -205,6 +205,23 @@ describe('lookAtHost', () => {
     ]);
   });
 
+  it.each([
+    ['no word of signing', '$max_servers = 2;\n1;\n', 'no'],
+    ['only in a comment', '# $enable_dkim_signing = 1;\n1;\n', 'no'],
+    ['a key and no switch', "dkim_key('example.com', 'a', '/k');\n", 'perhaps'],
+    ['more from elsewhere', "include_config_files('/srv/amavis.conf');\n", 'perhaps'],
+    ['switched on without a key', '$enable_dkim_signing = 1;\n', 'perhaps'],
+  ])('amavis with %s', async (_, text, signs) => {
+    const host = fixtureHost('amavis-leave');
+    for (const name of [...host.files.nodes.keys()]) {
+      if (name.startsWith('/etc/amavis/conf.d/')) host.files.put(name, '');
+    }
+    host.files.put('/etc/amavis/conf.d/50-user', text);
+    expect((await lookAtHost(host)).otherSigners.map(signer => [signer.name, signer.signs])).toEqual([
+      ['amavis', signs],
+    ]);
+  });
+
   it('finds a second OpenDKIM where its socket is beside that of the known one and somebody listens', async () => {
     const host = fixtureHost('stray-switched-off');
     const others = async () => (await lookAtHost(host)).otherSigners;
