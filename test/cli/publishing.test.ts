@@ -168,6 +168,10 @@ describe('a program that was named once', () => {
 
   it('empties and deletes the record of a domain that is removed, when no mail needs it any more', async () => {
     const {world, updates} = await ready();
+    const dry = await world.run(['remove', '--domain', 'example.org', '--dry-run']);
+    expect(dry.out).toContain(
+      '202611._domainkey.example.org: stays until no mail needs it; then emptied (p=) and deleted by nsupdate',
+    );
     const removed = await world.run(['remove', '--domain', 'example.org', '--yes', '--json']);
     expect(removed.exitCode, removed.err).toBe(0);
     expect(updates.asked).toHaveLength(1);

@@ -1,9 +1,11 @@
+import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {abandonKeys, isComing} from '../../flow/real/key-book.ts';
+import type {WorkOptions} from '../../flow/real/options.ts';
 import {withdrawRecord} from '../../flow/real/publishing.ts';
 import {advance, publisherFor} from '../../flow/real/rotation-advance.ts';
-import type {KeyEntry} from '../../rotation/index.ts';
+import type {KeyEntry, RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {dueLines, dueReports} from '../due-report.ts';
@@ -25,8 +27,8 @@ export async function withdrawRecords(
   ports: Ports,
   domains: readonly DomainName[],
 ): Promise<AfterRemoval> {
-  const {keys} = await stateOf(ports);
-  const own = keys.filter(key => domains.includes(key.domain) && key.state !== 'removed');
+  const before = await stateOf(ports);
+  const own = keysOf(before, domains);
   if (own.length === 0 || own.some(key => key.state === 'active')) return {outcome: {}, lines: []};
   const publish = publishFlag(context);
   const options = {
@@ -35,9 +37,12 @@ export async function withdrawRecords(
     ...(publish === undefined ? {} : {publish}),
   };
   const lines: string[] = [];
-  for (const key of own.filter(isComing)) {
-    lines.push(...(await giveUp(context, ports, options, key)));
+  const coming = own.filter(isComing);
+  for (const key of coming) {
+    const choice = publisherFor(before, options, key.domain);
+    if (key.state !== 'staged') lines.push(...(await withdrawUnused(context, ports, options, key, choice)));
   }
+  await abandonKeys(ports, coming, 'signing was stopped for the domain');
   const result = await advance(ports, {...options, domains, dryRun: false}, () => undefined, context.signal);
   const state = await stateOf(ports);
   return {
@@ -57,27 +62,43 @@ export async function withdrawRecords(
   };
 }
 
-/** A key that was on its way has nowhere to go any more, and no mail needs its record. */
-async function giveUp(
+/** What a removal will do with the records, for a dry run; a line a record. */
+export function recordLines(
+  context: Context,
+  state: RotationState,
+  domains: readonly DomainName[],
+): readonly string[] {
+  const publish = publishFlag(context);
+  const options = publish === undefined ? {} : {publish};
+  return keysOf(state, domains).flatMap(({domain, record, ...key}) => {
+    if (key.state === 'staged') return [];
+    const choice = publisherFor(state, options, domain);
+    const who = choice === undefined ? 'you' : visible(nameOfPublisher(choice));
+    return [
+      isComing(key)
+        ? `record  ${record.name}: to be deleted at once by ${who}, since its key never signed`
+        : `record  ${record.name}: stays until no mail needs it; then emptied (p=) and deleted by ${who}`,
+    ];
+  });
+}
+
+function keysOf({keys}: RotationState, domains: readonly DomainName[]): readonly KeyEntry[] {
+  const wanted = new Set<string>(domains);
+  return keys.filter(key => wanted.has(key.domain) && key.state !== 'removed');
+}
+
+/** The record of a key that was on its way: no mail needs it. */
+async function withdrawUnused(
   context: Context,
   ports: Ports,
-  options: Parameters<typeof withdrawRecord>[1] & Parameters<typeof publisherFor>[1],
-  key: KeyEntry,
+  options: WorkOptions,
+  {domain, selector, record}: KeyEntry,
+  choice: PublishChoice | undefined,
 ): Promise<readonly string[]> {
-  const {domain, selector, record, state} = key;
-  const choice = publisherFor(await stateOf(ports), options, domain);
-  const wanted = {domain, selector, name: record.name, value: record.value};
   const person = `Delete the record ${record.name} from the DNS, if it is there: its key never signed.`;
-  const lines: string[] = [];
-  if (state !== 'staged' && choice === undefined) lines.push(person);
-  if (state !== 'staged' && choice !== undefined) {
-    const done = await withdrawRecord(ports, options, choice, wanted, context.signal);
-    if (done.ok && done.value === 'withdrawn')
-      lines.push(`done: Deleted ${record.name}: its key never signed.`);
-    if (!done.ok) {
-      lines.push(`NOT DONE: ${visible(done.problem.message)} ${visible(done.problem.hint)}`, person);
-    }
-  }
-  await abandonKeys(ports, [key], 'signing was stopped for the domain');
-  return lines;
+  if (choice === undefined) return [person];
+  const wanted = {domain, selector, name: record.name, value: record.value};
+  const done = await withdrawRecord(ports, options, choice, wanted, context.signal);
+  if (!done.ok) return [`NOT DONE: ${visible(done.problem.message)} ${visible(done.problem.hint)}`, person];
+  return done.value === 'withdrawn' ? [`done: Deleted ${record.name}: its key never signed.`] : [];
 }

@@ -20,7 +20,7 @@ import {type Context, mustBeRoot} from '../context.ts';
 import {changeLines, tell} from '../print.ts';
 import {domainTexts} from '../session.ts';
 import {stateOf} from '../state-report.ts';
-import {withdrawRecords} from './remove-records.ts';
+import {recordLines, withdrawRecords} from './remove-records.ts';
 
 /** `waxseal remove --domain NAME`: stops signing first; the record stays until no mail needs it any more. */
 export async function remove(context: Context): Promise<ExitCode> {
@@ -81,7 +81,11 @@ async function removeDomains(
     return await tell(context, {exitCode: 0, ...after.outcome}, [nothing, ...after.lines]);
   }
   const changes = changeViews(plan);
-  const lines = [...changes.flatMap(changeLines), ...coming.map(comingLine)];
+  const lines = [
+    ...changes.flatMap(changeLines),
+    ...coming.map(comingLine),
+    ...recordLines(context, state, domains),
+  ];
   if (isSet(context.flags, 'dry-run')) return await tell(context, {exitCode: 0, changes}, lines);
   if (!isSet(context.flags, 'json')) for (const line of lines) context.say(line);
   await agree(context, domains);
