@@ -7,7 +7,7 @@ import {listed, visible} from '../domain/text.ts';
 import type {Check} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
-import {byStanding, MANY, standingText} from './many.ts';
+import {byStanding, MANY, MANY_CHANGES, standingText} from './many.ts';
 import type {StagedDomain, WorkEvent} from './operations.ts';
 import type {Line, RecordFormId, State} from './state.ts';
 import {type SurveyFact, surveyFacts} from './survey-facts.ts';
@@ -222,6 +222,19 @@ export function checkLines(check: Check): readonly Line[] {
   }
 }
 
+/** Each step; of many the last one of those in a row that are for the same. */
+function stepDoneLines(
+  {step, index, of}: Extract<WorkEvent, {type: 'step-done'}>,
+  steps: readonly Step[],
+): readonly Line[] {
+  const [done, next] = [steps[index - 1], steps[index]];
+  // Events name a step by its id or by its purpose; in a recovery the steps are others than those of the plan.
+  const isPlanned = done !== undefined && (done.id === step || done.why === step);
+  if (isPlanned && of >= MANY_CHANGES && next?.why === done.why) return [];
+  const why = isPlanned ? done.why : (steps.find(({id}) => id === step)?.why ?? step);
+  return [line('ok', `${index}/${of} ${why}`)];
+}
+
 /** What one event of an apply, an installation or a recovery says; steps by their reason where it is known. */
 export function workLines(event: WorkEvent, steps: readonly Step[] = []): readonly Line[] {
   const named = (id: string): string => steps.find(step => step.id === id)?.why ?? id;
@@ -229,7 +242,7 @@ export function workLines(event: WorkEvent, steps: readonly Step[] = []): readon
     case 'step-started':
       return [];
     case 'step-done':
-      return [line('ok', `${event.index}/${event.of} ${named(event.step)}`)];
+      return stepDoneLines(event, steps);
     case 'step-failed':
       return [line('error', `${named(event.step)}: ${event.message}`)];
     case 'proof-started':

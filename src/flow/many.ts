@@ -1,5 +1,5 @@
 /** What is said of many domains at once: counts and groups instead of a line for each. Pure. */
-import type {Survey} from '../dns/survey.ts';
+import type {ServerStatus, Survey} from '../dns/survey.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import type {StagedDomain} from './operations.ts';
 import type {State} from './state.ts';
@@ -14,10 +14,14 @@ export function standingOf(survey: Survey | undefined): Standing {
   if (survey === undefined) return 'waiting';
   if (survey.settled) return 'everywhere';
   const isWrong = survey.servers.some(
-    ({status, mistake}) => status === 'wrong' || status === 'several' || mistake !== undefined,
+    ({status, mistake}) =>
+      status === 'wrong' || status === 'several' || (mistake !== undefined && !SILENT.has(status)),
   );
   return isWrong ? 'wrong' : 'waiting';
 }
+
+/** Nothing is known of the record at such a server; another round may find it there. */
+const SILENT: ReadonlySet<ServerStatus> = new Set(['timeout', 'unreachable', 'asking']);
 
 export type ByStanding = Readonly<Record<Standing, readonly StagedDomain[]>>;
 
@@ -45,27 +49,35 @@ export interface ChangeGroup {
   readonly last: string;
 }
 
+/** As many alike are named one by one. */
+const FEW = 3;
+
 /** From so many changes on they are told in groups first. */
 export const MANY_CHANGES = 40;
 
 /**
- * Changes alike (kind, action, place down to the second directory) as one; in the order of the first of each, those that
- * stand alone after none of their kind as they are.
+ * Changes alike (kind, action, place down to the second directory) as one where there are more than a few; in the order
+ * of the first of each.
  */
 export function changeGroups(changes: readonly ChangeView[]): readonly ChangeGroup[] {
-  const groups = new Map<string, ChangeGroup>();
-  for (const {kind, action, target} of changes) {
-    const key = [kind, action, ...target.split('/').slice(0, 3)].join(' ');
-    const group = groups.get(key);
-    groups.set(
-      key,
-      group === undefined
-        ? {action, count: 1, first: target, last: target}
-        : {...group, count: group.count + 1, last: target},
-    );
+  const alike = new Map<string, ChangeView[]>();
+  for (const change of changes) {
+    const key = [change.kind, change.action, ...change.target.split('/').slice(0, 3)].join(' ');
+    const same = alike.get(key);
+    if (same === undefined) alike.set(key, [change]);
+    else same.push(change);
   }
-  return [...groups.values()];
+  return [...alike.values()].flatMap(same =>
+    same.length <= FEW ? same.map(each => groupOf([each])) : [groupOf(same)],
+  );
 }
+
+const groupOf = (same: readonly ChangeView[]): ChangeGroup => ({
+  action: same[0]?.action ?? '',
+  count: same.length,
+  first: same[0]?.target ?? '',
+  last: same.at(-1)?.target ?? '',
+});
 
 /** `1000 times create, opendkim:opendkim 0600: /etc/dkimkeys/a/s.private to /etc/dkimkeys/z/s.private`. */
 export const groupText = ({action, count, first, last}: ChangeGroup): string =>

@@ -46,7 +46,8 @@ export function parseState(text: string): Result<RotationState> {
     if (version !== SCHEMA_VERSION) throw new Mismatch('schemaVersion is not known');
     const keys = list(top, 'keys', '').map((item, index) => entry(item, `keys[${index}]`));
     const names = keys.map(key => `${key.selector}._domainkey.${key.domain}`);
-    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    const seen = new Set<string>();
+    const twice = names.find(name => seen.size === seen.add(name).size);
     if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
     return ok({
       keys,

@@ -1,10 +1,19 @@
 /** Many domains are told by counts and groups, and what has to be mended by name. */
 import {expect, it} from 'vitest';
-import {changeGroups, groupText, inReadingOrder} from '../../src/flow/many.ts';
+import type {ServerStatus} from '../../src/dns/survey.ts';
+import {problem} from '../../src/domain/result.ts';
+import {changeGroups, groupText, inReadingOrder, standingOf} from '../../src/flow/many.ts';
 import type {PlanReady, StagedDomain} from '../../src/flow/operations.ts';
 import type {ChangeView} from '../../src/plan/plan.ts';
 import {start} from '../support/drive.ts';
-import {domainOf, fakeChanges, fakeReady} from '../support/fake-operations.ts';
+import {
+  domainOf,
+  fakeChanges,
+  fakeReady,
+  fakeStaged,
+  fakeSurvey,
+  selectorOf,
+} from '../support/fake-operations.ts';
 
 const names = (count: number) => Array.from({length: count}, (_, at) => domainOf(`d${at}.example.org`));
 
@@ -32,12 +41,10 @@ const linesOf = async (count: number): Promise<readonly string[]> => {
     {ready},
   );
   expect((await session.done()).exitCode).toBe(0);
-  // Steps of the apply have a line each; they are the same as before.
   return session
     .state()
     .lines.filter(({kind}) => kind !== 'record')
-    .map(({text}) => text)
-    .filter(text => !/^\d+\/\d+ /.test(text));
+    .map(({text}) => text);
 };
 
 it('says of three hundred domains about as much as of three', async () => {
@@ -47,6 +54,10 @@ it('says of three hundred domains about as much as of three', async () => {
   expect(many).toContain('Publish these 300 TXT records, each a line of a zone file:');
   expect(many).toContain('0 of 300 records are everywhere, 300 are waited for');
   expect(many).toContain('300 of 300 records are everywhere');
+  expect(many.filter(text => /^\d+\/\d+ /.test(text))).toEqual([
+    '300/301 The private key, readable only by the signer',
+    '301/301 Postfix accepts its configuration',
+  ]);
   expect(many.filter(text => text.startsWith('To do'))).toEqual([
     'To do 300 times create, opendkim:opendkim 0600: /etc/dkimkeys/d0.example.org/202611.private to /etc/dkimkeys/d299.example.org/202611.private',
     'To do /etc/opendkim/KeyTable: create, root:root 0644',
@@ -78,4 +89,20 @@ it('groups changes alike and shows short diffs before long ones, keys last', () 
   expect(order.slice(0, 2)).toEqual(['/etc/opendkim.conf', '/etc/opendkim/KeyTable']);
   expect([...order].sort()).toEqual(changes.map(({target}) => target).sort());
   expect(inReadingOrder(changes.slice(0, 5))).toEqual(changes.slice(0, 5));
+});
+
+it('tells a server that is silent from a record that is wrong', () => {
+  const [staged] = names(1).map(domain => fakeStaged(domain, selectorOf('202611')));
+  if (staged === undefined) throw new TypeError('no key');
+  const mistake = problem('dns.mistake', 'The name is doubled.', 'Take the zone off.');
+  const standing = (...statuses: readonly ServerStatus[]) => {
+    const survey = fakeSurvey(staged, statuses, '2026-11-21T10:00:00Z');
+    const servers = survey.servers.map(view => ({...view, mistake}));
+    return [standingOf(survey), standingOf({...survey, servers: survey.settled ? survey.servers : servers})];
+  };
+  expect(standing('matching', 'matching')).toEqual(['everywhere', 'everywhere']);
+  expect(standing('timeout', 'unreachable')).toEqual(['waiting', 'waiting']);
+  expect(standing('absent', 'timeout')).toEqual(['waiting', 'wrong']);
+  expect(standing('wrong', 'matching')).toEqual(['wrong', 'wrong']);
+  expect(standingOf(undefined)).toBe('waiting');
 });
