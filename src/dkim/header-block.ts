@@ -82,35 +82,37 @@ export class HeaderBlock {
       for (let at = this.names.last(name); at >= 0; at = this.names.before(at)) places.push(at);
       return places.reverse();
     }
+    const {shapes} = this;
     const shape = shapeOf(name);
-    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name, shape)) places.push(at);
+    for (let at = 0; at < shapes.length; at++)
+      if (shapes[at] === shape && this.isNamed(at, name)) places.push(at);
     return places;
   }
 
   /** How many fields of a name there are. @param name lower case */
   instances(name: string): number {
     if (this.count > INDEX_FROM) return this.names.count(name);
+    const {shapes} = this;
     const shape = shapeOf(name);
     let count = 0;
-    for (let at = 0; at < this.count; at++) if (this.isNamed(at, name, shape)) count++;
+    for (let at = 0; at < shapes.length; at++) if (shapes[at] === shape && this.isNamed(at, name)) count++;
     return count;
   }
 
-  /**
-   * Whether a field has a name.
-   *
-   * @param name lower case
-   * @param shape {@link shapeOf} the name
-   */
-  isNamed(index: number, name: string, shape: number): boolean {
-    this.#shapes ??= this.#findShapes();
-    if (this.#shapes[index] !== shape) return false;
+  /** Whether a field has a name. @param name lower case, of the same shape as that of the field */
+  isNamed(index: number, name: string): boolean {
     const {octets} = this;
     const start = this.#starts[index] ?? 0;
     for (let at = 0; at < name.length; at++) {
       if (folded(octets[start + at] ?? 0) !== name.charCodeAt(at)) return false;
     }
     return true;
+  }
+
+  /** {@link shapeOf} each name; made when first asked for. */
+  get shapes(): readonly number[] {
+    this.#shapes ??= this.#findShapes();
+    return this.#shapes;
   }
 
   #findShapes(): readonly number[] {
@@ -254,15 +256,15 @@ function selectByLooking(
   except: number | undefined,
   without: number | undefined,
 ): number[] {
-  const taken = new Uint8Array(block.count);
-  if (except !== undefined) taken[except] = 1;
-  if (without !== undefined) taken[without] = 1;
+  const {shapes} = block;
+  // No typed array: one so small costs more than what is in it.
+  const taken = shapes.map((_shape, at) => at === except || at === without);
   const chosen: number[] = [];
   for (const name of names) {
     const shape = shapeOf(name);
-    for (let at = block.count - 1; at >= 0; at--) {
-      if (taken[at] === 1 || !block.isNamed(at, name, shape)) continue;
-      taken[at] = 1;
+    for (let at = shapes.length - 1; at >= 0; at--) {
+      if (shapes[at] !== shape || taken[at] === true || !block.isNamed(at, name)) continue;
+      taken[at] = true;
       chosen.push(at);
       break;
     }

@@ -10,6 +10,7 @@ import {headerHashInput} from './header-hash.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
 import {toAscii} from './names.ts';
 import {type LineEndings, latin1, type MessageInput} from './octets.ts';
+import {eachPiece} from './pieces.ts';
 import {encodeQuotedPrintable, encodeQuotedPrintableText} from './quoted-printable.ts';
 import {relaxedKernel} from './relaxed-kernel.ts';
 import {type Algorithm, isLocalPart} from './signature.ts';
@@ -118,7 +119,7 @@ export function signMessageSync(message: Uint8Array, options: SignOptions): stri
 export async function signMessage(message: MessageInput, options: SignOptions): Promise<string> {
   const signer = new Signer([options]);
   if (message instanceof Uint8Array) signer.update(message, true);
-  else for await (const piece of message) signer.update(piece);
+  else await eachPiece(message, piece => signer.update(piece));
   return signer.finish()[0] ?? '';
 }
 
@@ -226,6 +227,9 @@ const signInThread = (input: Buffer, key: KeyObject): Promise<Buffer> =>
     });
   });
 
+const TIMES = ['timestamp', 'expiration'] as const;
+const isNoName = (name: string): boolean => !/^[!-9<-~]{1,200}$/.test(name);
+
 function planOf(options: SignOptions): Plan {
   const refuse = (id: string, message: string, hint: string): never => {
     throw new UsageError(problem(`sign.${id}`, message, hint));
@@ -242,8 +246,10 @@ function planOf(options: SignOptions): Plan {
     refuse('key-size', 'The RSA key has fewer than 1024 bits.', 'Use a key of 2048 bits (RFC 8301 §3.2).');
   }
   // Only the names given: the default ones need no second look.
-  const names = options.exactHeaders ?? [...(options.headers ?? []), ...(options.oversign ?? [])];
-  const bad = names.find(name => !/^[!-9<-~]{1,200}$/.test(name));
+  const bad =
+    options.exactHeaders === undefined
+      ? (options.headers?.find(isNoName) ?? options.oversign?.find(isNoName))
+      : options.exactHeaders.find(isNoName);
   if (bad !== undefined) {
     refuse('header-name', `${JSON.stringify(bad)} is not the name of a header field.`, 'Check the spelling.');
   }
@@ -251,10 +257,8 @@ function planOf(options: SignOptions): Plan {
   if (chosen !== undefined && !chosen.some(name => name.toLowerCase() === 'from')) {
     refuse('from-unsigned', 'From is not among the fields to sign.', 'Add From: RFC 6376 §5.4 demands it.');
   }
-  for (const [name, time] of [
-    ['timestamp', options.timestamp],
-    ['expiration', options.expiration],
-  ] as const) {
+  for (const name of TIMES) {
+    const time = options[name];
     if (time !== undefined && !(Number.isSafeInteger(time) && time >= 0 && time < 1e12)) {
       refuse(
         'time',

@@ -6,8 +6,9 @@ const CAPACITY = 64 * 1024;
 /** Room for looking and writing beyond the end, in octets. */
 const SLACK = 64;
 
-// Memory: the table of 256 × 8 octets, then input, then output.
+// Memory: the table of 256 × 8 octets, the same with 8 added to each, then input, then output.
 const TABLE = 0;
+const UPPER_TABLE = 2048;
 const INPUT = 4096;
 const OUTPUT = INPUT + CAPACITY + SLACK;
 const PAGES = Math.ceil((OUTPUT + CAPACITY + SLACK) / 65_536);
@@ -53,20 +54,6 @@ const CODE = `
     local.get $wsp
     v128.and
     i8x16.bitmask                       ;; a bit for each octet to delete
-
-    ;; In the last turn, whatever lies behind the end is deleted as well.
-    i32.const 0
-    i32.const 0xffff
-    local.get $length
-    local.get $at
-    i32.sub
-    local.tee $left
-    i32.shl
-    i32.const 15
-    local.get $left
-    i32.lt_u
-    select
-    i32.or
     local.set $mask
 
     ;; HTAB becomes SP: where there is WSP, take SP.
@@ -107,9 +94,7 @@ const CODE = `
     local.tee $half
     i32.const 3
     i32.shl
-    v128.load64_zero ${TABLE}
-    v128.const 8
-    i8x16.add
+    v128.load64_zero ${UPPER_TABLE}
     i8x16.swizzle
     v128.store64_lane 0 0
     local.get $out
@@ -130,6 +115,18 @@ const CODE = `
   end
   local.get $out
   i32.const ${OUTPUT}
+  i32.sub
+  ;; What stayed of the octets behind the end, in the last turn, does not count.
+  local.get $mask
+  i32.const 0xffff
+  i32.xor
+  i32.const 16
+  local.get $at
+  local.get $length
+  i32.sub
+  i32.sub
+  i32.shr_u
+  i32.popcnt
   i32.sub
 `;
 
@@ -160,7 +157,6 @@ export function createSimdKernel(): RelaxedKernel | undefined {
         parameters: ['at', 'length'],
         locals: [
           ['out', 'i32'],
-          ['left', 'i32'],
           ['mask', 'i32'],
           ['half', 'i32'],
           ['a', 'v128'],
@@ -172,6 +168,7 @@ export function createSimdKernel(): RelaxedKernel | undefined {
     );
     const {memory, run} = new api.Instance(module).exports;
     Buffer.from(memory.buffer, TABLE, 2048).set(movingTable());
+    Buffer.from(memory.buffer, UPPER_TABLE, 2048).set(movingTable().map(place => place + 8));
     return {
       capacity: CAPACITY,
       input: Buffer.from(memory.buffer, INPUT, CAPACITY + SLACK),

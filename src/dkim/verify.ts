@@ -10,6 +10,7 @@ import {checkKeys, type UsableKey, verifyWith} from './key-check.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
 import {type Misfit, misfit} from './misfit.ts';
 import {type LineEndings, lower, type MessageInput} from './octets.ts';
+import {eachPiece} from './pieces.ts';
 import {judge, type VerifyPolicy} from './policy.ts';
 import {type Reason, reason} from './reason.ts';
 import {relaxedKernel} from './relaxed-kernel.ts';
@@ -85,7 +86,7 @@ export async function verifyMessage(
 ): Promise<readonly SignatureVerdict[]> {
   const verifier = new Verifier(options);
   if (message instanceof Uint8Array) verifier.update(message, true);
-  else for await (const piece of message) verifier.update(piece);
+  else await eachPiece(message, piece => verifier.update(piece));
   // Awaited here: handing the promise on as it is would take two more turns of the microtask queue.
   return await verifier.finish();
 }

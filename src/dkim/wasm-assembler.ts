@@ -61,6 +61,7 @@ const INSTRUCTIONS: Readonly<Record<string, readonly [operands: Operands, ...byt
   'i32.sub': ['none', 0x6b],
   'i32.and': ['none', 0x71],
   'i32.or': ['none', 0x72],
+  'i32.xor': ['none', 0x73],
   'i32.shl': ['none', 0x74],
   'i32.shr_u': ['none', 0x76],
   'v128.load': ['memory', 0xfd, 0x00],
