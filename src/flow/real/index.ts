@@ -23,7 +23,16 @@ import {inspectDomain, keepDraft, look} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
 import {publishAll, rememberPublisher} from './publishing.ts';
-import {checkKey, checkSelector, discard, knownSelectors, stage, suggestSelector} from './staging.ts';
+import {
+  checkKey,
+  checkSelector,
+  discard,
+  keysLeft,
+  knownSelectors,
+  type LeftKeys,
+  stage,
+  suggestSelector,
+} from './staging.ts';
 
 export type {WorkOptions} from './options.ts';
 
@@ -34,6 +43,7 @@ export type {WorkOptions} from './options.ts';
 export function createOperations(ports: Ports, options: WorkOptions): Operations {
   let facts: HostFacts | undefined;
   let keys: RotationState = EMPTY_STATE;
+  let left: LeftKeys | undefined;
   const known = (): HostFacts => {
     if (facts === undefined) throw new TypeError('the host was not looked at');
     return facts;
@@ -49,7 +59,10 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     async look(signal) {
       const found = await look(ports, options, signal);
       facts = found.facts;
-      if (ports.process.privileged) keys = await readKeys(ports);
+      if (ports.process.privileged) {
+        keys = await readKeys(ports);
+        left = await keysLeft(ports, found.draft);
+      }
       return found;
     },
     async recover(run, emit) {
@@ -67,7 +80,7 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return facts;
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
-    suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options),
+    suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options, left),
     knownSelectors: domains => knownSelectors(keys, domains, options),
     checkSelector: (domains, selector, signal) =>
       checkSelector(ports, known(), domains, selector, signal, options),

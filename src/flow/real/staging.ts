@@ -55,15 +55,50 @@ export function suggestSelector(
   facts: HostFacts,
   domains: readonly DomainName[],
   options: Pick<WorkOptions, 'newSelector'> = {},
+  left?: LeftKeys,
 ): Selector {
   const shared = options.newSelector === true ? undefined : sharedSelector(state, domains);
   if (shared !== undefined) return shared;
+  if (
+    options.newSelector !== true &&
+    left !== undefined &&
+    domains.some(domain => left.domains.has(domain))
+  ) {
+    return left.selector;
+  }
   const wanted = new Set(domains);
   const used = new Set([
     ...state.keys.filter(({domain}) => wanted.has(domain)).map(({selector}) => String(selector)),
     ...(facts.opendkim?.keys ?? []).map(({selector}) => selector.toLowerCase()),
   ]);
   return proposeSelector(ports.clock.now(), selector => used.has(selector));
+}
+
+/** Keys of a run that was cut short before the state knew of them. */
+export interface LeftKeys {
+  readonly selector: Selector;
+  readonly domains: ReadonlySet<DomainName>;
+}
+
+/** Keys are made in the order of the domains, some at a time: one of the first is there, or none is. */
+const FIRST = 64;
+
+/**
+ * What a run has left that ended while it made keys: by the answers that it kept before. Its selector is proposed again,
+ * even when the month is another one by now; else its keys would lie there for nothing.
+ */
+export async function keysLeft(
+  ports: Pick<Ports, 'files'>,
+  draft: Answers | undefined,
+): Promise<LeftKeys | undefined> {
+  const {domains = [], selector} = draft ?? {};
+  if (selector === undefined) return undefined;
+  for (const domain of domains.slice(0, FIRST)) {
+    if ((await ports.files.stat(stagedKeyPath(domain, selector))) !== undefined) {
+      return {selector, domains: new Set(domains)};
+    }
+  }
+  return undefined;
 }
 
 function sharedSelector(state: RotationState, domains: readonly DomainName[]): Selector | undefined {

@@ -161,6 +161,28 @@ it('gives one shared key its name in each zone', async () => {
   expect(done.report.domains.map(({selector}) => selector)).toEqual(['s1', 's2']);
 });
 
+it('goes on with keys of a run that was killed while it made them, even in the next month', async () => {
+  const world = await openWorld();
+  const names = ['example.org', 'news.example.org', 'shop.example.org'];
+  list(world, 'domains.txt', names.join('\n'));
+  const setup = ['setup', '--domains-file', 'domains.txt', '--yes', '--no-wait', '--json'];
+  const first = await world.run(setup);
+  // As kill -9 leaves it: the keys of two are there, and nothing knows of them but the answers that were kept before.
+  const {files} = world.sandbox.ports;
+  await files.remove(absolute('/var/lib/waxseal/state.json'));
+  await files.remove(absolute('/var/lib/waxseal/keys/shop.example.org/202611.pem'));
+  world.clock.advance(40 * 86_400_000);
+  const second = await world.run(setup);
+  expect(second.exitCode, second.err).toBe(3);
+  expect(second.report.domains.map(({selector}) => selector)).toEqual(['202611', '202611', '202611']);
+  const values = [first, second].map(({report}) => report.domains.map(({record}) => record.value));
+  expect(values[1]?.slice(0, 2)).toEqual(values[0]?.slice(0, 2));
+  expect(values[1]?.[2]).not.toBe(values[0]?.[2]);
+  // Other domains have nothing to do with them.
+  const other = await world.run(['setup', '--domain', 'blog.example.org', '--yes', '--no-wait', '--json']);
+  expect(other.report.domains.map(({selector}) => selector)).toEqual(['202612']);
+});
+
 it.each([
   ['example.org,s1\nnews.example.org,s_2\n', /^Line 2, column 18 of domains\.csv: "s_2" is not a selector/],
   ['example.org\npostmaster@example.org\n', /^Line 2, column 1 of domains\.csv: .*is an address/],
