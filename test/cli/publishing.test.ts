@@ -191,6 +191,27 @@ describe('a program that was named once', () => {
     ]);
   }, 120_000);
 
+  it('leaves another record at the name alone, and names it', async () => {
+    const {world, updates} = await ready();
+    const name = '202611._domainkey.example.org';
+    expect((await world.run(['remove', '--domain', 'example.org', '--yes'])).exitCode).toBe(0);
+    for (let days = 0; updates.asked.length < 2 && days < 40; days += 4) {
+      world.clock.advance(4 * DAY);
+      await advance(world);
+    }
+    expect(summary(updates)[1]).toBe(`add ${name} v=DKIM1; k=rsa; p=`);
+    await lag();
+    expect((await advance(world)).report.domains[0]?.state).toBe('revoked');
+    world.sandbox.dns.withdraw(name);
+    world.sandbox.dns.publish(name, 'v=spf1 -all');
+    await lag();
+    world.clock.advance(31 * DAY);
+    const run = await advance(world);
+    expect(run.exitCode).toBe(3);
+    expect(run.report.error).toMatchObject({id: 'publish.foreign', message: expect.stringContaining(name)});
+    expect(updates.asked).toHaveLength(2);
+  }, 60_000);
+
   it('deletes the record of a key that was on its way when its domain is removed', async () => {
     const {world, updates} = await ready();
     world.clock.advance(181 * DAY);
