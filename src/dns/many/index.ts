@@ -8,7 +8,7 @@ import {type Problem, problem} from '../../domain/result.ts';
 import {surveyOnce} from '../authoritative.ts';
 import {ask, type DnsPorts, type Outcome} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
-import type {ResolverOptions} from '../resolver.ts';
+import {type ResolverOptions, resolve} from '../resolver.ts';
 import type {AuthoritativeServer, Survey} from '../survey.ts';
 import {findZone} from '../zone.ts';
 import {createGate, type Gate} from './gate.ts';
@@ -170,7 +170,10 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
   let survey = await look(key.expected ?? '');
   if (key.expected === undefined) {
     // Whatever most servers have is what the others are compared with.
-    const common = mostCommon(survey.servers.flatMap(({records}) => (records.length === 1 ? records : [])));
+    const common =
+      survey.weaker !== undefined
+        ? await textByResolver(ports, name, {signal, resolvers})
+        : mostCommon(survey.servers.flatMap(({records}) => (records.length === 1 ? records : [])));
     if (common === undefined || whyUseless(common) !== undefined) {
       return {key, servers: survey.servers.length, matching: 0, mistake: noKey(name, survey, common)};
     }
@@ -184,10 +187,30 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
     )?.mistake;
     return {...count, mistake: undefined, ...(remark === undefined ? {} : {remark})};
   }
+  if (survey.weaker !== undefined) {
+    // The resolver's word is all there is: enough to go on reading, not enough to call it right.
+    return survey.resolver === 'matching'
+      ? {...count, mistake: undefined, remark: survey.weaker}
+      : {...count, mistake: survey.weaker};
+  }
   const mistake = survey.servers.find(
     view => view.status !== 'matching' && view.mistake !== undefined,
   )?.mistake;
   return {...count, mistake: mistake ?? absent(name, matching, survey)};
+}
+
+/** The one record that the resolver has; for hosts that cannot ask a name server. */
+async function textByResolver(
+  ports: DnsPorts,
+  name: DnsName,
+  options: ResolverOptions,
+): Promise<string | undefined> {
+  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
+  if (resolved.kind !== 'answer') return undefined;
+  const [only, ...more] = resolved.message.answers.flatMap(record =>
+    record.type === 'TXT' ? [record.text] : [],
+  );
+  return more.length === 0 ? only : undefined;
 }
 
 function mostCommon(texts: readonly string[]): string | undefined {
@@ -207,7 +230,7 @@ const absent = (name: string, matching: number, {servers}: Survey): Problem =>
 
 function noKey(name: string, survey: Survey, text: string | undefined): Problem {
   const mistake = survey.servers.find(view => view.records.length === 0)?.mistake;
-  if (text === undefined) return mistake ?? absent(name, 0, survey);
+  if (text === undefined) return survey.weaker ?? mistake ?? absent(name, 0, survey);
   return problem(
     'dns.record',
     `The TXT record at ${name} is no key that works: ${whyUseless(text)}`,
