@@ -47,7 +47,14 @@ export function diagnoseHeader(question: HeaderQuestion): HeaderChange | undefin
   const octets = selected.reduce((sum, at) => sum + block.end(at) - block.start(at), own.raw.length);
   if (octets > MOST_OCTETS || selected.length > MOST_FIELDS) return undefined;
   const header = new SignedHeader(question, selected);
-  return forms(header) ?? selections(header) ?? texts(header);
+  return (
+    forms(header) ??
+    added(header) ??
+    turned(header) ??
+    texts(header) ??
+    pairs(header) ??
+    texts(header, header.selected, [otherBlanks])
+  );
 }
 
 /** The header to guess at. Counts what the guesses cost; beyond the limits nothing fits any more. */
@@ -125,26 +132,37 @@ function forms(header: SignedHeader): HeaderChange | undefined {
   return undefined;
 }
 
-/** Fields that were put in, or changed places with others of their name. */
-function selections(header: SignedHeader): HeaderChange | undefined {
-  const {selected, question} = header;
-  const {block, signature, index} = question;
-  for (const place of selected) {
-    const others = selectFields(block, signature.signedHeaders, index, place);
-    if (!header.fits(header.fields(others).join(''))) continue;
-    const name = header.name(place);
-    const places = block.places(name);
-    const which = places.length === 1 ? 'the field' : `number ${places.indexOf(place) + 1} of the fields`;
+/** The fields that are selected as if some were not there. */
+const selectedWithout = ({question}: SignedHeader, places: readonly number[]): readonly number[] =>
+  selectFields(question.block, question.signature.signedHeaders, question.index, places);
+
+function wasAdded(header: SignedHeader, place: number): string {
+  const name = header.name(place);
+  const places = header.question.block.places(name);
+  const which = places.length === 1 ? 'the field' : `number ${places.indexOf(place) + 1} of the fields`;
+  return `${which} ${name} was added, ${quoted(header.value(place))}`;
+}
+
+/** A field that was put in. */
+function added(header: SignedHeader): HeaderChange | undefined {
+  for (const place of header.selected) {
+    if (!header.fits(header.fields(selectedWithout(header, [place])).join(''))) continue;
     return {
       kind: 'field-added',
-      header: name,
-      message: `${which} ${name} was added, ${quoted(header.value(place))}; without it the header is as it was signed.`,
+      header: header.name(place),
+      message: `${wasAdded(header, place)}; without it the header is as it was signed.`,
     };
   }
+  return undefined;
+}
+
+/** Fields of one name that changed places. */
+function turned(header: SignedHeader): HeaderChange | undefined {
+  const {selected} = header;
   for (const name of new Set(selected.map(at => header.name(at)))) {
-    const turned = selected.filter(at => header.name(at) === name).reverse();
-    if (turned.length < 2) continue;
-    const other = selected.map(at => (header.name(at) === name ? (turned.shift() ?? at) : at));
+    const opposite = selected.filter(at => header.name(at) === name).reverse();
+    if (opposite.length < 2) continue;
+    const other = selected.map(at => (header.name(at) === name ? (opposite.shift() ?? at) : at));
     if (header.fits(header.fields(other).join(''))) {
       return {
         kind: 'field-order',
@@ -152,6 +170,28 @@ function selections(header: SignedHeader): HeaderChange | undefined {
         message: `the fields ${name} were signed in the opposite order.`,
       };
     }
+  }
+  return undefined;
+}
+
+/** What lists do: two fields put in, or one put in and words put into the subject. */
+function pairs(header: SignedHeader): HeaderChange | undefined {
+  const {selected} = header;
+  for (const [nth, one] of selected.entries()) {
+    for (const other of selected.slice(nth + 1)) {
+      if (header.spent) return undefined;
+      if (!header.fits(header.fields(selectedWithout(header, [one, other])).join(''))) continue;
+      return {
+        kind: 'field-added',
+        header: header.name(one),
+        message: `${wasAdded(header, one)}, and ${wasAdded(header, other)}; without them the header is as it was signed.`,
+      };
+    }
+  }
+  for (const place of selected) {
+    const change = texts(header, selectedWithout(header, [place]), [withoutWords], 'subject');
+    if (change !== undefined)
+      return {...change, message: `${wasAdded(header, place)}, and ${change.message}`};
   }
   return undefined;
 }
@@ -168,15 +208,21 @@ const FIRST = [
   'date',
 ];
 
-/** The text of one field. */
-function texts(header: SignedHeader): HeaderChange | undefined {
+/** The text of one field: of any, or of those of one name. */
+function texts(
+  header: SignedHeader,
+  selected = header.selected,
+  kinds: readonly Guess[] = [rewritings, withoutWords],
+  only?: string,
+): HeaderChange | undefined {
   const {how} = header;
-  const fields = header.fields();
+  const fields = header.fields(selected);
   const order = fields
     .map((text, at) => ({text, at, name: lower(text.slice(0, text.indexOf(':')).trimEnd())}))
+    .filter(({name}) => only === undefined || name === only)
     .sort((one, other) => rank(one.name) - rank(other.name));
   // Few and likely guesses at every field before many at one.
-  for (const guesses of [rewritings, withoutWords, otherBlanks]) {
+  for (const guesses of kinds) {
     for (const {text, at, name} of order) {
       const head = fields.slice(0, at).join('');
       const tail = fields.slice(at + 1).join('');
@@ -199,6 +245,8 @@ function texts(header: SignedHeader): HeaderChange | undefined {
   }
   return undefined;
 }
+
+type Guess = (value: string, name: string, how: CanonicalizationName) => Iterable<string>;
 
 /** Longest value that is guessed at, in octets: some patterns take the square of it. */
 const LONGEST_VALUE = 4096;

@@ -236,29 +236,31 @@ const CRLF = Buffer.from('\r\n');
  *
  * @param names lower case, in the order of h=
  * @param except index of the signature's own field, which is never part of its own selection (§3.5)
- * @param without index of a field to select as if it were not there
+ * @param without indexes of fields to select as if they were not there
  * @returns indexes of the fields
  */
 export function selectFields(
   block: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
-  without?: number,
+  without: readonly number[] = NONE,
 ): number[] {
   return block.count <= INDEX_FROM && names.length <= LOOK_UP_TO
     ? selectByLooking(block, names, except, without)
     : selectByIndex(block, names, except, without);
 }
 
+const NONE: readonly number[] = [];
+
 function selectByLooking(
   block: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
-  without: number | undefined,
+  without: readonly number[],
 ): number[] {
   const {shapes} = block;
   // No typed array: one so small costs more than what is in it.
-  const taken = shapes.map((_shape, at) => at === except || at === without);
+  const taken = shapes.map((_shape, at) => at === except || without.includes(at));
   const chosen: number[] = [];
   for (const name of names) {
     const shape = shapeOf(name);
@@ -276,13 +278,13 @@ function selectByIndex(
   {names: index}: HeaderBlock,
   names: readonly string[],
   except: number | undefined,
-  without: number | undefined,
+  without: readonly number[],
 ): number[] {
   const next = new Map<string, number>();
   const chosen: number[] = [];
   for (const name of names) {
     let at = next.get(name) ?? index.last(name);
-    while (at >= 0 && (at === except || at === without)) at = index.before(at);
+    while (at >= 0 && (at === except || without.includes(at))) at = index.before(at);
     if (at < 0) continue;
     chosen.push(at);
     next.set(name, index.before(at));

@@ -27,7 +27,7 @@ export interface Misfit {
 
 // Guesses at a changed header: by its hash where the signature shows that, else by a public-key operation each.
 const HASHED_GUESSES = 20_000;
-const VERIFIED_GUESSES = 1000;
+const VERIFIED_GUESSES = 2000;
 
 /** Which field it is, where that can be known, else whether it is the header or the key. Never part of a result. */
 export function misfit(question: MisfitQuestion): Misfit {

@@ -83,7 +83,7 @@ const RUN = 12;
 const WORDS = 400;
 
 /** The value without some words that stand together: a tag in the subject, a parameter, an address, a comment. */
-export function* withoutWords(value: string, _name: string, how: 'simple' | 'relaxed'): Generator<string> {
+export function* withoutWords(value: string, name: string, how: 'simple' | 'relaxed'): Generator<string> {
   const words = value.trimEnd().match(/[ \t\r\n]*[^ \t\r\n]+/g) ?? [];
   if (words.length > WORDS) return;
   for (let length = 1; length <= words.length; length++) {
@@ -97,5 +97,6 @@ export function* withoutWords(value: string, _name: string, how: 'simple' | 'rel
     }
   }
   // A tag that is not set off by a blank.
+  if (name !== 'subject') return;
   for (let at = 1; at < Math.min(value.length, 100); at++) yield value.slice(at);
 }

