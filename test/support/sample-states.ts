@@ -118,6 +118,35 @@ const NS: readonly ServerView[] = [
   view('ns2.example.org', '192.0.2.2', 'matching'),
 ];
 
+/** A server for each word there is, and what is said of those that have to be mended. */
+const troubles = survey([
+  view('ns1.example.org', '192.0.2.1', 'asking', {serial: undefined}),
+  view('ns2.example.org', '192.0.2.2', 'matching', {
+    mistake: problem(
+      'dns.test-mode',
+      'The record says that you are testing (t=y): receivers may treat signed mail as unsigned.',
+      'Publish it without t=y once the tests are over.',
+    ),
+  }),
+  view('ns3.example.org', '192.0.2.3', 'several', {
+    mistake: problem(
+      'dns.two-keys',
+      'Two keys are at 202611._domainkey.example.org: receivers take either of them, or none.',
+      'Delete the TXT record that is not the one shown.',
+    ),
+  }),
+  view('ns4.example.org', '192.0.2.4', 'refused', {
+    serial: undefined,
+    mistake: problem(
+      'dns.server-refused',
+      'ns4.example.org (192.0.2.4) refuses to answer for the zone.',
+      'Mend the server, or remove it from the NS records.',
+    ),
+  }),
+  view('ns5.example.org', '192.0.2.5', 'lame', {serial: undefined}),
+  view('ns6.example.org', '2001:db8::6', 'unreachable', {serial: undefined}),
+]);
+
 /** Everywhere, but caches still hold what was there before. */
 const cached = survey(NS, {
   agreed: true,
@@ -528,6 +557,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
   }),
   'propagation-thousand': stateAt(waiting, thousand),
   'plan-thousand': stateAt({at: 'plan'}, {...thousand, ready: thousandReady}),
+  'propagation-troubles': stateAt(waiting, {...answered, surveys: {[DOMAIN]: troubles}}),
   'propagation-caches': stateAt(waiting, {...answered, surveys: {[DOMAIN]: cached}}),
   'propagation-alias': stateAt(waiting, {...answered, surveys: {[DOMAIN]: aliased}}),
   'propagation-bogus': stateAt(waiting, {...answered, surveys: {[DOMAIN]: bogus}}),

@@ -41,7 +41,7 @@ describe.each(SIZES)('at %i x %i', (columns, rows) => {
   );
 });
 
-test.each(['domain', 'key', 'propagation', 'plan', 'testing', 'summary'])(
+test.each(['domain', 'key', 'propagation', 'propagation-blocked', 'plan', 'testing', 'summary'])(
   '%s in ASCII has nothing but ASCII',
   async name => {
     const view = await draw(name, {ascii: true});
@@ -51,7 +51,7 @@ test.each(['domain', 'key', 'propagation', 'plan', 'testing', 'summary'])(
   },
 );
 
-test.each(['host', 'domain', 'selector', 'propagation', 'plan', 'summary'])(
+test.each(['host', 'domain', 'selector', 'propagation', 'propagation-caches', 'plan', 'summary'])(
   '%s for a screen reader',
   async name => {
     const view = await draw(name, {screenReader: true});
