@@ -316,7 +316,7 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
       const outcomes: Outcome[] = [];
       const atPrimary: string[] = [];
       const seen = new Set<string>();
-      const until = Date.now() + 240_000;
+      const until = Date.now() + 480_000;
       for (;;) {
         const outcome = await waxseal(host, ['rotate', '--advance', '--json']);
         outcomes.push(outcome);
