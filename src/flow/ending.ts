@@ -9,7 +9,7 @@ import {line, problemLines, tell} from './lines.ts';
 import type {StagedDomain} from './operations.ts';
 import type {DomainReport, Report} from './report.ts';
 import type {Effect, Phase, State} from './state.ts';
-import {isEnough, knownByResolver} from './survey-facts.ts';
+import {isEnough, isResolverWord, knownByResolver} from './survey-facts.ts';
 
 export type Next = readonly [State, readonly Effect[]];
 
@@ -197,6 +197,14 @@ export function leaveQuestion(state: State): {readonly title: string; readonly t
 
 export function pendingProblem(state: State): Problem {
   const until = notBeforeOf(state);
+  const heard = state.staged.flatMap(({domain}) => state.surveys[domain] ?? []).find(isResolverWord);
+  if (heard !== undefined && !state.resolverOnly && state.mode.command !== 'rotate') {
+    return problem(
+      'record.resolver-only',
+      `The resolver has the record, but no name server of ${heard.zone.apex} can be asked from this host; the key is kept.`,
+      `Open port 53 (UDP and TCP) outward, or go on by the resolver's word alone with: ${commandLine({...state, resolverOnly: true})}`,
+    );
+  }
   return until === undefined
     ? problem(
         'record.pending',

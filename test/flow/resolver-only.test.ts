@@ -18,7 +18,13 @@ const ended = {type: 'watch-ended', settled: true, at} as const;
 
 test('without the choice it stays pending, whatever the resolver says', () => {
   const [next] = reduce(blocked, ended);
-  expect(next.phase).toMatchObject({at: 'finished', report: {exitCode: 3}});
+  expect(next.phase).toMatchObject({
+    at: 'finished',
+    report: {
+      exitCode: 3,
+      error: {id: 'record.resolver-only', hint: expect.stringContaining('--resolver-only')},
+    },
+  });
 });
 
 test('the choice is said aloud, asks anew, and then the plan is made', () => {

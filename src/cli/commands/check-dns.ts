@@ -1,7 +1,7 @@
 import {checkMany, type KeyFinding, type KeyToCheck} from '../../dns/many/index.ts';
 import {policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
+import {type DomainName, parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {DomainList} from '../../flow/domain-list.ts';
@@ -42,23 +42,27 @@ export async function checkDns(context: Context): Promise<ExitCode> {
   const shared = await context.outside.manyQuestions?.(ports.dns);
   const tally = createTally(context, ports, keys.length);
   const resolvers = resolversOf(context.flags);
-  const advice: Check[] = [];
+  // A resolver that was silent for the record is not asked a dozen times more.
+  const answered = new Set<DomainName>();
   try {
     await checkMany({...ports, dns: shared ?? ports.dns}, keys, {
       resolvers,
       signal: context.signal,
       thorough: keys.length <= THOROUGH,
-      onFinding: finding => tally.add(finding),
+      onFinding(finding) {
+        if (finding.mistake?.id !== 'dns.no-resolver') answered.add(finding.key.domain);
+        return tally.add(finding);
+      },
     });
-    const domains = [...new Set(keys.map(({domain}) => domain))];
-    if (domains.length <= MOST_POLICIES) {
-      for (const domain of domains) {
+    const isFew = new Set(keys.map(({domain}) => domain)).size <= MOST_POLICIES;
+    const advice = await Promise.all(
+      [...(isFew ? answered : [])].map(async domain => {
         const policies = await policiesOf(ports, domain, undefined, {resolvers, signal: context.signal});
-        advice.push(...policyChecks(domain, policies, undefined));
-      }
-    }
+        return policyChecks(domain, policies, undefined);
+      }),
+    );
     tally.erase();
-    return await tally.end(advice);
+    return await tally.end(advice.flat());
   } catch (error) {
     tally.erase();
     return await tally.fail(error);
