@@ -145,7 +145,7 @@ export function accept(
   const changed = text !== (state.drafts[id] ?? state.given[id] ?? text);
   const taken: State = tell(
     {...state, answers, drafts, accepted: byOrder([...state.accepted, id])},
-    line('info', `${question.title} ${text === '' ? '(none)' : listed(text.split(','))}`),
+    line('info', `${question.title} ${text === '' ? '(none)' : echoed(id, text)}`),
   );
   const settled = id === 'settings' ? withoutSettings(taken) : taken;
   const looked = changed || id === 'settings' ? reviewDependants(settled, facts, id) : settled;
@@ -154,6 +154,10 @@ export function accept(
   const [next, effects] = looked.pending === undefined ? advance(looked, then) : then(looked);
   return [next, [...draftEffect(looked), ...effects]];
 }
+
+/** An answer as it is told; of a list of thousands the first names. */
+const echoed = (id: QuestionId, text: string): string =>
+  id === 'domains' || id === 'selectors' ? listed(text.split(',')) : text;
 
 // Only a wizard can be left and taken up again; a dry run leaves nothing behind.
 const draftEffect = (state: State): readonly Effect[] =>

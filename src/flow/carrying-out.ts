@@ -87,11 +87,26 @@ export const declinedPlan = (state: State): Next => {
 
 /** An event of the running change: where it stands, and whether anything on the host is touched. */
 export function worked(state: State, event: WorkEvent): State {
-  const next = tell({...state, work: [...state.work, event]}, ...workLines(event, state.ready?.plan.steps));
+  const next = tell({...state, work: heard(state.work, event)}, ...workLines(event, state.ready?.plan.steps));
   const phase = phaseAfter(state.phase, event);
   const changed = changedAfter(state, event);
   return {...next, phase, changed};
 }
+
+/**
+ * The events so far. Of many steps, which are taken in order, the last that began or ended stands for those before it:
+ * keeping twenty thousand of them would copy as many for each.
+ */
+function heard(work: readonly WorkEvent[], event: WorkEvent): readonly WorkEvent[] {
+  const last = work.at(-1);
+  const isFollowed = isProgress(event) && event.of >= MANY_CHANGES && last !== undefined && isProgress(last);
+  return isFollowed ? [...work.slice(0, -1), event] : [...work, event];
+}
+
+type Progress = Extract<WorkEvent, {type: 'step-started' | 'step-done'}>;
+
+const isProgress = (event: WorkEvent): event is Progress =>
+  event.type === 'step-started' || event.type === 'step-done';
 
 function phaseAfter(phase: Phase, event: WorkEvent): Phase {
   if (phase.at !== 'applying' && phase.at !== 'testing') return phase;

@@ -89,6 +89,10 @@ function stepRows(state: State, width: number, theme: Theme): readonly Row[] {
     // Events name a step by its id or by its purpose.
     const id = names.has(change.step) ? change.step : (byReason.get(change.step) ?? change.step);
     statuses.set(id, change.status);
+    // Steps are taken in order, and of many only the last event is kept.
+    if (event.type === 'step-started' || event.type === 'step-done') {
+      for (const {id: earlier} of planned.slice(0, event.index - 1)) statuses.set(earlier, 'done');
+    }
     if (event.type === 'step-failed') messages.set(id, event.message);
   }
   const steps = [...statuses].flatMap(([id, status]) => {
