@@ -119,7 +119,7 @@ export function signMessageSync(message: Uint8Array, options: SignOptions): stri
 export async function signMessage(message: MessageInput, options: SignOptions): Promise<string> {
   const signer = new Signer([options]);
   if (message instanceof Uint8Array) signer.update(message, true);
-  else await eachPiece(message, piece => signer.update(piece));
+  else await eachPiece(message, (piece, last) => signer.update(piece, last));
   return signer.finish()[0] ?? '';
 }
 

@@ -86,7 +86,7 @@ export async function verifyMessage(
 ): Promise<readonly SignatureVerdict[]> {
   const verifier = new Verifier(options);
   if (message instanceof Uint8Array) verifier.update(message, true);
-  else await eachPiece(message, piece => verifier.update(piece));
+  else await eachPiece(message, (piece, last) => verifier.update(piece, last));
   // Awaited here: handing the promise on as it is would take two more turns of the microtask queue.
   return await verifier.finish();
 }
