@@ -95,11 +95,12 @@ async function followed({files}: PublishPorts, path: AbsolutePath) {
   return resolved === undefined ? undefined : await files.stat(resolved);
 }
 
-/** What a package has it in, for those that are not there. */
-const PACKAGES: Readonly<Record<string, string>> = {
-  nsupdate: 'bind9-dnsutils',
-  knsupdate: 'knot-dnsutils',
-  lexicon: 'lexicon',
+/** Where those come from that are not there. */
+const SOURCES: Readonly<Record<string, string>> = {
+  nsupdate: 'on Debian: apt-get install bind9-dnsutils',
+  knsupdate: 'on Debian: apt-get install knot-dnsutils',
+  // Debian 13 has no package of it; without --global it would be in no directory that root's programs are looked for in.
+  lexicon: 'on Debian 12: apt-get install lexicon; on 13: pipx install --global dns-lexicon',
 };
 
 function failureOf(
@@ -111,11 +112,11 @@ function failureOf(
   const [name] = program.argv;
   const shown = visible(name);
   if (result.ended === 'missing') {
-    const from = PACKAGES[name];
+    const from = SOURCES[name];
     return problem(
       'publish.program-missing',
       `The program ${shown} is not on this host, or its interpreter is not.`,
-      from === undefined ? 'Check its first line.' : `Install it (on Debian: apt-get install ${from}).`,
+      from === undefined ? 'Check its first line.' : `Install it (${from}).`,
     );
   }
   const said = lastWords(program, result);
