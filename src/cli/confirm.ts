@@ -1,4 +1,4 @@
-import {createInterface} from 'node:readline/promises';
+import {createInterface, type Interface} from 'node:readline/promises';
 import {UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import type {Context} from './context.ts';
@@ -16,7 +16,7 @@ export async function confirm(context: Context, question: string): Promise<boole
     );
   }
   const {stdin, stdout} = context.streams;
-  const reader = createInterface({input: stdin, output: stdout, escapeCodeTimeout: ESCAPE_MS});
+  const reader = listening({input: stdin, output: stdout});
   const unhook = onEscape(stdin, () => {
     stdout.write('\n');
     reader.close();
@@ -39,7 +39,21 @@ export async function confirm(context: Context, question: string): Promise<boole
 }
 
 /** How long an Escape may be the beginning of another key. */
-export const ESCAPE_MS = 60;
+const ESCAPE_MS = 60;
+
+/**
+ * A reader of lines that keeps the process alive while it waits. Ink lets go of the terminal when it ends; without this
+ * the program would end in the middle of the question, as soon as nothing else is going on.
+ */
+export function listening(streams: {
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+}): Interface {
+  const {input} = streams;
+  // A socket, a file or the input of a test may have nothing to hold on to.
+  if ('ref' in input && typeof input.ref === 'function') input.ref();
+  return createInterface({...streams, escapeCodeTimeout: ESCAPE_MS});
+}
 
 /** Calls `listener` for the Escape key, while readline reads the terminal key by key. @returns stops it */
 export function onEscape(input: NodeJS.ReadableStream, listener: () => void): () => void {

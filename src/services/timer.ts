@@ -109,6 +109,11 @@ TimeoutStartSec=15min
 Nice=10
 
 UMask=0077
+NoNewPrivileges=yes
+# What a service needs; chroot for the signer that a switch is tried with.
+SystemCallFilter=@system-service chroot
+SystemCallErrorNumber=EPERM
+KeyringMode=private
 ProtectSystem=strict
 ReadWritePaths=/etc -/var/lib/waxseal -/var/spool/postfix -/run
 StateDirectory=waxseal

@@ -39,6 +39,9 @@ const HUB = /^ DKIM on this host +2 domains$[\s\S]*q leave\s*$(?![\s\S])/m;
 /** The last thing on the screen, not one of before. */
 const BACK = /^Esc or Enter goes back to the overview, q and Enter leaves:\s*$(?![\s\S])/m;
 
+/** The same with the last words of a command before it: while a screen goes away, the prompt of before is the last. */
+const endingIn = (words: string): RegExp => new RegExp(`${words}\\n+${BACK.source.slice(1)}`);
+
 function fits(terminal: Pty): void {
   const lines = terminal.lines();
   expect(lines.length).toBeLessThanOrEqual(24);
@@ -96,8 +99,8 @@ test('record, check, advance, remove, rotate and resume: each is reached, and le
   await thereAndBack(terminal, 's', [BACK, ESC]);
   expect(terminal.history().join('\n')).toMatch(/^Name: +\d+a\._domainkey\.news\.example\.org$/m);
   await terminal.waitFor(/^ ❯ news\.example\.org /m);
-  await thereAndBack(terminal, 'c', [BACK, ESC]);
-  await thereAndBack(terminal, 'a', [BACK, ESC]);
+  await thereAndBack(terminal, 'c', [endingIn('No problem found\\.'), ESC]);
+  await thereAndBack(terminal, 'a', [endingIn('Signs\\. The next key is due later\\.'), ESC]);
   await thereAndBack(terminal, 'd', [/^Stop signing for news\.example\.org\? \[y\/N\]\s*$(?![\s\S])/m, ESC]);
   // No question on the way out of the first screen: nothing is lost by going.
   await thereAndBack(terminal, 'r', [/What was found on this host/, ESC]);

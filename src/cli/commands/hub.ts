@@ -1,11 +1,10 @@
-import {createInterface} from 'node:readline/promises';
 import {type ExitCode, ToolError} from '../../domain/errors.ts';
 import {gatherFacts} from '../../flow/real/rotation-facts.ts';
 import {type HubChoice, type HubRow, hubRows} from '../../flow/real/rotation-hub.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
-import {ESCAPE_MS, onEscape} from '../confirm.ts';
+import {listening, onEscape} from '../confirm.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {localTime} from '../due-report.ts';
 import {failureOf, failureText} from '../failure.ts';
@@ -112,7 +111,7 @@ async function goOn(context: Context): Promise<boolean> {
   // An input that is over tells readline nothing any more.
   if (context.signal.aborted || context.streams.stdin.readableEnded) return false;
   const {stdin, stdout} = context.streams;
-  const reader = createInterface({input: stdin, output: stdout, escapeCodeTimeout: ESCAPE_MS});
+  const reader = listening({input: stdin, output: stdout});
   let isEscaped = false;
   const unhook = onEscape(stdin, () => {
     isEscaped = true;
