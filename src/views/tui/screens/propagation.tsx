@@ -130,11 +130,12 @@ function clockRow(
 function waitRows(survey: Survey | undefined, now: number, width: number, theme: Theme): readonly Row[] {
   if (survey?.notBefore === undefined) return [];
   const left = formatDuration(Date.parse(survey.notBefore) - now);
-  return paragraph(
-    `until then caches may remember that nothing was there. The old key goes on signing. ${LATER}`,
-    width,
-    {lead: {text: `${theme.symbols.bullet} The new key signs in ${left}: `, tone: 'strong'}},
-  );
+  const head = `${theme.symbols.bullet} The new key signs in ${left}:`;
+  const why = `until then caches may remember that nothing was there. The old key goes on signing. ${LATER}`;
+  return [
+    [{text: cut(head, width, theme.symbols.ellipsis), tone: 'strong'}],
+    ...paragraph(why, width, {lead: {text: '  '}}),
+  ];
 }
 
 const LATER = 'You may leave: waxseal rotate, or its timer, goes on from here.';
