@@ -110,7 +110,7 @@ Nice=10
 
 UMask=0077
 NoNewPrivileges=yes
-# What a service needs; chroot for the signer that a switch is tried with.
+# What services need, and chroot, which a hook or a mail program may use.
 SystemCallFilter=@system-service chroot
 SystemCallErrorNumber=EPERM
 KeyringMode=private
