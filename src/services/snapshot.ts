@@ -5,6 +5,7 @@ import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
 import type {DomainSelector, HostFacts} from './facts.ts';
 import {includesOf, parseDataSet} from './opendkim/parse.ts';
 import {parseSocket, socketDirectory} from './opendkim/socket.ts';
+import {refusePlanted} from './planted.ts';
 import {milterEndpoints} from './postfix/edit.ts';
 import {decode, eachOf, tryRead, tryReadText} from './reading.ts';
 
@@ -45,7 +46,8 @@ const MAX_KEY_OCTETS = 65_536;
 /**
  * Reads what planSigning and planRemoval look at: configuration files with their Includes and tables, key files (only
  * their hashes), directories, accounts. `wanted` names domains whose key places are looked at besides those in use.
- * Never throws for a file that may not be read: it then has no text, and the planner says so.
+ * Never throws for a file that may not be read: it then has no text, and the planner says so. Throws HostError where
+ * somebody else than root could have put a link in the way of a file that may be written.
  */
 export async function readConfiguration(
   ports: Reads,
@@ -56,7 +58,10 @@ export async function readConfiguration(
   const take = async (path: AbsolutePath, content: 'text' | 'secret'): Promise<void> => {
     if (!(path in entries)) entries[path] = await snapshotOf(ports, path, content);
   };
-  for (const path of await configurationFiles(ports, facts)) await take(path, 'text');
+  for (const path of await configurationFiles(ports, facts)) {
+    await refusePlanted(ports.files, path);
+    await take(path, 'text');
+  }
   for (const path of directories(facts)) await take(path, 'text');
   for (const path of milterSockets(facts, entries)) await take(path, 'text');
   await eachOf([...keyPlaces(facts, wanted)], WIDTH, ([path, content]) => take(path, content));
