@@ -18,12 +18,12 @@ import {HOSTILE_MESSAGES, HOSTILE_RECORDS} from '../../dkim/hostile-shapes.ts';
 import {cut, type Kind, message, messagePieces} from './messages.ts';
 
 // One table from one run: this engine, mailauth, nodemailer and the bare operations of node:crypto. After a warm-up,
-// short rounds are interleaved, processor time is taken and the best round of each counts, so that other work on the
-// machine disturbs little; all numbers are ratios to the bare operations. Nothing is asserted.
+// they take turns operation by operation, and the median time of each counts: so that other work on the machine disturbs
+// all alike, and what it interrupts falls out. All numbers are ratios to the bare operations. Nothing is asserted.
 
-const ROUND_MS = Number(process.env['WAXSEAL_BENCH_MS'] ?? 25);
+const ROW_MS = Number(process.env['WAXSEAL_BENCH_MS'] ?? 1500);
 const WARM_UP_MS = Number(process.env['WAXSEAL_BENCH_WARM_UP_MS'] ?? 3000);
-const ROUNDS = Number(process.env['WAXSEAL_BENCH_ROUNDS'] ?? 16);
+const ROUNDS = 8;
 // Rows to measure, as a regular expression: 'sign rsa (2|50) KB'. All where absent.
 const ONLY = new RegExp(process.env['WAXSEAL_BENCH_ONLY'] ?? '');
 const SIZES: readonly (readonly [name: string, kind: Kind, octets: number])[] = [
@@ -50,47 +50,47 @@ const nodemailer = async () => (await import('nodemailer/lib/dkim/index.js')).de
 
 type Run = () => unknown;
 
-/** Operations a second of processor time (or of time on the clock), over about ROUND_MS, at least one. */
-async function rate(run: Run, clock: 'processor' | 'wall'): Promise<number> {
-  const used = process.cpuUsage();
+/** Runs it for so many milliseconds, at least once. */
+async function repeat(run: Run, milliseconds: number): Promise<void> {
   const begin = performance.now();
-  const count = await repeat(run, ROUND_MS);
-  const {user, system} = process.cpuUsage(used);
-  const seconds = clock === 'wall' ? (performance.now() - begin) / 1000 : (user + system) / 1e6;
-  return count / seconds;
-}
-
-/** Runs it for so many milliseconds, at least once; how often that was. */
-async function repeat(run: Run, milliseconds: number): Promise<number> {
-  const begin = performance.now();
-  let count = 0;
   do {
     const result = run();
     if (result instanceof Promise) await result;
-    count++;
   } while (performance.now() - begin < milliseconds);
-  return count;
 }
 
-/** Best rate of each run over interleaved rounds: of `bare` as it is, of the others as a ratio to it. */
-async function row(
-  runs: Readonly<Record<string, Run>>,
-  clock: 'processor' | 'wall' = 'processor',
-): Promise<Readonly<Record<string, number>>> {
-  const best: Record<string, number> = {};
-  const spent: Record<string, number> = {};
-  for (let round = 0; round < ROUNDS; round++) {
+/** Median time of each run in milliseconds: one operation of each in turn, for ROW_MS, three turns at least. */
+async function inTurns(runs: Readonly<Record<string, Run>>): Promise<Readonly<Record<string, number>>> {
+  const times: Record<string, number[]> = {};
+  const begin = performance.now();
+  for (let turn = 0; turn < 3 || performance.now() - begin < ROW_MS; turn++) {
     for (const [name, run] of Object.entries(runs)) {
-      // A peer that needs seconds for one message gets a few rounds, not all.
-      if (round >= 3 && (spent[name] ?? 0) > ROUNDS * ROUND_MS) continue;
-      const begin = performance.now();
-      best[name] = Math.max(best[name] ?? 0, await rate(run, clock));
-      spent[name] = (spent[name] ?? 0) + performance.now() - begin;
+      const start = performance.now();
+      const result = run();
+      if (result instanceof Promise) await result;
+      const taken = times[name] ?? [];
+      taken.push(performance.now() - start);
+      times[name] = taken;
     }
   }
-  const bare = best['bare'] ?? 1;
+  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
+}
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((one, other) => one - other)[values.length >> 1] ?? 0;
+
+/** Operations a second of `bare`, the rates of the others as a ratio to that. The peers take turns among themselves. */
+async function row({
+  bare,
+  buffer,
+  stream,
+  ...peers
+}: Readonly<Record<string, Run>>): Promise<Readonly<Record<string, number>>> {
+  const own = await inTurns({...(bare && {bare}), ...(buffer && {buffer}), ...(stream && {stream})});
+  const times = {...own, ...(await inTurns(peers))};
+  const unit = own['bare'] ?? 1;
   return Object.fromEntries(
-    Object.entries(best).map(([name, value]) => [name, name === 'bare' ? value : value / bare]),
+    Object.entries(times).map(([name, time]) => [name, name === 'bare' ? 1000 / time : unit / time]),
   );
 }
 
@@ -222,19 +222,17 @@ async function batch(): Promise<void> {
   const octets = message('text', 2048);
   const many = Array.from({length: 200}, () => octets);
   const options = {domain, selector, key: keys.privateKey};
-  const result = await row(
-    {
-      bare: () => {
-        for (const one of many) signMessageSync(one, options);
-      },
-      batch: async () => {
-        for await (const field of signBatch(many, options)) if (field === '') throw new Error('no field');
-      },
+  const times = await inTurns({
+    single: () => {
+      for (const one of many) signMessageSync(one, options);
     },
-    'wall',
-  );
+    batch: async () => {
+      for await (const field of signBatch(many, options)) if (field === '') throw new Error('no field');
+    },
+  });
+  const ratio = (times['single'] ?? 0) / (times['batch'] ?? 1);
   process.stdout.write(
-    `\n200 messages of 2 KB, RSA-2048: batch form ${show(result['batch'])} of one after the other\n`,
+    `\n200 messages of 2 KB, RSA-2048: batch form ${show(ratio)} of one after the other\n`,
   );
 }
 
@@ -259,7 +257,7 @@ async function hostile(): Promise<void> {
 
 async function fastest(run: Run): Promise<number> {
   let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS / 2; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const begin = process.cpuUsage();
     await run();
     const {user, system} = process.cpuUsage(begin);
@@ -331,7 +329,7 @@ if (process.argv[2] === 'memory') {
   memory();
 } else {
   process.stdout.write(
-    `Node ${process.version}. Ratios to the bare operations; processor time, best of ${ROUNDS} interleaved rounds of ${ROUND_MS} ms.\n`,
+    `Node ${process.version}. Ratios to the bare operations: medians of single operations in turns, ${ROW_MS} ms a row.\n`,
   );
   await speed();
   if (ONLY.source !== '(?:)') process.exit();
