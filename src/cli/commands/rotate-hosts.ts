@@ -1,9 +1,12 @@
 import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
+import type {Zone} from '../../dns/survey.ts';
+import {findZone} from '../../dns/zone.ts';
 import type {ExitCode} from '../../domain/errors.ts';
-import {displayDomain} from '../../domain/names.ts';
+import {type DnsName, displayDomain} from '../../domain/names.ts';
+import type {Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {Check} from '../../proof/proof.ts';
-import {compareHosts} from '../../rotation/index.ts';
+import {compareHosts, type PublishedRecord} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
@@ -13,9 +16,13 @@ import {stateOf} from '../state-report.ts';
 export async function checkHosts(context: Context, ports: Ports): Promise<ExitCode> {
   const state = await stateOf(ports);
   const resolvers = resolversOf(context.flags);
-  const lookup = createAuthoritativeLookup(ports, [], createKeyLookup(ports, {resolvers}));
+  const compared = compareHosts(state);
+  const records = compared.map(({key}) => key.record);
+  const zones = await zonesOf(records, name => findZone(ports, name, {resolvers, signal: context.signal}));
+  // A resolver may remember a record for as long as its TTL after it is gone.
+  const lookup = createAuthoritativeLookup(ports, zones, createKeyLookup(ports, {resolvers}));
   const checks: Check[] = [];
-  for (const {key, conflict} of compareHosts(state)) {
+  for (const {key, conflict} of compared) {
     const title = `${key.selector}._domainkey.${displayDomain(key.domain)} of ${visible(key.host)}`;
     const answer = await lookup(key.record.name);
     const text = answer.status === 'found' ? answer.records.join(' | ') : answer.status;
@@ -51,6 +58,20 @@ export async function checkHosts(context: Context, ports: Ports): Promise<ExitCo
         ? 'The hosts agree.'
         : `${failed} of ${checks.length} keys of other hosts do not fit.`,
   ]);
+}
+
+/** The zones of the records, each looked for once; one that cannot be found is left to the resolver. */
+async function zonesOf(
+  records: readonly PublishedRecord[],
+  find: (name: DnsName) => Promise<Result<Zone>>,
+): Promise<readonly Zone[]> {
+  const zones: Zone[] = [];
+  for (const {name, zone} of records) {
+    if (zones.some(({apex}) => apex === zone)) continue;
+    const found = await find(name);
+    if (found.ok) zones.push(found.value);
+  }
+  return zones;
 }
 
 const publicKeyOf = (text: string | undefined): string =>
