@@ -15,9 +15,11 @@ export default defineConfig({
       'node_modules/**',
       // Every operation of an apply made to fail, one after the other, takes minutes: `npm run test:faults`.
       ...(process.env['WAXSEAL_FAULTS'] === undefined ? ['test/plan/*faults.test.ts'] : []),
+      // Whole lives of keys in the sandbox, command after command, take their time, too: `npm run test:sessions`.
+      ...(process.env['WAXSEAL_SESSIONS'] === undefined ? ['test/sessions/**', 'test/pty/hub.test.ts'] : []),
     ],
     // Much of it waits for processes, packets and terminals; more than this and they wait for each other.
-    maxWorkers: 3,
+    maxWorkers: 4,
     env: {TZ: 'UTC', LANG: 'C.UTF-8', FORCE_COLOR: '0', NODE_ENV: 'production'},
     testTimeout: 20_000,
     // Snapshots are part of what the project shows; they live in one place at the top, by test file.
