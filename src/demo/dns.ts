@@ -197,7 +197,8 @@ class DemoDnsServers implements DemoDns {
   /** A secondary takes the zone over as it was when the lag began, and never goes back to an older one. */
   async #transfer(server: DemoServer, zone: ZoneData): Promise<void> {
     try {
-      await this.#options.clock.sleep(server.lagMs, this.#closing.signal);
+      // A signal of its own: many transfers at once must not be many listeners on one (Node warns from eleven on).
+      await this.#options.clock.sleep(server.lagMs, AbortSignal.any([this.#closing.signal]));
     } catch {
       return;
     }

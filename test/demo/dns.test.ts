@@ -98,3 +98,17 @@ test('two sandboxes stand side by side', async () => {
     await two.close();
   }
 });
+
+test('a dozen records on their way to the secondary are no leak to warn of', async () => {
+  const warnings: string[] = [];
+  const hear = (warning: Error): void => void warnings.push(warning.name);
+  process.on('warning', hear);
+  try {
+    await using net = await world();
+    for (let count = 0; count < 12; count++) net.demo.publish(dnsName(`s${count}.example.org`), VALUE);
+    await net.ports.clock.sleep(100);
+  } finally {
+    process.off('warning', hear);
+  }
+  expect(warnings).toEqual([]);
+});
