@@ -2,32 +2,29 @@
 import type {KeyLookup} from '../../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
 import {Interrupted, type ToolError} from '../../domain/errors.ts';
-import {STATE_DIRECTORY} from '../../domain/places.ts';
-import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {fail, type Problem, problem, type Result} from '../../domain/result.ts';
 import {listed} from '../../domain/text.ts';
 import {probeMilter} from '../../milter/client.ts';
 import {
   type ApplyOutcome,
   applyPlan,
   basicReadiness,
-  changeViews,
   makePlan,
   type Ready,
   recoverRun,
 } from '../../plan/index.ts';
 import {journalLines} from '../../proof/journal.ts';
 import {liveTest} from '../../proof/live-test.ts';
-import {preflight} from '../../proof/preflight.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {parseSocket, sameEndpoint} from '../../services/opendkim/socket.ts';
-import {packageSteps, planSigning} from '../../services/signing.ts';
-import {readConfiguration} from '../../services/snapshot.ts';
+import {packageSteps} from '../../services/signing.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {ApplyResult, PlanReady, StagedDomain, WorkEvent} from '../operations.ts';
 import type {WorkOptions} from './options.ts';
+import {changeFor, tried} from './planning.ts';
 
 const NO_PROOF: ProofReport = {checks: [], passed: false};
 
@@ -43,14 +40,6 @@ export const publishedKeys = (
     createKeyLookup(ports, {resolvers: options.resolvers}),
   );
 
-/** What will be published; for a preflight before anything is. */
-export const wantedKeys =
-  (staged: readonly StagedDomain[]): KeyLookup =>
-  async name => {
-    const record = staged.find(each => each.record.absoluteName === name)?.record;
-    return record === undefined ? {status: 'absent'} : {status: 'found', records: [record.value]};
-  };
-
 /**
  * Looks at the host once more (hours may have gone by at the propagation screen), plans, and proves the candidate
  * configuration in a throw-away signer.
@@ -61,24 +50,9 @@ export async function planSetup(
   staged: readonly StagedDomain[],
   signal: AbortSignal,
 ): Promise<Result<PlanReady>> {
-  const facts = await lookAtHost(ports, signal);
-  const [blocker] = facts.blockers;
-  if (blocker !== undefined) return fail(blocker);
-  const snapshot = await readConfiguration(ports, facts, staged);
-  const change = planSigning(facts, snapshot, {
-    domains: staged.map(({domain, selector, stagedPath, sha256}) => ({
-      domain,
-      selector,
-      key: {stagedPath, sha256},
-    })),
-    socket: answers.socket ?? 'auto',
-    canonicalization: answers.canonicalization ?? '',
-    trustedHosts: answers.trustedHosts ?? [],
-    subdomains: answers.subdomains ?? true,
-    ...(answers.otherSigner === undefined ? {} : {otherSigners: answers.otherSigner}),
-  });
+  const change = await changeFor(ports, staged, {...answers, subdomains: answers.subdomains ?? true}, signal);
   if (!change.ok) return change;
-  const {steps, endpoint, candidate, remarks} = change.value;
+  const {facts, steps, endpoint} = change.value;
   const rival = steps.length === 0 ? undefined : await rivalOnPort(ports, facts, endpoint);
   if (rival !== undefined) return fail(rival);
   const plan = makePlan({
@@ -89,32 +63,7 @@ export async function planSetup(
     clock: ports.clock,
     random: ports.random,
   });
-  const proven: ProofReport =
-    steps.length === 0
-      ? {checks: [], passed: true}
-      : await preflight(ports, {
-          candidate,
-          stateDirectory: STATE_DIRECTORY,
-          user: facts.opendkim?.user ?? 'opendkim',
-          domains: staged,
-          lookup: wantedKeys(staged),
-          signal,
-        });
-  const wrong = failedPreflight(proven);
-  if (wrong !== undefined) return fail(wrong);
-  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
-}
-
-/** Why the trial of a candidate configuration failed; undefined where it did not. */
-export function failedPreflight({checks}: ProofReport): Problem | undefined {
-  const wrong = checks.find(({status}) => status === 'fail');
-  return wrong === undefined
-    ? undefined
-    : problem(
-        wrong.id,
-        `The new configuration does not sign: ${wrong.cause || wrong.evidence}`,
-        wrong.fix || 'Nothing was changed. Mend the cause and run waxseal again.',
-      );
+  return await tried(ports, plan, change.value, staged, signal);
 }
 
 /**

@@ -3,7 +3,7 @@ import {createPublicKey} from 'node:crypto';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
-import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import {liveTest} from '../../proof/live-test.ts';
@@ -13,7 +13,7 @@ import type {HostFacts} from '../../services/facts.ts';
 import {textStep} from '../../services/files.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {keyRows, labelOf, parseTable, removeLines} from '../../services/opendkim/tables.ts';
-import {type Candidate, planSigning} from '../../services/signing.ts';
+import type {Candidate} from '../../services/signing.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {FileStep, Step} from '../../services/step.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
@@ -23,6 +23,7 @@ import {milterReadiness, publishedKeys} from './carrying-out.ts';
 import {recordActive} from './key-book.ts';
 import {stagedAgain} from './looking.ts';
 import type {WorkOptions} from './options.ts';
+import {changeFor} from './planning.ts';
 
 /** What a person may have said about a switch; nothing is said by default. */
 export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'subdomains'>;
@@ -44,24 +45,15 @@ export async function planSwitch(
   answers: SwitchAnswers,
   signal: AbortSignal,
 ): Promise<Result<PlannedSwitch>> {
-  const facts = await lookAtHost(ports, signal);
-  const [blocker] = facts.blockers;
-  if (blocker !== undefined) return fail(blocker);
-  const snapshot = await readConfiguration(ports, facts, staged);
-  const change = planSigning(facts, snapshot, {
-    domains: staged.map(({domain, selector, stagedPath, sha256}) => ({
-      domain,
-      selector,
-      key: {stagedPath, sha256},
-    })),
-    socket: answers.socket ?? 'auto',
-    canonicalization: answers.canonicalization ?? '',
-    trustedHosts: answers.trustedHosts ?? [],
-    // Rows for subdomains that are there get the new key; new ones are not a rotation's business.
-    subdomains: answers.subdomains ?? false,
-  });
+  // Rows for subdomains that are there get the new key; new ones are not a rotation's business.
+  const change = await changeFor(
+    ports,
+    staged,
+    {...answers, subdomains: answers.subdomains ?? false},
+    signal,
+  );
   if (!change.ok) return change;
-  const {steps, endpoint, candidate, remarks} = change.value;
+  const {facts, steps, endpoint, candidate, remarks} = change.value;
   const plan = makePlan({
     purpose: 'rotate',
     title: `New keys for ${staged.map(({domain, selector}) => `${domain} (${selector})`).join(', ')}`,

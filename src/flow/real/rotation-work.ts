@@ -5,11 +5,7 @@
 import type {Survey} from '../../dns/survey.ts';
 import {PendingError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
-import {STATE_DIRECTORY} from '../../domain/places.ts';
-import {fail, ok, problem, type Result} from '../../domain/result.ts';
-import {changeViews} from '../../plan/index.ts';
-import {preflight} from '../../proof/preflight.ts';
-import type {ProofReport} from '../../proof/proof.ts';
+import {problem, type Result} from '../../domain/result.ts';
 import {
   type Due,
   due,
@@ -24,10 +20,11 @@ import {
 import type {Ports} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {ApplyResult, Operations, PlanReady, StagedDomain, WorkEvent} from '../operations.ts';
-import {failedPreflight, resultOf, unproven, wantedKeys} from './carrying-out.ts';
+import {resultOf, unproven} from './carrying-out.ts';
 import {bookActive, createOperations} from './index.ts';
 import {must, readKeys} from './key-book.ts';
 import type {WorkOptions} from './options.ts';
+import {tried} from './planning.ts';
 import {gatherFacts, readTime} from './rotation-facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
 import {carryOutSwitch, placeNow, planSwitch} from './rotation-switch.ts';
@@ -209,21 +206,7 @@ async function planRotation(
 ): Promise<Result<PlanReady>> {
   const planned = await planSwitch(ports, staged, answers, signal);
   if (!planned.ok) return planned;
-  const {plan, facts, endpoint, candidate, remarks} = planned.value;
-  const proven: ProofReport =
-    plan.steps.length === 0
-      ? {checks: [], passed: true}
-      : await preflight(ports, {
-          candidate,
-          stateDirectory: STATE_DIRECTORY,
-          user: facts.opendkim?.user ?? 'opendkim',
-          domains: staged,
-          lookup: wantedKeys(staged),
-          signal,
-        });
-  const wrong = failedPreflight(proven);
-  if (wrong !== undefined) return fail(wrong);
-  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+  return await tried(ports, planned.value.plan, planned.value, staged, signal);
 }
 
 /** The plan may have been looked at for hours: whether the keys may sign is asked once more before anything is touched. */
