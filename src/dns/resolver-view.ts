@@ -1,4 +1,5 @@
 /** What the host's resolver says of the record: whether it has it, for how long it remembers, and DNSSEC. */
+import {formatMoment} from '../domain/duration.ts';
 import {problem} from '../domain/result.ts';
 import type {Clock} from '../system/ports.ts';
 import type {DnsPorts} from './client.ts';
@@ -85,7 +86,7 @@ function dnssecOf(clock: Clock, message: DnsMessage): DnssecView {
     expiresAt,
     mistake: problem(
       'dns.signature-expiring',
-      `The DNSSEC signature of the record ends at ${expiresAt}, in less than ${NEAR_DAYS} days.`,
+      `The DNSSEC signature of the record ends at ${formatMoment(expiresAt)}, in less than ${NEAR_DAYS} days.`,
       'Check that the zone is signed anew by itself: after that time no validating receiver reads the key.',
     ),
   };

@@ -44,3 +44,14 @@ export function formatDuration(ms: number): string {
   }
   return parts.length === 0 ? '0 s' : parts.join(' ');
 }
+
+/**
+ * A moment for people, to the minute: `2026-11-23 10:00 UTC`. `up` where somebody has to wait until then. Text that is no
+ * time (ISO 8601) is given back as it is.
+ */
+export function formatMoment(iso: string, round: 'down' | 'up' = 'down'): string {
+  const minutes = Date.parse(iso) / 60_000;
+  if (Number.isNaN(minutes)) return iso;
+  const whole = round === 'up' ? Math.ceil(minutes) : Math.floor(minutes);
+  return `${new Date(whole * 60_000).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

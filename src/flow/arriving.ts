@@ -1,4 +1,5 @@
 /** The look at the host and what it offers: recover, resume, start, or stop. */
+import {formatMoment} from '../domain/duration.ts';
 import {problem} from '../domain/result.ts';
 import {listed} from '../domain/text.ts';
 import {advance, draftsOf, needsYes, resumeAnswers, type WhenAnswered} from './asking.ts';
@@ -39,12 +40,15 @@ const begin = (state: State, then: WhenAnswered): Next =>
 const stuck = (run: UnfinishedRun) =>
   problem(
     'run.unfinished',
-    `The change "${run.title}" of ${run.startedAt} could not be brought to an end.`,
+    `The change "${run.title}" of ${formatMoment(run.startedAt)} could not be brought to an end.`,
     `Its journal and backups are kept under the run ${run.id}; see waxseal undo --list.`,
   );
 
 function offerRecovery(state: State, run: UnfinishedRun): Next {
-  const told = tell(state, line('warn', `A change was cut short: ${run.title}, begun ${run.startedAt}`));
+  const told = tell(
+    state,
+    line('warn', `A change was cut short: ${run.title}, begun ${formatMoment(run.startedAt)}`),
+  );
   if (state.mode.interactive) return [{...told, phase: {at: 'host', offer: 'recover'}}, []];
   if (state.mode.dryRun) {
     return finish(
@@ -84,7 +88,10 @@ function offerResume(state: State, pending: NonNullable<LookResult['pending']>, 
   if (!answers.ok) return state.mode.interactive ? begin(state, then) : finish(state, 2, answers.problem);
   const names = listed(pending.staged.map(each => each.domain));
   if (answers.value === undefined) {
-    return begin(tell(state, line('info', `The setup of ${names}, left at ${pending.since}, is kept`)), then);
+    return begin(
+      tell(state, line('info', `The setup of ${names}, left at ${formatMoment(pending.since)}, is kept`)),
+      then,
+    );
   }
   const kept: State = {...state, pending, answers: answers.value};
   return state.mode.interactive

@@ -1,4 +1,5 @@
 /** How a run ends: the report, and what leaving means in each phase. */
+import {formatMoment} from '../domain/duration.ts';
 import type {ExitCode} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -135,7 +136,7 @@ function nextStep(
   if (state.mode.dryRun) return 'Run the same command without --dry-run.';
   if (now === 'active') return 'Nothing now; rotate the key in half a year with waxseal rotate.';
   const until = state.surveys[staged.domain]?.notBefore;
-  if (now === 'ready' && until !== undefined) return `Wait until ${until}. ${again}`;
+  if (now === 'ready' && until !== undefined) return `Wait until ${formatMoment(until, 'up')}. ${again}`;
   if (now === 'ready') {
     return exitCode === 6 || exitCode === 7 ? 'Mend what failed, then run the same command again.' : again;
   }
@@ -213,7 +214,7 @@ export function pendingProblem(state: State): Problem {
       )
     : problem(
         'record.remembered',
-        `Every server has the record, but until ${until} caches may remember that nothing was there; the old key goes on signing.`,
+        `Every server has the record, but until ${formatMoment(until, 'up')} caches may remember that nothing was there; the old key goes on signing.`,
         `Nothing has to be done before that; then let the new key sign with: ${commandLine(state)}`,
       );
 }

@@ -1,6 +1,6 @@
 /** Sentences that the session says once and keeps: the plain view, the log and standard error of `--json` print them. */
 import type {RecordForms, ServerStatus, Survey} from '../dns/survey.ts';
-import {formatDuration} from '../domain/duration.ts';
+import {formatDuration, formatMoment} from '../domain/duration.ts';
 import {displayDomain} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
@@ -133,7 +133,7 @@ export function surveyText(survey: Survey): string {
 const waitText = ({notBefore, at}: Survey): string =>
   notBefore === undefined
     ? ''
-    : `; the new key signs in ${formatDuration(Date.parse(notBefore) - Date.parse(at))}, not before ${notBefore}: until then caches may remember that nothing was there`;
+    : `; the new key signs in ${formatDuration(Date.parse(notBefore) - Date.parse(at))}, not before ${formatMoment(notBefore, 'up')}: until then caches may remember that nothing was there`;
 
 const HEARTBEAT_MS = 30_000;
 

@@ -1,6 +1,7 @@
 /** From the answers to a record that every server shows: key, record, propagation. */
 
 import {formatPublish, nameOfPublisher, type PublishChoice} from '../dns/publish/index.ts';
+import {formatMoment} from '../domain/duration.ts';
 import type {Problem} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
 import type {HostFacts} from '../services/facts.ts';
@@ -120,7 +121,7 @@ export function resume(state: State, pending: PendingSetup): Next {
   const names = listed(pending.staged.map(each => each.domain));
   const resumed = tell(
     {...state, staged: pending.staged},
-    line('info', `Going on with the setup of ${names}, left at ${pending.since}`),
+    line('info', `Going on with the setup of ${names}, left at ${formatMoment(pending.since)}`),
     ...(state.mode.dryRun
       ? pending.staged.flatMap(key => wouldPublish(state, key))
       : recordsLines(pending.staged)),

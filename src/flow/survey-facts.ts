@@ -3,7 +3,7 @@
  * down, DNSSEC, what the zone itself has wrong. Sentences, the same in every view. Pure; times are told from `now`.
  */
 import type {AliasTarget, CacheLimit, DnssecView, ServerView, Survey} from '../dns/survey.ts';
-import {formatDuration} from '../domain/duration.ts';
+import {formatDuration, formatMoment} from '../domain/duration.ts';
 import type {Problem} from '../domain/result.ts';
 import type {State} from './state.ts';
 
@@ -101,7 +101,7 @@ const DNSSEC_WORDS: Readonly<Record<DnssecView['status'], string>> = {
 };
 
 function dnssecFacts({status, expiresAt, mistake}: DnssecView): readonly SurveyFact[] {
-  const end = expiresAt === undefined ? '' : `; the signature ends at ${expiresAt}`;
+  const end = expiresAt === undefined ? '' : `; the signature ends at ${formatMoment(expiresAt)}`;
   const kind = status === 'validated' ? 'good' : status === 'bogus' ? 'wrong' : 'note';
   if (status === 'bogus' && mistake !== undefined) return [told('wrong', mistake)];
   return [

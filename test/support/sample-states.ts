@@ -160,7 +160,7 @@ const cached = survey(NS, {
     expiresAt: '2026-11-23T10:00:00.000Z',
     mistake: problem(
       'dns.signature-expiring',
-      'The DNSSEC signature of the record ends at 2026-11-23T10:00:00.000Z, in less than 3 days.',
+      'The DNSSEC signature of the record ends at 2026-11-23 10:00 UTC, in less than 3 days.',
       'Check that the zone is signed anew by itself: after that time no validating receiver reads the key.',
     ),
   },

@@ -1,4 +1,6 @@
 /** What each phase asks of a person, and what a typed line means there. Text in, events out; no streams. */
+
+import {formatMoment} from '../../domain/duration.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
 import type {QuestionId} from '../../flow/answers.ts';
@@ -69,7 +71,7 @@ function hostPrompt(state: State, phase: At<'host'>): string {
       return 'It has to be put back before anything else. Enter: put it back. n: leave it as it is.\n> ';
     case 'resume': {
       const names = (state.pending?.staged ?? []).map(each => each.domain).join(', ');
-      return `A setup of ${names} waits for the DNS since ${visible(state.pending?.since ?? '')}.\nEnter: go on with it. n: set up something else. q: leave.\n> `;
+      return `A setup of ${names} waits for the DNS since ${visible(formatMoment(state.pending?.since ?? ''))}.\nEnter: go on with it. n: set up something else. q: leave.\n> `;
     }
   }
 }

@@ -1,4 +1,5 @@
 import {type ReactNode, useLayoutEffect} from 'react';
+import {formatMoment} from '../../../domain/duration.ts';
 import {displayDomain} from '../../../domain/names.ts';
 import {visible} from '../../../domain/text.ts';
 import {hostLines} from '../../../flow/lines.ts';
@@ -76,7 +77,7 @@ function offerRows(offer: HostPhase['offer'], state: State, width: number, theme
       return (state.facts?.blockers ?? []).flatMap(blocker => problemRows(blocker, width, theme));
     case 'recover': {
       const run = state.unfinished;
-      const what = run === undefined ? '' : ` (${visible(run.title)}, begun ${run.startedAt})`;
+      const what = run === undefined ? '' : ` (${visible(run.title)}, begun ${formatMoment(run.startedAt)})`;
       return paragraph(
         `A run that was changing this host ended before its end${what}. Its changes have to be put back before anything else can start.`,
         width,
@@ -86,7 +87,10 @@ function offerRows(offer: HostPhase['offer'], state: State, width: number, theme
     case 'resume': {
       const pending = state.pending;
       return [
-        ...paragraph(`Left on ${pending?.since ?? ''} while the DNS was being waited for:`, width),
+        ...paragraph(
+          `Left at ${formatMoment(pending?.since ?? '')} while the DNS was being waited for:`,
+          width,
+        ),
         ...(pending?.staged ?? []).flatMap(each =>
           paragraph(`${each.selector} for ${displayDomain(each.domain)}`, width, {
             lead: {text: `${theme.symbols.bullet} `},
