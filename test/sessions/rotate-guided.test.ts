@@ -35,7 +35,7 @@ const signs = async (world: World): Promise<string | undefined> =>
   / signed by selector (\S+) /.exec((await world.run(['explain', 'alice@example.org'])).out)?.[1];
 
 const dateIn = (run: Run): number =>
-  Date.parse(/until (\d{4}-\S+Z)/.exec(run.report.error?.message ?? '')?.[1] ?? '');
+  Date.parse(/until (\d{4}-\S+ \S+ UTC)/.exec(run.report.error?.message ?? '')?.[1] ?? '');
 
 describe('plain waxseal rotate', () => {
   it('ends with exit 3 and a named step where it may not wait as long as somebody may remember', async () => {
