@@ -2,7 +2,7 @@
 import {type DnsName, type DomainName, isWithin} from '../domain/names.ts';
 import type {DnsPorts} from './client.ts';
 import {type Finding, finding} from './finding.ts';
-import {type ResolverOptions, resolve} from './resolver.ts';
+import {type ResolverOptions, resolve, resolveOnlyText} from './resolver.ts';
 import type {SpfVerdict} from './spf.ts';
 
 export type DmarcTags = ReadonlyMap<string, string>;
@@ -50,18 +50,8 @@ export async function organizationalDomain(
   return found;
 }
 
-async function recordAt(
-  ports: DnsPorts,
-  name: DnsName,
-  options: ResolverOptions,
-): Promise<string | undefined> {
-  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
-  if (resolved.kind !== 'answer') return undefined;
-  const texts = resolved.message.answers.flatMap(record =>
-    record.type === 'TXT' && isDmarcRecord(record.text) ? [record.text] : [],
-  );
-  return texts.length === 1 ? texts[0] : undefined;
-}
+const recordAt = (ports: DnsPorts, name: DnsName, options: ResolverOptions): Promise<string | undefined> =>
+  resolveOnlyText(ports, name, options, isDmarcRecord);
 
 /** What a receiver does with mail whose From is of the domain. */
 export interface DmarcOutcome {

@@ -1,4 +1,6 @@
 /** Questions to the host's resolver, or to those the user named. */
+
+import type {DnsName} from '../domain/names.ts';
 import type {DnsServer} from '../system/ports.ts';
 import {ask, type DnsPorts} from './client.ts';
 import type {DnsMessage, Question} from './wire.ts';
@@ -55,4 +57,19 @@ export async function resolve(
     if (last.kind !== 'failed') last = {kind: 'silent', resolver};
   }
   return last;
+}
+
+/** The one TXT record of that kind which the resolver has; undefined where there is none, or more than one. */
+export async function resolveOnlyText(
+  ports: DnsPorts,
+  name: DnsName,
+  options: ResolverOptions,
+  isWanted: (text: string) => boolean = () => true,
+): Promise<string | undefined> {
+  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
+  if (resolved.kind !== 'answer') return undefined;
+  const texts = resolved.message.answers.flatMap(record =>
+    record.type === 'TXT' && isWanted(record.text) ? [record.text] : [],
+  );
+  return texts.length === 1 ? texts[0] : undefined;
 }

@@ -8,6 +8,9 @@ import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import type {SendingFacts} from './sending.ts';
 
+/** Domains whose policies one run reads beside their records: each costs a dozen lookups. */
+export const MOST_POLICIES = 20;
+
 const TITLES: Readonly<Record<string, string>> = {
   spf: 'SPF',
   dmarc: 'DMARC',

@@ -15,13 +15,12 @@ import {
   type LabZone,
   NOBODY,
   NSD,
+  onAll,
   RESOLVER,
   type Server,
+  serversZone,
   strings,
 } from './support/dns-net.ts';
-
-const onAll = (lines: readonly string[]): ReadonlyMap<Server, string> =>
-  new Map(ALL.map(server => [server, `${lines.join('\n')}\n`]));
 
 const s1 = (apex: string): string => `s1._domainkey.${apex}`;
 const right = (apex: string): string => `${s1(apex)}. TXT ${strings(VALUE)}`;
@@ -29,14 +28,7 @@ const text = (...lines: readonly string[]): string => `${lines.join('\n')}\n`;
 const two = [BIND, KNOT] as const;
 
 const zones: readonly LabZone[] = [
-  {
-    apex: 'servers.org',
-    content: onAll([
-      ...head('servers.org', 1, ALL),
-      'a.servers.org. A 10.54.0.1',
-      ...[...ALL, NOBODY].map(server => `${server.name}. A ${server.address}`),
-    ]),
-  },
+  serversZone([NOBODY]),
   {
     apex: 'example.org',
     content: onAll([...head('example.org', 1, ALL), ...CASES.flatMap(each => each.lines)]),

@@ -13,8 +13,9 @@ import {
   DnsNet,
   head,
   type LabZone,
+  onAll,
   RESOLVER,
-  type Server,
+  serversZone,
   strings,
   TCP_RESOLVER,
 } from './support/dns-net.ts';
@@ -25,18 +26,8 @@ const PROGRAM = path.join(
   process.env['WAXSEAL_DIST'] || path.resolve(import.meta.dirname, '../../dist'),
   'waxseal.js',
 );
-const onAll = (lines: readonly string[]): ReadonlyMap<Server, string> =>
-  new Map(ALL.map(server => [server, `${lines.join('\n')}\n`]));
-
 const plain: readonly LabZone[] = [
-  {
-    apex: 'servers.org',
-    content: onAll([
-      ...head('servers.org', 1, ALL),
-      'a.servers.org. A 10.54.0.1',
-      ...ALL.map(server => `${server.name}. A ${server.address}`),
-    ]),
-  },
+  serversZone(),
   {
     apex: 'example.org',
     content: onAll([

@@ -13,26 +13,18 @@ import {
   KNOT,
   type LabZone,
   NSD,
+  onAll,
   RESOLVER,
   type Server,
+  serversZone,
   strings,
 } from './support/dns-net.ts';
 import {signedZone} from './support/dns-signed.ts';
 
 const s1 = (apex: string): string => `s1._domainkey.${apex}`;
 const record = (name: string): string => `${name}. 60 TXT ${strings(VALUE)}`;
-const onAll = (lines: readonly string[]): ReadonlyMap<Server, string> =>
-  new Map(ALL.map(server => [server, `${lines.join('\n')}\n`]));
-
 const plain: readonly LabZone[] = [
-  {
-    apex: 'servers.org',
-    content: onAll([
-      ...head('servers.org', 1, ALL),
-      'a.servers.org. A 10.54.0.1',
-      ...ALL.map(server => `${server.name}. A ${server.address}`),
-    ]),
-  },
+  serversZone(),
   {
     apex: 'example.org',
     content: onAll([

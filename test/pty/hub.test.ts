@@ -63,6 +63,19 @@ async function thereAndBack(
   await terminal.waitFor(HUB, SLOW);
 }
 
+/** From the hub to the search for the record, every question answered as it is proposed. */
+async function rotateToRecord(terminal: Pty): Promise<void> {
+  terminal.write('r');
+  await terminal.waitFor(/What was found on this host/, SLOW);
+  terminal.write('\r');
+  for (const title of [/What shall the key be called/, /Which kind of key/, /Use the recommended settings/]) {
+    await terminal.waitFor(title, SLOW);
+    terminal.write('\r');
+  }
+  await terminal.waitFor(/Publish this record/, SLOW);
+  terminal.write('\r');
+}
+
 async function leave(terminal: Pty): Promise<string> {
   terminal.write('q');
   expect((await terminal.end()).exitCode).toBe(0);
@@ -112,15 +125,7 @@ test('record, check, advance, remove, rotate and resume: each is reached, and le
   );
   const month = new Date().toISOString().slice(0, 7).replace('-', '');
   // As far as the record: now there is something to resume.
-  terminal.write('r');
-  await terminal.waitFor(/What was found on this host/, SLOW);
-  terminal.write('\r');
-  for (const title of [/What shall the key be called/, /Which kind of key/, /Use the recommended settings/]) {
-    await terminal.waitFor(title, SLOW);
-    terminal.write('\r');
-  }
-  await terminal.waitFor(/Publish this record/, SLOW);
-  terminal.write('\r');
+  await rotateToRecord(terminal);
   await terminal.waitFor(/Is the record everywhere/, SLOW);
   terminal.write('\x03');
   await terminal.waitFor(/Leave\?/);
@@ -141,15 +146,7 @@ test('record, check, advance, remove, rotate and resume: each is reached, and le
 test('a whole rotation from the hub, with the wait counted down, and back', async () => {
   const terminal = await open('--publish');
   const month = new Date().toISOString().slice(0, 7).replace('-', '');
-  terminal.write('r');
-  await terminal.waitFor(/What was found on this host/, SLOW);
-  terminal.write('\r');
-  for (const title of [/What shall the key be called/, /Which kind of key/, /Use the recommended settings/]) {
-    await terminal.waitFor(title, SLOW);
-    terminal.write('\r');
-  }
-  await terminal.waitFor(/Publish this record/, SLOW);
-  terminal.write('\r');
+  await rotateToRecord(terminal);
   // Ten seconds of the zone's negative caches, and the margin of two.
   const left = new Set<string>();
   await terminal.waitFor(/The new key signs in \d+ s:/, SLOW);

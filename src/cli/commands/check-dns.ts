@@ -1,5 +1,5 @@
 import {checkMany, type KeyFinding, type KeyToCheck} from '../../dns/many/index.ts';
-import {policiesOf, policyChecks} from '../../doctor/policies.ts';
+import {MOST_POLICIES, policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {type DomainName, parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
@@ -17,7 +17,6 @@ import {domainTexts} from '../session.ts';
 import {stateOf} from '../state-report.ts';
 import {createStreamedReport} from '../streamed-report.ts';
 import {writeOut} from '../write-out.ts';
-import {MOST_POLICIES} from './check.ts';
 
 /**
  * `waxseal check --dns`: only the records, of as many domains as there are. A line of `--domains-file` is

@@ -1,6 +1,6 @@
 import {checkHost, checkSigners} from '../../doctor/host.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
-import {policiesOf, policyChecks} from '../../doctor/policies.ts';
+import {MOST_POLICIES, policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {checkRecord} from '../../doctor/records.ts';
 import {sendingFacts} from '../../doctor/sending.ts';
 import {type ExitCode, ProblemsFound} from '../../domain/errors.ts';
@@ -15,9 +15,6 @@ import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {adviceLines, checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
 import {domainsOf, stateOf} from '../state-report.ts';
-
-/** Domains whose policies are read beside their records: each costs a dozen lookups. */
-export const MOST_POLICIES = 20;
 
 /** `waxseal check`: host, records and signer; exit 4 where a check failed. Changes nothing, sends nothing. */
 export async function check(context: Context): Promise<ExitCode> {

@@ -8,7 +8,7 @@ import {type Problem, problem} from '../../domain/result.ts';
 import {surveyOnce} from '../authoritative.ts';
 import {ask, type DnsPorts, type Outcome} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
-import {type ResolverOptions, resolve} from '../resolver.ts';
+import {type ResolverOptions, resolveOnlyText} from '../resolver.ts';
 import type {AuthoritativeServer, Survey} from '../survey.ts';
 import {findZone} from '../zone.ts';
 import {createGate, type Gate} from './gate.ts';
@@ -172,7 +172,7 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
     // Whatever most servers have is what the others are compared with.
     const common =
       survey.weaker !== undefined
-        ? await textByResolver(ports, name, {signal, resolvers})
+        ? await resolveOnlyText(ports, name, {signal, resolvers})
         : mostCommon(survey.servers.flatMap(({records}) => (records.length === 1 ? records : [])));
     if (common === undefined || whyUseless(common) !== undefined) {
       return {key, servers: survey.servers.length, matching: 0, mistake: noKey(name, survey, common)};
@@ -197,20 +197,6 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
     view => view.status !== 'matching' && view.mistake !== undefined,
   )?.mistake;
   return {...count, mistake: mistake ?? absent(name, matching, survey)};
-}
-
-/** The one record that the resolver has; for hosts that cannot ask a name server. */
-async function textByResolver(
-  ports: DnsPorts,
-  name: DnsName,
-  options: ResolverOptions,
-): Promise<string | undefined> {
-  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
-  if (resolved.kind !== 'answer') return undefined;
-  const [only, ...more] = resolved.message.answers.flatMap(record =>
-    record.type === 'TXT' ? [record.text] : [],
-  );
-  return more.length === 0 ? only : undefined;
 }
 
 function mostCommon(texts: readonly string[]): string | undefined {

@@ -91,6 +91,24 @@ async function rivalOnPort(
   );
 }
 
+/** The live test of the host as it is now, each check told when it is known. */
+export async function proveLive(
+  ports: Ports,
+  options: WorkOptions,
+  endpoint: SocketEndpoint,
+  staged: readonly StagedDomain[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<ProofReport> {
+  const facts = await lookAtHost(ports, signal);
+  return await liveTest(
+    ports,
+    {facts, endpoint, domains: staged, lookup: publishedKeys(ports, staged, options)},
+    check => emit({type: 'check', check}),
+    signal,
+  );
+}
+
 /** Applies and proves. Whatever goes wrong, the host is put back and the result says why. */
 export async function applySetup(
   ports: Ports,
@@ -100,18 +118,7 @@ export async function applySetup(
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<ApplyResult> {
-  const prove = async (): Promise<ProofReport> =>
-    await liveTest(
-      ports,
-      {
-        facts: await lookAtHost(ports, signal),
-        endpoint: ready.endpoint,
-        domains: staged,
-        lookup: publishedKeys(ports, staged, options),
-      },
-      check => emit({type: 'check', check}),
-      signal,
-    );
+  const prove = (): Promise<ProofReport> => proveLive(ports, options, ready.endpoint, staged, emit, signal);
   const outcome = await applyPlan(
     ports,
     ready.plan,

@@ -6,7 +6,6 @@ import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
-import {liveTest} from '../../proof/live-test.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import {type KeyEntry, revokedValue} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
@@ -19,7 +18,7 @@ import type {FileStep, Step} from '../../services/step.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {StagedDomain, WorkEvent} from '../operations.ts';
-import {milterReadiness, publishedKeys} from './carrying-out.ts';
+import {milterReadiness, proveLive} from './carrying-out.ts';
 import {recordActive} from './key-book.ts';
 import {stagedAgain} from './looking.ts';
 import type {WorkOptions} from './options.ts';
@@ -95,18 +94,7 @@ export async function carryOutSwitch(
   if (placed.result !== 'applied' && placed.result !== 'nothing') {
     return {outcome: placed, run: places, proof: undefined, keyPaths};
   }
-  const proof = async () =>
-    await liveTest(
-      ports,
-      {
-        facts: await lookAtHost(ports, signal),
-        endpoint,
-        domains: staged,
-        lookup: publishedKeys(ports, staged, options),
-      },
-      check => emit({type: 'check', check}),
-      signal,
-    );
+  const proof = (): Promise<ProofReport> => proveLive(ports, options, endpoint, staged, emit, signal);
   const outcome = await applyPlan(
     ports,
     tables,

@@ -393,3 +393,19 @@ export class DnsNet {
     ]);
   }
 }
+
+/** The same zone on every server. */
+export const onAll = (lines: readonly string[]): ReadonlyMap<Server, string> =>
+  new Map(ALL.map(server => [server, `${lines.join('\n')}\n`]));
+
+/** The zone in which the servers have their names; `more`: those that are named and not there. */
+export const serversZone = (
+  more: readonly {readonly name: string; readonly address: string}[] = [],
+): LabZone => ({
+  apex: 'servers.org',
+  content: onAll([
+    ...head('servers.org', 1, ALL),
+    'a.servers.org. A 10.54.0.1',
+    ...[...ALL, ...more].map(server => `${server.name}. A ${server.address}`),
+  ]),
+});
