@@ -36,7 +36,9 @@ describe.each(releases)('$name', release => {
 
   test('no Postfix: exit 5, and it is named', () =>
     inWorld(release, async ({host}) => {
-      await host.script('systemctl stop postfix; dpkg --purge --force-depends postfix');
+      await host.script(`systemctl stop postfix ${release.postfixUnit}`);
+      await host.settled();
+      await host.script('dpkg --purge --force-depends postfix');
       const before = await fingerprint(host);
       const report = await waxsealJson(host, [...SETUP, '--no-wait'], 5);
       expect(`${report.error?.message} ${report.error?.hint}`).toMatch(/postfix/i);

@@ -147,6 +147,7 @@ async function processes(host: Host): Promise<Map<string, string>> {
 }
 
 export async function fingerprint(host: Host): Promise<Fingerprint> {
+  await host.settled();
   return {
     files: await files(host),
     services: await services(host),

@@ -197,6 +197,23 @@ export class Host {
     return this.must(['bash', '-euo', 'pipefail', '-c', text]);
   }
 
+  /**
+   * Waits until systemd has done what it was told: no job is left, and no unit is on its way up or down. Debian 12's
+   * `postfix.service` is gone at once while the unit that it stands for is still stopping. A unit that its restarts keep
+   * on its way is left to whoever looks: after ten seconds the host is taken as it is.
+   */
+  async settled(): Promise<void> {
+    const asked = [
+      'systemctl list-jobs --plain --no-legend',
+      'systemctl list-units --all --plain --no-legend --state=activating,deactivating,reloading',
+    ];
+    await until(
+      'the units of the host to be at rest',
+      async () => ((await this.script(asked.join('; '))).trim() === '' ? true : undefined),
+      {withinMs: 10_000, everyMs: 50},
+    ).catch(() => undefined);
+  }
+
   read(file: string): Promise<string> {
     return readFile(path.join(this.root, file), 'utf8');
   }
