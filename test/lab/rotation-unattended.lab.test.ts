@@ -1,7 +1,8 @@
 /** Rotations that nobody attends: by the timer in its cage, by hooks, by cron; and how a person is told. */
-import {describe, expect, test} from 'vitest';
+import {beforeAll, describe, expect, test} from 'vitest';
 import {PRIMARY, UPDATE_KEY} from './support/dns.ts';
 import type {Host} from './support/host.ts';
+import {buildImage} from './support/image.ts';
 import {describeOutcome, sleep, until} from './support/process.ts';
 import {releases, withPublishers} from './support/release.ts';
 import {makeReady, type Report, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
@@ -48,6 +49,8 @@ const keysBelow = async (host: Host, directory: string): Promise<readonly string
 
 const publishing = withPublishers.filter(({suite}) => suite === 'trixie');
 const plain = releases.filter(({suite}) => suite === 'trixie');
+
+beforeAll(async () => void (await Promise.all(publishing.map(buildImage))));
 
 describe.each(publishing)('$name', release => {
   test('the timer in its cage takes a key through its whole life, with nsupdate', () =>

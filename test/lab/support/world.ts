@@ -4,6 +4,7 @@ import path from 'node:path';
 import {expect} from 'vitest';
 import {Internet} from './dns.ts';
 import {Host} from './host.ts';
+import {buildImage} from './image.ts';
 import {runDirectory} from './places.ts';
 import type {Release} from './release.ts';
 
@@ -22,6 +23,8 @@ export async function inWorld(
   prepare?: (host: Host) => Promise<void>,
 ): Promise<void> {
   made += 1;
+  // No scenario can forget an image: one that needs it first makes it, wherever it stands in the run.
+  await buildImage(release);
   const name = `waxlab${process.pid}n${made}`;
   const directory = path.join(runDirectory, name);
   await mkdir(directory, {recursive: true});
