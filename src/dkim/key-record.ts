@@ -64,7 +64,7 @@ export function readKeyRecord(text: string): Parsed<KeyRecord> {
   const data = tags.get('p');
   if (data === undefined) return bad('key.tag-missing', 'p', 'p= is missing.');
   const revoked = withoutWhite(data.value) === '';
-  const publicKey = revoked ? Buffer.alloc(0) : decodeBase64(data.value);
+  const publicKey = revoked ? Buffer.alloc(0) : decodeBase64(data.value, 'optional');
   if (publicKey === undefined) return bad('key.base64', 'p', 'p= is not base64.');
   return parsed({
     keyType,

@@ -1,3 +1,4 @@
+import {isBase64} from './base64.ts';
 import {type KeyRecord, keyOf, readKeyRecord} from './key-record.ts';
 import type {PublicKey} from './public-key.ts';
 import {quoted} from './reason.ts';
@@ -84,6 +85,9 @@ function lintOne(text: string, options: LintOptions, add: Add): void {
     );
   }
   const record = readKeyRecord(text);
+  if (record.ok && !record.value.revoked && !isBase64(tags.get('p')?.value ?? '', 'required')) {
+    add('warning', 'padding', 'p= lacks its padding: some verifiers refuse such a key.', AGAIN, 'p');
+  }
   if (!record.ok) {
     if (record.reason.id === 'key.tag-missing') {
       add('error', 'no-key', 'p= is missing: the record has no key.', AGAIN, 'p');

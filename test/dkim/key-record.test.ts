@@ -45,6 +45,12 @@ describe('parseKeyRecord', () => {
     expect(key?.ok === true && key.value.key.equals(pair.publicKey)).toBe(true);
   });
 
+  it('takes a key without its padding, as the grammar has it', () => {
+    const parsed = parseKeyRecord(recordOf(ed.publicKey).slice(0, -1));
+    const key = parsed.ok ? keyOf(parsed.value) : undefined;
+    expect(key?.ok === true && key.value.key.equals(ed.publicKey)).toBe(true);
+  });
+
   it('reads every tag and ignores the unknown', () => {
     const parsed = parseKeyRecord(
       `v=DKIM1; h = sha1 : sha256; k=rsa; n=note; s=email:*; t = y : s; x=1; p= ${p} ;`,
@@ -87,6 +93,7 @@ describe('lintKeyRecord', () => {
     ['v=DKIM1; k=rsa', 'lint.no-key'],
     ['v=DKIM1; p=', 'lint.revoked'],
     ['v=DKIM1; p=a*b', 'lint.base64'],
+    [recordOf(ed.publicKey).slice(0, -1), 'lint.padding'],
     [record.replace('p=', 'p="'), 'lint.quotes'],
     [record.replaceAll(';', '\\;'), 'lint.escaped'],
     [`s1._domainkey.example.org. 3600 IN TXT ${record}`, 'lint.zone-line'],

@@ -74,6 +74,9 @@ describe('verifyMessage', () => {
     ],
     ['a length beyond the body', ' s=s1;', ' s=s1; l=9999;', 'permerror', {id: 'body.shorter', tag: 'l'}],
     ['bad base64', 'bh=', 'bh=*', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
+    ['the padding of bh=', /=;\r\n\tb=/, ';\r\n\tb=', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
+    ['the padding of b=', /=(?=\r\nFrom)/, '', 'permerror', {id: 'signature.syntax', tag: 'b'}],
+    ['too much padding', /=(?=;\r\n\tb=)/, '==', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
   ])('tells what is wrong when %s changes', async (_what, from, to, result, reason) => {
     const verdict = await verdictOn(edited(signed(), from, to));
     expect(verdict).toMatchObject({result, reason});
