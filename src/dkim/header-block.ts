@@ -2,7 +2,7 @@ import {asBuffer, CR, HTAB, LF, latin1, lower, SP} from './octets.ts';
 
 /** One header field with its exact octets. */
 export interface HeaderField {
-  /** Lower case, without the white space that obsolete syntax allows before the colon; '' where there is no colon. */
+  /** Lower case, without the white space or fold before the colon; '' where there is no colon. */
   readonly name: string;
   /** The whole field as code units 0..255, folding and the final CRLF included. */
   readonly raw: string;
@@ -49,13 +49,20 @@ export class HeaderBlock {
     return this.#colons[index] ?? -1;
   }
 
-  /** Where the name of a field ends in `octets`: before the colon and the white space in front of it. */
+  /**
+   * Where the name of a field ends in `octets`: before the colon and the white space in front of it. That may hold a
+   * fold, as unfolding comes before all else (RFC 5322 §2.2.3, RFC 6376 §3.4.2): readers of mail show such a From.
+   */
   nameEnd(index: number): number {
+    const {octets} = this;
     const start = this.start(index);
     let end = this.colon(index);
     if (end < 0) return start;
-    while (end > start && isWsp(this.octets[end - 1] ?? 0)) end--;
-    return end;
+    for (;;) {
+      if (end > start && isWsp(octets[end - 1] ?? 0)) end--;
+      else if (end > start + 1 && octets[end - 1] === LF && octets[end - 2] === CR) end -= 2;
+      else return end;
+    }
   }
 
   /** A field as an object, or undefined where there are not so many. */

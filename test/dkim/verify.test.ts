@@ -180,6 +180,19 @@ describe('verifyMessage', () => {
     expect(await verdictOn(message)).toMatchObject({result: 'fail', notes: [{id: 'note.from-twice'}]});
   });
 
+  it('knows a field whose colon stands behind a fold', async () => {
+    const folded = edited(signed(), 'To: bob', 'To \r\n\t: bob');
+    expect(await verdictOn(folded)).toMatchObject({result: 'pass'});
+    const simple = signed(
+      {canonicalization: {header: 'simple', body: 'simple'}},
+      edited(MESSAGE, 'To: bob', 'To\r\n : bob'),
+    );
+    expect(await verdictOn(simple)).toMatchObject({result: 'pass'});
+    expect(await verdictOn(edited(simple, ': bob', ': rob'))).toMatchObject({result: 'fail'});
+    const added = octets(`From\r\n : mallory@b.example\r\n${signed().toString('latin1')}`);
+    expect(await verdictOn(added)).toMatchObject({result: 'fail', notes: [{id: 'note.from-twice'}]});
+  });
+
   it('names the changed field where z= has its copy', async () => {
     const message = edited(signed({copyHeaders: ['from', 'to', 'subject']}), 'To: bob', 'To: rob');
     expect(await verdictOn(message)).toMatchObject({result: 'fail', reason: {header: 'to'}});
