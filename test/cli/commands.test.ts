@@ -278,6 +278,48 @@ describe('sign and verify', () => {
     expect((await verify(message)).report.checks[0]?.evidence).toBe('no DKIM-Signature field');
   });
 
+  it('tells what passed but nobody signed, and what was hashed', async () => {
+    const world = await openWorld();
+    writeFileSync(path.join(world.home, 'key.pem'), pemOf({algorithm: 'rsa', bits: 2048}));
+    const {createPrivateKey, createPublicKey} = await import('node:crypto');
+    const key = createPrivateKey(readFileSync(path.join(world.home, 'key.pem')));
+    const record = `v=DKIM1; t=y; p=${createPublicKey(key).export({type: 'spki', format: 'der'}).toString('base64')}`;
+    const {signMessageSync} = await import('../../src/dkim/index.ts');
+    const {parseDomain, parseSelector} = await import('../../src/domain/names.ts');
+    const [domain, selector] = [parseDomain('example.org'), parseSelector('s1')];
+    if (!domain.ok || !selector.ok) throw new TypeError('no names');
+    const mail = `${message.replaceAll('\n', '\r\n')}${'more\r\n'.repeat(1000)}`;
+    const field = signMessageSync(Buffer.from(mail), {
+      domain: domain.value,
+      selector: selector.value,
+      key,
+      oversign: [],
+      bodyLength: 'whole',
+    });
+    const input = `From: b@example.org\r\n${field}\r\n${mail}added\r\n`;
+    const argv = ['verify', '--record', record, '--explain'];
+    const {out, exitCode} = await world.run(argv, {input});
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^pass {2}d=example.org s=s1 a=rsa-sha256\n {6}The signature is good\./);
+    expect(out).toContain('      note: l= leaves 7 octets unsigned. (RFC 6376 §8.2)\n');
+    expect(out).toContain('      note: The message has 2 From fields. (RFC 6376 §8.15)\n');
+    expect(out).toContain('      note: The key is published as a test (t=y). (RFC 6376 §3.6.1)\n');
+    expect(out).toContain('      body hash input (6006 octets)');
+    expect(out).toContain('      (only the first 4096 octets are shown)\n');
+    const {checks} = (await world.run([...argv, '--json'], {input})).report;
+    expect(checks.map(({id, status}) => `${id} ${status}`)).toEqual([
+      'verify.signature warn',
+      'verify.header-input skip',
+      'verify.body-input skip',
+    ]);
+    expect(checks[0]?.cause).toContain('note.from-twice');
+    const [, length, base64] = /^(\d+) octets, .* base64 (\S+)$/.exec(checks[1]?.evidence ?? '') ?? [];
+    const signed = Buffer.from(base64 ?? '', 'base64').toString('latin1');
+    expect(signed).toMatch(/^from:a@example\.org\r\n.*; b=$/s);
+    expect(signed.length).toBe(Number(length));
+    expect(out).toContain(`header hash input (${length} octets, SHA-256 `);
+  });
+
   it.each([
     [['sign', '--domain', 'example.org', '--selector', 's'], '--key is missing'],
     [['sign', '--key', 'none.pem', '--domain', 'example.org', '--selector', 's'], 'no file none.pem'],
