@@ -110,6 +110,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'canonicalization',
     value: 'H/B',
     help: 'relaxed or simple, header/body (default: relaxed/simple)',
+    helpOf: {sign: 'relaxed or simple, header/body (default: relaxed/relaxed)'},
     commands: [...SETUP, 'sign'],
   },
   {

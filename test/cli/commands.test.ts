@@ -278,6 +278,23 @@ describe('sign and verify', () => {
     expect((await verify(message)).report.checks[0]?.evidence).toBe('no DKIM-Signature field');
   });
 
+  it('give the signature alone as JSON, and keep the first line of an mbox first', async () => {
+    const world = await openWorld();
+    writeFileSync(path.join(world.home, 'key.pem'), pemOf({algorithm: 'ed25519'}));
+    const argv = ['sign', '--key', 'key.pem', '--domain', 'example.org', '--selector', 's1'];
+    const {report, exitCode} = await world.run([...argv, '--json'], {input: message});
+    expect(exitCode).toBe(0);
+    expect(report).toMatchObject({command: 'sign', result: 'ok', checks: [{id: 'sign.signature'}]});
+    const field = report.checks[0]?.evidence ?? '';
+    expect(field).toMatch(/^DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed\/relaxed;/);
+    const line = 'From a@example.org Mon Jan  1 00:00:00 2024';
+    const {out} = await world.run(argv, {input: `${line}\n${message}`});
+    const [first, ...rest] = out.split(/\r\n(?![ \t])/);
+    expect(first).toBe(line);
+    expect(rest[0]).toMatch(/^DKIM-Signature: v=1;/);
+    expect(rest.slice(1).join('\n')).toBe(message);
+  });
+
   it('tells what passed but nobody signed, and what was hashed', async () => {
     const world = await openWorld();
     writeFileSync(path.join(world.home, 'key.pem'), pemOf({algorithm: 'rsa', bits: 2048}));

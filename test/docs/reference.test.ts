@@ -39,7 +39,7 @@ describe('the reference', () => {
       'host',
       ...idsIn(
         textsIn('src/proof', 'src/doctor', 'src/cli', 'src/flow/real', 'src/flow/dns-report.ts'),
-        /\bid: '((?:host|dns|live|preflight|explain|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
+        /\bid: '((?:host|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),
       ...idsIn(

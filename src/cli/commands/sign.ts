@@ -5,12 +5,17 @@ import {parseDomain, parseSelector} from '../../domain/names.ts';
 import {problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {importKey} from '../../keys/import.ts';
-import {textOf} from '../arguments.ts';
+import type {Check} from '../../proof/proof.ts';
+import {isSet, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {messageInput, withLineEndings} from '../message-input.ts';
+import {tell} from '../print.ts';
 import {writeOut} from '../write-out.ts';
 
-/** `waxseal sign --key FILE --domain D --selector S < in > out`: the message with a signature in front. */
+/**
+ * `waxseal sign --key FILE --domain D --selector S < in > out`: the message with a signature in front. With `--json`
+ * the signature alone, as the evidence of a check: a document and a message do not go together.
+ */
 export async function sign(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const domain = parsed(required(context, 'domain'), parseDomain);
@@ -34,9 +39,29 @@ export async function sign(context: Context): Promise<ExitCode> {
     canonicalization,
     timestamp: Math.floor(ports.clock.now().getTime() / 1000),
   });
-  await writeOut(context.streams.stdout, Buffer.concat([Buffer.from(`${field}\r\n`, 'latin1'), message]));
+  if (isSet(context.flags, 'json')) return await tell(context, {exitCode: 0, checks: [signed(field)]}, []);
+  const top = endOfFromLine(message);
+  await writeOut(
+    context.streams.stdout,
+    Buffer.concat([message.subarray(0, top), Buffer.from(`${field}\r\n`, 'latin1'), message.subarray(top)]),
+  );
   return 0;
 }
+
+const signed = (field: string): Check => ({
+  id: 'sign.signature',
+  title: 'The message is signed',
+  status: 'pass',
+  evidence: field,
+  cause: '',
+  fix: '',
+});
+
+/** An mbox file has a line "From sender date" on top (RFC 4155). It is no header field, and has to stay the first. */
+const endOfFromLine = (message: Buffer): number =>
+  message.subarray(0, FROM_LINE.length).toString('latin1') === FROM_LINE ? message.indexOf('\r\n') + 2 : 0;
+
+const FROM_LINE = 'From ';
 
 function required(context: Context, flag: string): string {
   const text = textOf(context.flags, flag);
