@@ -111,9 +111,15 @@ const hex = (text: string, at: number): string => text.charCodeAt(at).toString(1
 
 const isWhite = (code: number): boolean => code === SP || code === HTAB || code === CR || code === LF;
 
+// FWS: a CR or LF that folds nothing is no white space, so it ends up where a tag should be.
 function skipWhite(text: string, start: number, stop: number): number {
   let at = start;
-  while (at < stop && isWhite(text.charCodeAt(at))) at++;
+  for (; at < stop; at++) {
+    const code = text.charCodeAt(at);
+    if (code === SP || code === HTAB) continue;
+    if (code !== CR || !isFold(text, at)) break;
+    at++;
+  }
   return at;
 }
 
@@ -140,16 +146,14 @@ function badOctet(text: string, start: number, stop: number): number {
     const code = text.charCodeAt(at);
     if (code > SP && code !== 0x7f) continue;
     if (code === SP || code === HTAB) continue;
-    if (code === CR && text.charCodeAt(at + 1) === LF && followsFold(text, at + 2)) {
-      at++;
-      continue;
-    }
-    return at;
+    if (code !== CR || !isFold(text, at)) return at;
+    at++;
   }
   return -1;
 }
 
-const followsFold = (text: string, at: number): boolean => {
-  const code = text.charCodeAt(at);
-  return code === SP || code === HTAB;
+/** Whether CRLF and white space stand at a place. */
+const isFold = (text: string, at: number): boolean => {
+  const code = text.charCodeAt(at + 2);
+  return text.charCodeAt(at + 1) === LF && (code === SP || code === HTAB);
 };

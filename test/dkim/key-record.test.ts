@@ -45,6 +45,11 @@ describe('parseKeyRecord', () => {
     expect(key?.ok === true && key.value.key.equals(pair.publicKey)).toBe(true);
   });
 
+  it('takes a folded record', () => {
+    const folded = record.replaceAll(' ', '\r\n\t').replace('p=', '\r\n p \r\n =\r\n ');
+    expect(parseKeyRecord(folded)).toMatchObject({ok: true, value: {keyType: 'rsa', revoked: false}});
+  });
+
   it('takes a key without its padding, as the grammar has it', () => {
     const parsed = parseKeyRecord(recordOf(ed.publicKey).slice(0, -1));
     const key = parsed.ok ? keyOf(parsed.value) : undefined;
@@ -66,12 +71,21 @@ describe('parseKeyRecord', () => {
     });
   });
 
-  it.each(['', ' ', 'v=DKIM1', 'p', 'v=dkim1; p=', 'p=; v=DKIM1', 'p=a; p=b', 'v=DKIM1; p=*', ';p='])(
-    'refuses %j',
-    text => {
-      expect(parseKeyRecord(text).ok).toBe(false);
-    },
-  );
+  it.each([
+    '',
+    ' ',
+    'v=DKIM1',
+    'p',
+    'v=dkim1; p=',
+    'p=; v=DKIM1',
+    'p=a; p=b',
+    'v=DKIM1; p=*',
+    ';p=',
+    '\n p=',
+    'p=;\r\n',
+  ])('refuses %j', text => {
+    expect(parseKeyRecord(text).ok).toBe(false);
+  });
 });
 
 describe('lintKeyRecord', () => {

@@ -76,6 +76,8 @@ describe('verifyMessage', () => {
     ['bad base64', 'bh=', 'bh=*', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
     ['the padding of bh=', /=;\r\n\tb=/, ';\r\n\tb=', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
     ['the padding of b=', /=(?=\r\nFrom)/, '', 'permerror', {id: 'signature.syntax', tag: 'b'}],
+    ['a bare LF between tags', ' s=s1;', '\n s=s1;', 'permerror', {id: 'signature.syntax'}],
+    ['a bare CR between tags', ' s=s1;', '\r s=s1;', 'permerror', {id: 'signature.syntax'}],
     ['too much padding', /=(?=;\r\n\tb=)/, '==', 'permerror', {id: 'signature.syntax', tag: 'bh'}],
   ])('tells what is wrong when %s changes', async (_what, from, to, result, reason) => {
     const verdict = await verdictOn(edited(signed(), from, to));
