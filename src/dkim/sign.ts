@@ -8,7 +8,7 @@ import {FieldWriter} from './fold.ts';
 import {type HeaderBlock, parseHeaderBlock} from './header-block.ts';
 import {headerHashInput} from './header-hash.ts';
 import {lineEndingFilter, MAX_HEADER_OCTETS, MessageReader} from './message-reader.ts';
-import {toAscii} from './names.ts';
+import {keyName, toAscii} from './names.ts';
 import {type LineEndings, latin1, type MessageInput} from './octets.ts';
 import {eachPiece} from './pieces.ts';
 import {encodeQuotedPrintable, encodeQuotedPrintableText} from './quoted-printable.ts';
@@ -227,6 +227,7 @@ const signInThread = (input: Buffer, key: KeyObject): Promise<Buffer> =>
     });
   });
 
+const MAX_LOCAL_PART = 64;
 const TIMES = ['timestamp', 'expiration'] as const;
 const isNoName = (name: string): boolean => !/^[!-9<-~]{1,200}$/.test(name);
 
@@ -257,6 +258,13 @@ function planOf(options: SignOptions): Plan {
   if (chosen !== undefined && !chosen.some(name => name.toLowerCase() === 'from')) {
     refuse('from-unsigned', 'From is not among the fields to sign.', 'Add From: RFC 6376 §5.4 demands it.');
   }
+  if (keyName(options.selector, options.domain) === undefined) {
+    refuse(
+      'key-name',
+      'The selector and the domain together are longer than a DNS name may be: there can be no key record.',
+      'Use a shorter selector.',
+    );
+  }
   for (const name of TIMES) {
     const time = options[name];
     if (time !== undefined && !(Number.isSafeInteger(time) && time >= 0 && time < 1e12)) {
@@ -273,9 +281,12 @@ function planOf(options: SignOptions): Plan {
   if (options.identity !== undefined) {
     const identity = latin1(Buffer.from(options.identity, 'utf8'));
     const domain = toAscii(identity.slice(identity.lastIndexOf('@') + 1), 'domain');
+    const localPart = identity.slice(0, identity.lastIndexOf('@'));
     const inside =
       identity.includes('@') &&
-      isLocalPart(identity.slice(0, identity.lastIndexOf('@'))) &&
+      isLocalPart(localPart) &&
+      // No mailbox has more (RFC 5321 §4.5.3.1.1), and i= is not broken: no line may reach 998 (RFC 5322 §2.1.1).
+      localPart.length <= MAX_LOCAL_PART &&
       domain !== undefined &&
       (domain === options.domain || domain.endsWith(`.${options.domain}`));
     if (!inside) {

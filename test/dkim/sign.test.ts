@@ -77,6 +77,12 @@ describe('signMessage', () => {
       domain: domain(`${'a'.repeat(60)}.${'b'.repeat(60)}.example`),
     });
     expect(Math.max(...long.split('\r\n').map(line => line.length))).toBeLessThan(998);
+    const quoted = signMessageSync(MESSAGE, {
+      ...base,
+      identity: `${'\u00e9'.repeat(32)}@${'\u00e9.'.repeat(25)}example.org`,
+    });
+    expect(quoted).toContain('i==C3=A9');
+    expect(Math.max(...quoted.split('\r\n').map(line => line.length))).toBeLessThan(998);
   });
 
   it('signs every instance of a field, oversigns From, and signs duplicates from the bottom up', () => {
@@ -133,6 +139,11 @@ describe('signMessage', () => {
     ['milliseconds', {timestamp: Date.UTC(2025, 1)}],
     ['an end before the start', {timestamp: 9, expiration: 9}],
     ['a foreign identity', {identity: 'a@example.com'}],
+    ['an identity that no line could hold', {identity: `${'a'.repeat(65)}@example.org`}],
+    [
+      'names that no DNS name could hold',
+      {selector: selector('a'.repeat(63)), domain: domain(`${'b'.repeat(60)}.`.repeat(3).concat('example'))},
+    ],
     ['a negative length', {bodyLength: -1}],
     ['a length beyond the body', {bodyLength: 9999}],
   ])('refuses %s', (_what, options) => {
