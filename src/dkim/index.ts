@@ -2,6 +2,9 @@
  * The DKIM engine: signing and verifying mail (RFC 6376 with its errata, RFC 8301, RFC 8463, RFC 8616), key records
  * and their faults. Octets in, text out: no DNS (a lookup function is passed in), no clock, no state between calls.
  */
+export {ProblemsFound, UsageError} from '../domain/errors.ts';
+export {type DnsName, type DomainName, parseDomain, parseSelector, type Selector} from '../domain/names.ts';
+export type {Problem, Result} from '../domain/result.ts';
 export {signBatch} from './batch.ts';
 export type {Canonicalization, CanonicalizationName} from './canonicalize-header.ts';
 export {createKeyCache, type KeyCache} from './key-cache.ts';
