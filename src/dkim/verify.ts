@@ -272,8 +272,7 @@ class Verifier implements MessageVerifier {
     );
     const key = usable.find(one => verifyWith(one, input, signature));
     if (key === undefined) {
-      const guessing = this.#options.diagnose === true && this.#diagnosed++ < MAX_DIAGNOSED;
-      const {why, where} = this.#misfit(candidate, signature, usable, guessing);
+      const {why, where} = this.#misfit(candidate, signature, usable, this.#diagnosed++ < MAX_DIAGNOSED);
       const message = `The signature does not fit: ${why}`;
       const mismatch = reason('signature.mismatch', message, 'RFC 6376 §6.1.3', {tag: 'b', ...where});
       return {result: 'fail', reason: mismatch, keyBits, testing};
@@ -306,7 +305,8 @@ class Verifier implements MessageVerifier {
 
   #bodyReason(candidate: Candidate, signature: Signature, usable: readonly UsableKey[]): Reason {
     const changed = 'The body was changed: its hash is not the one in bh=.';
-    const body = this.#diagnosed++ < MAX_DIAGNOSED ? this.#whole?.octets() : undefined;
+    const whole = this.#whole;
+    const body = whole !== undefined && this.#diagnosed++ < MAX_DIAGNOSED ? whole.octets() : undefined;
     if (body === undefined) return reason('body.hash', changed, 'RFC 6376 §6.1.3', {tag: 'bh'});
     const change = diagnoseBody({
       body,
@@ -338,13 +338,14 @@ class Verifier implements MessageVerifier {
           .trim();
   }
 
-  #misfit(candidate: Candidate, signature: Signature, keys: readonly UsableKey[], guessing: boolean): Misfit {
+  #misfit(candidate: Candidate, signature: Signature, keys: readonly UsableKey[], looking: boolean): Misfit {
     return misfit({
       block: this.#header ?? parseHeaderBlock(new Uint8Array(0)),
       index: candidate.fieldIndex,
       signature,
       keys,
-      guessing,
+      opening: looking,
+      guessing: looking && this.#options.diagnose === true,
     });
   }
 
@@ -425,7 +426,7 @@ class Verifier implements MessageVerifier {
   }
 }
 
-// Signatures of one message whose body is looked into.
+// Signatures of one message that are looked into where they do not fit.
 const MAX_DIAGNOSED = 4;
 
 // No path ends here: a signature that is parsed and not judged early has been asked for and hashed.

@@ -114,6 +114,19 @@ describe('verifyMessage', () => {
     expect(await verdictOn(signed(), 'v=spf1 -all', other, record)).toMatchObject({result: 'pass'});
   });
 
+  it('tries no more than three keys, and opens no more than four signatures', async () => {
+    const other = recordOf(rsa().publicKey);
+    const spf = 'v=spf1 -all';
+    expect(await verdictOn(signed(), spf, spf, spf, spf, other, other, record)).toMatchObject({
+      result: 'pass',
+    });
+    expect(await verdictOn(signed(), other, other, other, record)).toMatchObject({result: 'fail'});
+    const one = signMessageSync(MESSAGE, base);
+    const message = edited(withField(`${one}\r\n`.repeat(5).slice(0, -2), MESSAGE), 'To: bob', 'To: rob');
+    const changes = (await verifyMessage(message, against(record))).map(({reason}) => reason.change);
+    expect(changes).toEqual(['header', 'header', 'header', 'header', undefined]);
+  });
+
   it('gives each of several signatures its own verdict and asks for each key once', async () => {
     const ed = ed25519();
     const one = signMessageSync(MESSAGE, base);
