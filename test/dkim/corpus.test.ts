@@ -18,7 +18,7 @@ it.skipIf(!existsSync(path.join(directory, 'cases.json')))(
     expect(report.lines).toEqual([]);
     expect(report.counts.ok).toBe(report.cases - report.disputed);
   },
-  60_000,
+  180_000,
 );
 
 it('counts a signature that was not looked at as right only where the case allows a limit', async () => {

@@ -1,9 +1,12 @@
 import {sign as cryptoSign, type KeyObject} from 'node:crypto';
 import process from 'node:process';
 import fc from 'fast-check';
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {type SignOptions, signMessageSync, verifyMessage} from '../../src/dkim/index.ts';
 import {against, domain, ed25519, octets, recordOf, rsa, selector, withField} from './support.ts';
+
+// Work for the processor: on a busy machine the clock runs many times as long.
+vi.setConfig({testTimeout: 120_000});
 
 const RSA = rsa();
 const ED25519 = ed25519();
@@ -280,5 +283,5 @@ describe('what changed the header', () => {
         }
       }
     }
-  }, 120_000);
+  });
 });
