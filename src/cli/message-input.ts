@@ -16,11 +16,17 @@ export async function messageInput(
   if (more.length > 0) {
     throw new UsageError(problem('usage.operand', 'One message at a time.', 'Give one file, or none.'));
   }
-  if (file !== undefined && file !== '-') {
+  if (file !== undefined && !STANDARD_INPUT.has(file)) {
     const content = await (await context.namedFiles()).read(context.pathOf(file));
     if (content === undefined) {
       throw new UsageError(
-        problem('usage.operand', `There is no file ${visible(file)}.`, 'Check the name of the message.'),
+        problem(
+          'usage.operand',
+          `There is no file ${visible(file)}.`,
+          file.startsWith('/dev/fd/')
+            ? `Hand a pipe over on standard input: … | waxseal ${context.command}`
+            : 'Check the name of the message.',
+        ),
       );
     }
     return [content];
@@ -36,6 +42,8 @@ export async function messageInput(
   }
   return untilEnded(context);
 }
+
+const STANDARD_INPUT: ReadonlySet<string> = new Set(['-', '/dev/stdin', '/dev/fd/0']);
 
 /** Standard input, given up when a signal comes: reading cannot be told to stop. */
 async function* untilEnded({streams, signal}: Context): AsyncGenerator<Uint8Array> {

@@ -272,6 +272,10 @@ describe('sign and verify', () => {
     const verify = (input: string) => world.run(['verify', '--record', record, '--json'], {input});
     expect((await verify(signed)).report).toMatchObject({result: 'ok', exitCode: 0, command: 'verify'});
     expect((await verify(signed.replaceAll('\r\n', '\n'))).exitCode).toBe(0);
+    for (const file of ['-', '/dev/stdin']) {
+      const run = await world.run(['verify', '--record', record, file], {input: signed});
+      expect(run.exitCode).toBe(0);
+    }
     const broken = await verify(signed.replace('body', 'b0dy'));
     expect(broken.exitCode).toBe(4);
     expect(broken.report.checks[0]?.cause).toContain('bh');
@@ -341,6 +345,7 @@ describe('sign and verify', () => {
     [['sign', '--domain', 'example.org', '--selector', 's'], '--key is missing'],
     [['sign', '--key', 'none.pem', '--domain', 'example.org', '--selector', 's'], 'no file none.pem'],
     [['verify', 'none.eml'], 'no file none.eml'],
+    [['verify', '/dev/fd/63'], 'Hand a pipe over on standard input: … | waxseal verify'],
     [['verify', 'one.eml', 'two.eml'], 'one word too many'],
   ] as const)('%j is refused with exit 2', async (argv, words) => {
     const world = await openWorld();
