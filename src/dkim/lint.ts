@@ -218,6 +218,16 @@ function lintKey(record: KeyRecord, add: Add): void {
     add('error', 'key-type', `k=${quoted(record.keyType)} is unknown.`, 'Write k=rsa or k=ed25519.', 'k');
     return;
   }
+  if (isPrivateKey(record.publicKey)) {
+    add(
+      'error',
+      'private-key',
+      'p= holds a private key: whoever reads the record can sign.',
+      'Make a new key under another selector, and let nothing sign with this one any more.',
+      'p',
+    );
+    return;
+  }
   const key = keyOf(record);
   if (!key.ok) {
     const fitsOther = record.keyType === 'rsa' && record.publicKey.length === 32;
@@ -246,6 +256,14 @@ function lintKey(record: KeyRecord, add: Add): void {
     return;
   }
   lintSize(key.value, add);
+}
+
+/** PKCS#1 and PKCS#8 alike: a SEQUENCE that begins with a version, 0 or 1, where a public key has its modulus or type. */
+function isPrivateKey(octets: Buffer): boolean {
+  if (octets[0] !== 0x30) return false;
+  const length = octets[1] ?? 0;
+  const inner = length < 0x80 ? 2 : 2 + (length & 0x7f);
+  return octets[inner] === 0x02 && octets[inner + 1] === 1 && (octets[inner + 2] ?? 2) < 2;
 }
 
 const looksLikeDer = (octets: Buffer): boolean => octets[0] === 0x30 && octets.length > 32;

@@ -133,6 +133,14 @@ describe('lintKeyRecord', () => {
     expect(ids(texts)).toContain(id);
   });
 
+  it.each([
+    ['rsa', pair.privateKey.export({format: 'der', type: 'pkcs1'})],
+    ['rsa', pair.privateKey.export({format: 'der', type: 'pkcs8'})],
+    ['ed25519', ed.privateKey.export({format: 'der', type: 'pkcs8'})],
+  ])('finds a private %s key', (type, der) => {
+    expect(ids(`v=DKIM1; k=${type}; p=${der.toString('base64')}`)).toEqual(['lint.private-key']);
+  });
+
   it('finds an even exponent', () => {
     const der = pair.publicKey.export({format: 'der', type: 'pkcs1'});
     der[der.length - 1] = 0;
