@@ -22,6 +22,7 @@ const MESSAGES: readonly Shape[] = [
   ['one tag without end', octets => `DKIM-Signature: ${'a'.repeat(octets)}`],
   ['white space', octets => `DKIM-Signature: v=1;${' '.repeat(octets)}x`],
   ['white space before a colon', octets => `DKIM-Signature${' '.repeat(octets)}x: v=1`],
+  ['folds before a colon', octets => `From${'\r\n '.repeat(octets / 3)}: a\r\nDKIM-Signature\r\n : v=1`],
   ['semicolons', octets => `DKIM-Signature: ${';'.repeat(octets)}`],
   ['equals signs', octets => `DKIM-Signature: v${'='.repeat(octets)}`],
   [
