@@ -1,10 +1,9 @@
 /** Which layout a host has. */
-import type {Distribution} from '../services/facts.ts';
 import {alpine} from './alpine.ts';
 import {arch} from './arch.ts';
 import {debian} from './debian.ts';
 import {freebsd} from './freebsd.ts';
-import type {Layout} from './layout.ts';
+import type {Distribution, Layout} from './layout.ts';
 import {rhel} from './rhel.ts';
 import {suse} from './suse.ts';
 

@@ -1,6 +1,15 @@
 /** Where a distribution keeps what concerns DKIM. Data, not code: a new distribution is one more file of this shape. */
 import type {AbsolutePath} from '../domain/paths.ts';
 
+export interface Distribution {
+  /** ID of os-release(5): `debian`, `arch`; `unknown` where there is no such file. */
+  readonly id: string;
+  readonly like: readonly string[];
+  readonly version: string;
+  /** `Debian GNU/Linux 13 (trixie)`, made harmless for a terminal. */
+  readonly prettyName: string;
+}
+
 export interface Layout {
   readonly id: 'debian' | 'arch' | 'rhel' | 'alpine' | 'freebsd' | 'suse';
   readonly name: string;

@@ -2,9 +2,9 @@
 
 import {isWithin} from '../domain/names.ts';
 import {type AbsolutePath, below} from '../domain/paths.ts';
+import type {Candidate, CandidateTable} from '../services/candidate.ts';
 import {parseConfigLines, splitLines} from '../services/opendkim/parse.ts';
 import {keyRows, parseTable} from '../services/opendkim/tables.ts';
-import type {Candidate, CandidateTable} from '../services/signing.ts';
 
 /** Syslog name of the throw-away signer: its lines in the journal do not mix with those of the live one. */
 export const PREFLIGHT_NAME = 'waxseal-preflight';

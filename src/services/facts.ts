@@ -3,16 +3,7 @@
 import type {DomainName, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
-import type {Layout} from '../layouts/layout.ts';
-
-export interface Distribution {
-  /** ID of os-release(5): `debian`, `arch`; `unknown` where there is no such file. */
-  readonly id: string;
-  readonly like: readonly string[];
-  readonly version: string;
-  /** `Debian GNU/Linux 13 (trixie)`, made harmless for a terminal. */
-  readonly prettyName: string;
-}
+import type {Distribution, Layout} from '../layouts/layout.ts';
 
 /** One `-o name=value` of a service in master.cf that concerns milters. */
 export interface ServiceOverride {

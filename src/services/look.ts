@@ -3,9 +3,9 @@ import {type AbsolutePath, absolute} from '../domain/paths.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {layoutFor} from '../layouts/index.ts';
-import type {Layout} from '../layouts/layout.ts';
-import type {Ports} from '../system/ports.ts';
-import type {Distribution, HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
+import type {Distribution, Layout} from '../layouts/layout.ts';
+import type {HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
+import type {LookContext, LookPorts} from './look-context.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {policyScript} from './opendkim/plan-tables.ts';
@@ -15,8 +15,6 @@ import {mailDomains} from './postfix/domains.ts';
 import {tryReadText} from './reading.ts';
 import {noMta, unsupported} from './signing.ts';
 import {rivals, whyNotSwitched} from './switch-over.ts';
-
-export type LookPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'process'>;
 
 /** Looks at the host. Never throws for what is missing or not readable: that becomes a blocker or a remark. */
 export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promise<HostFacts> {
@@ -56,13 +54,6 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
       ...(await mailingLists(ports)),
     ],
   };
-}
-
-export interface LookContext {
-  readonly ports: LookPorts;
-  readonly layout: Layout | undefined;
-  readonly systemd: boolean;
-  readonly signal: AbortSignal | undefined;
 }
 
 async function readDistribution(ports: LookPorts): Promise<Distribution> {

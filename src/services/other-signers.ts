@@ -3,7 +3,7 @@ import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {OpenDkimFacts, OtherSigner, PostfixFacts} from './facts.ts';
-import type {LookContext} from './look.ts';
+import type {LookContext} from './look-context.ts';
 import {parseSocket, sameEndpoint} from './opendkim/socket.ts';
 import type {PostfixFound} from './postfix/detect.ts';
 import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';

@@ -1,8 +1,7 @@
 /** From facts and a snapshot to the steps that make a host sign. Pure: the same input gives the same plan. */
-import type {DomainName, Selector} from '../domain/names.ts';
-import type {AbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
+import type {Candidate} from './candidate.ts';
 import type {HostFacts} from './facts.ts';
 import {entryOf} from './files.ts';
 import {parseSocket} from './opendkim/socket.ts';
@@ -11,54 +10,7 @@ import {planPostfix} from './postfix/steps.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
 import {goOnSigning, isOtherSigner, switchOver} from './switch-over.ts';
-
-export interface StagedKey {
-  readonly stagedPath: AbsolutePath;
-  /** Hex SHA-256 of the PEM file. */
-  readonly sha256: string;
-}
-
-export interface WantedDomain {
-  readonly domain: DomainName;
-  readonly selector: Selector;
-  readonly key: StagedKey;
-  /** One key for several domains of the plan: it is put in place once, and each domain has a row that names it. */
-  readonly shared?: boolean;
-}
-
-export interface Wanted {
-  readonly domains: readonly WantedDomain[];
-  /** `auto` keeps a socket that Postfix can reach, else makes the unix socket below its queue directory. */
-  readonly socket: 'auto' | 'unix' | {readonly inetPort: number};
-  /** `relaxed/simple`; '' keeps what is set. */
-  readonly canonicalization: string;
-  /** Hosts besides this one whose mail is signed: addresses, networks, `.domain`. */
-  readonly trustedHosts: readonly string[];
-  readonly subdomains: boolean;
-  /**
-   * What becomes of whoever else signs here (HostFacts.otherSigners): `switch` turns their signing off with this plan,
-   * `leave` keeps them. Kept and named where nothing is said.
-   */
-  readonly otherSigners?: 'switch' | 'leave';
-}
-
-/** A table as the final configuration has it. New keys are named by their staged path, keys in use by their own. */
-export interface CandidateTable {
-  /** Path in the final configuration; undefined where it is an inline list or not set. */
-  readonly path: AbsolutePath | undefined;
-  readonly kind: 'file' | 'refile' | 'list';
-  readonly text: string;
-}
-
-/** What a throw-away OpenDKIM needs to sign as the host will. */
-export interface Candidate {
-  /** The final opendkim.conf with every Include put in its place. */
-  readonly configText: string;
-  readonly keyTable: CandidateTable;
-  readonly signingTable: CandidateTable;
-  /** InternalHosts. */
-  readonly trustedHosts: CandidateTable;
-}
+import type {Wanted} from './wanted.ts';
 
 export interface SigningChange {
   /** In order; empty where the host is right already. */

@@ -7,7 +7,7 @@ import {absolute} from '../../src/domain/paths.ts';
 import {type MilterHandler, serveMilter} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
 import {type PreflightInput, preflight} from '../../src/proof/preflight.ts';
-import type {Candidate} from '../../src/services/signing.ts';
+import type {Candidate} from '../../src/services/candidate.ts';
 import type {CommandResult} from '../../src/system/ports.ts';
 import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
 import {type Program, scratchHost} from './scratch.ts';

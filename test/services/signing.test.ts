@@ -2,9 +2,10 @@ import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {lookAtHost} from '../../src/services/look.ts';
 import {planRemoval} from '../../src/services/removal.ts';
-import {planSigning, type Wanted} from '../../src/services/signing.ts';
+import {planSigning} from '../../src/services/signing.ts';
 import {readConfiguration} from '../../src/services/snapshot.ts';
 import type {Step} from '../../src/services/step.ts';
+import type {Wanted} from '../../src/services/wanted.ts';
 import {carryOut, type FakeHost, fixtureHost} from '../support/fake-host.ts';
 import {domain, planOn, value, wantedOn} from './wanted.ts';
 

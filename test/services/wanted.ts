@@ -4,8 +4,9 @@ import {absolute} from '../../src/domain/paths.ts';
 import type {Result} from '../../src/domain/result.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
 import {lookAtHost} from '../../src/services/look.ts';
-import {planSigning, type SigningChange, type Wanted} from '../../src/services/signing.ts';
+import {planSigning, type SigningChange} from '../../src/services/signing.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../src/services/snapshot.ts';
+import type {Wanted} from '../../src/services/wanted.ts';
 import {type FakeHost, sha256} from '../support/fake-host.ts';
 
 export function value<T>(result: Result<T>): T {

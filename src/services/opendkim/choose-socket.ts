@@ -4,8 +4,8 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import {visible} from '../../domain/text.ts';
 import type {SocketEndpoint} from '../../system/ports.ts';
 import {directoryStep, entryOf, type KnownHost} from '../files.ts';
-import type {Wanted} from '../signing.ts';
 import type {DirectoryStep} from '../step.ts';
+import type {Wanted} from '../wanted.ts';
 import type {Setting} from './edit.ts';
 import {canReach, listensEverywhere, parseSocket, parseUmask, sameEndpoint, socketValue} from './socket.ts';
 

@@ -4,7 +4,7 @@ import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
 import type {KnownKey, OpenDkimFacts} from '../facts.ts';
-import type {LookContext} from '../look.ts';
+import type {LookContext} from '../look-context.ts';
 import {tryReadText} from '../reading.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
 import {definitions, effective, includesOf, parseDataSet} from './parse.ts';

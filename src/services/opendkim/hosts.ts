@@ -1,8 +1,8 @@
 /** Whose mail is signed: InternalHosts (FACTS 2.4). */
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import type {CandidateTable} from '../candidate.ts';
 import {type KnownHost, textOf} from '../files.ts';
-import type {CandidateTable} from '../signing.ts';
 import type {Setting} from './edit.ts';
 import {parseDataSet} from './parse.ts';
 import {freePath, hasTables} from './plan-tables.ts';

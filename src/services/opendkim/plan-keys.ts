@@ -2,9 +2,9 @@
 import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {beforeOf, directoryStep, entryOf, type KnownHost} from '../files.ts';
-import type {WantedDomain} from '../signing.ts';
 import {type FileSnapshot, keyFolder} from '../snapshot.ts';
 import type {DirectoryStep, FileStep, Owner} from '../step.ts';
+import type {WantedDomain} from '../wanted.ts';
 import {isAlone, unsafeWay} from './safe-keys.ts';
 import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';
 

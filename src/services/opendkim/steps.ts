@@ -2,9 +2,10 @@
 import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {SocketEndpoint} from '../../system/ports.ts';
+import type {Candidate} from '../candidate.ts';
 import {directoryStep, entryOf, type KnownHost, ownerOf, ROOT, textOf, textStep} from '../files.ts';
-import type {Candidate, Wanted} from '../signing.ts';
 import type {CheckStep, DirectoryStep, FileStep, ServiceStep, Step} from '../step.ts';
+import type {Wanted} from '../wanted.ts';
 import {chooseSocket} from './choose-socket.ts';
 import {commentOut, type Setting, setParameters, withoutIncludes} from './edit.ts';
 import {planHosts} from './hosts.ts';

@@ -4,7 +4,7 @@ import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {CommandResult} from '../../system/ports.ts';
 import type {PostfixFacts, ServiceOverride} from '../facts.ts';
-import type {LookContext} from '../look.ts';
+import type {LookContext} from '../look-context.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
 import {parseMainCf, parsePostconf, settingsOf, words} from './parse.ts';
