@@ -57,10 +57,12 @@ export const esbuildOptions = {
   // Ink and Yoga await at the top level, so the output must be ESM; splitting keeps them out of `--version`.
   splitting: true,
   jsx: 'automatic',
-  // A root tool is read by those who run it: names stay, nothing is minified, the map lies beside the file.
+  // A root tool is read by those who run it: names stay, and nothing is minified. The maps are for the traces in a
+  // report (`node --enable-source-maps`); they need lines of the source, not the source itself.
   keepNames: true,
   minify: false,
-  sourcemap: 'external',
+  sourcemap: 'linked',
+  sourcesContent: false,
   legalComments: 'linked',
   chunkNames: 'chunks/[name]-[hash]',
   // React's development build takes 2.5 times the CPU and keeps a measure object for every render for ever.

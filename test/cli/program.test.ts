@@ -1,6 +1,6 @@
 /** The built program as a process, bundled with the options of what is shipped. */
 import {type SpawnOptions, spawn} from 'node:child_process';
-import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {build} from 'esbuild';
@@ -24,7 +24,7 @@ interface Metafile {
       string,
       {
         readonly imports: readonly {readonly path: string; readonly kind: string}[];
-        readonly inputs: Readonly<Record<string, unknown>>;
+        readonly inputs: Readonly<Record<string, {readonly bytesInOutput: number}>>;
         readonly entryPoint?: string;
       }
     >
@@ -221,6 +221,8 @@ describe('what is loaded', () => {
     'remove',
     'setup',
     'rotate',
+    'export',
+    'import',
     'demo',
   ])('%s comes without Ink and React until a wizard is shown', command => {
     const inputs = eager(outputOf(`src/cli/commands/${command}.ts`));
@@ -233,5 +235,39 @@ describe('what is loaded', () => {
     expect(
       inputs.filter(input => /src\/(system|flow|dns|services|plan|cli\/commands)\//.test(input)),
     ).toEqual([]);
+  });
+});
+
+describe('the notices of what is bundled', () => {
+  interface Notices {
+    readonly thirdPartyNotices: (metafiles: readonly Pick<Metafile, 'outputs'>[], top: string) => string;
+  }
+  const notices = async (): Promise<Notices['thirdPartyNotices']> =>
+    ((await import(path.join(top, 'scripts/third-party-notices.mjs'))) as Notices).thirdPartyNotices;
+
+  it('hold the licence of every package', async () => {
+    const inputs = Object.values(metafile.outputs).flatMap(output => Object.entries(output.inputs));
+    const packages = inputs.flatMap(([input, {bytesInOutput}]) => {
+      const name = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1];
+      return name === undefined || bytesInOutput === 0 ? [] : [name];
+    });
+    expect(packages).toContain('node-forge');
+    const sections = (await notices())([metafile], top)
+      .split(/^-{78}\n/m)
+      .slice(1);
+    expect([...new Set(sections.map(section => section.split(' ')[0]))]).toEqual(
+      [...new Set(packages)].sort(),
+    );
+    for (const section of sections)
+      expect(section).toMatch(/Copyright[\s\S]*(Permission|Redistribution|warrant)/i);
+  });
+
+  it('fail the build where a package came without one', async () => {
+    const folder = path.join(scratch, 'node_modules/bare');
+    mkdirSync(folder, {recursive: true});
+    writeFileSync(path.join(folder, 'package.json'), '{"name":"bare","version":"1.0.0","license":"MIT"}');
+    const outputs = {out: {imports: [], inputs: {'node_modules/bare/index.js': {bytesInOutput: 1}}}};
+    const make = await notices();
+    expect(() => make([{outputs}], scratch)).toThrow('bare has no licence file');
   });
 });
