@@ -1,4 +1,5 @@
-import {EventEmitter} from 'node:events';
+import {EventEmitter, once} from 'node:events';
+import {type AddressInfo, connect, createServer, type Socket} from 'node:net';
 import {describe, expect, test} from 'vitest';
 import {KeyPump, type Settle} from '../../../src/views/tui/input/key-pump.ts';
 
@@ -79,6 +80,26 @@ describe('the key pump', () => {
     }
     await pump.settled();
     expect(keys).toEqual(['\x1b[B']);
+  });
+
+  test('H2: an arrow key whose rest came while the process could not run is an arrow key', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const keyboard = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const [terminal] = (await once(server, 'connection')) as [Socket];
+    const pump = new KeyPump(terminal);
+    const keys: string[] = [];
+    pump.on('readable', () => keys.push(pump.read() ?? ''));
+    keyboard.write('\x1b');
+    await once(terminal, 'readable');
+    keyboard.write('[B');
+    const end = performance.now() + 100;
+    while (performance.now() < end);
+    await pump.settled();
+    expect(keys).toEqual(['\x1b[B']);
+    keyboard.destroy();
+    terminal.destroy();
+    server.close();
   });
 
   test('H2: Escape alone is Escape after the hold, and text after it is text', async () => {

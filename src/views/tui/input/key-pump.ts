@@ -142,13 +142,29 @@ export class KeyPump extends EventEmitter {
 
   #split(whole: boolean): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     const open = whole ? null : OPEN.exec(this.#tail);
     const cut = open?.index ?? this.#tail.length;
     const ready = this.#tail.slice(0, cut);
     this.#tail = this.#tail.slice(cut);
     for (const key of ready.match(KEY) ?? []) this.#enqueue(key);
-    if (this.#tail !== '') this.#timer = setTimeout(() => this.#split(true), HOLD_MS);
+    if (this.#tail !== '') this.#hold();
     this.#next();
+  }
+
+  /**
+   * Takes the tail for whole when nothing follows in time. Where the machine was busy elsewhere, the rest may lie in the
+   * terminal already when the time is over: it is read before that is decided, as timers come first in a turn.
+   */
+  #hold(): void {
+    const timer = setTimeout(
+      () =>
+        setImmediate(() => {
+          if (this.#timer === timer) this.#split(true);
+        }),
+      HOLD_MS,
+    );
+    this.#timer = timer;
   }
 
   #enqueue(key: string): void {
