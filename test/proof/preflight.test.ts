@@ -226,6 +226,28 @@ describe('what the candidate does wrong', () => {
     ]);
   });
 
+  test('a daemon that listens is seen, though the machine was busy until the time was over', async () => {
+    let now = 1_795_230_486_000;
+    const clock = {
+      now: () => {
+        now += 10_000;
+        return new Date(now);
+      },
+      sleep: async () => undefined,
+    };
+    const report = await preflight(
+      {...host.ports, clock},
+      {
+        candidate,
+        stateDirectory: absolute('/var/lib/waxseal'),
+        user: 'opendkim',
+        domains: [{domain, selector}],
+        lookup,
+      },
+    );
+    expect(report.checks[0]).toMatchObject({id: 'preflight.start', status: 'pass'});
+  });
+
   test('a daemon that dies after its parent has ended well', async () => {
     daemon.startup = 'silent';
     daemon.journal = ['OpenDKIM Filter: Unable to bind to port local:x: Permission denied'];
