@@ -29,6 +29,32 @@ export function fastClock(factor: number): Clock {
   };
 }
 
+/** Time that stands still until it is moved: what is between two questions does not depend on how busy the machine is. */
+export function standingClock(): Clock & {move(ms: number): Promise<void>} {
+  let now = Date.UTC(2026, 10, 21, 10);
+  const sleepers = new Set<{readonly until: number; wake(): void}>();
+  return {
+    now: () => new Date(now),
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const sleeper = {until: now + ms, wake: resolve};
+        sleepers.add(sleeper);
+        signal?.addEventListener('abort', () => {
+          if (sleepers.delete(sleeper)) reject(signal.reason);
+        });
+      }),
+    async move(ms) {
+      now += ms;
+      for (const sleeper of [...sleepers].filter(({until}) => until <= now)) {
+        sleepers.delete(sleeper);
+        sleeper.wake();
+      }
+      await new Promise(resolve => setImmediate(resolve));
+    },
+  };
+}
+
 const noFiles = {read: async () => undefined} as unknown as Files;
 
 /** Real sockets; resolv.conf is not read. */
@@ -43,7 +69,7 @@ export interface World {
 }
 
 export async function world(options: Partial<DemoDnsOptions> & {factor?: number} = {}): Promise<World> {
-  const clock = fastClock(options.factor ?? 20);
+  const {clock = fastClock(options.factor ?? 20)} = options;
   const demo = await startDemoDns({...options, clock});
   return {
     demo,

@@ -63,7 +63,9 @@ describe('runTui', () => {
     const {session} = start();
     const running = runTui(session, options);
     await at(session, 'host');
-    await vi.waitFor(() => expect(stdout.frames.at(-1)).toContain('What was found on this host'));
+    await vi.waitFor(() => expect(stdout.frames.at(-1)).toContain('What was found on this host'), {
+      timeout: 15_000,
+    });
     expect(stdout.frames.at(-1)).toContain('Postfix 3.10.5, running, chrooted');
     stdout.emit('resize');
     session.send({type: 'leave'});
