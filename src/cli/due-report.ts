@@ -26,7 +26,7 @@ const WAITS: Readonly<Record<Due['waitsFor'], string>> = {
 };
 
 /** When a step comes, in words. */
-export const whenOf = ({waitsFor, notBefore}: Due): string =>
+const whenOf = ({waitsFor, notBefore}: Due): string =>
   notBefore === undefined ? WAITS[waitsFor] : `not before ${localTime(notBefore)}`;
 
 /** The time line: what comes first stands first. */

@@ -19,7 +19,7 @@ import {pathsOf} from './publisher.ts';
 const DEFAULT_WAIT_MS = 5 * 60_000;
 
 /** Milliseconds to wait; undefined where somebody sits there and decides. */
-export function waitOf(flags: FlagValues, interactive: boolean): number | undefined {
+function waitOf(flags: FlagValues, interactive: boolean): number | undefined {
   if (isSet(flags, 'no-wait')) return 0;
   const text = textOf(flags, 'wait');
   if (text === undefined) return interactive ? undefined : DEFAULT_WAIT_MS;

@@ -13,6 +13,7 @@ export interface Ending {
   release(): void;
 }
 
+/** Turns SIGINT, SIGTERM and SIGHUP into an abort with the exit code they mean, until `release()`. */
 export function listenForSignals(emitter: NodeJS.EventEmitter = process): Ending {
   const controller = new AbortController();
   const listeners = SIGNALS.map(name => {

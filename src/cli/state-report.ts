@@ -12,7 +12,7 @@ import type {Context} from './context.ts';
 /** RFC 1035 §3.3: a character-string holds 255 octets. */
 const MAX_STRING = 255;
 
-export const stringsOf = (value: string): readonly string[] =>
+const stringsOf = (value: string): readonly string[] =>
   Array.from({length: Math.ceil(value.length / MAX_STRING)}, (_, index) =>
     value.slice(index * MAX_STRING, (index + 1) * MAX_STRING),
   );
@@ -53,6 +53,7 @@ export function chosen(context: Pick<Context, 'flags'>, state: RotationState): r
   });
 }
 
+/** A key of the state file as reports show it, with its next step as of `now`. */
 export function domainReportOf(entry: KeyEntry, now: Date): DomainReport {
   const next = nextStep(entry, now);
   return {

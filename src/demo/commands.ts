@@ -30,6 +30,10 @@ export interface Mischief {
 
 type Program = (argv: readonly string[], options: CommandOptions | undefined) => Promise<CommandResult>;
 
+/**
+ * The programs of a mail host that waxseal runs (postconf, sendmail, systemctl, opendkim …), played over
+ * the scratch root.
+ */
 export function createDemoCommands(machine: Machine, mailer: Mailer, mischief: Mischief = {}): Commands {
   const signer = new SignerUnit(machine, mischief);
   machine.processes.set(1, () => signer.stop());

@@ -17,6 +17,7 @@ const LOOPBACK = '127.0.0.1';
 /** The UDP port is free; that of TCP with the same number may not be. */
 const ATTEMPTS = 10;
 
+/** Answers DNS over UDP and TCP on one free port of 127.0.0.1. */
 export async function serveDns(answer: Answerer): Promise<RunningServer> {
   for (let left = ATTEMPTS; ; left--) {
     const udp = await boundUdp();

@@ -48,7 +48,7 @@ export const soaOf = (zone: ZoneData): Answer => ({
   },
 });
 
-export const asAnswer = (record: ZoneRecord): Answer =>
+const asAnswer = (record: ZoneRecord): Answer =>
   record.type === 'TXT'
     ? {type: 'TXT', name: record.name, ttl: record.ttl, data: [...record.data]}
     : {type: record.type, name: record.name, ttl: record.ttl, data: record.data};

@@ -60,7 +60,7 @@ export interface DemoDns {
   close(): Promise<void>;
 }
 
-export const DEMO_RESOLVER: DnsServer = {address: '192.0.2.53', port: 53};
+const DEMO_RESOLVER: DnsServer = {address: '192.0.2.53', port: 53};
 const DNS_PORT = 53;
 const MAX_CHAIN = 8;
 
@@ -100,6 +100,7 @@ export const demoZones: readonly Omit<ZoneData, 'serial'>[] = [
   },
 ];
 
+/** Starts the sandbox's name servers and its resolver. */
 export async function startDemoDns(options: DemoDnsOptions): Promise<DemoDns> {
   const sandbox = new DemoDnsServers(options);
   await sandbox.start();

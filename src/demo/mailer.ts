@@ -11,7 +11,7 @@ import {expand, parseMainCf, settingsOf, tokens} from '../services/postfix/parse
 import type {Sockets} from '../system/ports.ts';
 import type {Machine} from './machine.ts';
 
-export const CONFIG_DIRECTORY: AbsolutePath = absolute('/etc/postfix');
+const CONFIG_DIRECTORY: AbsolutePath = absolute('/etc/postfix');
 
 /** Defaults of Debian 13's Postfix 3.10 for what the program may ask. */
 const DEFAULTS: Readonly<Record<string, string>> = {

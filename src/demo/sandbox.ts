@@ -38,6 +38,7 @@ export interface Sandbox {
   close(): Promise<void>;
 }
 
+/** Furnishes a scratch root as a mail host and starts what runs on it. `close()` leaves nothing behind. */
 export async function openSandbox(parts: RealParts, options: SandboxOptions = {}): Promise<Sandbox> {
   const directory = mkdtempSync(path.join(tmpdir(), 'waxseal-'));
   const root = parseAbsolutePath(directory);

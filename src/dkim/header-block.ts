@@ -146,7 +146,7 @@ const LOOK_UP_TO = 256;
  * Length, first and last octet of a name as one number: most names that differ, differ in that, and no octet has to be
  * compared. A name without octets has none that anything equals.
  */
-export const shapeOf = (name: string): number =>
+const shapeOf = (name: string): number =>
   name === '' ? Number.NaN : shape(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
 
 const shape = (length: number, first: number, last: number): number => (length << 16) | (first << 8) | last;

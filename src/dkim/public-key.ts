@@ -10,7 +10,7 @@ export interface PublicKey {
 }
 
 /** More would let a record keep a verifier busy; RFC 8301 §3.2 asks for 4096 at least. */
-export const MAX_RSA_BITS = 16_384;
+const MAX_RSA_BITS = 16_384;
 
 /**
  * Turns the octets of p= into a key. The numbers are taken out of the DER here and handed over as a JWK: the length

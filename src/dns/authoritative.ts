@@ -72,7 +72,7 @@ export function surveyOf(
 }
 
 /** A server that this host has no route to cannot object, but one at least must have been seen with the record. */
-export const areAgreed = (views: readonly ServerView[]): boolean =>
+const areAgreed = (views: readonly ServerView[]): boolean =>
   views.some(view => view.status === 'matching') &&
   views.every(view => view.status === 'matching' || view.status === 'unreachable');
 

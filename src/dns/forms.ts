@@ -20,6 +20,7 @@ const MAX_STRING = 255;
 const SHORT_STRING = 71;
 const DEFAULT_TTL = 3600;
 
+/** Every form in which a person or a program may want to enter the record. */
 export function recordForms(record: RecordToPublish): RecordForms {
   const {apex, name, value} = record;
   const ttl = record.ttlSeconds ?? DEFAULT_TTL;

@@ -95,7 +95,7 @@ const MECHANISM =
   /^([-+~?]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?::([^\s/]+))?(\/\d{1,3})?(?:\/(\/\d{1,3}))?$/i;
 
 /** @throws SpfError permerror: one wrong term spoils the record, wherever it stands (§4.6). */
-export function parseSpf(text: string): SpfRecord {
+function parseSpf(text: string): SpfRecord {
   const terms: Term[] = [];
   let redirect: string | undefined;
   for (const word of text.trim().split(/ +/).slice(1)) {

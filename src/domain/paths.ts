@@ -4,6 +4,7 @@ import {fail, ok, problem, type Result} from './result.ts';
 /** An absolute, normalised POSIX path without NUL and without a trailing slash (but for the root). */
 export type AbsolutePath = string & {readonly __brand: 'AbsolutePath'};
 
+/** Parses and normalises a path; the problem is `path.absolute`. */
 export function parseAbsolutePath(text: string): Result<AbsolutePath> {
   if (!text.startsWith('/') || text.includes('\0')) {
     return fail(

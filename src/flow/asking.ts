@@ -17,7 +17,7 @@ const byOrder = (ids: readonly QuestionId[]): readonly QuestionId[] =>
   QUESTION_ORDER.filter(id => ids.includes(id));
 
 /** The first question without an answer; a flag brings its question up even where the wizard would skip it. */
-export function nextQuestion(state: State, facts: HostFacts): QuestionId | undefined {
+function nextQuestion(state: State, facts: HostFacts): QuestionId | undefined {
   return QUESTION_ORDER.find(
     id =>
       !state.accepted.includes(id) &&
@@ -203,6 +203,7 @@ function withoutSettings(state: State): State {
   };
 }
 
+/** The answers but those to `ids`. */
 export function without(answers: Answers, ids: readonly QuestionId[]): Answers {
   return Object.fromEntries(
     Object.entries(answers).filter(([id]) => !ids.includes(id as QuestionId)),
@@ -236,7 +237,7 @@ const dropDraft = (state: State, id: QuestionId): State['drafts'] => {
 };
 
 /** Makes an accepted answer a draft. */
-export function unaccept(state: State, id: QuestionId): State {
+function unaccept(state: State, id: QuestionId): State {
   const text = questionOf(id).textIn(state.answers);
   return {
     ...state,
@@ -249,7 +250,7 @@ export function unaccept(state: State, id: QuestionId): State {
 }
 
 /** Whose key is rotated is said by the command: another domain would be another command. */
-export const isFixed = ({mode}: Pick<State, 'mode'>, id: QuestionId): boolean =>
+const isFixed = ({mode}: Pick<State, 'mode'>, id: QuestionId): boolean =>
   mode.command === 'rotate' && id === 'domains';
 
 /** The state at the question before, or undefined where this is the first; questions that do not apply are walked over. */

@@ -38,6 +38,7 @@ export function applyRefusal(state: State): Problem | undefined {
 /** Before the first step nothing has failed yet: the record is pending, or the host has to be mended first. */
 const refusalCode = ({id}: Problem): ExitCode => (id === 'record.pending' ? 3 : 5);
 
+/** The plan is ready: it is shown, or goes on by itself where nobody is asked. */
 export function planned(state: State, ready: PlanReady): Next {
   const lines = [
     ...ready.remarks.flatMap(remark => problemLines('warn', remark)),

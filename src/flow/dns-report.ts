@@ -18,6 +18,7 @@ const problemReport = ({id, message, hint}: Problem): ProblemReport => ({
   hint: visible(hint),
 });
 
+/** A survey as reports have it; texts of strangers are made harmless. */
 export function dnsReport(survey: Survey): DnsReport {
   const {at, agreed, settled, resolver, zone, caches, dnssec, weaker} = survey;
   const targets = survey.targets ?? [];

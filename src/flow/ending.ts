@@ -21,7 +21,7 @@ export const resultOf = (exitCode: ExitCode): Report['result'] => {
 };
 
 /** Whether anything on the host is different from before this run; its own state directory does not count. */
-export const hasChanged = (state: State): boolean =>
+const hasChanged = (state: State): boolean =>
   state.installed.length > 0 ||
   state.recovered !== undefined ||
   state.changed === 'changing' ||
@@ -184,7 +184,7 @@ export function changedSentence(state: State): string {
 }
 
 /** The key waits on disk and the record is (or may be) on its way: leaving loses nothing. */
-export const isKept = (phase: Phase): boolean => phase.at === 'record' || phase.at === 'propagation';
+const isKept = (phase: Phase): boolean => phase.at === 'record' || phase.at === 'propagation';
 
 /** The question that is asked before leaving, with what stays. */
 export function leaveQuestion(state: State): {readonly title: string; readonly text: string} {
@@ -196,6 +196,7 @@ export function leaveQuestion(state: State): {readonly title: string; readonly t
   return {title: 'Leave?', text};
 }
 
+/** Why a run ends with exit 3, and what goes on with it. */
 export function pendingProblem(state: State): Problem {
   const until = notBeforeOf(state);
   const heard = state.staged.flatMap(({domain}) => state.surveys[domain] ?? []).find(isResolverWord);

@@ -114,7 +114,7 @@ export const SERVER_WORDS: Readonly<Record<ServerStatus, string>> = {
 };
 
 /** One line about all servers of one record: `2 of 3 servers have it; ns3.example.org 192.0.2.3: not there yet`. */
-export function surveyText(survey: Survey): string {
+function surveyText(survey: Survey): string {
   const {servers} = survey;
   const matching = servers.filter(view => view.status === 'matching').length;
   const others = servers.filter(view => view.status !== 'matching');
@@ -205,6 +205,7 @@ const factLines = ({kind, text, hint}: SurveyFact): readonly Line[] => [
   ...(hint === '' ? [] : [line('info', `hint: ${hint}`)]),
 ];
 
+/** A check as lines; cause and fix only where something is wrong. */
 export function checkLines(check: Check): readonly Line[] {
   const evidence = check.evidence === '' ? '' : ` (${check.evidence})`;
   switch (check.status) {

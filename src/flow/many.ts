@@ -25,6 +25,7 @@ const SILENT: ReadonlySet<ServerStatus> = new Set(['timeout', 'unreachable', 'as
 
 export type ByStanding = Readonly<Record<Standing, readonly StagedDomain[]>>;
 
+/** The staged domains by what is known of their records. */
 export function byStanding({staged, surveys}: Pick<State, 'staged' | 'surveys'>): ByStanding {
   const found: Record<Standing, StagedDomain[]> = {everywhere: [], waiting: [], wrong: []};
   for (const each of staged) found[standingOf(surveys[each.domain])].push(each);

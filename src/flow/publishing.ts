@@ -72,6 +72,7 @@ export function keysReady(state: State, progress: StageProgress): State {
 
 const DEFAULT_SPEC: KeySpec = {algorithm: 'rsa', bits: 2048};
 
+/** Keys are made: their records are shown. */
 export function staged(state: State, keys: readonly StagedDomain[]): Next {
   const lines = [
     ...madeLines(keys),
@@ -230,6 +231,7 @@ export function trustResolver(state: State): Next {
   return [next, [{do: 'stop-watching'}, ...effects]];
 }
 
+/** News of the servers, kept and told. */
 export function surveyed(state: State, event: Extract<Event, {type: 'surveyed'}>): State {
   const fresh = Object.fromEntries(event.surveys.map(({domain, survey}) => [domain, survey]));
   return tellSurveys({...state, surveys: {...state.surveys, ...fresh}}, event.surveys);
@@ -243,6 +245,7 @@ export const allSettled = (state: State): boolean =>
     return survey !== undefined && isEnough(survey, state.resolverOnly);
   });
 
+/** The watch is over: on to the plan where every record is settled, else exit 3 with the keys kept. */
 export function watchEnded(state: State, event: Extract<Event, {type: 'watch-ended'}>): Next {
   if (event.settled && allSettled(state)) {
     const weakly = knownByResolver(state);
@@ -255,4 +258,4 @@ export function watchEnded(state: State, event: Extract<Event, {type: 'watch-end
   return finish(state, 3, state.publication?.failure ?? pendingProblem(state));
 }
 
-export const planNow = (state: State): Next => [{...state, phase: {at: 'planning'}}, [{do: 'plan'}]];
+const planNow = (state: State): Next => [{...state, phase: {at: 'planning'}}, [{do: 'plan'}]];

@@ -26,6 +26,7 @@ export interface Place {
   readonly of: number;
 }
 
+/** Which screen this is, and of how many. */
 export function where(state: State): Place {
   const screens = state.mode.dryRun ? DRY_RUN : SCREENS;
   const screen = screenOf(state.phase);

@@ -18,7 +18,7 @@ export const CHUNK_OCTETS = 65_535;
  * Longest packet that is believed. Much more than libmilter sends, much less than what the first octets of an SMTP
  * or HTTP greeting would mean as a length.
  */
-export const MAX_PACKET_OCTETS = 1_048_576;
+const MAX_PACKET_OCTETS = 1_048_576;
 
 export const MILTER_VERSION = 6;
 
@@ -117,6 +117,7 @@ export function decodeStrings(data: Uint8Array): Result<readonly string[]> {
   return ok(text.slice(0, -1).split('\0'));
 }
 
+/** Writes SMFIC_OPTNEG: version, actions and protocol steps. */
 export function encodeNegotiation(value: Negotiation): Packet {
   const data = Buffer.alloc(12);
   data.writeUInt32BE(value.version, 0);
@@ -172,6 +173,7 @@ export interface ConnectedClient {
   readonly port: number;
 }
 
+/** Reads the body of SMFIC_CONNECT: host name, address family, port and address. */
 export function decodeConnect(data: Uint8Array): Result<ConnectedClient> {
   const octets = Buffer.from(data);
   const end = octets.indexOf(0);
@@ -196,6 +198,7 @@ export function encodeMacros(step: string, macros: Readonly<Record<string, strin
   };
 }
 
+/** Reads the body of SMFIC_MACRO: the step it is for, then names and values. */
 export function decodeMacros(
   data: Uint8Array,
 ): Result<{readonly step: string; readonly macros: Readonly<Record<string, string>>}> {
@@ -219,6 +222,7 @@ export interface AddedHeader {
   readonly value: string;
 }
 
+/** Writes SMFIR_ADDHEADER or SMFIR_INSHEADER, as the place says. */
 export function encodeAddedHeader(header: AddedHeader): Packet {
   const strings = encodeStrings([header.name, header.value]);
   if (header.place === 'append') return {command: 'h', data: strings};

@@ -55,7 +55,7 @@ const sentBack = async (ports: QueuePorts, token: string, since: Date): Promise<
   (await journalLines(ports, 'postfix/cleanup', since, token)).some(line => line.includes('milter-reject'));
 
 /** The queue entry whose recipient holds the token. Lines that are not ours are not even parsed. */
-export async function findByToken(
+async function findByToken(
   ports: QueuePorts,
   token: string,
 ): Promise<{readonly id: string; readonly queue: string} | undefined> {

@@ -24,6 +24,10 @@ import type {TimeTrace} from './time.ts';
 /** Thrown and caught in this file only: it carries where the text is wrong out of the nested readers. */
 class Mismatch extends Error {}
 
+/**
+ * Reads the state file. It is refused whole where anything in it is not as it was written: a key must not
+ * be guessed.
+ */
 export function parseState(text: string): Result<RotationState> {
   let value: unknown;
   try {

@@ -24,6 +24,7 @@ const ABSENT: Before = {state: 'absent'};
 export const entryOf = (snapshot: ConfigurationSnapshot, path: AbsolutePath): FileSnapshot =>
   snapshot.entries[path] ?? {path, stat: undefined, text: undefined, sha256: ''};
 
+/** What a step expects to find; an apply refuses where it finds something else. */
 export function beforeOf(entry: FileSnapshot): Before {
   const {stat} = entry;
   if (stat === undefined) return ABSENT;

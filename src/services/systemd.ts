@@ -22,7 +22,8 @@ export async function showUnits(
   return units.map((_, at) => parseProperties(paragraphs[at] ?? ''));
 }
 
-export function parseProperties(text: string): UnitProperties {
+/** `Name=value` lines of systemctl show. */
+function parseProperties(text: string): UnitProperties {
   const found: Record<string, string> = {};
   for (const line of text.split('\n')) {
     const at = line.indexOf('=');

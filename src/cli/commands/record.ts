@@ -76,5 +76,5 @@ export async function record(context: Context): Promise<ExitCode> {
   return await tell(context, {exitCode: 0, domains}, [text]);
 }
 
-export const formsOf = (key: KeyEntry): RecordForms =>
+const formsOf = (key: KeyEntry): RecordForms =>
   recordForms({apex: key.record.zone, name: key.record.name, value: key.record.value});

@@ -8,6 +8,7 @@ export function octalStrings(strings: readonly string[]): readonly string[] {
   return strings.map(text => `"${octalEscapes(text)}"`);
 }
 
+/** One string as Route 53 reads it: octets outside of printable ASCII, and the backslash, as `\ooo`. */
 export function octalEscapes(text: string): string {
   let out = '';
   for (const octet of Buffer.from(text)) {

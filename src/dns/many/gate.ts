@@ -3,6 +3,7 @@ export interface Gate {
   run<T>(work: () => Promise<T>): Promise<T>;
 }
 
+/** Lets at most `places` pieces of work run at a time; the others wait in the order they came. */
 export function createGate(places: number): Gate {
   let free = places;
   const waiting: (() => void)[] = [];

@@ -17,6 +17,7 @@ export interface ServerBook {
   serversOf(domain: DnsName): Promise<readonly AuthoritativeServer[] | undefined>;
 }
 
+/** Finds the servers of many domains, and asks for the addresses of a shared name server once. */
 export function createServerBook(ports: DnsPorts, options: ResolverOptions): ServerBook {
   const known = new Map<DnsName, Promise<readonly AuthoritativeServer[]>>();
 

@@ -23,7 +23,7 @@ export type PublishChoice =
       readonly config?: AbsolutePath;
     };
 
-export const MANUAL: PublishChoice = {by: 'manual'};
+const MANUAL: PublishChoice = {by: 'manual'};
 
 const refuse = (message: string): Result<PublishChoice> =>
   fail(

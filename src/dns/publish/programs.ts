@@ -10,7 +10,7 @@ const HOOK_MS = 120_000;
 const LEXICON_MS = 120_000;
 
 /** Credentials that lexicon takes from its environment (`LEXICON_CLOUDFLARE_TOKEN`). */
-export const LEXICON_VARIABLE = /^LEXICON_[A-Z0-9_]+$/;
+const LEXICON_VARIABLE = /^LEXICON_[A-Z0-9_]+$/;
 
 /**
  * The programs, one after the other; an empty list for `manual`.

@@ -30,6 +30,7 @@ export async function readKeys(ports: Pick<Ports, 'files'>): Promise<RotationSta
   return must(await loadState(ports.files));
 }
 
+/** The value, or a UsageError with the problem. */
 export function must<T>(result: Result<T>): T {
   if (!result.ok) throw new UsageError(result.problem);
   return result.value;
@@ -76,14 +77,6 @@ function keysByDomain({keys}: RotationState): ReadonlyMap<DomainName, readonly K
   }
   return found;
 }
-
-/** Changes one key and keeps the result. */
-export const moveKey = (
-  ports: Pick<Ports, 'files' | 'clock'>,
-  key: {readonly domain: DomainName; readonly selector: Selector},
-  to: KeyState,
-  evidence: Evidence,
-): Promise<void> => moveKeys(ports, [key], to, evidence);
 
 /** Changes several keys and keeps the result once: the state of ten thousand domains is not written ten thousand times. */
 export async function moveKeys(

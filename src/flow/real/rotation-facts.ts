@@ -24,7 +24,7 @@ import {
 import type {Ports} from '../../system/ports.ts';
 import type {WorkOptions} from './options.ts';
 
-export const SETTINGS_FILE = absolute('/etc/waxseal/rotation.conf');
+const SETTINGS_FILE = absolute('/etc/waxseal/rotation.conf');
 
 /** The settings of this host; throws UsageError where a line cannot be used: a typing error must not shorten a wait. */
 export async function readSettings(ports: Pick<Ports, 'files'>): Promise<RotationSettings> {
@@ -86,7 +86,7 @@ export async function readQueue(
 }
 
 /** What all servers say of the record of one key. A zone or servers that cannot be reached are `unknown`. */
-export async function readRecord(
+async function readRecord(
   ports: Ports,
   options: WorkOptions,
   key: KeyEntry,

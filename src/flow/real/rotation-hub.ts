@@ -3,16 +3,7 @@ import {type DomainName, displayDomain, type Selector} from '../../domain/names.
 import {visible} from '../../domain/text.ts';
 import {ageOf, type Due, findEntry, type RotationState} from '../../rotation/index.ts';
 
-export const HUB_ACTIONS = [
-  'rotate',
-  'advance',
-  'resume',
-  'check',
-  'record',
-  'remove',
-  'setup',
-  'leave',
-] as const;
+const HUB_ACTIONS = ['rotate', 'advance', 'resume', 'check', 'record', 'remove', 'setup', 'leave'] as const;
 export type HubAction = (typeof HUB_ACTIONS)[number];
 
 export interface HubRow {
@@ -42,6 +33,7 @@ export interface HubChoice {
 
 const DAY = 86_400_000;
 
+/** A row for every key that has a next step, as the hub lists them. */
 export function hubRows(
   state: RotationState,
   all: readonly Due[],

@@ -22,6 +22,7 @@ export interface SocketChoice {
 const standardPath = (host: KnownHost): AbsolutePath =>
   below(host.postfix.queueDirectory, 'opendkim', 'opendkim.sock');
 
+/** Keeps the socket that Postfix reaches already, or takes the wanted one. */
 export function chooseSocket(host: KnownHost, wanted: Wanted['socket']): Result<SocketChoice> {
   const {opendkim} = host;
   const written = opendkim.socketOverride === '' ? opendkim.settings['socket'] : opendkim.socketOverride;

@@ -21,7 +21,7 @@ export interface KeyPlan {
 const KEY_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
-export const keyOwner = (host: KnownHost): Owner => ({
+const keyOwner = (host: KnownHost): Owner => ({
   user: host.opendkim.user,
   group: host.layout.opendkim.group,
 });

@@ -24,7 +24,7 @@ function distrust(host: KnownHost, stat: FileStat): string | undefined {
 }
 
 /** Every directory from `path` up to the root. */
-export function ancestry(path: AbsolutePath): readonly AbsolutePath[] {
+function ancestry(path: AbsolutePath): readonly AbsolutePath[] {
   const found = [path];
   for (let at = path; at !== '/'; ) {
     at = parentOf(at);

@@ -21,6 +21,7 @@ export interface OwnerLedgerOptions {
   readonly fallback?: Owned;
 }
 
+/** Remembers owners that cannot be set, in memory or in `file`. */
 export function createOwnerLedger(options: OwnerLedgerOptions = {}): OwnerLedger {
   const fallback = options.fallback ?? {uid: 0, gid: 0};
   const owners = new Map<string, Owned>();

@@ -12,7 +12,7 @@ export interface JsonStreams {
 }
 
 /** Writes a report as one line of JSON. */
-export function printReport(report: Report, output: Writable): void {
+function printReport(report: Report, output: Writable): void {
   output.write(`${JSON.stringify(report)}\n`);
 }
 

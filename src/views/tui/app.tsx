@@ -34,6 +34,7 @@ export interface AppProps {
   readonly onFault: (error: unknown) => void;
 }
 
+/** The wizard in its shell: keys one at a time, the theme, and a boundary for faults of a screen. */
 export function App(props: AppProps): ReactNode {
   return (
     <InputGate pump={props.pump}>

@@ -65,6 +65,7 @@ export function problemRows(problem: Problem, width: number, theme: Theme, mark:
 export const remarkRows = (remarks: readonly Problem[], width: number, theme: Theme): readonly Row[] =>
   remarks.flatMap(remark => problemRows(remark, width, theme, ODD));
 
+/** A check with what was seen; cause and fix where something is wrong. */
 export function checkRows(check: Check, width: number, theme: Theme): readonly Row[] {
   const {word, ...mark} = CHECK_MARKS[check.status];
   const detail = (lead: string, text: string): readonly Row[] =>

@@ -6,7 +6,7 @@ export interface TerminalSize {
 }
 
 /** What is assumed of a terminal that does not tell its size: a serial console, `docker exec`, expect(1). */
-export const ASSUMED_SIZE: TerminalSize = {columns: 80, rows: 24};
+const ASSUMED_SIZE: TerminalSize = {columns: 80, rows: 24};
 
 /** Marks pastes with ESC [200~ and ESC [201~, so that a pasted line feed is not Enter. */
 export const PASTE_MARKS_ON = '\x1b[?2004h';

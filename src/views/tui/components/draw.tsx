@@ -19,6 +19,7 @@ export function DrawRow({row}: {readonly row: Row}): ReactNode {
   );
 }
 
+/** Rows one below the other. */
 export function DrawRows({rows}: {readonly rows: readonly Row[]}): ReactNode {
   return (
     <Box flexDirection="column">

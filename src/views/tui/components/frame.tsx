@@ -37,6 +37,7 @@ export function useRoom(keys: readonly KeyHint[]): Room {
   return {width, height: Math.max(1, size.rows - 1 - taken), footer, airy};
 }
 
+/** The title, the place among the steps, the body, and what the keys do. */
 export function Frame({
   title,
   room,

@@ -24,6 +24,7 @@ export interface Ui {
 
 export const UiContext = createContext<Ui | undefined>(undefined);
 
+/** What every screen gets of the app. */
 export function useUi(): Ui {
   const ui = useContext(UiContext);
   if (ui === undefined) throw new TypeError('a screen outside the app');

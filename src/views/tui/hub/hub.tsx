@@ -27,6 +27,7 @@ const LEAST_NAME = 20;
 /** Rows below the list for the next step of the marked key. */
 const DETAIL = 4;
 
+/** The list of keys with what can be done; it ends with the first choice. */
 export function Hub({rows, initial, output, signal, onChoose}: HubProps): ReactNode {
   const size = useSize(output);
   const theme = useTheme();

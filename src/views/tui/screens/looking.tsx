@@ -6,7 +6,7 @@ import {paragraph} from '../rows.ts';
 const KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
 
 /** While something is being read or made ready and there is nothing to press. */
-export function Busy({title, text}: {readonly title: string; readonly text: string}): ReactNode {
+function Busy({title, text}: {readonly title: string; readonly text: string}): ReactNode {
   const room = useRoom(KEYS);
   return (
     <Frame title={title} room={room}>
