@@ -1,5 +1,5 @@
 import {createSocket, type RemoteInfo, type Socket} from 'node:dgram';
-import {isIPv6} from 'node:net';
+import {isIPv6, SocketAddress} from 'node:net';
 import type {DnsServer, DnsTransport} from '../ports.ts';
 
 /** Sockets of each family, and how many questions each sends before it is given up for one with another port. */
@@ -21,6 +21,10 @@ interface Line {
 
 const keyOf = (address: string, port: number, message: Uint8Array): string =>
   `${address} ${port} ${message[0]} ${message[1]}`;
+
+/** As the kernel writes the source of a datagram (RFC 5952); a person and dns-packet write IPv6 addresses in other ways. */
+const asReceived = (address: string): string =>
+  isIPv6(address) && !address.includes('%') ? new SocketAddress({address, family: 'ipv6'}).address : address;
 
 /**
  * The transport for thousands of questions: UDP over a few sockets that are shared and changed often, instead of one for
@@ -70,7 +74,7 @@ export function createSharedDnsTransport(base: DnsTransport): DnsTransport & {cl
     hostResolvers: () => base.hostResolvers(),
     udp(server: DnsServer, query, exchange) {
       const line = lineFor(isIPv6(server.address) ? 6 : 4);
-      const key = keyOf(server.address, server.port, query);
+      const key = keyOf(asReceived(server.address), server.port, query);
       if (line.waiting.has(key)) return base.udp(server, query, exchange);
       line.sent++;
       return new Promise((resolve, reject) => {
