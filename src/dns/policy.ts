@@ -15,7 +15,7 @@ import {
 } from './dmarc.ts';
 import {type Finding, finding} from './finding.ts';
 import {type ResolverOptions, resolve} from './resolver.ts';
-import {evaluateSpf, type SpfVerdict} from './spf.ts';
+import {countLookups, evaluateSpf, isSpfRecord, type SpfVerdict} from './spf.ts';
 
 export interface SpfPolicy {
   /** The one record; undefined where there is none, or more than one. Foreign text. */
@@ -219,8 +219,7 @@ async function textsAt(ports: DnsPorts, name: DnsName, options: ResolverOptions)
 async function readSpf(ports: DnsPorts, domain: DomainName, options: ResolverOptions): Promise<SpfPolicy> {
   const found = await textsAt(ports, domain as string as DnsName, options);
   if (found.kind === 'unknown') return {record: undefined, remarks: [notReadable('spf', domain)]};
-  // RFC 7208 §4.5: the version, then a blank or the end.
-  const records = found.texts.filter(text => /^v=spf1(?: |$)/i.test(text));
+  const records = found.texts.filter(isSpfRecord);
   const [record] = records;
   if (record === undefined) {
     return {
@@ -246,13 +245,11 @@ async function readSpf(ports: DnsPorts, domain: DomainName, options: ResolverOpt
       ],
     };
   }
-  return {record, remarks: spfRemarks(record)};
+  return {record, remarks: spfRemarks(record, await countLookups(ports, record, options))};
 }
 
-/** Terms that cost a DNS lookup each (RFC 7208 §4.6.4); those of included records come on top. */
-const LOOKUP_TERM = /^[+?~-]?(?:include:|a(?:[:/]|$)|mx(?:[:/]|$)|ptr(?::|$)|exists:)|^redirect=/i;
-
-function spfRemarks(record: string): readonly Problem[] {
+/** @param lookups with those of included records. */
+function spfRemarks(record: string, lookups: number): readonly Problem[] {
   const terms = record.trim().split(/ +/).slice(1);
   const all = terms.find(term => /^[+?~-]?all$/i.test(term))?.toLowerCase();
   const remarks: Problem[] = [];
@@ -273,12 +270,20 @@ function spfRemarks(record: string): readonly Problem[] {
       ),
     );
   }
-  const lookups = terms.filter(term => LOOKUP_TERM.test(term)).length;
+  if (terms.some(term => /^[+?~-]?ptr(?::|$)/i.test(term))) {
+    remarks.push(
+      problem(
+        'spf.ptr',
+        'The SPF record has the term ptr: it is slow, and some receivers pass over it (RFC 7208 §5.5).',
+        'Name the addresses instead: ip4:, ip6:, a or mx.',
+      ),
+    );
+  }
   if (lookups > 10) {
     remarks.push(
       problem(
         'spf.lookups',
-        `The SPF record needs ${lookups} DNS lookups; more than 10 are an error (RFC 7208 §4.6.4).`,
+        `The SPF record needs ${lookups} DNS lookups, those of included records with them; more than 10 are an error (RFC 7208 §4.6.4).`,
         'Remove terms that are no longer needed, or name addresses (ip4:, ip6:) instead.',
       ),
     );

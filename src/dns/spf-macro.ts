@@ -18,7 +18,7 @@ export function expandMacros(text: string, facts: MacroFacts): string | undefine
     const [letter, digits, reverse, delimiters, single] = groups as (string | undefined)[];
     if (single !== undefined) return {'%': '%', _: ' ', '-': '%20'}[single] ?? '';
     const value = letter === undefined ? undefined : macroValue(letter.toLowerCase(), facts);
-    if (value === undefined || digits === '0') {
+    if (value === undefined || (digits !== undefined && digits !== '' && Number(digits) === 0)) {
       isBad = true;
       return '';
     }

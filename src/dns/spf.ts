@@ -1,8 +1,8 @@
 /** check_host() of RFC 7208: whether an address may send for a domain, and by which term. */
-import {type DnsName, parseDnsName} from '../domain/names.ts';
+import {type DnsName, isWithin, parseDnsName} from '../domain/names.ts';
 import {addressOctets, isInNetwork, reverseName} from './address.ts';
 import type {DnsPorts} from './client.ts';
-import {type ResolverOptions, resolve} from './resolver.ts';
+import {type ResolverOptions, resolve, resolveOnlyText} from './resolver.ts';
 import {expandMacros} from './spf-macro.ts';
 import type {DnsMessage, QueryType} from './wire.ts';
 
@@ -70,11 +70,64 @@ export async function evaluateSpf(
   }
 }
 
+/** Records whose terms are counted at most: one that includes itself would never end. */
+const MAX_COUNTED = 30;
+
+/**
+ * Terms that ask the DNS (§4.6.4), those of all records that are included with them: what a receiver needs that finds the
+ * sender in none. Names with macros are counted, but not followed.
+ */
+export async function countLookups(
+  ports: DnsPorts,
+  record: string,
+  options: ResolverOptions,
+): Promise<number> {
+  let count = 0;
+  const records = [record];
+  for (let read = 0; read < Math.min(records.length, MAX_COUNTED); read++) {
+    for (const name of lookupsIn(records[read] ?? '')) {
+      count++;
+      if (name === undefined || records.length >= MAX_COUNTED) continue;
+      const included = await resolveOnlyText(ports, name, options, isSpfRecord);
+      if (included !== undefined) records.push(included);
+    }
+  }
+  return count;
+}
+
+/** One entry a term that asks: the name whose record is read for it, undefined for terms of another kind. */
+function lookupsIn(text: string): readonly (DnsName | undefined)[] {
+  try {
+    const {terms, redirect} = parseSpf(text);
+    const end = terms.findIndex(({name}) => name === 'all');
+    const asking = (end < 0 ? terms : terms.slice(0, end)).filter(({network}) => network === undefined);
+    const follow = end < 0 && redirect !== undefined ? [redirect] : [];
+    return [
+      ...asking.map(({name, argument}) => (name === 'include' ? plainName(argument) : undefined)),
+      ...follow.map(plainName),
+    ];
+  } catch (error) {
+    // A record in error asks nobody: that it is one is said elsewhere.
+    if (error instanceof SpfError) return [];
+    throw error;
+  }
+}
+
+function plainName(text: string | undefined): DnsName | undefined {
+  const name = parseDnsName(text ?? '');
+  return name.ok && name.value !== '' ? name.value : undefined;
+}
+
+/** RFC 7208 §4.5: the version, then a blank or the end. */
+export const isSpfRecord = (text: string): boolean => /^v=spf1(?: |$)/i.test(text);
+
 interface Term {
   readonly text: string;
   readonly qualifier: SpfResult;
   readonly name: string;
   readonly argument: string | undefined;
+  /** Octets of the address of ip4 and ip6. */
+  readonly network: Uint8Array | undefined;
   readonly four: number;
   readonly six: number;
 }
@@ -91,24 +144,42 @@ const QUALIFIERS: Readonly<Record<string, SpfResult>> = {
   '?': 'neutral',
 };
 
+/** A name may have a slash in it, as in `%{l/}`; lengths of networks stand at the end (§5.6). */
 const MECHANISM =
-  /^([-+~?]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?::([^\s/]+))?(\/\d{1,3})?(?:\/(\/\d{1,3}))?$/i;
+  /^([-+~?]?)(all|include|a|mx|ptr|ip4|ip6|exists)(?::(\S+?))?(\/(?:0|[1-9]\d{0,2}))?(?:\/(\/(?:0|[1-9]\d{0,2})))?$/i;
 
 /** @throws SpfError permerror: one wrong term spoils the record, wherever it stands (§4.6). */
 function parseSpf(text: string): SpfRecord {
   const terms: Term[] = [];
-  let redirect: string | undefined;
+  const known = new Map<string, string>();
   for (const word of text.trim().split(/ +/).slice(1)) {
     const modifier = /^([a-z][a-z0-9_.-]*)=(.*)$/i.exec(word);
-    if (modifier !== null) {
-      if (modifier[1]?.toLowerCase() !== 'redirect') continue;
-      if (redirect !== undefined || modifier[2] === '')
-        throw new SpfError('permerror', `"${word}" is not allowed there`);
-      redirect = modifier[2];
-    } else terms.push(parseMechanism(word));
+    if (modifier === null) {
+      terms.push(parseMechanism(word));
+      continue;
+    }
+    const [, given = '', value = ''] = modifier;
+    const name = given.toLowerCase();
+    const isOurs = name === 'redirect' || name === 'exp';
+    if (isOurs ? known.has(name) || !isDomainSpec(value) : !isMacroString(value)) {
+      throw new SpfError('permerror', `"${word}" is not allowed there`);
+    }
+    if (isOurs) known.set(name, value);
   }
-  return {terms, redirect};
+  return {terms, redirect: known.get('redirect')};
 }
+
+/** §7.1: visible ASCII, every `%` a macro. */
+const isMacroString = (text: string): boolean =>
+  /^[\x21-\x7e]*$/.test(text) && expandMacros(text, NOBODY) !== undefined;
+
+/** §7.1: it ends with a macro, or with a dot and a top-level label, which is not all digits. */
+const isDomainSpec = (text: string): boolean =>
+  isMacroString(text) &&
+  (/%\{[^}]*\}\.?$/.test(text) || /\.(?!\d+\.?$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.?$/i.test(text));
+
+/** For reading macros without anybody to expand them for. */
+const NOBODY = {local: 'l', senderDomain: 'd', domain: 'd', address: new Uint8Array(4), helo: 'h'};
 
 function parseMechanism(word: string): Term {
   const wrong = new SpfError('permerror', `"${word}" is no term of SPF`);
@@ -120,13 +191,15 @@ function parseMechanism(word: string): Term {
     each === undefined ? undefined : Number(each.replace(/\//g, '')),
   );
   const isNetwork = name === 'ip4' || name === 'ip6';
+  const network = isNetwork ? networkOf(name, argument) : undefined;
   const six = name === 'ip6' ? lengths[0] : lengths[1];
   const four = name === 'ip6' ? undefined : lengths[0];
   const isBad =
-    (isNetwork || name === 'include' || name === 'exists'
-      ? argument === undefined
-      : name === 'all' && (argument !== undefined || first !== undefined)) ||
-    (isNetwork && second !== undefined) ||
+    (isNetwork
+      ? network === undefined || second !== undefined
+      : argument !== undefined && !isDomainSpec(argument)) ||
+    ((name === 'include' || name === 'exists') && argument === undefined) ||
+    (name === 'all' && argument !== undefined) ||
     (['include', 'exists', 'ptr', 'all'].includes(name) && (first !== undefined || second !== undefined)) ||
     (four ?? 0) > 32 ||
     (six ?? 0) > 128;
@@ -136,9 +209,25 @@ function parseMechanism(word: string): Term {
     qualifier: QUALIFIERS[sign === '' ? '+' : sign] ?? 'pass',
     name,
     argument,
+    network,
     four: four ?? 32,
     six: six ?? 128,
   };
+}
+
+/** IPv4 in dots, IPv6 in its own notation, an IPv4-mapped one too. */
+function networkOf(name: string, argument = ''): Uint8Array | undefined {
+  return (name === 'ip6') === argument.includes(':') ? addressOctets(argument) : undefined;
+}
+
+/** Undefined where the DNS had a fault. */
+async function orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof SpfError && error.result === 'temperror') return undefined;
+    throw error;
+  }
 }
 
 class SpfWalk {
@@ -163,7 +252,7 @@ class SpfWalk {
   async check(domain: DnsName): Promise<Matched> {
     const message = await this.#ask(domain, 'TXT');
     const texts = message.answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
-    const records = texts.filter(text => /^v=spf1(?: |$)/i.test(text));
+    const records = texts.filter(isSpfRecord);
     const [text] = records;
     if (text === undefined) return {result: 'none', by: undefined};
     if (records.length > 1) throw new SpfError('permerror', `${domain} has ${records.length} SPF records`);
@@ -209,12 +298,10 @@ class SpfWalk {
     }
   }
 
-  #inOwnNetwork(term: Term): boolean {
-    const network = addressOctets(term.argument ?? '');
-    const length = term.name === 'ip4' ? 4 : 16;
-    if (network?.length !== length)
-      throw new SpfError('permerror', `"${term.text}" has no ${term.name} address`);
-    return isInNetwork(this.#address, network, length === 4 ? term.four : term.six);
+  #inOwnNetwork({name, network, four, six}: Term): boolean {
+    // An IPv4-mapped network of ip6 holds nobody: such senders count as IPv4 (§5).
+    if (network?.length !== (name === 'ip4' ? 4 : 16)) return false;
+    return isInNetwork(this.#address, network, name === 'ip4' ? four : six);
   }
 
   async #included(term: Term, domain: DnsName): Promise<string | undefined> {
@@ -240,11 +327,12 @@ class SpfWalk {
   async #throughPtr(term: Term, domain: DnsName): Promise<string | undefined> {
     this.#count();
     const wanted = this.#nameOf(term.argument, domain);
-    const reverse = await this.#ask(reverseName(this.#address) as DnsName, 'PTR');
-    const names = reverse.answers.flatMap(record => (record.type === 'PTR' ? [record.target] : []));
+    // §5.5: what cannot be looked up does not match; it is no error of the whole.
+    const reverse = await orNothing(this.#ask(reverseName(this.#address) as DnsName, 'PTR'));
+    const names = (reverse?.answers ?? []).flatMap(record => (record.type === 'PTR' ? [record.target] : []));
     for (const name of names.slice(0, MAX_NAMES)) {
-      const isBelow = name === wanted || name.endsWith(`.${wanted}`);
-      if (isBelow && (await this.#hasAddress(name, {...term, four: 32, six: 128})))
+      const isBelow = isWithin(name, wanted);
+      if (isBelow && (await orNothing(this.#hasAddress(name, {...term, four: 32, six: 128}))) === true)
         return `${term.text} > ${name}`;
     }
     return undefined;

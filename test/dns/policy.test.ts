@@ -66,6 +66,14 @@ test.each([
   ['spf.no-end', {'example.org': ['v=spf1 mx']}],
   ['spf.no-end', {'example.org': ['v=spf1 mx ?all']}],
   ['spf.lookups', {'example.org': [`v=spf1 ${'include:a.example.net '.repeat(11)}-all`]}],
+  [
+    'spf.lookups',
+    {
+      'example.org': ['v=spf1 include:a.example.org -all'],
+      'a.example.org': [`v=spf1 ${'a:b.example.net '.repeat(10)}-all`],
+    },
+  ],
+  ['spf.ptr', {'example.org': ['v=spf1 ptr -all']}],
   ['dmarc.several', {'_dmarc.example.org': ['v=DMARC1; p=none', 'v=DMARC1; p=reject']}],
   ['dmarc.none', {'_dmarc.example.org': ['v=DMARC1; p=none; rua=mailto:a@example.org']}],
   ['dmarc.no-reports', {'_dmarc.example.org': ['v=DMARC1; p=reject']}],

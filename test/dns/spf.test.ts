@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {evaluateSpf, type SpfVerdict} from '../../src/dns/spf.ts';
+import {countLookups, evaluateSpf, type SpfVerdict} from '../../src/dns/spf.ts';
 import {type Table, tablePorts} from './table.ts';
 import {dnsName} from './world.ts';
 
@@ -94,6 +94,53 @@ test.each<[string, Table, string, string | undefined]>([
   ['permerror', spf('v=spf1 ip4:2001:db8::1 -all'), '192.0.2.25', undefined],
   ['permerror', spf('v=spf1 a/33 -all'), '192.0.2.25', undefined],
   ['permerror', spf('v=spf1 exists:%{z} -all'), '192.0.2.25', undefined],
+  // §4.6: a wrong term spoils the record, also behind the one that decides.
+  ...[
+    'ip4:300.1.1.1',
+    'ip4:192.0.2.1/024',
+    'ip4:192.0.2',
+    'ip6:192.0.2.1',
+    'ip6:2001:db8::/129',
+    'a:example.org/',
+    'include:localhost',
+    'include:example.org/24',
+    'exists:%{i',
+    'exists:%{d00}.example.net',
+    'a:x.1234',
+    'exp=a.example.net exp=b.example.net',
+    'redirect=a.example.net redirect=b.example.net',
+    'redirect=',
+    'note=%x',
+    'a:ex\u00e4mple.org',
+  ].map(
+    term =>
+      ['permerror', spf(`v=spf1 ip4:192.0.2.25 ${term} -all`), '192.0.2.25', undefined] as [
+        string,
+        Table,
+        string,
+        undefined,
+      ],
+  ),
+  ['pass', spf('v=spf1 note=%{d}/24 a:%{d} ip4:192.0.2.25 -all'), '192.0.2.25', 'ip4:192.0.2.25'],
+  ['fail', spf('v=spf1 ip6:::ffff:192.0.2.25 -all'), '192.0.2.25', '-all'],
+  [
+    'pass',
+    spf('v=spf1 exists:%{l1r/}.x.example.net -all', {'strong-bad.x.example.net A': ['127.0.0.2']}),
+    '192.0.2.25',
+    'exists:%{l1r/}.x.example.net',
+  ],
+  // §5.5: names that cannot be looked up do not match.
+  ['fail', spf('v=spf1 ptr -all', {'25.2.0.192.in-addr.arpa PTR': 'servfail'}), '192.0.2.25', '-all'],
+  [
+    'pass',
+    spf('v=spf1 ptr -all', {
+      '25.2.0.192.in-addr.arpa PTR': ['a.example.org', 'b.example.org'],
+      'a.example.org A': 'servfail',
+      'b.example.org A': ['192.0.2.25'],
+    }),
+    '192.0.2.25',
+    'ptr > b.example.org',
+  ],
   ['permerror', {'example.org TXT': ['v=spf1 -all', 'v=spf1 ~all']}, '192.0.2.25', undefined],
   ['temperror', spf('v=spf1 a -all', {'example.org A': 'servfail'}), '192.0.2.25', undefined],
 ])('%s', async (result, table, address, by) => {
@@ -123,6 +170,20 @@ test('the limits of RFC 7208 §4.6.4: ten terms that ask, two names that lead no
 
   const hosts = Array.from({length: 11}, (_, at) => `10 mx${at}.example.org`);
   expect((await check(spf('v=spf1 mx -all', {'example.org MX': hosts}))).result).toBe('permerror');
+});
+
+test('lookups are counted through all that is included, whoever sends', async () => {
+  const table: Table = {
+    'a.example.net TXT': ['v=spf1 a mx include:b.example.net ip4:192.0.2.0/24 ?all include:c.example.net'],
+    'b.example.net TXT': ['v=spf1 exists:%{i}.example.net redirect=c.example.net'],
+    'c.example.net TXT': ['v=spf1 ptr -all'],
+    'self.example.net TXT': ['v=spf1 include:self.example.net include:self.example.net -all'],
+  };
+  const count = (record: string): Promise<number> => countLookups(tablePorts(table), record, {});
+  expect(await count('v=spf1 ip4:192.0.2.1 -all')).toBe(0);
+  expect(await count('v=spf1 include:a.example.net include:gone.example.net -all')).toBe(8);
+  expect(await count('v=spf1 include:self.example.net')).toBeGreaterThan(10);
+  expect(await count('v=spf1 include:a.example.net wrong:term')).toBe(0);
 });
 
 test('a record that includes itself ends', async () => {
