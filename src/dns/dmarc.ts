@@ -1,8 +1,8 @@
 /** What DMARC (RFC 9989) makes of mail from this host, who may get its reports, and the way to a stricter policy. */
-import {type DnsName, type DomainName, isWithin} from '../domain/names.ts';
+import {type DnsName, type DomainName, isWithin, parseDnsName} from '../domain/names.ts';
 import type {DnsPorts} from './client.ts';
 import {type Finding, finding} from './finding.ts';
-import {type ResolverOptions, resolve, resolveOnlyText} from './resolver.ts';
+import {type ResolverOptions, resolve} from './resolver.ts';
 import type {SpfVerdict} from './spf.ts';
 
 export type DmarcTags = ReadonlyMap<string, string>;
@@ -19,39 +19,95 @@ export function dmarcTags(record: string): DmarcTags {
 
 export const isDmarcRecord = (text: string): boolean => /^v\s*=\s*DMARC1\s*(?:;|$)/.test(text);
 
-/** The domain and those above it, top-level domains left out; eight lookups at most, as RFC 9989 §4.10 has it. */
+/** The domain and those above it; eight lookups at most, as RFC 9989 §4.10 has it. */
 export function dmarcNames(domain: string): readonly DnsName[] {
   const labels = domain.split('.');
-  const starts = labels.slice(0, -1).map((_, at) => at);
-  const kept = starts.length <= 8 ? starts : [0, ...starts.slice(-7)];
+  const starts = labels.map((_, at) => at);
+  const kept = starts.length < 8 ? starts : [0, ...starts.slice(-7)];
   return kept.map(at => `_dmarc.${labels.slice(at).join('.')}` as DnsName);
 }
 
+/** What the walk from a domain upwards has found. */
+export interface DmarcTree {
+  readonly organization: string;
+  /** DMARC records by the name they are at; undefined where the name could not be looked up. */
+  readonly records: ReadonlyMap<DnsName, readonly string[] | undefined>;
+}
+
 /**
- * The organizational domain by the DNS tree walk (RFC 9989 §4.10.2): the one below `psd=y`, that of `psd=n`, else the one
- * with the fewest labels that has a record; the domain itself where there is none.
+ * The DNS tree walk (RFC 9989 §4.10). The organizational domain is the one below `psd=y`, that of `psd=n`, else the one
+ * with the fewest labels that has a record; the domain itself where there is none. Several records at a name are none.
  */
-export async function organizationalDomain(
+export async function walkTree(
   ports: DnsPorts,
   domain: string,
   options: ResolverOptions,
-): Promise<string> {
+): Promise<DmarcTree> {
+  const records = new Map<DnsName, readonly string[] | undefined>();
   let found = domain;
   let below = domain;
   for (const name of dmarcNames(domain)) {
     const owner = name.slice('_dmarc.'.length);
-    const record = await recordAt(ports, name, options);
+    const here = await recordsAt(ports, name, options);
+    records.set(name, here);
+    const record = here?.length === 1 ? here[0] : undefined;
     const psd = record === undefined ? undefined : dmarcTags(record).get('psd')?.toLowerCase();
-    if (psd === 'n') return owner;
-    if (psd === 'y') return owner === domain ? domain : below;
+    if (psd === 'n') return {organization: owner, records};
+    if (psd === 'y') return {organization: owner === domain ? domain : below, records};
     if (record !== undefined) found = owner;
     below = owner;
   }
-  return found;
+  return {organization: found, records};
 }
 
-const recordAt = (ports: DnsPorts, name: DnsName, options: ResolverOptions): Promise<string | undefined> =>
-  resolveOnlyText(ports, name, options, isDmarcRecord);
+async function recordsAt(
+  ports: DnsPorts,
+  name: DnsName,
+  options: ResolverOptions,
+): Promise<readonly string[] | undefined> {
+  const resolved = await resolve(ports, {name, type: 'TXT'}, options);
+  if (resolved.kind !== 'answer') return undefined;
+  return resolved.message.answers.flatMap(record =>
+    record.type === 'TXT' && isDmarcRecord(record.text) ? [record.text] : [],
+  );
+}
+
+/**
+ * Names whose record may be the policy of the domain, in this order: its own, that of its organization, that of the public
+ * suffix above (RFC 9989 §4.10.1). One between them is none.
+ */
+export function policyNames(domain: string, {organization, records}: DmarcTree): readonly DnsName[] {
+  const suffix = [...records].find(
+    ([, here]) =>
+      here?.length === 1 &&
+      dmarcTags(here[0] ?? '')
+        .get('psd')
+        ?.toLowerCase() === 'y',
+  );
+  const names = [`_dmarc.${domain}`, `_dmarc.${organization}`, ...(suffix === undefined ? [] : [suffix[0]])];
+  return [...new Set(names)] as DnsName[];
+}
+
+export type DmarcDisposition = 'none' | 'quarantine' | 'reject';
+
+const DISPOSITIONS: readonly DmarcDisposition[] = ['none', 'quarantine', 'reject'];
+
+const isDisposition = (text: string | undefined): text is DmarcDisposition =>
+  DISPOSITIONS.some(each => each === text);
+
+/** The words of `p=`, or of `sp=` where the record is of a domain above. Undefined where receivers do not know them. */
+export function wantedPolicy(tags: DmarcTags, inherited: boolean): DmarcDisposition | undefined {
+  const policy = tags.get('p')?.toLowerCase();
+  const told = inherited ? (tags.get('sp')?.toLowerCase() ?? policy) : policy;
+  return isDisposition(told) ? told : undefined;
+}
+
+/** What comes of it: a policy that is not known is none (§4.7), `t=y` makes each the next weaker one. */
+export function effectivePolicy(tags: DmarcTags, inherited: boolean): DmarcDisposition {
+  const wanted = DISPOSITIONS.indexOf(wantedPolicy(tags, inherited) ?? 'none');
+  const isTest = tags.get('t')?.toLowerCase() === 'y';
+  return DISPOSITIONS[Math.max(0, isTest ? wanted - 1 : wanted)] ?? 'none';
+}
 
 /** What a receiver does with mail whose From is of the domain. */
 export interface DmarcOutcome {
@@ -60,7 +116,7 @@ export interface DmarcOutcome {
   readonly spfAligns: boolean;
   readonly result: 'pass' | 'fail' | 'none';
   /** What happens to mail that fails: `none` also without a record. */
-  readonly disposition: 'none' | 'quarantine' | 'reject';
+  readonly disposition: DmarcDisposition;
 }
 
 export interface DmarcInput {
@@ -85,14 +141,13 @@ export function dmarcOutcome(input: DmarcInput): DmarcOutcome {
       : isWithin(other, input.organization) && isWithin(input.domain, input.organization);
   const dkimAligns = input.signingDomain !== undefined && aligns(input.signingDomain, tags.get('adkim'));
   const spfAligns = input.spf?.result === 'pass' && aligns(input.senderDomain, tags.get('aspf'));
-  const policy = (input.inherited ? (tags.get('sp') ?? tags.get('p')) : tags.get('p'))?.toLowerCase();
-  const disposition = policy === 'reject' || policy === 'quarantine' ? policy : 'none';
+  const disposition = effectivePolicy(tags, input.inherited);
   const result = input.record === undefined ? 'none' : dkimAligns || spfAligns ? 'pass' : 'fail';
   return {dkimAligns, spfAligns, result, disposition};
 }
 
 export interface DmarcStage {
-  readonly stage: 'none' | 'quarantine' | 'reject';
+  readonly stage: DmarcDisposition;
   readonly name: DnsName;
   readonly value: string;
   /** When it is safe to publish. */
@@ -107,21 +162,21 @@ const WHEN: Readonly<Record<DmarcStage['stage'], string>> = {
 
 /**
  * The stages that are still ahead, each a whole record: other tags of the record that is there are kept, reports are
- * asked for in all of them.
+ * asked for in all of them. Where a record of a domain above counts, its addresses for reports and its manner of alignment
+ * are taken over, and nothing weaker than it is proposed.
  */
-export function dmarcStages(domain: DomainName, record: string | undefined): readonly DmarcStage[] {
+export function dmarcStages(
+  domain: DomainName,
+  record: string | undefined,
+  inherited = false,
+): readonly DmarcStage[] {
   const tags = new Map(dmarcTags(record ?? ''));
-  const now = tags.get('p')?.toLowerCase();
-  const all: readonly DmarcStage['stage'][] = ['none', 'quarantine', 'reject'];
-  // A record without a policy that is known counts as none (§4.7).
-  const reached = now === 'reject' ? 2 : now === 'quarantine' ? 1 : record === undefined ? -1 : 0;
-  // pct= is gone since RFC 9989, and with pct=0 a policy is none.
-  tags.delete('pct');
+  const reached = record === undefined ? -1 : DISPOSITIONS.indexOf(effectivePolicy(tags, inherited));
+  // pct= is gone since RFC 9989, and t=y would make each stage the one before it.
+  for (const name of ['pct', 't', 'v', 'p', ...(inherited ? ['sp', 'np', 'psd'] : [])]) tags.delete(name);
   if (!tags.has('rua')) tags.set('rua', `mailto:postmaster@${domain}`);
-  tags.delete('v');
-  tags.delete('p');
   const rest = [...tags].map(([name, value]) => `; ${name}=${value}`).join('');
-  return all.slice(reached + 1).map(stage => ({
+  return DISPOSITIONS.slice(reached + 1).map(stage => ({
     stage,
     name: `_dmarc.${domain}` as DnsName,
     value: `v=DMARC1; p=${stage}${rest}`,
@@ -129,12 +184,22 @@ export function dmarcStages(domain: DomainName, record: string | undefined): rea
   }));
 }
 
-/** Domains of the addresses that get reports. */
-export function reportDomains(record: string): readonly string[] {
+/** Domains of the addresses that get reports, and addresses that are none: only `mailto:` with a mail domain is one. */
+export function reportAddresses(record: string): {
+  readonly domains: readonly DnsName[];
+  readonly odd: readonly string[];
+} {
   const tags = dmarcTags(record);
-  const addresses = [tags.get('rua'), tags.get('ruf')].flatMap(list => (list ?? '').split(','));
-  const domains = addresses.flatMap(address => /^\s*mailto:[^@\s]+@([^!\s,]+)/i.exec(address)?.[1] ?? []);
-  return [...new Set(domains.map(domain => domain.toLowerCase()))];
+  const addresses = ['rua', 'ruf'].flatMap(name => tags.get(name)?.split(',') ?? []);
+  const domains = new Set<DnsName>();
+  const odd: string[] = [];
+  for (const address of addresses) {
+    const name = /^\s*mailto:[^@\s]+@([^@!\s]+)(?:!\d+[kmgt]?)?\s*$/i.exec(address)?.[1];
+    const parsed = parseDnsName(name ?? '');
+    if (parsed.ok && parsed.value.includes('.')) domains.add(parsed.value);
+    else odd.push(address.trim());
+  }
+  return {domains: [...domains], odd};
 }
 
 /**
@@ -148,10 +213,12 @@ export async function judgeReports(
   organization: string,
   options: ResolverOptions,
 ): Promise<readonly Finding[]> {
-  const foreign = reportDomains(record).filter(domain => !isWithin(domain, organization));
+  const foreign = reportAddresses(record).domains.filter(domain => !isWithin(domain, organization));
   const all = await Promise.all(
     foreign.slice(0, 8).map(async domain => {
-      const name = `${policyDomain}._report._dmarc.${domain}` as DnsName;
+      const parsed = parseDnsName(`${policyDomain}._report._dmarc.${domain}`);
+      if (!parsed.ok) return undefined;
+      const name = parsed.value;
       const resolved = await resolve(ports, {name, type: 'TXT'}, options);
       if (resolved.kind !== 'answer') return undefined;
       const isAllowed = resolved.message.answers.some(

@@ -1,17 +1,22 @@
 /** SPF (RFC 7208) and DMARC (RFC 9989, before it RFC 7489) of a domain: read, and advised. Nothing is decided by them. */
-import {type DnsName, type DomainName, isWithin} from '../domain/names.ts';
+import type {DnsName, DomainName} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
 import type {DnsPorts} from './client.ts';
 import {judgeMx, judgePtr} from './delivery.ts';
 import {
   type DmarcOutcome,
   type DmarcStage,
-  dmarcNames,
+  type DmarcTree,
   dmarcOutcome,
   dmarcStages,
-  isDmarcRecord,
+  dmarcTags,
+  effectivePolicy,
   judgeReports,
-  organizationalDomain,
+  policyNames,
+  reportAddresses,
+  walkTree,
+  wantedPolicy,
 } from './dmarc.ts';
 import {type Finding, finding} from './finding.ts';
 import {type ResolverOptions, resolve} from './resolver.ts';
@@ -69,12 +74,14 @@ export async function readPolicies(
   domain: DomainName,
   options: PolicyOptions,
 ): Promise<Policies> {
-  const [spf, dmarc, organization, mx] = await Promise.all([
+  const [spf, tree, mx] = await Promise.all([
     readSpf(ports, domain, options),
-    readDmarc(ports, domain, options),
-    organizationalDomain(ports, domain, options),
+    walkTree(ports, domain, options),
     judgeMx(ports, domain, options),
   ]);
+  const {organization} = tree;
+  const dmarc = readDmarc(domain, tree);
+  const inherited = dmarc.foundAt !== undefined && dmarc.foundAt !== `_dmarc.${domain}`;
   const addresses = (options.addresses ?? []).slice(0, MAX_ADDRESSES);
   const name = domain as string as DnsName;
   const helo = options.hostname === undefined ? {} : {helo: options.hostname};
@@ -89,7 +96,7 @@ export async function readPolicies(
     dmarcOutcome({
       domain,
       record: dmarc.record,
-      inherited: dmarc.foundAt !== undefined && dmarc.foundAt !== `_dmarc.${domain}`,
+      inherited,
       organization,
       signingDomain: options.signingDomain ?? domain,
       spf: verdict,
@@ -100,7 +107,7 @@ export async function readPolicies(
   return {
     spf,
     dmarc,
-    stages: known ? dmarcStages(domain, dmarc.foundAt === `_dmarc.${domain}` ? dmarc.record : undefined) : [],
+    stages: known ? dmarcStages(domain, dmarc.record, inherited) : [],
     host: addresses.length === 0 ? undefined : {spf: verdicts, dmarc: outcomes},
     findings: [
       ...verdicts.map(verdict => spfFinding(domain, verdict, spf.record)),
@@ -291,44 +298,19 @@ function spfRemarks(record: string, lookups: number): readonly Problem[] {
   return remarks;
 }
 
-async function readDmarc(
-  ports: DnsPorts,
-  domain: DomainName,
-  options: ResolverOptions,
-): Promise<DmarcPolicy> {
+function readDmarc(domain: DomainName, tree: DmarcTree): DmarcPolicy {
   const own = `_dmarc.${domain}` as DnsName;
-  for (const name of dmarcNames(domain)) {
-    const found = await textsAt(ports, name, options);
-    if (found.kind === 'unknown') {
-      return {
-        record: undefined,
-        foundAt: undefined,
-        proposal: undefined,
-        remarks: [notReadable('dmarc', domain)],
-      };
-    }
-    const records = found.texts.filter(isDmarcRecord);
+  const none = {record: undefined, foundAt: undefined, proposal: undefined};
+  for (const name of policyNames(domain, tree)) {
+    const records = tree.records.get(name);
+    if (records === undefined) return {...none, remarks: [notReadable('dmarc', domain)]};
     const [record] = records;
     if (record === undefined) continue;
-    if (records.length > 1) {
-      return {
-        record: undefined,
-        foundAt: name,
-        proposal: undefined,
-        remarks: [
-          problem(
-            'dmarc.several',
-            `There are ${records.length} DMARC records at ${name}; receivers then use none.`,
-            'Leave one.',
-          ),
-        ],
-      };
-    }
-    return {record, foundAt: name, proposal: undefined, remarks: dmarcRemarks(record, name, own)};
+    if (records.length > 1) return {...none, foundAt: name, remarks: [severalPolicies(name, records.length)]};
+    return {...none, record, foundAt: name, remarks: dmarcRemarks(record, name !== own)};
   }
   return {
-    record: undefined,
-    foundAt: undefined,
+    ...none,
     // Stage one of three: nothing is turned away, and the reports show who sends for the domain.
     proposal: {name: own, value: `v=DMARC1; p=none; rua=mailto:postmaster@${domain}`},
     remarks: [
@@ -341,13 +323,36 @@ async function readDmarc(
   };
 }
 
-function dmarcRemarks(record: string, foundAt: DnsName, own: DnsName): readonly Problem[] {
-  const tag = (name: string): string | undefined =>
-    new RegExp(`;\\s*${name}\\s*=\\s*([^;]*)`, 'i').exec(record)?.[1]?.trim().toLowerCase();
-  const inherited = foundAt !== own && isWithin(own, foundAt.slice('_dmarc.'.length));
-  const policy = (inherited ? (tag('sp') ?? tag('p')) : tag('p')) ?? 'none';
+const severalPolicies = (name: DnsName, count: number): Problem =>
+  problem(
+    'dmarc.several',
+    `There are ${count} DMARC records at ${name}; receivers then use none.`,
+    'Leave one.',
+  );
+
+function dmarcRemarks(record: string, inherited: boolean): readonly Problem[] {
+  const tags = dmarcTags(record);
+  const {odd} = reportAddresses(record);
   const remarks: Problem[] = [];
-  if (policy === 'none') {
+  if (wantedPolicy(tags, inherited) === undefined) {
+    remarks.push(
+      problem(
+        'dmarc.policy',
+        tags.has('p')
+          ? `Receivers do not know the policy of the DMARC record (p=${visible(tags.get('p') ?? '')}) and take it for none.`
+          : 'The DMARC record has no policy (p=); receivers take it for none or pass over the record.',
+        'Write p=none, p=quarantine or p=reject, right behind v=DMARC1.',
+      ),
+    );
+  } else if (tags.get('t')?.toLowerCase() === 'y') {
+    remarks.push(
+      problem(
+        'dmarc.test-mode',
+        `The DMARC record says t=y: receivers that know RFC 9989 treat its policy as ${effectivePolicy(tags, inherited)}.`,
+        'Leave t=y out when the reports show that all your mail passes.',
+      ),
+    );
+  } else if (effectivePolicy(tags, inherited) === 'none') {
     remarks.push(
       problem(
         'dmarc.none',
@@ -356,7 +361,7 @@ function dmarcRemarks(record: string, foundAt: DnsName, own: DnsName): readonly 
       ),
     );
   }
-  if (tag('rua') === undefined) {
+  if (!tags.has('rua')) {
     remarks.push(
       problem(
         'dmarc.no-reports',
@@ -365,7 +370,16 @@ function dmarcRemarks(record: string, foundAt: DnsName, own: DnsName): readonly 
       ),
     );
   }
-  if (tag('adkim') === 's') {
+  if (odd.length > 0) {
+    remarks.push(
+      problem(
+        'dmarc.report-address',
+        `The DMARC record wants reports at "${visible(odd[0] ?? '')}", which is no address for them.`,
+        'Write each as mailto:NAME@DOMAIN, with commas between them.',
+      ),
+    );
+  }
+  if (tags.get('adkim')?.toLowerCase() === 's') {
     remarks.push(
       problem(
         'dmarc.strict',

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {dmarcOutcome, dmarcStages, organizationalDomain} from '../../src/dns/dmarc.ts';
+import {dmarcNames, dmarcOutcome, dmarcStages, walkTree} from '../../src/dns/dmarc.ts';
 import {type Policies, readPolicies} from '../../src/dns/policy.ts';
 import type {SpfVerdict} from '../../src/dns/spf.ts';
 import {parseDomain} from '../../src/domain/names.ts';
@@ -138,8 +138,8 @@ test('the way to a stricter policy keeps what is there', () => {
 });
 
 test('the organizational domain by the tree walk', async () => {
-  const of = (table: Table): Promise<string> =>
-    organizationalDomain(tablePorts(table), 'a.mail.example.co.uk', {});
+  const of = async (table: Table): Promise<string> =>
+    (await walkTree(tablePorts(table), 'a.mail.example.co.uk', {})).organization;
   expect(await of({})).toBe('a.mail.example.co.uk');
   expect(await of({'_dmarc.example.co.uk TXT': ['v=DMARC1; p=none']})).toBe('example.co.uk');
   expect(
@@ -154,6 +154,73 @@ test('the organizational domain by the tree walk', async () => {
       '_dmarc.example.co.uk TXT': ['v=DMARC1; p=none'],
     }),
   ).toBe('mail.example.co.uk');
+  expect(await of({'_dmarc.uk TXT': ['v=DMARC1; p=none; psd=y']})).toBe('co.uk');
+  expect(
+    await of({'_dmarc.example.co.uk TXT': ['v=DMARC1; p=none', 'v=DMARC1; p=reject']}),
+    'several are none',
+  ).toBe('a.mail.example.co.uk');
+});
+
+test('the walk takes eight lookups at most, the last of them at the top', () => {
+  expect(dmarcNames('a.example.org')).toEqual(['_dmarc.a.example.org', '_dmarc.example.org', '_dmarc.org']);
+  const deep = dmarcNames('j.i.h.g.f.e.d.c.b.a');
+  expect(deep).toHaveLength(8);
+  expect([deep[1], deep.at(-1)]).toEqual(['_dmarc.g.f.e.d.c.b.a', '_dmarc.a']);
+});
+
+const policyOf = (table: Table): Promise<Policies> =>
+  readPolicies(tablePorts(table), domain('a.mail.example.org'), {addresses: ['203.0.113.25']});
+
+test('the policy is that of the domain or of its organization, not one between them', async () => {
+  const table: Table = {
+    '_dmarc.mail.example.org TXT': ['v=DMARC1; p=none; rua=mailto:a@example.org'],
+    '_dmarc.example.org TXT': ['v=DMARC1; p=reject; rua=mailto:a@example.org'],
+  };
+  const {dmarc, stages, host} = await policyOf(table);
+  expect(dmarc).toMatchObject({foundAt: '_dmarc.example.org', remarks: []});
+  expect(host?.dmarc[0]?.disposition).toBe('reject');
+  expect(stages, 'nothing weaker than what counts already').toEqual([]);
+  const own = {'_dmarc.a.mail.example.org TXT': ['v=DMARC1; p=quarantine; rua=mailto:a@example.org']};
+  expect((await policyOf({...table, ...own})).dmarc.foundAt).toBe('_dmarc.a.mail.example.org');
+  const suffix = {'_dmarc.org TXT': ['v=DMARC1; p=none; sp=quarantine; psd=y; rua=mailto:a@org.org']};
+  expect((await policyOf(suffix)).host?.dmarc[0]?.disposition).toBe('quarantine');
+});
+
+test('below a record that counts for it, a domain gets only the stages that go further', async () => {
+  const {stages} = await policyOf({
+    '_dmarc.example.org TXT': ['v=DMARC1; p=reject; sp=quarantine; adkim=s; rua=mailto:a@example.org'],
+  });
+  expect(stages.map(({name, value}) => `${name} ${value}`)).toEqual([
+    '_dmarc.a.mail.example.org v=DMARC1; p=reject; adkim=s; rua=mailto:a@example.org',
+  ]);
+});
+
+test('t=y makes a policy the next weaker one, and the stages go on from there', () => {
+  const record = 'v=DMARC1; p=reject; t=y; rua=mailto:a@b.net';
+  expect(
+    dmarcOutcome({
+      ...{domain: domain('example.org'), record, inherited: false, organization: 'example.org'},
+      ...{signingDomain: undefined, spf: undefined, senderDomain: 'example.org'},
+    }).disposition,
+  ).toBe('quarantine');
+  expect(dmarcStages(domain('example.org'), record).map(({value}) => value)).toEqual([
+    'v=DMARC1; p=reject; rua=mailto:a@b.net',
+  ]);
+});
+
+test('addresses for reports that no name can have are named, and nobody is asked about them', async () => {
+  const hosts = [
+    `${'x'.repeat(64)}.net`,
+    'a..net',
+    'ex%mple.net',
+    'net',
+    `${'abcdefgh.'.repeat(30)}net`,
+  ];
+  const record = `v=DMARC1; p=reject; rua=${hosts.map(host => `mailto:d@${host}`).join(',')},d@example.net`;
+  const ports = tablePorts({...SOUND, '_dmarc.example.org TXT': [record]});
+  const {dmarc} = await readPolicies(ports, domain('example.org'), {});
+  expect(dmarc.remarks.map(({id}) => id)).toEqual(['dmarc.report-address']);
+  expect(ports.asked.filter(each => each.includes('_report'))).toEqual([]);
 });
 
 test('alignment: relaxed within the organization, strict the very domain', () => {

@@ -76,6 +76,10 @@ test.each([
   ['spf.ptr', {'example.org': ['v=spf1 ptr -all']}],
   ['dmarc.several', {'_dmarc.example.org': ['v=DMARC1; p=none', 'v=DMARC1; p=reject']}],
   ['dmarc.none', {'_dmarc.example.org': ['v=DMARC1; p=none; rua=mailto:a@example.org']}],
+  ['dmarc.policy', {'_dmarc.example.org': ['v=DMARC1; p=rejct; rua=mailto:a@example.org']}],
+  ['dmarc.policy', {'_dmarc.example.org': ['v=DMARC1; rua=mailto:a@example.org']}],
+  ['dmarc.test-mode', {'_dmarc.example.org': ['v=DMARC1; p=reject; t=y; rua=mailto:a@example.org']}],
+  ['dmarc.report-address', {'_dmarc.example.org': ['v=DMARC1; p=reject; rua=a@example.org']}],
   ['dmarc.no-reports', {'_dmarc.example.org': ['v=DMARC1; p=reject']}],
   ['dmarc.strict', {'_dmarc.example.org': ['v=DMARC1; p=reject; adkim=s; rua=mailto:a@example.org']}],
 ])('%s is remarked', async (id, texts: Record<string, string[]>) => {
