@@ -209,13 +209,7 @@ test('t=y makes a policy the next weaker one, and the stages go on from there', 
 });
 
 test('addresses for reports that no name can have are named, and nobody is asked about them', async () => {
-  const hosts = [
-    `${'x'.repeat(64)}.net`,
-    'a..net',
-    'ex%mple.net',
-    'net',
-    `${'abcdefgh.'.repeat(30)}net`,
-  ];
+  const hosts = [`${'x'.repeat(64)}.net`, 'a..net', 'ex%mple.net', 'net', `${'abcdefgh.'.repeat(30)}net`];
   const record = `v=DMARC1; p=reject; rua=${hosts.map(host => `mailto:d@${host}`).join(',')},d@example.net`;
   const ports = tablePorts({...SOUND, '_dmarc.example.org TXT': [record]});
   const {dmarc} = await readPolicies(ports, domain('example.org'), {});

@@ -1,8 +1,8 @@
 /** Runs the publisher that was chosen. What it says is only shown: whether the record is there, the servers tell. */
-import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
+import {type AbsolutePath, absolute, parentOf} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {CommandResult, Ports} from '../../system/ports.ts';
+import type {CommandResult, FileStat, Ports} from '../../system/ports.ts';
 import type {Program, RecordChange} from './change.ts';
 import type {PublishChoice} from './choice.ts';
 import {programsFor} from './programs.ts';
@@ -77,17 +77,62 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
       'Check --publish hook:PATH; the file must be executable and begin with the line of its interpreter.',
     );
   }
-  const resolved = (await files.resolve(path)) ?? path;
-  const directory = await files.stat(parentOf(resolved));
-  const isLoose =
-    directory !== undefined && (directory.mode & WRITABLE) !== 0 && (directory.mode & 0o1000) === 0;
-  const isForeign = stat.uid !== 0 && stat.uid !== ports.process.uid;
-  if ((stat.mode & WRITABLE) === 0 && !isLoose && !isForeign) return undefined;
+  const isOwn = ({uid}: FileStat): boolean => uid === 0 || uid === ports.process.uid;
+  const loose = await looseWay(files, path, isOwn);
+  const hook = {at: path, repair: isOwn(stat) ? 'chmod go-w' : 'chown root'};
+  const unsafe = loose ?? ((stat.mode & WRITABLE) !== 0 || !isOwn(stat) ? hook : undefined);
+  if (unsafe === undefined) return undefined;
+  const by = unsafe.at === path ? '' : `, by ${visible(unsafe.at)}`;
   return problem(
     'publish.hook-unsafe',
-    `Others than root can change ${visible(path)}${isLoose ? ', by its directory' : ''}, and it would be run as root.`,
-    `Run: ${isForeign ? 'chown root' : 'chmod go-w'} ${visible(isLoose && !isForeign ? parentOf(resolved) : path)}`,
+    `Others than root can change ${visible(path)}${by}, and it would be run as root.`,
+    `Run: ${unsafe.repair} ${visible(unsafe.at)}`,
   );
+}
+
+interface Loose {
+  readonly at: AbsolutePath;
+  readonly repair: string;
+}
+
+const MOST_LINKS = 40;
+const STICKY = 0o1000;
+
+/** A directory or link on the way to the program, links followed, by which somebody else could put another in its place. */
+async function looseWay(
+  files: PublishPorts['files'],
+  path: AbsolutePath,
+  isOwn: (stat: FileStat) => boolean,
+): Promise<Loose | undefined> {
+  const pending = path.split('/').filter(Boolean);
+  let at = absolute('/');
+  for (let links = 0; pending.length > 0 && links < MOST_LINKS; ) {
+    const name = pending.shift() ?? '.';
+    if (name === '.') continue;
+    if (name === '..') {
+      at = parentOf(at);
+      continue;
+    }
+    const directory = await files.stat(at);
+    const here = absolute(at === '/' ? `/${name}` : `${at}/${name}`);
+    const entry = await files.stat(here);
+    if (directory === undefined || entry === undefined) return undefined;
+    if (!isOwn(directory)) return {at, repair: 'chown root'};
+    if ((directory.mode & WRITABLE) !== 0 && (directory.mode & STICKY) === 0) {
+      return {at, repair: 'chmod go-w'};
+    }
+    // In a sticky directory everybody can make entries, and only their owner can replace them.
+    if (!isOwn(entry)) return {at: here, repair: entry.kind === 'symlink' ? 'chown -h root' : 'chown root'};
+    if (entry.kind !== 'symlink') {
+      at = here;
+      continue;
+    }
+    links += 1;
+    const target = (await files.readLink(here)) ?? '';
+    if (target.startsWith('/')) at = absolute('/');
+    pending.unshift(...target.split('/').filter(Boolean));
+  }
+  return undefined;
 }
 
 async function followed({files}: PublishPorts, path: AbsolutePath) {

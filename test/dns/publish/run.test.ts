@@ -1,5 +1,5 @@
 /** Publishers as real processes: a hook of our own, and stand-ins where the real programs are tried in the lab. */
-import {chmod, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
@@ -107,7 +107,7 @@ describe('a hook', () => {
   const ports = createRealPorts({});
 
   beforeEach(async () => {
-    directory = await mkdtemp(path.join(tmpdir(), 'waxseal-hook-'));
+    directory = await realpath(await mkdtemp(path.join(tmpdir(), 'waxseal-hook-')));
   });
   afterEach(() => rm(directory, {recursive: true, force: true}));
 
@@ -189,6 +189,42 @@ describe('a hook', () => {
       ok: false,
       problem: {id: 'publish.hook-unsafe'},
     });
+  });
+
+  test('that somebody else could put another in the place of is not run, wherever on its way that is', async () => {
+    const others = new Set<string>();
+    const files: typeof ports.files = {
+      ...ports.files,
+      stat: async at => {
+        const stat = await ports.files.stat(at);
+        return stat !== undefined && others.has(at) ? {...stat, uid: 12_345} : stat;
+      },
+    };
+    const choice = await hook(`touch ${directory}/ran`);
+    const deep = path.join(directory, 'deep');
+    await mkdir(deep);
+    await symlink('../hook', path.join(deep, 'link'));
+    const linked: PublishChoice = {by: 'hook', path: absolute(path.join(deep, 'link'))};
+    const why = async (by: PublishChoice): Promise<string> => {
+      const result = await publishRecord({...ports, files}, by, change);
+      return result.ok ? 'ran' : `${result.problem.message} ${result.problem.hint}`;
+    };
+    others.add(directory);
+    expect(await why(choice)).toContain(
+      `, by ${directory}, and it would be run as root. Run: chown root ${directory}`,
+    );
+    others.clear();
+    others.add(path.join(deep, 'link'));
+    expect(await why(linked)).toContain(`Run: chown -h root ${deep}/link`);
+    others.clear();
+    await chmod(deep, 0o777);
+    expect(await why(linked)).toContain(`Run: chmod go-w ${deep}`);
+    await chmod(deep, 0o700);
+    await chmod(directory, 0o777);
+    expect(await why(linked), 'the directory of the link target').toContain(`Run: chmod go-w ${directory}`);
+    await expect(readFile(`${directory}/ran`)).rejects.toThrow();
+    await chmod(directory, 0o700);
+    expect(await why(linked)).toBe('ran');
   });
 
   test('that is not there is said', async () => {
