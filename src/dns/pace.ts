@@ -14,16 +14,23 @@ export function paced(ports: DnsPorts, everyMs = EVERY_MS): DnsPorts {
   const {clock, dns} = ports;
   const next = new Map<string, number>();
   const keyOf = ({address, port}: DnsServer): string => `${address} ${port}`;
+  // Whoever wakes late, as on a busy host, must not come close to the next one: the moment of sending counts.
+  const turnOf = async (server: string, signal: AbortSignal | undefined): Promise<void> => {
+    for (;;) {
+      const now = clock.now().getTime();
+      const at = next.get(server) ?? now;
+      if (at <= now) {
+        next.set(server, now + everyMs);
+        return;
+      }
+      await clock.sleep(at - now, signal);
+    }
+  };
   return {
     ...ports,
     dns: {
       async udp(server, query, options) {
-        if (((query[2] ?? 0) & RECURSION_DESIRED) === 0) {
-          const now = clock.now().getTime();
-          const at = Math.max(now, next.get(keyOf(server)) ?? 0);
-          next.set(keyOf(server), at + everyMs);
-          if (at > now) await clock.sleep(at - now, options.signal);
-        }
+        if (((query[2] ?? 0) & RECURSION_DESIRED) === 0) await turnOf(keyOf(server), options.signal);
         return dns.udp(server, query, options);
       },
       tcp(server, query, options) {

@@ -2,7 +2,7 @@ import {expect, test} from 'vitest';
 import {demoServers, demoZones} from '../../src/demo/dns.ts';
 import {surveyOnce} from '../../src/dns/authoritative.ts';
 import type {ServerView, Survey, Zone} from '../../src/dns/survey.ts';
-import {dnsName, NAME, VALUE, type World, world, zoneOf} from './world.ts';
+import {dnsName, NAME, stale, VALUE, type World, world, zoneOf} from './world.ts';
 
 const statuses = (survey: Survey): readonly string[] => survey.servers.map(view => view.status);
 
@@ -23,7 +23,7 @@ test('nothing is there: absent everywhere, with the serial of each server', asyn
 });
 
 test('the record on the primary only: the secondaries are seen to lag, by status and serial', async () => {
-  await using net = await world();
+  await using net = await world(stale);
   net.demo.publish(NAME, VALUE);
   const seen = await survey(net);
   expect(statuses(seen)).toEqual(['matching', 'absent', 'absent']);
@@ -106,8 +106,8 @@ test('a silent server is a timeout and delays nobody', async () => {
   );
   expect(statuses(seen)).toEqual(['matching', 'timeout', 'timeout']);
   expect(came.map(each => each.view.status)).toEqual(['matching', 'timeout', 'timeout']);
-  expect(came[0]?.after).toBeLessThan(500);
   expect(came[1]?.after).toBeGreaterThan(3500);
+  expect(came[0]?.after).toBeLessThan((came[1]?.after ?? 0) - 1000);
   expect(seen.agreed).toBe(false);
 });
 

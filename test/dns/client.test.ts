@@ -123,7 +123,7 @@ test('a name answered in other case is believed over TCP only', async () => {
         questions: [{type: 'TXT', name: question.name.toUpperCase()}],
       }));
     },
-    server => ask(ports, server, question, {recursion: false, timeoutMs: 300}),
+    server => ask(ports, server, question, {recursion: false, timeoutMs: 1000}),
   );
   expect(vias).toEqual(['udp', 'tcp']);
   expect(texts(outcome)).toEqual(['tcp']);
@@ -154,7 +154,7 @@ test('a server that answers the second try only is heard', async () => {
   let count = 0;
   const outcome = await withServer(
     query => (count++ === 0 ? undefined : reply(query, 'late')),
-    server => ask(ports, server, question, {recursion: false, timeoutMs: 200}),
+    server => ask(ports, server, question, {recursion: false, timeoutMs: 1000}),
   );
   expect([count, texts(outcome)]).toEqual([2, ['late']]);
 });

@@ -1,5 +1,12 @@
 /** The sandbox's DNS as the counterpart of the DNS room: real packets, a clock that runs faster. */
-import {createDemoTransport, type DemoDns, type DemoDnsOptions, startDemoDns} from '../../src/demo/dns.ts';
+import {
+  createDemoTransport,
+  type DemoDns,
+  type DemoDnsOptions,
+  type DemoServer,
+  demoServers,
+  startDemoDns,
+} from '../../src/demo/dns.ts';
 import type {DnsPorts} from '../../src/dns/client.ts';
 import type {Zone} from '../../src/dns/survey.ts';
 import {findZone} from '../../src/dns/zone.ts';
@@ -99,4 +106,8 @@ export const KEY =
     392,
   );
 export const VALUE = `v=DKIM1; k=rsa; h=sha256; p=${KEY}`;
+/** Secondaries that never have what the primary was given a moment ago: for tests of what is seen until then. */
+export const stale: {readonly servers: readonly DemoServer[]} = {
+  servers: demoServers.map(server => (server.lagMs > 0 ? {...server, lagMs: 86_400_000} : server)),
+};
 export const NAME = dnsName('202611._domainkey.example.org');

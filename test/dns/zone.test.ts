@@ -188,7 +188,8 @@ test('a name server without an address and a silent one are remarks, and hold no
   });
   const begun = Date.now();
   const zone = await zoneOf(net.ports, NAME);
-  expect(Date.now() - begun).toBeLessThan(1500);
+  // The silent one alone would take two seconds, and twice that with its second try.
+  expect(Date.now() - begun).toBeLessThan(1900);
   expect(zone.remarks.map(remark => remark.id)).toEqual(['dns.server-without-address']);
 });
 
