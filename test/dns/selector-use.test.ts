@@ -35,6 +35,20 @@ test('free, taken by TXT, taken by CNAME, and a wildcard told apart', async () =
   });
 });
 
+test('an alias that was entered beforehand is free until something is at its end', async () => {
+  const alias = {name: NAME, ttl: 60, type: 'CNAME' as const, data: '202611.example.org.keys.example.org'};
+  expect(await use(alias)).toEqual({kind: 'free', records: [], resolver: []});
+  const key = {
+    name: alias.data,
+    ttl: 60,
+    type: 'TXT' as const,
+    data: [VALUE.slice(0, 255), VALUE.slice(255)],
+  };
+  expect(await use(alias, key)).toMatchObject({kind: 'in-use', records: [`CNAME ${alias.data}`]});
+  const back = {name: alias.data, ttl: 60, type: 'CNAME' as const, data: NAME};
+  expect((await use(alias, back)).kind, 'in a circle').toBe('in-use');
+});
+
 test('a record on one server only, as the primary before its secondary, is taken', async () => {
   await using net = await world();
   const zone = await zoneOf(net.ports, NAME);
