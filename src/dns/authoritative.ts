@@ -315,7 +315,10 @@ function trouble(outcome: Outcome, server: AuthoritativeServer): Pick<ServerView
         ),
       };
     case 'silent':
-      return {status: 'timeout', mistake: silentServer(who, outcome.code)};
+      return {
+        status: 'timeout',
+        mistake: outcome.truncated === true ? noTcp(who) : silentServer(who, outcome.code),
+      };
     case 'malformed':
       return {
         status: 'lame',
@@ -344,6 +347,13 @@ const silentServer = (who: string, code: string): Problem =>
     'dns.server-silent',
     code === 'ECONNREFUSED' ? `No name server runs at ${who}.` : `${who} does not answer.`,
     'Receivers that happen to ask it are delayed or find no key. Mend the server, or remove it from the NS records.',
+  );
+
+const noTcp = (who: string): Problem =>
+  problem(
+    'dns.server-no-tcp',
+    `${who} cuts its answer short over UDP (TC), and does not answer over TCP.`,
+    'Open TCP port 53 on it and before it (RFC 7766): receivers that need the whole record ask it that way.',
   );
 
 const lameServer = (who: string, message: DnsMessage): Problem =>

@@ -33,11 +33,12 @@ export interface AskOptions {
 
 /**
  * `no-route`: this host has no way to that address (an IPv6 address on a host without IPv6), which says nothing about
- * the server. `silent`: no answer, `code` says how (`ETIMEDOUT`, `ECONNREFUSED`, ...). `malformed`: what came is no DNS.
+ * the server. `silent`: no answer, `code` says how (`ETIMEDOUT`, `ECONNREFUSED`, ...); `truncated`: over UDP one came that
+ * was cut short, over TCP none. `malformed`: what came is no DNS.
  */
 export type Outcome =
   | {readonly kind: 'answer'; readonly message: DnsMessage; readonly transport: 'udp' | 'tcp'}
-  | {readonly kind: 'silent'; readonly code: string}
+  | {readonly kind: 'silent'; readonly code: string; readonly truncated?: true}
   | {readonly kind: 'no-route'; readonly code: string}
   | {readonly kind: 'malformed'; readonly reason: string};
 
@@ -49,6 +50,7 @@ const NO_ROUTE = new Set(['ENETUNREACH', 'EAFNOSUPPORT', 'EADDRNOTAVAIL', 'ENETD
 interface Manner {
   readonly tcp: boolean;
   readonly edns: boolean;
+  readonly truncated?: true;
 }
 
 /**
@@ -113,7 +115,8 @@ async function tryOnce(
       return {outcome: {kind: 'no-route', code}};
     }
     const noted = oddity(odd);
-    return {outcome: {kind: 'silent', code}, again: noted ?? manner};
+    const cut = manner.truncated === undefined ? {} : {truncated: manner.truncated};
+    return {outcome: {kind: 'silent', code, ...cut}, again: noted ?? manner};
   }
   if (manner.tcp && !fitsOverTcp(octets, query)) {
     return {outcome: {kind: 'malformed', reason: 'the answer is not to the question'}};
@@ -136,7 +139,7 @@ function judge(octets: Uint8Array, manner: Manner): Turn {
   if (truncated && !manner.tcp) {
     return {
       outcome: {kind: 'malformed', reason: 'the answer is truncated'},
-      again: {...manner, tcp: true},
+      again: {...manner, tcp: true, truncated: true},
       free: true,
     };
   }

@@ -1,7 +1,8 @@
 /**
- * What one answer alone does not tell: servers compared with each other, a wildcard, a record that went elsewhere. The
- * first is pure; the others ask a few more questions.
+ * What one answer alone does not tell: servers compared with each other, a wildcard, a name above that is denied, a record
+ * that went elsewhere. The first is pure; the others ask a few more questions.
  */
+import {type DnsName, isWithin} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {ask, type DnsPorts} from './client.ts';
 import {excerpt} from './evidence.ts';
@@ -115,7 +116,11 @@ export async function lookFurther(
   options: ResolverOptions,
 ): Promise<Explanation | undefined> {
   const answering = views.filter(view => view.serial !== undefined).map(view => view.server);
-  if (!isNowhere(views)) return await wildcard(ports, subject, views, options);
+  if (!isNowhere(views)) {
+    return (
+      (await wildcard(ports, subject, views, options)) ?? (await deniedAbove(ports, subject, views, options))
+    );
+  }
   const hidden = await atPrimary(ports, subject, answering, options);
   const {name, expected, zone, formerNames} = subject;
   const sought = {name, expected, apex: zone.apex, formerNames: formerNames ?? []};
@@ -159,6 +164,40 @@ async function wildcard(
         : `Publish the record at ${name}; it takes precedence, and the wildcard in ${zone.apex} may stay.`,
     ),
     explains: isSame,
+  };
+}
+
+/**
+ * The record is there, but its server denies the name above it, which exists because of it (RFC 8020 §2). Resolvers that ask
+ * for that one first (RFC 9156), or remember NXDOMAIN for all below, then find no key.
+ */
+async function deniedAbove(
+  ports: DnsPorts,
+  {name, zone}: Subject,
+  views: readonly ServerView[],
+  {signal}: ResolverOptions,
+): Promise<Explanation | undefined> {
+  const above = name.slice(name.indexOf('._domainkey.') + 1) as DnsName;
+  const seen = views.filter(view => view.status === 'matching' && view.alias === undefined);
+  if (!name.includes('._domainkey.') || above === zone.apex || !isWithin(above, zone.apex)) return undefined;
+  const question = {name: above, type: 'TXT'} as const;
+  const denying = await Promise.all(
+    seen.map(async ({server}) => {
+      const outcome = await ask(ports, server, question, {recursion: false, tries: 1, signal});
+      const isDenied =
+        outcome.kind === 'answer' && outcome.message.authoritative && outcome.message.rcode === 'NXDOMAIN';
+      return isDenied ? [server] : [];
+    }),
+  ).then(found => found.flat());
+  const [first] = denying;
+  if (first === undefined) return undefined;
+  return {
+    mistake: problem(
+      'dns.name-above-denied',
+      `${first.name} (${first.address}) says that ${above} does not exist (NXDOMAIN), though ${name} is below it: resolvers may then not look for the key (RFC 8020).`,
+      `Have the name server mended; a TXT record with any text at ${above} helps until then.`,
+    ),
+    explains: view => view.mistake === undefined && denying.includes(view.server),
   };
 }
 

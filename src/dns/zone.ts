@@ -174,7 +174,8 @@ function unresolved(name: DnsName, resolved: Exclude<Resolved, {kind: 'answer'}>
 /** Names, addresses and the SOA as the servers themselves tell it. */
 async function describe(ports: DnsPorts, found: Found, options: ResolverOptions): Promise<Result<Zone>> {
   const remarks = [...found.remarks];
-  const names = await serverNames(ports, found, options);
+  const listed = await serverNames(ports, found, options);
+  const names = listed.slice(0, MAX_NAMES);
   const servers = await addresses(ports, found, names, options, remarks);
   if (servers.length === 0) {
     return fail(
@@ -194,6 +195,15 @@ async function describe(ports: DnsPorts, found: Found, options: ResolverOptions)
   ]);
   const all = await compared(ports, found, {names, servers, own, above: parental}, options, remarks);
   const soa = told ?? found.soa;
+  if (names.length < listed.length || all.length >= MAX_ADDRESSES) {
+    remarks.push(
+      problem(
+        'dns.servers-left-out',
+        `${found.apex} has more name servers than are asked: ${MAX_NAMES} names and ${MAX_ADDRESSES} addresses are.`,
+        'What the others say is not known. No zone needs that many: remove the superfluous NS records.',
+      ),
+    );
+  }
   if (told === undefined) {
     remarks.push(
       problem(
@@ -207,11 +217,14 @@ async function describe(ports: DnsPorts, found: Found, options: ResolverOptions)
     apex: found.apex,
     primary: soa?.primary ?? ('' as DnsName),
     serial: soa?.serial ?? 0,
-    negativeTtlSeconds: soa === undefined ? 0 : Math.min(soa.ttlSeconds, soa.minimumSeconds),
+    negativeTtlSeconds: told === undefined ? (soa?.minimumSeconds ?? 0) : negativeTtl(told),
     servers: all,
     remarks,
   });
 }
+
+/** RFC 2308 §5. Only what a server of the zone tells has its whole TTL: of a resolver's answer it is counted down already. */
+const negativeTtl = ({ttlSeconds, minimumSeconds}: SoaRecord): number => Math.min(ttlSeconds, minimumSeconds);
 
 /** Of a zone found by its own servers nothing is asked at the resolver: it may be `_domainkey` or below. */
 async function above(
@@ -346,10 +359,10 @@ async function serverNames(
   found: Found,
   options: ResolverOptions,
 ): Promise<readonly DnsName[]> {
-  if (found.delegation !== undefined) return found.delegation.names.slice(0, MAX_NAMES);
+  if (found.delegation !== undefined) return found.delegation.names;
   const resolved = await lookUp(ports, {name: found.apex, type: 'NS'}, options);
   if (resolved.kind !== 'answer') return [];
-  return targetsOf(resolved.message.answers, found.apex).slice(0, MAX_NAMES);
+  return targetsOf(resolved.message.answers, found.apex);
 }
 
 /** Every address of every name, IPv4 before IPv6, in the order of the names: the order of the matrix. */
@@ -362,19 +375,19 @@ async function addresses(
 ): Promise<readonly AuthoritativeServer[]> {
   const perName = await Promise.all(
     [...names].sort().map(async name => {
-      const glue = (found.delegation?.glue ?? []).flatMap(record =>
-        (record.type === 'A' || record.type === 'AAAA') && record.name === name ? [record.address] : [],
-      );
+      const glue = (type: 'A' | 'AAAA'): readonly string[] =>
+        (found.delegation?.glue ?? []).flatMap(record =>
+          record.type === type && record.name === name ? [record.address] : [],
+        );
+      const hasGlue = glue('A').length + glue('AAAA').length > 0;
       // Below the delegated name, the resolver would have to ask the very servers that are looked for.
-      const known =
-        glue.length > 0
-          ? glue
-          : (
-              await Promise.all([
-                addressesOf(ports, name, 'A', options),
-                addressesOf(ports, name, 'AAAA', options),
-              ])
-            ).flat();
+      const isGlueAll = hasGlue && isWithin(name, found.apex);
+      const known = await Promise.all(
+        (['A', 'AAAA'] as const).map(async type => {
+          const given = glue(type);
+          return given.length > 0 || isGlueAll ? given : await addressesOf(ports, name, type, options);
+        }),
+      ).then(families => families.flat());
       if (known.length === 0) {
         remarks.push(
           problem(

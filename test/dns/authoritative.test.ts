@@ -50,6 +50,19 @@ test('a truncated answer is fetched over TCP', async () => {
   ).toHaveLength(3);
 });
 
+test('a truncated answer from a server without TCP is told from silence', async () => {
+  await using net = await world({...alone, misbehave: () => 'truncate'});
+  net.demo.publish(NAME, VALUE);
+  const zone = await zoneOf(net.ports, NAME);
+  const tcp = (): Promise<Uint8Array> =>
+    Promise.reject(Object.assign(new Error('refused'), {code: 'ECONNREFUSED'}));
+  const ports = {...net.ports, dns: {...net.ports.dns, tcp}};
+  const seen = await surveyOnce(ports, {name: NAME, expected: VALUE, zone}, {explain: false});
+  expect(seen.servers.map(({status, mistake}) => [status, mistake?.id])).toEqual(
+    Array(3).fill(['timeout', 'dns.server-no-tcp']),
+  );
+});
+
 test('two records are one too many, even when one of them is right', async () => {
   await using net = await world(alone);
   net.demo.publish(NAME, VALUE);

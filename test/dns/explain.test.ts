@@ -1,3 +1,4 @@
+import {decode} from 'dns-packet';
 import {expect, test} from 'vitest';
 import {demoServers, demoZones} from '../../src/demo/dns.ts';
 import {surveyOnce} from '../../src/dns/authoritative.ts';
@@ -88,6 +89,26 @@ test('a lost record is named by a single survey, too', async () => {
   await using net = await world(withRecords([]));
   net.demo.publish(`${NAME}.example.org`, VALUE);
   expect(ids(await survey(net))).toEqual(Array(3).fill('dns.doubled-domain'));
+});
+
+test('a server that denies the name above the record is named, and only for what is there', async () => {
+  await using net = await world(withRecords([]));
+  const {dns} = net.ports;
+  const udp: typeof dns.udp = async (server, query, exchange) => {
+    const octets = await dns.udp(server, query, exchange);
+    const isAbove =
+      decode(Buffer.from(query)).questions?.[0]?.name.toLowerCase() === '_domainkey.example.org';
+    if (server.address !== '198.51.100.53' || !isAbove) return octets;
+    // NXDOMAIN, as servers say that know no empty non-terminals.
+    return Uint8Array.from(octets, (octet, at) => (at === 3 ? octet | 3 : octet));
+  };
+  const denying = {...net, ports: {...net.ports, dns: {...dns, udp}}};
+  expect(ids(await survey(denying))).toEqual([undefined, undefined, undefined]);
+  net.demo.publish(NAME, VALUE);
+  const seen = await survey(denying);
+  expect(seen.agreed).toBe(true);
+  expect(ids(seen)).toEqual(['dns.name-above-denied', undefined, undefined]);
+  expect(ids(await survey(net))).toEqual([undefined, undefined, undefined]);
 });
 
 test('the record under the selector before, and the key before under this selector', async () => {

@@ -1,3 +1,4 @@
+import {decode, encode} from 'dns-packet';
 import {expect, test} from 'vitest';
 import {demoServers, demoZones} from '../../src/demo/dns.ts';
 import type {ZoneData} from '../../src/demo/dns-zone.ts';
@@ -198,6 +199,65 @@ test('a zone none of whose servers answers still shows them, with a remark', {ti
   const zone = await zoneOf(net.ports, NAME);
   expect(zone.servers).toHaveLength(3);
   expect(zone.remarks.map(remark => remark.id)).toEqual(['dns.zone-unverified']);
+});
+
+test('of a resolver that counts down, only the MINIMUM is taken for how long "not there" is remembered', async () => {
+  await using net = await world({misbehave: server => (server === 'resolver' ? undefined : 'refuse')});
+  await zoneOf(net.ports, NAME);
+  // Half of the ten seconds are over.
+  await net.ports.clock.sleep(5000);
+  expect((await zoneOf(net.ports, NAME)).negativeTtlSeconds).toBe(10);
+});
+
+test('glue of one family only: the resolver is asked for the other', async () => {
+  const [own] = delegation.filter(({apex}) => apex === 'example.org');
+  const six = {name: 'ns.keys.example.org', ttl: 300, type: 'AAAA' as const, data: '2001:db8::77'};
+  await using net = await world({
+    zones: [
+      ...delegation.map(zone => (zone === own ? {...zone, records: [...zone.records, six]} : zone)),
+      delegatedZone,
+    ],
+    servers: [
+      ...demoServers,
+      {
+        ...{name: 'ns.keys.example.org', addresses: ['192.0.2.77', '2001:db8::77']},
+        ...{lagMs: 0, zones: [delegated]},
+      },
+    ],
+  });
+  const {dns} = net.ports;
+  // The referral of a server that has only A records for its glue, as some panels make them.
+  const udp: typeof dns.udp = async (server, query, exchange) => {
+    const octets = await dns.udp(server, query, exchange);
+    const packet = decode(Buffer.from(octets));
+    if (packet.flag_aa || server.address === net.demo.resolver.address) return octets;
+    const additionals = (packet.additionals ?? []).filter(({type}) => type === 'A');
+    return encode({...packet, type: 'response', additionals});
+  };
+  const zone = await zoneOf({...net.ports, dns: {...dns, udp}}, NAME);
+  expect(zone.servers.map(({address}) => address)).toEqual(['192.0.2.77', '2001:db8::77']);
+});
+
+test('a zone with more name servers than are asked says so', async () => {
+  const many = Array.from({length: 25}, (_, at) => `ns${at + 10}.example.org`);
+  await using net = await world({
+    zones: demoZones.map(zone =>
+      zone.apex === 'example.org'
+        ? {
+            ...zone,
+            records: [
+              ...zone.records,
+              ...many.flatMap(name => [
+                ns('example.org', name),
+                {name, ttl: 60, type: 'A' as const, data: '198.51.100.53'},
+              ]),
+            ],
+          }
+        : zone,
+    ),
+  });
+  const zone = await zoneOf(net.ports, NAME);
+  expect(zone.remarks.map(({id}) => id)).toContain('dns.servers-left-out');
 });
 
 /** example.org as its own servers tell it, and as the registry has it. */
