@@ -277,9 +277,21 @@ function judge({name, expected, zone, formerValues}: Subject, texts: readonly Tx
     ...(formerValues === undefined ? {} : {formerValues}),
   });
   const [first] = texts;
-  const ttl = first === undefined ? {} : {ttlSeconds: first.ttlSeconds};
-  return {status: statusOf(records, expected), records, mistake, ...ttl};
+  const status = statusOf(records, expected);
+  if (first === undefined) return {status, records, mistake};
+  const {ttlSeconds} = first;
+  const remark = status === 'matching' && ttlSeconds > DAY_SECONDS ? longTtl(ttlSeconds) : undefined;
+  return {status, records, mistake: mistake ?? remark, ttlSeconds};
 }
+
+const DAY_SECONDS = 86_400;
+
+const longTtl = (ttlSeconds: number): Problem =>
+  problem(
+    'dns.long-ttl',
+    `Receivers remember the record for ${Math.round(ttlSeconds / DAY_SECONDS)} days (TTL ${ttlSeconds}): as long a key that was stolen stays good.`,
+    'Set its TTL to an hour (3600).',
+  );
 
 function statusOf(records: readonly string[], expected: string): ServerStatus {
   const [only] = records;

@@ -63,6 +63,21 @@ test('a truncated answer from a server without TCP is told from silence', async 
   );
 });
 
+test('a TTL of more than a day is remarked, and stands against nothing', async () => {
+  const records = [
+    {name: NAME, ttl: 172_800, type: 'TXT' as const, data: [VALUE.slice(0, 255), VALUE.slice(255)]},
+  ];
+  await using net = await world({
+    ...alone,
+    zones: demoZones.map(zone =>
+      zone.apex === 'example.org' ? {...zone, records: [...zone.records, ...records]} : zone,
+    ),
+  });
+  const seen = await survey(net);
+  expect(seen.agreed).toBe(true);
+  expect(seen.servers.map(view => view.mistake?.id)).toEqual(Array(3).fill('dns.long-ttl'));
+});
+
 test('two records are one too many, even when one of them is right', async () => {
   await using net = await world(alone);
   net.demo.publish(NAME, VALUE);

@@ -2,9 +2,9 @@
  * Key records of thousands of domains. Most are right, and a right one is known by one question to each server of its
  * zone. Whatever is not plainly right is looked at again in the thorough way, which names the mistake.
  */
-import {keyOf, parseKeyRecord} from '../../dkim/index.ts';
 import {type DnsName, type DomainName, keyRecordName, type Selector} from '../../domain/names.ts';
 import {type Problem, problem} from '../../domain/result.ts';
+import {auditRecord} from '../audit.ts';
 import {surveyOnce} from '../authoritative.ts';
 import {ask, type DnsPorts, type Outcome} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
@@ -128,19 +128,18 @@ async function quickly(
   const [first] = said;
   if (first === undefined || !isRight(key, first)) return undefined;
   if (!said.every(text => text !== undefined && sameKeyRecord(text, key.expected ?? first))) return undefined;
-  return {key, servers: servers.length, matching: said.length, mistake: undefined};
+  const {remark} = key.expected === undefined ? auditRecord(first) : {};
+  return {
+    ...{key, servers: servers.length, matching: said.length, mistake: undefined},
+    ...(remark === undefined ? {} : {remark}),
+  };
 }
 
 const isRight = ({expected}: KeyToCheck, text: string): boolean =>
   expected === undefined ? whyUseless(text) === undefined : sameKeyRecord(text, expected);
 
 /** Undefined where a receiver can verify with it. */
-function whyUseless(text: string): string | undefined {
-  const record = parseKeyRecord(text);
-  if (!record.ok) return record.problem.message;
-  const key = keyOf(record.value);
-  return key.ok ? undefined : key.reason.message;
-}
+const whyUseless = (text: string): string | undefined => auditRecord(text).useless;
 
 /** The one TXT record at the name, from a server that speaks for the zone. */
 function textIn(outcome: Outcome, name: string): string | undefined {
@@ -168,6 +167,7 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
       {signal, resolvers, explain: options.thorough === true},
     );
   let survey = await look(key.expected ?? '');
+  let audited: Problem | undefined;
   if (key.expected === undefined) {
     // Whatever most servers have is what the others are compared with.
     const common =
@@ -177,14 +177,15 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
     if (common === undefined || whyUseless(common) !== undefined) {
       return {key, servers: survey.servers.length, matching: 0, mistake: noKey(name, survey, common)};
     }
+    audited = auditRecord(common).remark;
     survey = await look(common);
   }
   const matching = survey.servers.filter(({status}) => status === 'matching').length;
   const count = {key, servers: survey.servers.length, matching};
   if (survey.agreed) {
-    const remark = survey.servers.find(
-      view => view.status === 'matching' && view.mistake !== undefined,
-    )?.mistake;
+    const remark =
+      survey.servers.find(view => view.status === 'matching' && view.mistake !== undefined)?.mistake ??
+      audited;
     return {...count, mistake: undefined, ...(remark === undefined ? {} : {remark})};
   }
   if (survey.weaker !== undefined) {

@@ -1,4 +1,5 @@
 /** Hundreds of domains against real sockets: two name servers and a resolver in this process, some records wrong. */
+import {generateKeyPairSync} from 'node:crypto';
 import {decode, encode} from 'dns-packet';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {type RunningServer, serveDns} from '../../../src/demo/dns-server.ts';
@@ -40,8 +41,24 @@ function published(number: number, server: string): readonly string[] | undefine
   if (number === 9) return [VALUE.replace('k=rsa; ', 'k=rsa; ').replace('p=', 'p=Zm9v')];
   if (number === 10) return [VALUE, VALUE];
   if (number === 11) return ['v=spf1 -all'];
-  return [VALUE];
+  return [AUDITED.get(number) ?? VALUE];
 }
+
+/** Records that nobody holds a key against. */
+const rsa = (bits: number): string =>
+  generateKeyPairSync('rsa', {modulusLength: bits})
+    .publicKey.export({format: 'der', type: 'spki'})
+    .toString('base64');
+const SOUND = rsa(2048);
+const AUDITED: ReadonlyMap<number, string> = new Map([
+  [500, `v=DKIM1; k=rsa; p=${SOUND}`],
+  [501, `v=DKIM1; k=rsa; p=${rsa(1024)}`],
+  [502, `v=DKIM1; t=y; p=${SOUND}`],
+  [503, `v=DKIM1; g=*; p=${SOUND}`],
+  [504, `v=DKIM1; h=sha1; p=${SOUND}`],
+  [505, `v=DKIM1; s=tlsrpt; p=${SOUND}`],
+  [506, `v=DKIM1; k=rsa; p=${rsa(768)}`],
+]);
 
 function answer(server: string, query: Buffer): Buffer {
   const packet = decode(query);
@@ -121,11 +138,15 @@ function transport(): DnsTransport & {close(): void} {
   };
 }
 
-async function checked(keys: readonly KeyToCheck[]): Promise<ReadonlyMap<string, KeyFinding>> {
+async function checked(
+  keys: readonly KeyToCheck[],
+  thorough = false,
+): Promise<ReadonlyMap<string, KeyFinding>> {
   const dns = transport();
   const found = new Map<string, KeyFinding>();
   try {
     await checkMany({dns, clock: fastClock(1), random: createRandom()}, keys, {
+      thorough,
       onFinding: finding => void found.set(finding.key.domain, finding),
     });
   } finally {
@@ -169,6 +190,31 @@ test('without an expected record, any key that works and is the same everywhere 
   expect(found.get('d0.example')?.mistake?.message).toContain('no key that works');
   expect(found.get('d7.example')?.mistake?.id).toBe('dns.record');
 });
+
+test.each([false, true])(
+  'a record that works may be better mended, one that does not is wrong: thorough %s',
+  async thorough => {
+    const asked = [...AUDITED.keys()].map(number => ({
+      domain: domainOf(`d${number}.example`),
+      selector: selectorOf('202611'),
+      expected: undefined,
+    }));
+    const found = await checked(asked, thorough);
+    const said = [...AUDITED.keys()].map(number => {
+      const {mistake, remark} = found.get(`d${number}.example`) ?? {};
+      return `${number} ${mistake?.id ?? 'right'} ${remark?.id ?? '-'}`;
+    });
+    expect(said).toEqual([
+      '500 right -',
+      '501 right dns.short-key',
+      '502 right dns.test-mode',
+      '503 right dns.obsolete-tag',
+      '504 dns.record -',
+      '505 dns.record -',
+      '506 dns.record -',
+    ]);
+  },
+);
 
 test('ends at once when it is told to', async () => {
   const dns = transport();
