@@ -12,6 +12,9 @@ test.each([
   ['godaddy', ['ns51.domaincontrol.com']],
   ['ionos', ['ns1045.ui-dns.biz']],
   ['transip', ['ns0.transip.net', 'ns1.transip.nl', 'ns2.transip.eu']],
+  ['linode', ['ns1.linode.com', 'ns5.linode.com']],
+  ['cloudns', ['pns31.cloudns.net', 'pns32.cloudns.net']],
+  ['desec', ['ns1.desec.io', 'ns2.desec.org']],
   ['porkbun', ['curitiba.ns.porkbun.com']],
 ])('%s is recognised by its name servers', (id, servers) => {
   expect(recogniseProvider(servers)?.id).toBe(id);
