@@ -44,6 +44,8 @@ export type Outcome =
 
 const TIMEOUT_MS = 2000;
 const TRIES = 2;
+/** A true answer that follows an odd one comes within that time; a server that changes the case of names sends no other. */
+const GRACE_MS = 200;
 const NO_ROUTE = new Set(['ENETUNREACH', 'EAFNOSUPPORT', 'EADDRNOTAVAIL', 'ENETDOWN', 'EPERM', 'EACCES']);
 
 /** What the second try does otherwise than the first, learnt from what came. */
@@ -93,15 +95,22 @@ async function tryOnce(
 ): Promise<Turn> {
   const query = newQuery(ports.random, question, options, manner);
   let odd: Match = 'no';
+  const grace = new AbortController();
   const accept = (answer: Uint8Array): boolean => {
     const match = matchAnswer(answer, query);
-    if (match === 'other-case' || match === 'bare') odd = match;
+    if (match === 'other-case' || match === 'bare') {
+      if (odd === 'no') {
+        const over = (): void => grace.abort();
+        ports.clock.sleep(GRACE_MS, options.signal).then(over, over);
+      }
+      odd = match;
+    }
     return match === 'yes';
   };
   // A signal of its own: forty questions at once must not be forty listeners on the caller's (Node warns from eleven on).
   const limits = {
     timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
-    ...(options.signal === undefined ? {} : {signal: AbortSignal.any([options.signal])}),
+    signal: options.signal === undefined ? grace.signal : AbortSignal.any([grace.signal, options.signal]),
   };
   let octets: Uint8Array;
   try {
@@ -116,7 +125,11 @@ async function tryOnce(
     }
     const noted = oddity(odd);
     const cut = manner.truncated === undefined ? {} : {truncated: manner.truncated};
-    return {outcome: {kind: 'silent', code, ...cut}, again: noted ?? manner};
+    const silent: Outcome = {kind: 'silent', code: grace.signal.aborted ? 'ETIMEDOUT' : code, ...cut};
+    // As after a truncated answer: the server is there and answers.
+    return noted === undefined
+      ? {outcome: silent, again: manner}
+      : {outcome: silent, again: noted, free: true};
   }
   if (manner.tcp && !fitsOverTcp(octets, query)) {
     return {outcome: {kind: 'malformed', reason: 'the answer is not to the question'}};
