@@ -209,7 +209,8 @@ test('a watch over a record that is everywhere settles in its first rounds, seri
   );
   expect(settled).toMatchObject({agreed: true, settled: true, dnssec: {status: 'insecure'}});
   expect(settled.servers.map(each => each.serial)).toEqual([1, 1, 1]);
-  expect(Date.now() - begun).toBeLessThan(6000);
+  // Its rounds begin within the first seconds; what is not settled by then goes on to the deadline.
+  expect(Date.now() - begun).toBeLessThan(15_000);
 });
 
 test('SPF, DMARC, reports, MX and PTR of a host, from real zones through a real resolver', async () => {
