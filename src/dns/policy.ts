@@ -1,7 +1,6 @@
 /** SPF (RFC 7208) and DMARC (RFC 9989, before it RFC 7489) of a domain: read, and advised. Nothing is decided by them. */
 import type {DnsName, DomainName} from '../domain/names.ts';
 import {type Problem, problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
 import type {DnsPorts} from './client.ts';
 import {judgeMx, judgePtr} from './delivery.ts';
 import {
@@ -18,6 +17,7 @@ import {
   walkTree,
   wantedPolicy,
 } from './dmarc.ts';
+import {excerpt} from './evidence.ts';
 import {type Finding, finding} from './finding.ts';
 import {type ResolverOptions, resolve} from './resolver.ts';
 import {countLookups, evaluateSpf, isSpfRecord, type SpfVerdict} from './spf.ts';
@@ -339,7 +339,7 @@ function dmarcRemarks(record: string, inherited: boolean): readonly Problem[] {
       problem(
         'dmarc.policy',
         tags.has('p')
-          ? `Receivers do not know the policy of the DMARC record (p=${visible(tags.get('p') ?? '')}) and take it for none.`
+          ? `Receivers do not know the policy of the DMARC record (p=${excerpt(tags.get('p') ?? '', 20)}) and take it for none.`
           : 'The DMARC record has no policy (p=); receivers take it for none or pass over the record.',
         'Write p=none, p=quarantine or p=reject, right behind v=DMARC1.',
       ),
@@ -374,7 +374,7 @@ function dmarcRemarks(record: string, inherited: boolean): readonly Problem[] {
     remarks.push(
       problem(
         'dmarc.report-address',
-        `The DMARC record wants reports at "${visible(odd[0] ?? '')}", which is no address for them.`,
+        `The DMARC record wants reports at "${excerpt(odd[0] ?? '')}", which is no address for them.`,
         'Write each as mailto:NAME@DOMAIN, with commas between them.',
       ),
     );

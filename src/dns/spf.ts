@@ -2,6 +2,7 @@
 import {type DnsName, isWithin, parseDnsName} from '../domain/names.ts';
 import {addressOctets, isInNetwork, reverseName} from './address.ts';
 import type {DnsPorts} from './client.ts';
+import {excerpt} from './evidence.ts';
 import {type ResolverOptions, resolve, resolveOnlyText} from './resolver.ts';
 import {expandMacros} from './spf-macro.ts';
 import type {DnsMessage, QueryType} from './wire.ts';
@@ -162,7 +163,7 @@ function parseSpf(text: string): SpfRecord {
     const name = given.toLowerCase();
     const isOurs = name === 'redirect' || name === 'exp';
     if (isOurs ? known.has(name) || !isDomainSpec(value) : !isMacroString(value)) {
-      throw new SpfError('permerror', `"${word}" is not allowed there`);
+      throw new SpfError('permerror', `"${excerpt(word)}" is not allowed there`);
     }
     if (isOurs) known.set(name, value);
   }
@@ -182,9 +183,9 @@ const isDomainSpec = (text: string): boolean =>
 const NOBODY = {local: 'l', senderDomain: 'd', domain: 'd', address: new Uint8Array(4), helo: 'h'};
 
 function parseMechanism(word: string): Term {
-  const wrong = new SpfError('permerror', `"${word}" is no term of SPF`);
+  const wrong = (): SpfError => new SpfError('permerror', `"${excerpt(word)}" is no term of SPF`);
   const match = MECHANISM.exec(word);
-  if (match === null) throw wrong;
+  if (match === null) throw wrong();
   const [, sign = '', kind = '', argument, first, second] = match;
   const name = kind.toLowerCase();
   const lengths = [first, second].map(each =>
@@ -203,7 +204,7 @@ function parseMechanism(word: string): Term {
     (['include', 'exists', 'ptr', 'all'].includes(name) && (first !== undefined || second !== undefined)) ||
     (four ?? 0) > 32 ||
     (six ?? 0) > 128;
-  if (isBad) throw wrong;
+  if (isBad) throw wrong();
   return {
     text: word,
     qualifier: QUALIFIERS[sign === '' ? '+' : sign] ?? 'pass',
@@ -317,7 +318,7 @@ class SpfWalk {
     const message = await this.#ask(this.#nameOf(term.argument, domain), 'MX');
     const targets = message.answers.flatMap(record => (record.type === 'MX' ? [record.target] : []));
     if (targets.length > MAX_NAMES)
-      throw new SpfError('permerror', `"${term.text}" leads to ${targets.length} hosts`);
+      throw new SpfError('permerror', `"${excerpt(term.text)}" leads to ${targets.length} hosts`);
     for (const target of targets) {
       if (await this.#hasAddress(target, term)) return `${term.text} > ${target}`;
     }
@@ -363,7 +364,7 @@ class SpfWalk {
     while (name.length > 253 && name.includes('.')) name = name.slice(name.indexOf('.') + 1);
     const parsed = parseDnsName(name);
     if (expanded === undefined || !parsed.ok || parsed.value === '') {
-      throw new SpfError('permerror', `"${text}" is no domain name`);
+      throw new SpfError('permerror', `"${excerpt(text)}" is no domain name`);
     }
     return parsed.value;
   }

@@ -1,6 +1,8 @@
 /** SPF, DMARC, MX and PTR of a domain as checks. Advice: nothing of it fails a run, however bad it is. */
 import type {DnsPorts} from '../dns/client.ts';
 import type {DmarcStage} from '../dns/dmarc.ts';
+import {excerpt} from '../dns/evidence.ts';
+import {MOST_EVIDENCE} from '../dns/finding.ts';
 import {type Policies, readPolicies} from '../dns/policy.ts';
 import type {ResolverOptions} from '../dns/resolver.ts';
 import type {DomainName} from '../domain/names.ts';
@@ -45,7 +47,12 @@ export function policyChecks(
   const remarks = (['spf', 'dmarc'] as const).flatMap(which =>
     (which === 'spf' ? spf : dmarc).remarks.map(
       ({id, message, hint}): Check => ({
-        ...{id, title: titleOf(id, domain), status: 'warn', evidence: visible(record[which] ?? 'no record')},
+        ...{
+          id,
+          title: titleOf(id, domain),
+          status: 'warn',
+          evidence: excerpt(record[which] ?? 'no record', MOST_EVIDENCE),
+        },
         ...{cause: visible(message), fix: visible(hint)},
       }),
     ),
@@ -84,7 +91,7 @@ const stageCheck = (domain: DomainName, {stage, name, value, when}: DmarcStage):
   id: `dmarc.stage-${stage}`,
   title: `DMARC of ${domain}, stage p=${stage}`,
   status: 'skip',
-  evidence: visible(`${name} TXT "${value}"`),
+  evidence: excerpt(`${name} TXT "${value}"`, MOST_EVIDENCE),
   cause: '',
   fix: when,
 });

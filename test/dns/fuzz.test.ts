@@ -2,8 +2,11 @@ import process from 'node:process';
 import {describe, expect, test} from 'vitest';
 import {sameKeyRecord} from '../../src/dns/compare.ts';
 import {nameMistake} from '../../src/dns/mistakes.ts';
+import {readPolicies} from '../../src/dns/policy.ts';
 import {decodeMessage, matchAnswer} from '../../src/dns/wire.ts';
+import {domainOf} from '../support/fake-operations.ts';
 import {hostilePacket, manyLongNames, pointerChain, QUERY, seeded} from './hostile.ts';
+import {tablePorts} from './table.ts';
 import {dnsName, NAME, VALUE} from './world.ts';
 
 /** WAXSEAL_FUZZ says how many packets; the lab takes a million. WAXSEAL_FUZZ_SEED repeats a run. */
@@ -88,6 +91,51 @@ function fastest(packet: Buffer): number {
   }
   return best;
 }
+
+/** Records of 60,000 octets that make much of one part of the grammar. */
+const repeated = (part: string, around = '$'): string =>
+  around.replace('$', () => part.repeat(Math.floor(60_000 / part.length)));
+
+const HOSTILE_SPF: readonly string[] = [
+  ...['a ', 'include:example.org ', 'x=y ', 'ip4:192.0.2.1 ', 'ptr '].map(part =>
+    repeated(part, 'v=spf1 $-all'),
+  ),
+  ...['%{d}', '%{d}.', '%{', '.a', '-', '.1', '1', '/1', '.', '%%', '\u200b'].map(part =>
+    repeated(part, 'v=spf1 a:x.$.org -all'),
+  ),
+  ...['.', '9'].map(part => repeated(part, 'v=spf1 a:%{d$}.org -all')),
+  ...['1:', '::'].map(part => repeated(part, 'v=spf1 ip6:$ -all')),
+];
+
+const HOSTILE_DMARC: readonly string[] = [
+  ...['mailto:a@b.org,', 'mailto:', 'mailto:a@', ',', ' ', '!', 'b.'].map(part =>
+    repeated(part, 'v=DMARC1; p=none; rua=mailto:a@$'),
+  ),
+  ...['a=b;', ';', '=', ' '].map(part => repeated(part, 'v=DMARC1; $')),
+  repeated('x', 'v=DMARC1; p=$'),
+];
+
+describe('hostile policies', () => {
+  test('are judged in little time, with typed outcomes and short words', async () => {
+    const begun = performance.now();
+    for (const [at, spf] of HOSTILE_SPF.entries()) {
+      const dmarc = HOSTILE_DMARC[at % HOSTILE_DMARC.length] ?? '';
+      const ports = tablePorts({'example.org TXT': [spf], '_dmarc.example.org TXT': [dmarc]});
+      const read = await readPolicies(ports, domainOf('example.org'), {addresses: ['192.0.2.1']});
+      const said = [...read.findings, ...read.spf.remarks, ...read.dmarc.remarks];
+      for (const {id, message, hint} of said) {
+        if (message.length + hint.length > 600) throw new Error(`record ${at}: ${id} says ${message.length}`);
+      }
+      for (const {id, evidence} of read.findings) {
+        if (evidence.length > 1000) throw new Error(`record ${at}: ${id} shows ${evidence.length}`);
+      }
+      // A dozen lookups each, whatever the records ask for: 10 terms with 10 hosts at most.
+      if (ports.asked.length > 150) throw new Error(`record ${at}: ${ports.asked.length} questions`);
+    }
+    // Each takes some hundredths of a second; with the square of its size it would be minutes.
+    expect(performance.now() - begun).toBeLessThan(60_000);
+  }, 120_000);
+});
 
 describe('hostile records', () => {
   test('any text beside any other is judged, and the judgement is short', () => {
