@@ -262,12 +262,17 @@ const VALUE_ADVICE: Readonly<Record<ValueForm, string>> = {
   'one-pair': 'Value: the whole value in one pair of quotation marks.',
 };
 
+/** Octets of the shortest record of a key of 2048 bits: `v=DKIM1; p=` and 392 of Base64. */
+const LEAST_RSA = 403;
+
 /** Problem `dns.provider-limit` where the provider cannot store a TXT value of that many octets. */
 export function sizeProblem(provider: Provider, valueOctets: number): Problem | undefined {
   if (provider.maxOctets === undefined || valueOctets <= provider.maxOctets) return undefined;
   return problem(
     'dns.provider-limit',
     `${provider.name} stores at most ${provider.maxOctets} octets in a TXT record; this one has ${valueOctets}.`,
-    'Use a smaller key, or delegate the name by CNAME or NS to another provider.',
+    provider.maxOctets < LEAST_RSA
+      ? 'No RSA key that is worth having fits: delegate the name by CNAME or NS to another provider, or use an Ed25519 key.'
+      : 'Use a smaller key, or delegate the name by CNAME or NS to another provider.',
   );
 }

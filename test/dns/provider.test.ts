@@ -45,5 +45,13 @@ test('a key that the provider cannot store is said before it is made', () => {
   const ocean = recogniseProvider(['ns1.digitalocean.com']);
   if (ocean === undefined) throw new TypeError('not recognised');
   expect(sizeProblem(ocean, 420)).toBeUndefined();
-  expect(sizeProblem(ocean, 590)).toMatchObject({id: 'dns.provider-limit'});
+  expect(sizeProblem(ocean, 590)).toMatchObject({
+    id: 'dns.provider-limit',
+    hint: expect.stringContaining('smaller key'),
+  });
+  const press = recogniseProvider(['ns1.wordpress.com']);
+  if (press === undefined) throw new TypeError('not recognised');
+  // A key of 2048 bits is the smallest there is.
+  expect(sizeProblem(press, 420)?.hint).not.toContain('smaller');
+  expect(sizeProblem(press, 420)?.hint).toContain('Ed25519');
 });

@@ -261,7 +261,7 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
       await host.script(`chmod 755 ${hook}; chown nobody ${hook}`);
       await refusal('publish.hook-unsafe', /chown root/);
       await host.script(`chown root ${hook}; chmod 777 /usr/local/sbin`);
-      await refusal('publish.hook-unsafe', /by its directory.*chmod go-w \/usr\/local\/sbin/);
+      await refusal('publish.hook-unsafe', /by \/usr\/local\/sbin, .*chmod go-w \/usr\/local\/sbin/);
       expect(await host.exists('root/hook.calls')).toBe(false);
       await host.script('chmod 755 /usr/local/sbin; touch /root/fail');
       await refusal('publish.failed', /exit 5.*no such zone at the provider/);
