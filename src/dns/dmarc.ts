@@ -50,6 +50,8 @@ export async function walkTree(
     const owner = name.slice('_dmarc.'.length);
     const here = await recordsAt(ports, name, options);
     records.set(name, here);
+    // Where not even the domain's own can be looked up, the policy stays unknown: nobody is asked eight times in vain.
+    if (here === undefined && owner === domain) break;
     const record = here?.length === 1 ? here[0] : undefined;
     const psd = record === undefined ? undefined : dmarcTags(record).get('psd')?.toLowerCase();
     if (psd === 'n') return {organization: owner, records};

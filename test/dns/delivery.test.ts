@@ -186,6 +186,13 @@ test('the policy is that of the domain or of its organization, not one between t
   expect((await policyOf(suffix)).host?.dmarc[0]?.disposition).toBe('quarantine');
 });
 
+test('a resolver that does not tell of the domain itself is not asked for those above', async () => {
+  const ports = tablePorts({'_dmarc.a.mail.example.org TXT': 'servfail'});
+  const {dmarc} = await readPolicies(ports, domain('a.mail.example.org'), {});
+  expect(dmarc.remarks.map(({id}) => id)).toEqual(['dmarc.unknown']);
+  expect(ports.asked.filter(each => each.startsWith('_dmarc.mail'))).toEqual([]);
+});
+
 test('below a record that counts for it, a domain gets only the stages that go further', async () => {
   const {stages} = await policyOf({
     '_dmarc.example.org TXT': ['v=DMARC1; p=reject; sp=quarantine; adkim=s; rua=mailto:a@example.org'],
