@@ -168,6 +168,10 @@ export const finishDone = (state: State): Next =>
 
 /** What has happened to the host so far, as a sentence for the header, the leave question and the last word. */
 export function changedSentence(state: State): string {
+  if (state.phase.at === 'applying' && state.changed !== 'put-back') return 'Changes are being made.';
+  if (state.unfinished !== undefined && state.changed === 'nothing') {
+    return 'What an earlier run changed is still there; nothing was added to it.';
+  }
   const packages = state.installed.length > 0 ? `Packages installed: ${state.installed.join(' ')}.` : '';
   switch (state.changed) {
     case 'nothing':

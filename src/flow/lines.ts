@@ -232,13 +232,19 @@ function stepDoneLines(
   // Events name a step by its id or by its purpose; in a recovery the steps are others than those of the plan.
   const isPlanned = done !== undefined && (done.id === step || done.why === step);
   if (isPlanned && of >= MANY_CHANGES && next?.why === done.why) return [];
-  const why = isPlanned ? done.why : (steps.find(({id}) => id === step)?.why ?? step);
+  const why = isPlanned ? done.why : (steps.find(({id}) => id === step)?.why ?? targetOf(step));
   return [line('ok', `${index}/${of} ${why}`)];
 }
 
+/**
+ * What a step of another plan is about (an installation, a recovery): its id without the kind of step,
+ * `/etc/opendkim.conf` of `file:/etc/opendkim.conf`.
+ */
+export const targetOf = (step: string): string => step.replace(/^[a-z]+:(?=.)/, '').replaceAll(',', ' ');
+
 /** What one event of an apply, an installation or a recovery says; steps by their reason where it is known. */
 export function workLines(event: WorkEvent, steps: readonly Step[] = []): readonly Line[] {
-  const named = (id: string): string => steps.find(step => step.id === id)?.why ?? id;
+  const named = (id: string): string => steps.find(step => step.id === id)?.why ?? targetOf(id);
   switch (event.type) {
     case 'step-started':
       return [];

@@ -459,7 +459,10 @@ export const SAMPLES: Readonly<Record<string, State>> = {
   }),
   installing: stateAt(
     {at: 'installing'},
-    {work: [{type: 'step-started', step: 'package:opendkim', index: 1, of: 1}]},
+    {
+      work: [{type: 'step-started', step: 'package:opendkim,opendkim-tools', index: 1, of: 1}],
+      changed: 'changing',
+    },
   ),
   recovering: stateAt({at: 'recovering'}, {work: [{type: 'step-undone', step: 'file:/etc/opendkim.conf'}]}),
   'other-signer': stateAt(asking('otherSigner', ''), {

@@ -19,7 +19,7 @@ const LOOK: Help = {
 const RECORD: Help = {
   title: 'The record',
   lines: [
-    'Receivers need the public half of the key. It belongs into the DNS as a TXT record under the name that is shown.',
+    'Receivers need the public half of the key. It belongs in the DNS as a TXT record under the name that is shown.',
     'Web panels mostly want the name without your domain and the value without quotes: that is the first form. The zone file forms are for BIND, NSD and the like; f goes through the forms.',
     'The value must arrive whole. If a panel limits a text to 255 characters, enter it in pieces as the zone file form shows them.',
     'd shows the same as an alias into another zone of yours, which a program may change: published once, rotated for ever.',
@@ -54,6 +54,22 @@ const WORKING: Help = {
   ],
 };
 
+const INSTALLING: Help = {
+  title: 'What happens now',
+  lines: [
+    'The package manager of this host fetches and installs what was named, from the sources that it always uses. Nothing is configured yet.',
+    'Ctrl-C ends the step in hand and takes out again what was installed.',
+  ],
+};
+
+const RECOVERING: Help = {
+  title: 'What happens now',
+  lines: [
+    'An earlier run was cut off in the middle of its changes. Each file and service that it touched becomes what it was before, the last one first, from the copies that it made.',
+    'Ctrl-C waits until that is done and then leaves.',
+  ],
+};
+
 export function helpFor(phase: Phase): Help {
   switch (phase.at) {
     case 'asking': {
@@ -71,9 +87,11 @@ export function helpFor(phase: Phase): Help {
     case 'applying':
     case 'testing':
     case 'rolling-back':
-    case 'recovering':
-    case 'installing':
       return WORKING;
+    case 'recovering':
+      return RECOVERING;
+    case 'installing':
+      return INSTALLING;
     case 'leaving':
       return helpFor(phase.from);
     case 'looking':

@@ -88,6 +88,31 @@ test.each(Object.keys(SAMPLES))(
   },
 );
 
+test.each(['applying', 'testing', 'rolling-back', 'recovering', 'installing'])(
+  'the help over %s says of Ctrl-C what the screen says',
+  async name => {
+    const view = await draw(name);
+    const said = /(?:Ctrl-C|Please wait) .*/.exec(view.frame())?.[0];
+    await view.press('?');
+    expect(view.frame()).toContain('Esc closes this');
+    expect(view.frame()).toContain(said);
+    expect(view.frame()).not.toContain('Ctrl-C leaves\n');
+  },
+);
+
+test.each(['host-recover', 'recovering', 'installing', 'applying'])(
+  '%s does not say that nothing has been changed',
+  async name => {
+    const view = await draw(name);
+    expect(view.frame()).not.toContain('Nothing has been changed');
+  },
+);
+
+test('at 60 columns, too, it is said to the end what Ctrl-C does to a change', async () => {
+  const view = await draw('applying', {columns: 60, rows: 20});
+  expect(view.frame().replaceAll(/\s+/g, ' ')).toContain('Ctrl-C puts everything back.');
+});
+
 test('a thousand records are filtered by f: those still waited for, the wrong ones with their repair, all', async () => {
   const view = await draw('propagation-thousand');
   expect(view.frame()).toContain('of 387 ');

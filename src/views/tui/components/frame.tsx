@@ -3,7 +3,7 @@ import {Box} from 'ink';
 import type {ReactNode} from 'react';
 import type {State} from '../../../flow/state.ts';
 import {where} from '../../../flow/where.ts';
-import {BLANK, cut, type Row, widthOf} from '../rows.ts';
+import {BLANK, cut, paragraph, type Row, widthOf} from '../rows.ts';
 import {type Theme, useTheme} from '../theme.tsx';
 import {DrawRow, DrawRows} from './draw.tsx';
 import {useUi} from './ui.tsx';
@@ -32,7 +32,7 @@ export function useRoom(keys: readonly KeyHint[]): Room {
   const theme = useTheme();
   const width = Math.max(10, size.columns - 2 * MARGIN);
   const airy = size.rows >= AIRY_ROWS;
-  const footer = footerRows(keys, state, width, theme);
+  const footer = [...keyRows(keys, width), ...changedRows(state, width, airy, theme)];
   const taken = 1 + footer.length + (airy ? 2 : 0);
   return {width, height: Math.max(1, size.rows - 1 - taken), footer, airy};
 }
@@ -73,7 +73,7 @@ function headerRow(title: string, state: State, width: number, theme: Theme): Ro
   return [{text: left, tone: 'strong'}, {text: gap}, {text: right, tone: 'muted'}];
 }
 
-function footerRows(keys: readonly KeyHint[], state: State, width: number, theme: Theme): readonly Row[] {
+function keyRows(keys: readonly KeyHint[], width: number): readonly Row[] {
   const rows: Row[] = [];
   let row: Row = [];
   let used = 0;
@@ -88,15 +88,25 @@ function footerRows(keys: readonly KeyHint[], state: State, width: number, theme
     row = [...row, ...gap, {text: key, tone: 'accent'}, {text: ` ${what}`, tone: 'muted'}];
     used += gap.length * 3 + long;
   }
-  const changed = changedText(state);
-  return [...rows, row, [{text: cut(changed.text, width, theme.symbols.ellipsis), tone: changed.tone}]];
+  return [...rows, row];
 }
 
-function changedText({mode, phase, changed}: State): {
+/** Whole where there is room: what Ctrl-C does to a change stands at the end of the sentence. */
+function changedRows(state: State, width: number, airy: boolean, {symbols}: Theme): readonly Row[] {
+  const {text, tone} = changedText(state);
+  return airy ? paragraph(text, width, {tone}) : [[{text: cut(text, width, symbols.ellipsis), tone}]];
+}
+
+function changedText({mode, phase, changed, unfinished}: State): {
   readonly text: string;
   readonly tone: 'muted' | 'warn';
 } {
   const on = mode.sandbox ? 'in the sandbox' : 'on this host';
+  if (phase.at === 'recovering')
+    return {text: `What an earlier run changed ${on} is being put back now.`, tone: 'warn'};
+  if (unfinished !== undefined && changed === 'nothing') {
+    return {text: `What an earlier run changed ${on} is still there; nothing was added to it.`, tone: 'warn'};
+  }
   if (phase.at === 'rolling-back') return {text: `Everything ${on} is being put back now.`, tone: 'warn'};
   switch (changed) {
     case 'nothing':

@@ -1,5 +1,6 @@
 import type {ReactNode} from 'react';
 import {visible} from '../../../domain/text.ts';
+import {targetOf} from '../../../flow/lines.ts';
 import type {WorkEvent} from '../../../flow/operations.ts';
 import type {Phase, State} from '../../../flow/state.ts';
 import type {Step} from '../../../services/step.ts';
@@ -20,7 +21,8 @@ const TITLES: Readonly<Record<WorkPhase['at'], string>> = {
   'rolling-back': 'Putting everything back',
 };
 
-const KEYS: Readonly<Record<WorkPhase['at'], readonly KeyHint[]>> = {
+/** What can be pressed while work is under way; true of the explanation that lies over it, too. */
+export const WORK_KEYS: Readonly<Record<WorkPhase['at'], readonly KeyHint[]>> = {
   recovering: [['Ctrl-C', 'leaves when it is done']],
   installing: [['Ctrl-C', 'stops']],
   applying: [['Ctrl-C', 'stops and puts everything back']],
@@ -41,7 +43,7 @@ const LEADS: Readonly<Record<WorkPhase['at'], string>> = {
 export function Work({phase}: {readonly phase: WorkPhase}): ReactNode {
   const {state} = useUi();
   const theme = useTheme();
-  const room = useRoom(KEYS[phase.at]);
+  const room = useRoom(WORK_KEYS[phase.at]);
   const rows = [
     ...headRows(phase, state, room.width),
     BLANK,
@@ -99,7 +101,7 @@ function stepRows(state: State, width: number, theme: Theme): readonly Row[] {
     const {word, ...mark} = STEP_MARKS[status];
     const message = messages.get(id);
     return [
-      ...statusRows(mark, word, names.get(id) ?? id, width, theme),
+      ...statusRows(mark, word, names.get(id) ?? targetOf(id), width, theme),
       ...(message === undefined ? [] : statusRows(mark, '', message, width, theme)),
     ];
   });
@@ -112,7 +114,7 @@ function stepNames(steps: readonly Step[]): ReadonlyMap<string, string> {
   const count = new Map<string, number>();
   for (const {why} of steps) count.set(why, (count.get(why) ?? 0) + 1);
   return new Map(
-    steps.map(({id, why}) => [id, (count.get(why) ?? 0) > 1 ? `${why} (${id.replace(/^\w+:/, '')})` : why]),
+    steps.map(({id, why}) => [id, (count.get(why) ?? 0) > 1 ? `${why} (${targetOf(id)})` : why]),
   );
 }
 
