@@ -18,6 +18,19 @@ export function visible(text: string, options: {readonly lines?: boolean} = {}):
   return out;
 }
 
+/** Breaks a sentence at blanks into lines of at most `width` characters; a longer word stays whole. */
+export function folded(sentence: string, width = 79): string {
+  let used = 0;
+  return sentence
+    .split(' ')
+    .map((word, index) => {
+      const breaks = index > 0 && used + 1 + word.length > width;
+      used = index === 0 || breaks ? word.length : used + 1 + word.length;
+      return `${index === 0 ? '' : breaks ? '\n' : ' '}${word}`;
+    })
+    .join('');
+}
+
 /** Names in a sentence: all of a few, the first ones of many and how many more there are. */
 export const listed = (names: readonly string[], most = 10): string =>
   names.length <= most + 1

@@ -49,7 +49,10 @@ interface Definition<K extends QuestionId> {
   readonly screen: ScreenId;
   /** A question of a few words. */
   readonly title: string;
-  /** Two to eight short lines for somebody who does not know DKIM; shown by `?`. */
+  /**
+   * Two to eight sentences for somebody who does not know DKIM, shown by `?`, the first beside the question. None is
+   * broken into lines: the views know how wide they are.
+   */
   readonly help: readonly string[];
   /** True where no default is accepted without a terminal. */
   readonly required: boolean;
@@ -377,11 +380,9 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     title: 'Another program signs here: switch it off?',
     help: [
       'One signer is enough, and easier to look after.',
-      'Switch: the plan turns off only the signing of the other program;',
-      'its other work goes on, and undo turns it on again.',
-      'Leave: mail goes out with two signatures. Receivers check each by',
-      'itself, and one good one is enough; the other needs its own record',
-      'in the DNS and its own care.',
+      'Switch: the plan turns off only the signing of the other program; its other work goes on, and undo turns it on again.',
+      'Leave: mail goes out with two signatures.',
+      'Receivers check each by itself, and one good one is enough; the other needs its own record in the DNS and its own care.',
     ],
     required: false,
     free: false,
@@ -416,8 +417,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     title: 'Which domain shall be signed?',
     help: [
       'The part after the @ in the From address of your mail.',
-      'Receivers look up the key below this domain, so you must be able',
-      'to add a DNS record to it.',
+      'Receivers look up the key below this domain, so you must be able to add a DNS record to it.',
       'Several domains: put commas between them; each gets its own key.',
       'International names may be typed as they are.',
     ],
@@ -441,11 +441,10 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'selector',
     title: 'What shall the key be called?',
     help: [
-      'The selector: a short name, part of the name of the DNS record',
-      '(NAME._domainkey.example.org) and of every signature.',
+      'The selector: a short name, part of the name of the DNS record (NAME._domainkey.example.org) and of every signature.',
       'It lets you have a new key beside the old one when you rotate.',
-      'Year and month is a good name. One that was used before is never',
-      'taken again.',
+      'Year and month is a good name.',
+      'One that was used before is never taken again.',
     ],
     required: false,
     free: true,
@@ -471,9 +470,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'Which kind of key?',
     help: [
-      'RSA with 2048 bits is understood by every receiver and is what the',
-      'large mailbox providers ask for. Longer keys are slower and make a',
-      'record that some DNS panels cannot store.',
+      'RSA with 2048 bits is understood by every receiver and is what the large mailbox providers ask for.',
+      'Longer keys are slower and make a record that some DNS panels cannot store.',
       'The private half stays on this host, readable only by the signer.',
       'To use a key you have, type file: and the path of its PEM file.',
     ],
@@ -506,10 +504,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'Use the recommended settings?',
     help: [
-      'The rest has defaults that suit nearly every mail host: subdomains',
-      'covered, only this host trusted, a socket where Postfix reaches it,',
-      'relaxed/simple canonicalization, no test mode, no note.',
-      'Change them shows each as one more question.',
+      'The rest has defaults that suit nearly every mail host: subdomains covered, only this host trusted, a socket where Postfix reaches it, relaxed/simple canonicalization, no test mode, no note.',
+      'No asks for each of them, one question after the other.',
     ],
     required: false,
     free: false,
@@ -568,8 +564,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     title: 'Which other hosts send through this one?',
     help: [
       'Mail of this host and of users who log in is always signed.',
-      'Other machines that relay through it without a login (printers,',
-      'web servers) must be named: addresses or networks, commas between.',
+      'Other machines that relay through it without a login (printers, web servers) must be named: addresses or networks, commas between.',
       'Leave it empty if there are none.',
     ],
     required: false,
@@ -591,10 +586,9 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'How shall Postfix reach the signer?',
     help: [
-      'auto keeps a socket that works, else makes a unix socket where even',
-      'a chrooted Postfix can reach it.',
-      'unix always uses that socket file. inet:PORT uses a TCP port on',
-      'this host only, which every local user can connect to.',
+      'auto keeps a socket that works, else makes a unix socket where even a chrooted Postfix can reach it.',
+      'unix always uses that socket file.',
+      'inet:PORT uses a TCP port on this host only, which every local user can connect to.',
     ],
     required: false,
     free: true,
@@ -621,10 +615,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     title: 'How much change on the way is tolerated?',
     help: [
       'Servers on the way may refold headers or trim blanks.',
-      'relaxed forgives that, simple does not; the first word is for the',
-      'headers, the second for the text.',
-      'relaxed/simple is right for nearly everybody; take relaxed/relaxed',
-      'if your mail passes gateways that touch blanks in the text.',
+      'relaxed forgives that, simple does not; the first word is for the headers, the second for the text.',
+      'relaxed/simple is right for nearly everybody; take relaxed/relaxed if your mail passes gateways that touch blanks in the text.',
     ],
     required: false,
     free: false,
@@ -651,8 +643,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'Mark the key as being tested?',
     help: [
-      'Yes puts t=y into the record: receivers should treat your mail as',
-      'if it were not signed. It is rarely useful, and often forgotten.',
+      'Yes puts t=y into the record: receivers should treat your mail as if it were not signed.',
+      'It is rarely useful, and often forgotten.',
       'waxseal tests the signature on this host anyway.',
     ],
     required: false,
@@ -675,7 +667,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'A note in the record?',
     help: [
-      'A few words for people who look at your DNS, as "ask hostmaster".',
+      'A few words for people who look at your DNS, such as "ask hostmaster".',
       'Everybody can read it and no program does.',
       'Leave it empty for none.',
     ],
@@ -704,10 +696,10 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'key',
     title: 'Who enters the record into the DNS?',
     help: [
-      'You, in the panel of your DNS provider, or a program:',
-      'nsupdate key=/etc/bind/NAME.key where your own server takes updates,',
-      'lexicon:PROVIDER config=DIR through the API of a provider,',
-      'hook:/path/of/a/program for anything else.',
+      'You, in the panel of your DNS provider, or a program that this host has.',
+      'nsupdate key=/etc/bind/NAME.key: where your own server takes updates.',
+      'lexicon:PROVIDER config=DIR: through the API of a provider.',
+      'hook:/path/of/a/program: for anything else.',
       'Whatever it says, all name servers are asked afterwards.',
     ],
     required: false,

@@ -2,7 +2,21 @@ import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {formatDuration, parseDuration} from '../../src/domain/duration.ts';
 import {absolute, below, parentOf, parseAbsolutePath} from '../../src/domain/paths.ts';
-import {visible} from '../../src/domain/text.ts';
+import {folded, visible} from '../../src/domain/text.ts';
+
+describe('folded', () => {
+  it('breaks at blanks only, and loses nothing', () => {
+    expect(folded('one two three', 7)).toBe('one two\nthree');
+    expect(folded('a-word-longer-than-the-line b', 7)).toBe('a-word-longer-than-the-line\nb');
+    fc.assert(
+      fc.property(fc.array(fc.stringMatching(/^[a-z]{1,9}$/)), words => {
+        const text = folded(words.join(' '), 12);
+        expect(text.split(/[ \n]/)).toEqual(words.length === 0 ? [''] : words);
+        for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(12);
+      }),
+    );
+  });
+});
 
 describe('visible', () => {
   it('makes control characters, overrides and invisible characters visible', () => {

@@ -114,7 +114,9 @@ describe('every question', () => {
       expect(question.title).not.toMatch(/choose|select/i);
       expect(question.help.length).toBeGreaterThanOrEqual(2);
       expect(question.help.length).toBeLessThanOrEqual(8);
-      for (const line of question.help) expect(line.length).toBeLessThanOrEqual(72);
+      // Whole sentences: a view that is narrower than these lines would break broken lines again.
+      for (const sentence of question.help) expect(sentence).toMatch(/[.]$/);
+      expect(question.help.join(' ').length).toBeLessThanOrEqual(500);
     });
 
     it(`${id}: suggests what it would accept, and offers only what it would accept`, () => {

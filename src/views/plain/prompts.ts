@@ -2,7 +2,7 @@
 
 import {formatMoment} from '../../domain/duration.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
-import {visible} from '../../domain/text.ts';
+import {folded, visible} from '../../domain/text.ts';
 import type {QuestionId} from '../../flow/answers.ts';
 import {answersToEdit} from '../../flow/asking.ts';
 import {applyRefusal, isEmpty} from '../../flow/carrying-out.ts';
@@ -82,6 +82,13 @@ const choicesOf = (state: State, question: Question): readonly Choice[] =>
 const mayBeEmpty = (state: State, question: Question): boolean =>
   state.facts !== undefined && question.accept('', state.answers, state.facts).ok;
 
+/** What Enter answers: what stands there, or the suggestion where that has just been refused for good. */
+function enterText({answers, facts, suggestedSelector}: State, question: Question, initial: string): string {
+  return facts === undefined || question.accept(initial, answers, facts).ok
+    ? initial
+    : question.suggest(answers, facts, {suggestedSelector});
+}
+
 function questionPrompt(state: State, phase: At<'asking'>): string {
   const question = questionOf(phase.question);
   const choices = choicesOf(state, question);
@@ -90,15 +97,16 @@ function questionPrompt(state: State, phase: At<'asking'>): string {
       ? ''
       : `error: ${visible(phase.problem.message)}\nhint: ${visible(phase.problem.hint)}\n`;
   const listed = choices.map((choice, at) => `  ${at + 1}. ${choiceText(choice)}\n`).join('');
-  const chosen = choices.findIndex(choice => choice.value === phase.initial);
-  const enter = chosen >= 0 ? String(chosen + 1) : phase.initial === '' ? 'none' : visible(phase.initial);
+  const text = enterText(state, question, phase.initial);
+  const chosen = choices.findIndex(choice => choice.value === text);
+  const enter = chosen >= 0 ? String(chosen + 1) : text === '' ? 'none' : visible(text);
   const how =
     choices.length === 0
       ? `Type it (for example ${question.placeholder}).`
       : question.free
         ? `Answer with a number, or type it (for example ${question.placeholder}).`
         : 'Answer with a number.';
-  const none = phase.initial !== '' && mayBeEmpty(state, question) ? ' -: none.' : '';
+  const none = text !== '' && mayBeEmpty(state, question) ? ' -: none.' : '';
   return `${problem}${question.title}\n${listed}${how} Enter: ${enter}.${none} ?: help. b: back. q: leave.\n> `;
 }
 
@@ -153,11 +161,11 @@ function answersText(state: State): string {
 export type Meaning = {readonly send: Event} | {readonly show: string} | undefined;
 
 const HELP: Readonly<Partial<Record<Phase['at'], string>>> = {
-  host: 'This is what was found on this host. Nothing has been changed; the next steps ask what you want.\n',
+  host: 'This is what was found on this host. Nothing has been changed; the next steps\nask what you want.\n',
   record:
-    'Receivers look up this record to check your signatures. Add it where the DNS of the domain is kept:\nat the registrar, the DNS provider, or in your own zone file. Copy name and value whole.\n',
+    'Receivers look up this record to check your signatures. Add it where the DNS\nof the domain is kept: at the registrar, the DNS provider, or in your own zone\nfile. Copy name and value whole.\n',
   propagation:
-    'A domain has several name servers, and each must have the record before the key may sign.\nThat takes from seconds to hours. You may leave and run waxseal again later.\n',
+    'A domain has several name servers, and each must have the record before the\nkey may sign. That takes from seconds to hours. You may leave and run waxseal\nagain later.\n',
   plan: 'These are all the changes that would be made on this host, and no others.\nLines with + are added, lines with - are taken away.\n',
   leaving: 'Leaving now loses nothing that the line above does not name.\n',
 };
@@ -188,7 +196,9 @@ export function meaningOf(state: State, typed: string): Meaning {
 
 const helpText = (phase: Phase): string =>
   phase.at === 'asking'
-    ? `${questionOf(phase.question).help.join('\n')}\n`
+    ? questionOf(phase.question)
+        .help.map(sentence => `${folded(sentence)}\n`)
+        .join('')
     : (HELP[phase.at] ?? 'waxseal is working; q stops it and puts back what it changed.\n');
 
 const send = (event: Event): Meaning => ({send: event});
@@ -209,7 +219,7 @@ function hostMeaning(phase: At<'host'>, text: string): Meaning {
 function askingMeaning(state: State, phase: At<'asking'>, typed: string, text: string): Meaning {
   const question = questionOf(phase.question);
   const answer = (value: string): Meaning => send({type: 'answered', question: phase.question, text: value});
-  if (text === '') return answer(phase.initial);
+  if (text === '') return answer(enterText(state, question, phase.initial));
   if (['b', 'q'].includes(text.toLowerCase())) return moving(text);
   if (text === '-' && mayBeEmpty(state, question)) return answer('');
   const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;

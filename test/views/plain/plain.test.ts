@@ -128,6 +128,19 @@ describe('keys', () => {
     expect((await talk.ends()).report.exitCode).toBe(9);
   });
 
+  it('after a refused answer Enter takes what was proposed, not the refused answer again', async () => {
+    const {session} = start();
+    const talk = new Conversation(session);
+    await talk.types('Enter: go on', '');
+    await talk.types('Enter: 1.', 'postmaster@example.org');
+    await talk.sees('is not a mail domain');
+    await talk.types('Enter: 1.', '');
+    await talk.sees('What shall the key be called?');
+    expect(session.state().answers.domains).toEqual(['example.org']);
+    talk.hangUp();
+    await talk.ends();
+  });
+
   it('pasted at once answer one question each', async () => {
     const {session} = start();
     const talk = new Conversation(session);

@@ -101,6 +101,24 @@ describe('questions', () => {
     expect(session.sent).toEqual([answer('key', 'rsa:3072')]);
   });
 
+  test('of the marked entry the whole reason is shown, though the list has no room for it', async () => {
+    const {press, frame} = await open('key');
+    expect(frame()).not.toContain('error 451');
+    await press('down', 'down', 'down');
+    expect(frame().replaceAll(/\s+/g, ' ')).toContain('would stop mail with error 451.');
+    await press('up');
+    expect(frame()).not.toContain('error 451');
+  });
+
+  test('H12: a refusal that makes the list lower on a low terminal leaves the mark on its entry', async () => {
+    const {press, session, frame} = await open('key', {columns: 80, rows: 9});
+    await press('down', 'down', 'down', 'enter');
+    expect(session.sent).toEqual([]);
+    expect(frame()).toContain('❯ Ed25519');
+    await press('up', 'enter');
+    expect(session.sent).toEqual([answer('key', 'rsa:4096')]);
+  });
+
   test('H12: the mark stays where it is while the state changes around it', async () => {
     const {press, session, frame} = await open('key');
     await press('down');

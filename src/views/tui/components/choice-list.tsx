@@ -29,6 +29,7 @@ export function ChoiceList({
   height,
   disabled = false,
   onChoose,
+  onMark,
 }: {
   readonly options: readonly Option[];
   /** Value of the option that is marked first. */
@@ -37,6 +38,8 @@ export function ChoiceList({
   readonly height: number;
   readonly disabled?: boolean;
   readonly onChoose: (value: string) => void;
+  /** The mark has moved to another option. */
+  readonly onMark?: (value: string) => void;
 }): ReactNode {
   const {active} = useUi();
   const {ellipsis} = useTheme().symbols;
@@ -55,6 +58,9 @@ export function ChoiceList({
       isFocused={active && !disabled}
       indicatorComponent={Pointer}
       itemComponent={Item}
+      onHighlight={item => {
+        if (item !== undefined) onMark?.(item.value);
+      }}
       onSelect={item => {
         // Enter on a list that has become empty selects nothing.
         if (item !== undefined) onChoose(item.value);
@@ -63,13 +69,27 @@ export function ChoiceList({
   );
 }
 
+/** Columns for the labels, and for the hints beside them. */
+function columnsOf(
+  options: readonly Option[],
+  width: number,
+): {readonly labels: number; readonly room: number} {
+  const labels = Math.min(width - 3, Math.max(...options.map(option => widthOf(option.label))));
+  return {labels, room: width - 3 - labels - 2};
+}
+
+/** The hint of an option where the list has no room for all of it; '' where it has. */
+export function cutHint(options: readonly Option[], value: string | undefined, width: number): string {
+  const hint = options.find(option => option.value === value)?.hint ?? '';
+  return widthOf(hint) <= columnsOf(options, width).room ? '' : hint;
+}
+
 function itemsOf(
   options: readonly Option[],
   width: number,
   ellipsis: string,
 ): {label: string; value: string; key: string}[] {
-  const labels = Math.min(width - 3, Math.max(...options.map(option => widthOf(option.label))));
-  const room = width - 3 - labels - 2;
+  const {labels, room} = columnsOf(options, width);
   return options.map(({value, label, hint}, index) => ({
     value,
     key: `${index}:${value}`,

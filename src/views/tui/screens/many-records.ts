@@ -5,6 +5,7 @@ import {byStanding, type Standing, standingText} from '../../../flow/many.ts';
 import type {StagedDomain} from '../../../flow/operations.ts';
 import type {State} from '../../../flow/state.ts';
 import {surveyFacts} from '../../../flow/survey-facts.ts';
+import type {Room} from '../components/frame.tsx';
 import {cut, pad, paragraph, type Row} from '../rows.ts';
 import {type Mark, problemRows} from '../status.ts';
 import type {Theme} from '../theme.tsx';
@@ -30,10 +31,18 @@ const MARKS: Readonly<Record<Standing, Mark>> = {
 };
 
 /** The rows that stay in sight above the list. */
-export function headRows(state: State, filter: Filter, width: number, {symbols}: Theme): readonly Row[] {
-  const standing = byStanding(state);
+export function headRows(
+  state: State,
+  filter: Filter,
+  {width, airy}: Room,
+  {symbols}: Theme,
+): readonly Row[] {
+  const text = standingText(byStanding(state));
   return [
-    [{text: cut(standingText(standing), width, symbols.ellipsis), tone: 'strong'}],
+    // How many are wrong stands at the end.
+    ...(airy
+      ? paragraph(text, width, {tone: 'strong'})
+      : [[{text: cut(text, width, symbols.ellipsis), tone: 'strong'} as const]]),
     [{text: cut(SHOWN[filter].title, width, symbols.ellipsis), tone: 'muted'}],
   ];
 }

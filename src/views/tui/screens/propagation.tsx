@@ -11,7 +11,7 @@ import {mayTrustResolver} from '../../../flow/publishing.ts';
 import type {Phase, State} from '../../../flow/state.ts';
 import {type SurveyFact, surveyFacts, targetText} from '../../../flow/survey-facts.ts';
 import {DrawRows} from '../components/draw.tsx';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {Frame, type KeyHint, type Room, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
 import {letterOf} from '../input/keys.ts';
@@ -55,9 +55,9 @@ export function PropagationScreen({phase}: {readonly phase: Propagation}): React
     else if (letterOf(key) === 'w') send({type: 'trust-resolver'});
     else if (letterOf(key) === 'f' && isMany) setFilter(nextFilter);
   });
-  const clock = clockRow(phase, state, now, room.width, theme);
+  const clock = clockRows(phase, state, now, room, theme);
   if (isMany) {
-    const head = [clock, ...headRows(state, filter, room.width, theme)];
+    const head = [...clock, ...headRows(state, filter, room, theme)];
     return (
       <Frame title="Are the records everywhere?" room={room}>
         <DrawRows rows={head.slice(0, Math.max(1, room.height - 1))} />
@@ -77,8 +77,8 @@ export function PropagationScreen({phase}: {readonly phase: Propagation}): React
   ]);
   return (
     <Frame title="Is the record everywhere?" room={room}>
-      <DrawRows rows={[clock]} />
-      <ScrollPane rows={rows} height={Math.max(1, room.height - 1)} />
+      <DrawRows rows={clock} />
+      <ScrollPane rows={rows} height={Math.max(1, room.height - clock.length)} />
     </Frame>
   );
 }
@@ -98,13 +98,14 @@ function useSecondHand(): number {
   return time;
 }
 
-function clockRow(
+/** How long it has been and will be; on one row where the terminal is low, even if its end has to be cut. */
+function clockRows(
   {startedAt, deadlineAt, publishing}: Propagation,
   state: State,
   now: number,
-  width: number,
+  {width, airy}: Room,
   theme: Theme,
-): Row {
+): readonly Row[] {
   const isHeld = state.staged.some(each => state.surveys[each.domain]?.notBefore !== undefined);
   const due = state.staged
     .flatMap(each => state.surveys[each.domain]?.nextAt ?? [])
@@ -121,9 +122,10 @@ function clockRow(
       ? []
       : [`at most ${formatDuration(Math.max(0, Date.parse(deadlineAt) - now))} more`]),
   ];
-  return [
-    {text: cut(parts.join(` ${theme.symbols.separator} `), width, theme.symbols.ellipsis), tone: 'muted'},
-  ];
+  const text = parts.join(` ${theme.symbols.separator} `);
+  return airy
+    ? paragraph(text, width, {tone: 'muted'})
+    : [[{text: cut(text, width, theme.symbols.ellipsis), tone: 'muted'}]];
 }
 
 /** A rotation that waits for caches, counted down. */

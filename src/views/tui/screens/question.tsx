@@ -1,10 +1,11 @@
 import {Box} from 'ink';
 import {type ReactNode, useMemo, useState} from 'react';
 import {problem as makeProblem, type Problem} from '../../../domain/result.ts';
+import {visible} from '../../../domain/text.ts';
 import type {Answers} from '../../../flow/answers.ts';
 import {type Choice, type Question as Definition, questionOf} from '../../../flow/questions.ts';
 import type {Phase, State} from '../../../flow/state.ts';
-import {ChoiceList, type Option} from '../components/choice-list.tsx';
+import {ChoiceList, cutHint, type Option} from '../components/choice-list.tsx';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {TextField} from '../components/text-field.tsx';
@@ -42,6 +43,7 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
   const isChoice = choices.some(choice => choice.value === phase.initial);
   const [typing, setTyping] = useState(choices.length === 0 || (phase.initial !== '' && !isChoice));
   const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
+  const [marked, setMarked] = useState(isChoice ? phase.initial : choices[0]?.value);
   const room = useRoom(phase.checking ? CHECKING_KEYS : typing ? FIELD_KEYS : LIST_KEYS);
 
   const back = (): void => {
@@ -74,8 +76,12 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
   };
 
   const shown = refusal ?? phase.problem;
-  const below = belowRows(phase, shown, room.width, theme);
   const options = optionsOf(question, choices);
+  const hint = typing ? '' : cutHint(options, marked, room.width);
+  const said = belowRows(phase, shown, hint, room.width, theme);
+  // A hint is worth less than the sight of all options.
+  const below =
+    shown === undefined && !phase.checking && options.length + said.length > room.height ? [] : said;
   const listHeight = Math.max(1, Math.min(options.length, room.height - Math.min(below.length, 4)));
   const head = leadRows(question, room.width).slice(
     0,
@@ -99,13 +105,19 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
         />
       ) : (
         <Box aria-role="listbox" flexDirection="column">
+          {/* The list would lose its mark where it gets lower than the place of the mark: it is drawn anew. */}
           <ChoiceList
+            key={listHeight}
             options={options}
-            initial={phase.initial}
+            initial={marked ?? phase.initial}
             width={room.width}
             height={listHeight}
             disabled={phase.checking}
             onChoose={choose}
+            onMark={value => {
+              setMarked(value);
+              setRefusal(undefined);
+            }}
           />
         </Box>
       )}
@@ -139,16 +151,21 @@ function optionsOf(question: Definition, choices: readonly Choice[]): readonly O
   return question.free ? [...listed, {value: OTHER, label: 'Something else', hint: 'type it'}] : listed;
 }
 
-/** The first sentences of the help, so that nobody needs `?` to know what is asked. */
-function leadRows(question: Definition, width: number): readonly Row[] {
-  const text = question.help.join(' ');
-  const [first = text] = /^.*?[.](?= |$)/.exec(text) ?? [];
-  return paragraph(first, width, {tone: 'muted'});
-}
+/** The first sentence of the help, so that nobody needs `?` to know what is asked. */
+const leadRows = ({help: [first = '']}: Definition, width: number): readonly Row[] =>
+  paragraph(first, width, {tone: 'muted'});
 
-function belowRows(phase: Asking, shown: Problem | undefined, width: number, theme: Theme): readonly Row[] {
+/** Below the answers: what is wrong with the last one, else what the list had to cut short of the marked one. */
+function belowRows(
+  phase: Asking,
+  shown: Problem | undefined,
+  hint: string,
+  width: number,
+  theme: Theme,
+): readonly Row[] {
   if (phase.checking) {
     return [BLANK, [{text: cut(`Checking this answer${theme.symbols.ellipsis}`, width, ''), tone: 'muted'}]];
   }
-  return shown === undefined ? [] : [BLANK, ...problemRows(shown, width, theme)];
+  if (shown !== undefined) return [BLANK, ...problemRows(shown, width, theme)];
+  return hint === '' ? [] : [BLANK, ...paragraph(visible(hint), width, {lead: {text: '  '}, tone: 'muted'})];
 }
