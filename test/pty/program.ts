@@ -3,7 +3,7 @@
  * It does around the view what cli/ does: colour, stream guards, signals, exit code.
  *
  * Environment: WAXSEAL_TEST_MARKER a file that gets a line for each step of an apply and its rollback;
- * WAXSEAL_TEST_SLOW_MS how long a step takes.
+ * WAXSEAL_TEST_HOLD=1 lets the first step last until it is stopped.
  */
 import {appendFileSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -18,7 +18,14 @@ guardStreams(process);
 const {runTui} = await import('../../src/views/tui/run-tui.tsx');
 
 const marker = process.env['WAXSEAL_TEST_MARKER'];
-const slowMs = Number(process.env['WAXSEAL_TEST_SLOW_MS'] ?? '30');
+const STEP_MS = 30;
+const held = process.env['WAXSEAL_TEST_HOLD'] === '1';
+const stopped = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), {once: true});
+  });
+
 const mark = (word: string): void => {
   if (marker !== undefined) appendFileSync(marker, `${word}\n`);
 };
@@ -28,10 +35,10 @@ const apply: Operations['apply'] = async (ready, _staged, emit, signal) => {
   for (const [at, step] of ready.plan.steps.entries()) {
     emit({type: 'step-started', step: step.id, index: at + 1, of});
     mark(`started ${at + 1}`);
-    await sleep(slowMs);
+    await (held ? stopped(signal) : sleep(STEP_MS));
     if (signal.aborted) {
       emit({type: 'rolling-back', because: 'It was stopped.'});
-      await sleep(slowMs);
+      await sleep(STEP_MS);
       emit({type: 'step-undone', step: step.id});
       emit({type: 'rolled-back', whole: true, remains: []});
       mark('rolled back');

@@ -33,7 +33,7 @@ function runAlone(words: readonly string[] = [], options: PtyOptions = {}): Pty 
   const marker = path.join(built.directory, `marker-${count}`);
   pty = new Pty(process.execPath, [built.program, ...words], {
     ...options,
-    environment: {WAXSEAL_TEST_MARKER: marker, WAXSEAL_TEST_SLOW_MS: '250', ...options.environment},
+    environment: {WAXSEAL_TEST_MARKER: marker, WAXSEAL_TEST_HOLD: '1', ...options.environment},
   });
   return Object.assign(pty, {marker});
 }
