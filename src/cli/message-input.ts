@@ -47,6 +47,8 @@ const STANDARD_INPUT: ReadonlySet<string> = new Set(['-', '/dev/stdin', '/dev/fd
 
 /** Standard input, given up when a signal comes: reading cannot be told to stop. */
 async function* untilEnded({streams, signal}: Context): AsyncGenerator<Uint8Array> {
+  // A signal that came before anything was read: a read that is begun now would be one that nobody gives up.
+  signal.throwIfAborted();
   const stdin = streams.stdin as AsyncIterable<Uint8Array>;
   const pieces = stdin[Symbol.asyncIterator]();
   // An open read would keep the process alive after its last word.

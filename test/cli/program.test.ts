@@ -77,6 +77,19 @@ async function run(argv: readonly string[], input = ''): Promise<Ended> {
   return {code, out, err};
 }
 
+/**
+ * Waits until a process has its listeners for signals, however long it takes to start. The one for a hang-up is the last
+ * of them, and the only one that Node does not have by itself.
+ */
+async function listening(pid: number | undefined): Promise<void> {
+  for (;;) {
+    const [, caught = '0'] =
+      /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    if ((BigInt(`0x${caught}`) & 1n) === 1n) return;
+    await new Promise(resolve => setTimeout(resolve, 10));
+  }
+}
+
 describe('the program', () => {
   it('tells its version and its help', async () => {
     expect(await run(['--version'])).toEqual({code: 0, out: 'waxseal 1.2.3\n', err: ''});
@@ -134,8 +147,7 @@ describe('the program', () => {
     child.stdout?.on('data', text => {
       out += String(text);
     });
-    // The listeners stand before the first byte of the message is asked for.
-    await new Promise(resolve => setTimeout(resolve, 700));
+    await listening(child.pid);
     child.kill(signal);
     expect(await new Promise(resolve => child.on('close', resolve))).toBe(code);
     expect(JSON.parse(out)).toMatchObject({command: 'verify', exitCode: code, result: 'failed'});
