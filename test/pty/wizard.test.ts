@@ -93,11 +93,19 @@ describe('a whole session in a real terminal', () => {
     const terminal = run();
     await terminal.follow(['What was found', '\r']);
     await terminal.waitFor('Which domain');
-    for (const octet of ['\x1b', '[', 'B']) {
-      terminal.write(octet);
-      await new Promise(resolve => setTimeout(resolve, 15));
+    // On a busy machine the pieces may come too late to be one key; they are then Escape, and are sent once more.
+    for (let tries = 1; !terminal.lines().includes(' ❯ example.net     found in Postfix'); tries += 1) {
+      expect(tries).toBeLessThan(20);
+      for (const octet of ['\x1b', '[', 'B']) {
+        terminal.write(octet);
+        await new Promise(resolve => setTimeout(resolve, 15));
+      }
+      await terminal.waitFor(/❯ example\.net|Leave\?/);
+      if (terminal.lines().join('\n').includes('Leave?')) {
+        terminal.write('n');
+        await terminal.waitFor('Which domain');
+      }
     }
-    await terminal.waitFor('❯ example.net');
   });
 
   test('H15: a paste with a line feed fills the field and goes no further', async () => {
