@@ -153,6 +153,10 @@ export function finish(state: State, exitCode: ExitCode, problem?: Problem): Nex
   return [{...state, phase: {at: 'finished', report}}, [...discard, {do: 'finish', report}]];
 }
 
+/** Said after a job in the sandbox: the commands that are named above would work on the real host. */
+export const AFTER_SANDBOX =
+  'That was the sandbox, which is gone now; nothing of this machine was touched. On a mail host: sudo waxseal';
+
 /** The end of a finished job: the command line for next time, then exit 0. */
 export const finishDone = (state: State): Next =>
   finish(
@@ -162,6 +166,7 @@ export const finishDone = (state: State): Next =>
         'info',
         `The same without questions: ${commandLine({...state, mode: {...state.mode, yes: true}})}`,
       ),
+      ...(state.mode.sandbox ? [line('info', AFTER_SANDBOX)] : []),
     ),
     0,
   );

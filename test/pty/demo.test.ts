@@ -48,6 +48,7 @@ test('the demo, key by key, from the first look to the last word', async () => {
   const history = terminal.history().join('\n');
   expect(history).toMatch(/^v=DKIM1;.*[A-Za-z0-9+/]{40}$/m);
   expect(history).toContain('ok: Done');
+  expect(history).toContain('That was the sandbox, which is gone now; nothing of this machine was touched.');
   expect(terminal.lines()).toContain('code 0');
   expect(terminal.cursor()).toMatchObject({visible: true, line: 'PROMPT>'});
 }, 40_000);

@@ -171,7 +171,7 @@ export async function renderSession(session: Session, options: FrameOptions = {}
     app,
     faultsOfView,
     frame,
-    screen: () => [...output.printed.slice(-1), frame()].join('\n'),
+    screen: () => [...output.printed.slice(-1), frame()].join(''),
     async press(...keys) {
       for (const key of keys) {
         input.type(KEYS[key] ?? key);

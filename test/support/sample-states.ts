@@ -596,6 +596,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     },
   ),
   summary: finished(done, 0),
+  'summary-sandbox': finished({...done, mode: {...done.mode, sandbox: true}}, 0),
   'summary-failed': finished(failed, 6),
   leaving: stateAt({at: 'leaving', from: {at: 'plan'}}, planned),
 };

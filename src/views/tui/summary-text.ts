@@ -4,7 +4,7 @@ import type {DomainName} from '../../domain/names.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {commandLine} from '../../flow/command-line.ts';
-import {changedSentence} from '../../flow/ending.ts';
+import {AFTER_SANDBOX, changedSentence} from '../../flow/ending.ts';
 import {changeGroups, groupText, MANY, MANY_CHANGES} from '../../flow/many.ts';
 import type {Report} from '../../flow/report.ts';
 import type {State} from '../../flow/state.ts';
@@ -25,9 +25,10 @@ export function summaryLines(state: State, report: Report): readonly SummaryLine
     resultLines(state, report),
     domainLines(report),
     weakerLines(state),
-    changeLines(report),
+    changeLines(state, report),
     adviceLines(state),
     againLines(state, report),
+    sandboxLines(state, report),
   ];
   return blocks
     .filter(block => block.length > 0)
@@ -83,10 +84,15 @@ function weakerLines(state: State): readonly SummaryLine[] {
   ];
 }
 
-function changeLines(report: Report): readonly SummaryLine[] {
+function changeLines({mode}: State, report: Report): readonly SummaryLine[] {
   if (!report.changed || report.changes.length === 0) return [];
   return [
-    line('heading', 'Changed on this host (waxseal undo takes it back):'),
+    line(
+      'heading',
+      mode.sandbox
+        ? 'Changed in the sandbox (on a mail host waxseal undo would take it back):'
+        : 'Changed on this host (waxseal undo takes it back):',
+    ),
     ...(report.changes.length < MANY_CHANGES
       ? report.changes.map(change => `${change.target}: ${change.action}`)
       : changeGroups(report.changes).map(groupText)
@@ -94,11 +100,18 @@ function changeLines(report: Report): readonly SummaryLine[] {
   ];
 }
 
-function adviceLines({advice}: State): readonly SummaryLine[] {
+// The sandbox ends with waxseal: its commands would meet the real host.
+const sandboxLines = ({mode}: State, {exitCode}: Report): readonly SummaryLine[] =>
+  mode.sandbox && exitCode === 0 ? [line('text', AFTER_SANDBOX)] : [];
+
+function adviceLines({advice, mode}: State): readonly SummaryLine[] {
   const lines = advice?.lines ?? [];
   return lines.length === 0
     ? []
-    : [line('heading', 'Worth doing next:'), ...lines.map(each => line('item', each.text))];
+    : [
+        line('heading', mode.sandbox ? 'Worth doing next, on a mail host:' : 'Worth doing next:'),
+        ...lines.map(each => line('item', each.text)),
+      ];
 }
 
 function againLines(state: State, report: Report): readonly SummaryLine[] {

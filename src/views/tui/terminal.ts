@@ -87,7 +87,7 @@ export function clipboardSequence(text: string): string | undefined {
 }
 
 /**
- * A text to be written above the live frame as it is, one logical line staying one. Begins with a carriage return: the
- * cursor may stand anywhere.
+ * A text to be written above the live frame as it is, one logical line staying one, with a blank line between the two:
+ * the end of a record must be seen. Begins with a carriage return: the cursor may stand anywhere.
  */
-export const above = (text: string): string => `\r${text.replace(/\n?$/, '\n')}`;
+export const above = (text: string): string => `\r${text.replace(/\n*$/, '\n\n')}`;

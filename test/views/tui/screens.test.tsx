@@ -113,6 +113,13 @@ test('at 60 columns, too, it is said to the end what Ctrl-C does to a change', a
   expect(view.frame().replaceAll(/\s+/g, ' ')).toContain('Ctrl-C puts everything back.');
 });
 
+test('after the sandbox nothing sends anybody to the real host with its commands', async () => {
+  const view = await draw('summary-sandbox', {rows: 60});
+  expect(view.frame()).not.toContain('waxseal undo takes it back');
+  expect(view.frame()).not.toContain('"waxseal undo" takes them back');
+  expect(view.frame().replaceAll(/\s+/g, ' ')).toContain('nothing of this machine was touched');
+});
+
 test('a thousand records are filtered by f: those still waited for, the wrong ones with their repair, all', async () => {
   const view = await draw('propagation-thousand');
   expect(view.frame()).toContain('of 387 ');

@@ -20,7 +20,7 @@ test('one whole session, key by key', async () => {
   const log: string[] = [];
   const shown = (): void => {
     const printed = output.printed.splice(0);
-    log.push([...printed, frame()].join('\n'));
+    log.push([...printed, frame()].join(''));
   };
   const step = async (expected: string, ...keys: readonly string[]): Promise<void> => {
     for (const key of keys) log.push(`>>> ${key}`);
@@ -40,7 +40,8 @@ test('one whole session, key by key', async () => {
   await step('Which kind of key?', 'enter');
   await step('Use the recommended settings?', 'enter');
   await step('Publish this record', 'enter');
-  await step('Is the record everywhere?', 'enter');
+  // The time stands there as soon as the watch has begun.
+  await step('Waiting for 10 s', 'enter');
   watching.open();
   await step('What will be changed');
   await step('Type yes and press Enter.', 'a');

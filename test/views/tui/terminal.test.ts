@@ -37,9 +37,9 @@ describe('the terminal', () => {
     expect(real.raw).toBe('x');
   });
 
-  test('what is written above the frame ends with one line feed', () => {
-    expect(above('a\nb')).toBe('\ra\nb\n');
-    expect(above('a\nb\n')).toBe('\ra\nb\n');
+  test('what is written above the frame is parted from it by one blank line', () => {
+    expect(above('a\nb')).toBe('\ra\nb\n\n');
+    expect(above('a\nb\n')).toBe('\ra\nb\n\n');
   });
 
   test('OSC 52 carries the text as base64; what xterm would cut is not sent', () => {

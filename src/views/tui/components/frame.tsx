@@ -118,6 +118,7 @@ function changedText({mode, phase, changed, unfinished}: State): {
         ? {text: `Not everything ${on} could be put back.`, tone: 'warn'}
         : {text: `Changes are being made ${on}: Ctrl-C puts everything back.`, tone: 'warn'};
     case 'changed':
+      if (mode.sandbox) return {text: 'The sandbox was changed; nothing of this machine was.', tone: 'muted'};
       return {text: `Changes were made ${on}; "waxseal undo" takes them back.`, tone: 'muted'};
     case 'put-back':
       return {text: `Everything ${on} was put back as it was.`, tone: 'muted'};
