@@ -306,10 +306,8 @@ const backToQuestion = (state: State): Next =>
   withFacts(state, facts => {
     const before = previousQuestion(state, facts);
     if (before !== undefined) return stay(before);
-    // A resumed setup has no questions behind it, only the offer to resume.
-    return state.pending !== undefined
-      ? stay({...state, phase: {at: 'host', offer: 'resume'}})
-      : leaveBackwards(state);
+    // Behind the first question stands what was found; a resumed setup has no questions, only the offer to resume.
+    return stay({...state, phase: {at: 'host', offer: state.pending === undefined ? 'none' : 'resume'}});
   });
 
 /** Back from the first screen: to the hub, where that is where it came from. */

@@ -183,7 +183,7 @@ describe('the main job', () => {
 });
 
 describe('back and forth', () => {
-  it('walks every question back with its answer kept, and asks to leave before the first', async () => {
+  it('walks every question back with its answer kept, then to what was found, and asks to leave before that', async () => {
     const started = start();
     const {session} = started;
     await toRecord(started);
@@ -197,8 +197,11 @@ describe('back and forth', () => {
       expect(session.state().phase).toMatchObject({at: 'asking', question, initial: text});
     }
     session.send({type: 'back'});
-    expect(session.state().phase).toMatchObject({at: 'leaving', from: {at: 'asking', question: 'domains'}});
+    expect(session.state().phase).toEqual({at: 'host', offer: 'none'});
+    session.send({type: 'back'});
+    expect(session.state().phase).toMatchObject({at: 'leaving', from: {at: 'host'}});
     session.send({type: 'stay'});
+    session.send({type: 'continued'});
     for (const question of ['domains', 'selector', 'key', 'settings']) {
       await asked(session, question);
       answer(session);
@@ -216,7 +219,7 @@ describe('back and forth', () => {
     answer(session, 'yes');
     await asked(session, 'domains');
     session.send({type: 'back'});
-    expect(session.state().phase).toMatchObject({at: 'leaving'});
+    expect(session.state().phase).toEqual({at: 'host', offer: 'none'});
   });
 
   it('proposes another selector for another domain, and makes another key', async () => {

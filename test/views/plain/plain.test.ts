@@ -203,6 +203,7 @@ describe('offers', () => {
     const talk = new Conversation(session);
     await talk.types('A setup of example.org waits for the DNS since 2026-11-20', 'n');
     await talk.types('Which domain', 'b');
+    await talk.types('Enter: go on. q: leave.', 'b');
     await talk.types('Leave?', 'y');
     await talk.ends();
     const again = start({}, {}, {look: {pending}});
