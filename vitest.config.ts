@@ -21,7 +21,9 @@ export default defineConfig({
     // Much of it waits for processes, packets and terminals; more than this and they wait for each other.
     maxWorkers: 4,
     env: {TZ: 'UTC', LANG: 'C.UTF-8', FORCE_COLOR: '0', NODE_ENV: 'production'},
-    testTimeout: 20_000,
+    // A limit is for what hangs, not a measure: on a busy machine a test takes many times as long as alone.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Snapshots are part of what the project shows; they live in one place at the top, by test file.
     resolveSnapshotPath: (testPath, extension) =>
       path.join(top, 'snapshots', path.relative(path.join(top, 'test'), testPath) + extension),

@@ -14,7 +14,7 @@ export interface Ended {
 }
 
 /** Every open terminal, so that a failed test leaves no process behind. */
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 export class Pty {
   /** Everything that came out, octet for octet. */

@@ -42,7 +42,7 @@ const marks = (file: string): string => (existsSync(file) ? readFileSync(file, '
 
 async function marked(file: string, word: string): Promise<void> {
   for (let waited = 0; !marks(file).includes(word); waited += 20) {
-    if (waited > 8000) throw new Error(`no ${word} in ${JSON.stringify(marks(file))}`);
+    if (waited > 30_000) throw new Error(`no ${word} in ${JSON.stringify(marks(file))}`);
     await new Promise(resolve => setTimeout(resolve, 20));
   }
 }
@@ -100,9 +100,9 @@ describe('a whole session in a real terminal', () => {
         terminal.write(octet);
         await new Promise(resolve => setTimeout(resolve, 15));
       }
-      await terminal.waitFor(/❯ example\.net|Leave\?/);
-      if (terminal.lines().join('\n').includes('Leave?')) {
-        terminal.write('n');
+      await terminal.waitFor(/❯ example\.net|What was found/);
+      if (terminal.lines().join('\n').includes('What was found')) {
+        terminal.write('\r');
         await terminal.waitFor('Which domain');
       }
     }

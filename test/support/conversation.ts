@@ -25,7 +25,7 @@ export class Conversation {
   }
 
   /** Waits until `words` stand on the screen after everything that was answered so far. */
-  async sees(words: string | RegExp, withinMs = 3000): Promise<this> {
+  async sees(words: string | RegExp, withinMs = 30_000): Promise<this> {
     const end = performance.now() + withinMs;
     for (;;) {
       const rest = this.#screen.slice(this.#read);

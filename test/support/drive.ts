@@ -29,7 +29,7 @@ export function start(
 }
 
 /** Waits until `holds` is true for the state; rejects after `withinMs` with what the state was. */
-export function until(session: Session, holds: (state: State) => boolean, withinMs = 3000): Promise<State> {
+export function until(session: Session, holds: (state: State) => boolean, withinMs = 30_000): Promise<State> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       stop();

@@ -182,7 +182,7 @@ export async function renderSession(session: Session, options: FrameOptions = {}
       input.type(text);
       await settle();
     },
-    async waitFor(text, withinMs = 4000) {
+    async waitFor(text, withinMs = 30_000) {
       const holds = (): boolean => (typeof text === 'string' ? frame().includes(text) : text.test(frame()));
       for (let waited = 0; !holds(); waited += 5) {
         if (waited > withinMs) throw new Error(`no ${String(text)} in\n${frame()}`);
