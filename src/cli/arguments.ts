@@ -33,7 +33,9 @@ export function parseArguments(argv: readonly string[]): Invocation {
   const parsed = guarded(() =>
     parseArgs({args: alias, options, strict: true, allowPositionals: true, tokens: true}),
   );
-  const [first, ...rest] = parsed.positionals;
+  // `waxseal help setup`, as many programs have it, is `waxseal setup --help`.
+  const asksHelp = parsed.positionals[0] === 'help';
+  const [first, ...rest] = asksHelp ? parsed.positionals.slice(1) : parsed.positionals;
   if (first !== undefined && !isCommand(first)) {
     throw usage(
       'usage.command',
@@ -41,7 +43,7 @@ export function parseArguments(argv: readonly string[]): Invocation {
       suggest(first, Object.keys(COMMANDS)) ?? 'Run waxseal --help for the list.',
     );
   }
-  const flags: Record<string, string | true | readonly string[]> = {};
+  const flags: Record<string, string | true | readonly string[]> = asksHelp ? {help: true} : {};
   for (const [name, value] of Object.entries(parsed.values)) {
     const flag = FLAGS.find(known => known.name === name);
     if (flag === undefined || value === undefined || value === false) continue;

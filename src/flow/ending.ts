@@ -285,6 +285,9 @@ function stopWork(state: State, code: 130 | 143): Next {
   ];
 }
 
+/** Who leaves or declines has got what was asked for: that is told, but is no error. */
+export const isWish = (errorId: string): boolean => errorId === 'interrupted' || errorId === 'declined';
+
 export function stopped(state: State, code: 130 | 143): Problem {
   const kept = state.staged.length > 0 && !state.mode.dryRun;
   const made = keysMade(state);

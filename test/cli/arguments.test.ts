@@ -40,6 +40,16 @@ describe('parseArguments', () => {
     expect(parseArguments(['-V']).flags['version']).toBe(true);
   });
 
+  it('takes help as a word, alone and with a command', () => {
+    expect(parseArguments(['help'])).toMatchObject({command: undefined, flags: {help: true}});
+    expect(parseArguments(['help', 'setup'])).toMatchObject({
+      command: 'setup',
+      flags: {help: true},
+      operands: [],
+    });
+    expect(refusal('help', 'setpu')).toMatch(/Did you mean setup\?/);
+  });
+
   it.each([
     [['setup', '--domian', 'x'], /no flag --domian.*Did you mean --domain\?/],
     [['setpu'], /no command "setpu".*Did you mean setup\?/],

@@ -1,5 +1,6 @@
 /** Lines of the session as text: a status word first, so that nothing is said by colour or place alone. */
 import {visible} from '../../domain/text.ts';
+import {isWish} from '../../flow/ending.ts';
 import type {Report} from '../../flow/report.ts';
 import type {Line} from '../../flow/state.ts';
 
@@ -17,9 +18,9 @@ export const lineText = (line: Line): string => `${WORDS[line.kind]}${line.text}
 /** How the run ended, where it did not end well; '' otherwise. For standard error. */
 export function endText({error, exitCode}: Report): string {
   if (error === null) return '';
-  const word = exitCode === 3 ? 'pending' : 'error';
+  const word = isWish(error.id) ? '' : exitCode === 3 ? 'pending: ' : 'error: ';
   const hint = error.hint === '' ? '' : `hint: ${visible(error.hint)}\n`;
-  return `${word}: ${visible(error.message)}\n${hint}`;
+  return `${word}${visible(error.message)}\n${hint}`;
 }
 
 /** A diff or another text of several lines, harmless for a terminal. */

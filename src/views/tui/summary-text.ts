@@ -4,7 +4,7 @@ import type {DomainName} from '../../domain/names.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {commandLine} from '../../flow/command-line.ts';
-import {AFTER_SANDBOX, changedSentence} from '../../flow/ending.ts';
+import {AFTER_SANDBOX, changedSentence, isWish} from '../../flow/ending.ts';
 import {changeGroups, groupText, MANY, MANY_CHANGES} from '../../flow/many.ts';
 import type {Report} from '../../flow/report.ts';
 import type {State} from '../../flow/state.ts';
@@ -58,7 +58,7 @@ function resultLines(state: State, report: Report): readonly SummaryLine[] {
   const {error} = report;
   if (error === null) return [line('good', doneText(state, report))];
   return [
-    line(report.result === 'pending' ? 'odd' : 'bad', error.message),
+    line(isWish(error.id) ? 'text' : report.result === 'pending' ? 'odd' : 'bad', error.message),
     ...(error.hint === '' ? [] : [line('hint', error.hint)]),
     ...(error.message.includes(changedSentence(state)) ? [] : [line('text', changedSentence(state))]),
   ];

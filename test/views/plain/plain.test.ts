@@ -93,7 +93,7 @@ describe('keys', () => {
     await talk.types('Leave?', 'y');
     const {report, errors} = await talk.ends();
     expect(report.exitCode).toBe(130);
-    expect(errors).toBe('error: Ended by the user. Nothing was changed.\n');
+    expect(errors).toBe('Ended by the user. Nothing was changed.\n');
   });
 
   it('say what is kept where the record is waited for', async () => {
