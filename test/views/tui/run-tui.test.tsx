@@ -2,7 +2,7 @@ import '../../support/not-in-ci.ts';
 import {Console} from 'node:console';
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {runTui, type TuiOptions} from '../../../src/views/tui/run-tui.tsx';
-import {at, start, toPlan, toRecord} from '../../support/drive.ts';
+import {at, start, toPlan, toRecord, until} from '../../support/drive.ts';
 import {FakeInput, FakeOutput, stillSession} from '../../support/render-frame.tsx';
 import {sampleState} from '../../support/sample-states.ts';
 
@@ -168,7 +168,7 @@ test('H20: a fault in a key handler during the apply puts everything back, too',
   started.session.send({type: 'confirmed'});
   await at(started.session, 'applying');
   stdin.type('\x03');
-  setTimeout(() => gate.open(), 50);
+  void until(started.session, ({stopping}) => stopping !== undefined).then(() => gate.open());
   await expect(running).rejects.toThrow('a fault of ours');
   expect(await started.session.done()).toMatchObject({exitCode: 143, changed: false});
   expect(stdin.isRaw).toBe(false);
