@@ -160,9 +160,12 @@ function parseDomains(text: string): Result<readonly DomainName[]> {
 }
 
 function domainChoices(facts: HostFacts): readonly Choice[] {
-  const found = facts.mailDomains.map(domain => choice(domain, displayDomain(domain), 'found in Postfix'));
+  // Debian puts localhost.DOMAIN among the local domains; nobody writes from there, and it is in nobody's DNS.
+  const offered = facts.mailDomains.filter(domain => !domain.startsWith('localhost.'));
+  const found = offered.map(domain => choice(domain, displayDomain(domain), 'found in Postfix'));
   if (found.length < 2) return found;
-  return [...found, choice(facts.mailDomains.join(','), `All ${found.length} of them`, 'one key for each')];
+  const all = found.length === 2 ? 'Both of them' : `All ${found.length} of them`;
+  return [...found, choice(offered.join(','), all, 'one key for each')];
 }
 
 /**

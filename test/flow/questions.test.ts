@@ -4,7 +4,7 @@ import type {Answers, QuestionId} from '../../src/flow/answers.ts';
 import {givenFrom} from '../../src/flow/given.ts';
 import {nextSelector, QUESTION_ORDER, QUESTIONS, questionOf} from '../../src/flow/questions.ts';
 import {parseTrustedHosts} from '../../src/flow/trusted-hosts.ts';
-import {fakeFacts, selectorOf} from '../support/fake-operations.ts';
+import {domainOf, fakeFacts, selectorOf} from '../support/fake-operations.ts';
 
 const facts = fakeFacts();
 
@@ -146,6 +146,22 @@ describe('every question', () => {
     expect(asked({settings: 'recommended'})).toEqual(['domains', 'selector', 'key', 'settings']);
     expect(asked({settings: 'change'})).toHaveLength(11);
     expect(asked({}, fakeFacts({missingPackages: ['opendkim']}))[0]).toBe('install');
+  });
+});
+
+describe('the domains', () => {
+  const offered = (...names: readonly string[]): readonly (readonly [string, string])[] =>
+    (QUESTIONS.domains.choices?.({}, fakeFacts({mailDomains: names.map(domainOf)})) ?? []).map(
+      ({value, label}) => [value, label],
+    );
+
+  it('are offered one by one and together, but no localhost of a domain', () => {
+    expect(offered('example.org', 'localhost.example.org')).toEqual([['example.org', 'example.org']]);
+    expect(offered('example.org', 'example.net').at(-1)).toEqual(['example.org,example.net', 'Both of them']);
+    expect(offered('a.example', 'b.example', 'c.example', 'localhost.a.example').at(-1)).toEqual([
+      'a.example,b.example,c.example',
+      'All 3 of them',
+    ]);
   });
 });
 

@@ -87,7 +87,7 @@ describe('questions', () => {
     await press('down', 'down', 'down', 'enter');
     expect(frame()).toMatch(/❯ ▏ \(as in: example\.org\)/);
     await press('escape');
-    expect(frame()).toContain('All 2 of them');
+    expect(frame()).toContain('Both of them');
     await press('4', 'x.example', 'enter');
     expect(session.sent).toEqual([answer('domains', 'x.example')]);
   });
