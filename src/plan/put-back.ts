@@ -79,23 +79,44 @@ export function wayBack(entries: readonly Entry[]): readonly Return[] {
   return way;
 }
 
-/** Takes back `entries`. Never rejects for a ToolError: it goes on with the rest. */
+/**
+ * Takes back `entries`. Never rejects for a ToolError: it goes on with the rest. While something remains, new keys stay
+ * (a table that is not back may name them), and a service is not noted as back: it must take up the rest when that is.
+ */
 export async function putBack(tools: Tools, entries: readonly Entry[]): Promise<PutBack> {
   const remains: string[] = [];
   const kept: string[] = [];
+  const held: AbsolutePath[] = [];
   for (const move of wayBack(entries)) {
+    if (remains.length > 0 && isKeyPlace(move, held)) {
+      held.push(move.undo.path);
+      continue;
+    }
     try {
+      const isFinal = move.kind !== 'service' || remains.length === 0;
       await goBack(tools, move, kept);
       const steps = move.kind === 'service' ? move.entries : [move.entry];
-      await tools.journal.writeAll(steps.map(({step}) => ({mark: 'undone', step}) as const));
+      if (isFinal) await tools.journal.writeAll(steps.map(({step}) => ({mark: 'undone', step}) as const));
       for (const {step} of steps) tools.emit({type: 'step-undone', step});
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
       remains.push(`${error.message} ${mendOf(tools.journal, move)}`);
     }
   }
+  const [first] = held;
+  if (first !== undefined) {
+    remains.push(`New private keys stay until the rest is back, for a table may name them: ${first}.`);
+  }
   return {whole: remains.length === 0, remains, kept};
 }
+
+/** A new private key, or a directory that the run made for one that is held. */
+const isKeyPlace = (
+  move: Return,
+  held: readonly AbsolutePath[],
+): move is Extract<Return, {kind: 'path' | 'made-directory'}> =>
+  (move.kind === 'path' && isNewKey(move.undo)) ||
+  (move.kind === 'made-directory' && held.some(path => path.startsWith(`${move.undo.path}/`)));
 
 async function goBack(tools: Tools, move: Return, kept: string[]): Promise<void> {
   if (move.kind === 'service') return await putServiceBack(tools.ports, move.services, tools.ready);

@@ -9,6 +9,7 @@ import {
   findUnfinished,
   listRuns,
   type Plan,
+  recoverRun,
 } from '../../src/plan/index.ts';
 import {scratchWorld} from './scratch-world.ts';
 import {fingerprint, setupPlan, stageSecret, type World} from './world.ts';
@@ -236,22 +237,54 @@ describe('applyPlan', () => {
     };
     const hurt = {...world, ports: {...world.ports, files: stubborn}};
     const {outcome} = await apply(hurt, plan, {proof: async () => ({checks: [], passed: false})});
+    const key = '/etc/dkimkeys/example.org/202611.private';
     expect(outcome).toMatchObject({
       result: 'incomplete',
       error: {
         exitCode: 7,
-        remains: [expect.stringMatching(/install -o 0 -g 0 -m 0644 \S+backups\/\d+ \/etc\/opendkim.conf/)],
+        remains: [
+          expect.stringMatching(/install -o 0 -g 0 -m 0644 \S+backups\/\d+ \/etc\/opendkim.conf/),
+          expect.stringContaining(key),
+        ],
       },
     });
+    // The configuration that could not be put back may name it, and OpenDKIM answers 451 without it.
+    expect(fs.existsSync(world.real(key))).toBe(true);
     const refused = await apply(hurt, await setupPlan(files, world.ports));
     expect(refused.outcome).toMatchObject({result: 'refused', error: {id: 'run.unfinished'}});
     broken = false;
     const [run] = await findUnfinished(world.ports);
     if (run === undefined) throw new Error('the run is not found');
-    const {recoverRun} = await import('../../src/plan/index.ts');
     expect(await recoverRun(world.ports, run, world.hooks, () => undefined)).toMatchObject({
       result: 'rolled-back',
     });
+    expect(await fingerprint(world)).toBe(before);
+  });
+
+  it('has a service take up a file that is put back only by the next start', async () => {
+    const {world, plan, before} = await prepared();
+    const {files} = world.ports;
+    const stubborn = {
+      ...files,
+      replace: async (...args: Parameters<typeof files.replace>) => {
+        // Its old text again: the way back.
+        if (
+          args[0] === '/etc/postfix/main.cf' &&
+          !Buffer.from(args[1]).toString().includes('opendkim.sock')
+        ) {
+          throw new HostError({id: 'file.denied', message: 'Cannot write main.cf.', hint: ''});
+        }
+        await files.replace(...args);
+      },
+    };
+    const hurt = {...world, ports: {...world.ports, files: stubborn}};
+    const {outcome} = await apply(hurt, plan, {proof: async () => ({checks: [], passed: false})});
+    expect(outcome).toMatchObject({result: 'incomplete'});
+    const [run] = await findUnfinished(world.ports);
+    if (run === undefined) throw new Error('the run is not found');
+    const again = await recoverRun(world.ports, run, world.hooks, () => undefined);
+    expect(again).toMatchObject({result: 'rolled-back'});
+    // With the services: they run on the old files again.
     expect(await fingerprint(world)).toBe(before);
   });
 });
