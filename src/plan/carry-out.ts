@@ -13,7 +13,7 @@ import type {FileAttributes, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
 import type {Journal, UndoRecord} from './journal.ts';
 import {asBefore, isSame, type Observed, observe, sha256Of} from './observe.ts';
-import {installedPackages, installPackages} from './packages.ts';
+import {foreseeInstall, installedPackages, installPackages} from './packages.ts';
 import {bringToRun, type Ready} from './service-state.ts';
 import {isDone, type PathStep, wantedState} from './staleness.ts';
 
@@ -202,10 +202,12 @@ export async function contentOf(ports: Pick<Ports, 'files'>, step: FileStep): Pr
 
 async function addPackages(work: Work, step: PackageStep): Promise<void> {
   const {ports, journal} = work;
-  const before = await installedPackages(ports.commands, step.manager);
-  const backup = await journal.backUp(Buffer.from(`${before.join('\n')}\n`));
   const {manager, names} = step;
-  await journal.write({mark: 'intent', step: step.id, undo: {kind: 'package', manager, names, backup}});
+  const adds = await foreseeInstall(ports.commands, manager, names);
+  const before = await installedPackages(ports.commands, manager);
+  const backup = await journal.backUp(Buffer.from(`${before.join('\n')}\n`));
+  const undo = {kind: 'package', manager, names, adds, backup} as const;
+  await journal.write({mark: 'intent', step: step.id, undo});
   await installPackages(ports.commands, manager, names);
   await journal.write({mark: 'done', step: step.id});
 }

@@ -31,6 +31,8 @@ export type UndoRecord =
       readonly kind: 'package';
       readonly manager: PackageStep['manager'];
       readonly names: readonly string[];
+      /** Names of all packages that the installation was to bring. */
+      readonly adds: readonly string[];
       /** Name in backups/ of the list of packages that were there before. */
       readonly backup: string;
     }

@@ -16,7 +16,7 @@ import type {Ports} from '../system/ports.ts';
 import {octal} from './diff.ts';
 import {backupsOf, type Entry, type Journal, mergesOf, type UndoRecord} from './journal.ts';
 import {isSame, type Observed, observe} from './observe.ts';
-import {removeNewPackages} from './packages.ts';
+import {type Brought, removeBrought} from './packages.ts';
 import type {ApplyEvent} from './plan.ts';
 import {putServiceBack, type Ready} from './service-state.ts';
 
@@ -36,12 +36,13 @@ interface Tools {
 }
 
 type PathRecord = Extract<UndoRecord, {kind: 'path'}>;
+type PackageRecord = Extract<UndoRecord, {kind: 'package'}>;
 
 /** One thing to do on the way back: a path, a package, or all that a run did to one unit. */
 export type Return =
   | {readonly kind: 'path'; readonly entry: Entry; readonly undo: PathRecord}
   | {readonly kind: 'made-directory'; readonly entry: Entry; readonly undo: PathRecord}
-  | {readonly kind: 'package'; readonly entry: Entry; readonly undo: Extract<UndoRecord, {kind: 'package'}>}
+  | {readonly kind: 'package'; readonly entry: Entry; readonly undo: PackageRecord}
   | {
       readonly kind: 'service';
       readonly entries: readonly Entry[];
@@ -212,9 +213,14 @@ async function removeMadeDirectory(tools: Tools, undo: PathRecord, done: boolean
   await files.removeDirectory(undo.path);
 }
 
-async function takePackagesBack(tools: Tools, undo: Extract<UndoRecord, {kind: 'package'}>): Promise<void> {
-  const list = Buffer.from(await tools.journal.readBackup(undo.backup)).toString('utf8');
-  await removeNewPackages(tools.ports.commands, undo.manager, list.split('\n').filter(Boolean));
+async function takePackagesBack(tools: Tools, undo: PackageRecord): Promise<void> {
+  await removeBrought(tools.ports.commands, undo.manager, await broughtBy(tools.journal, undo));
+}
+
+/** What a run brought with packages, as its journal has it. */
+export async function broughtBy(journal: Pick<Journal, 'readBackup'>, undo: PackageRecord): Promise<Brought> {
+  const list = Buffer.from(await journal.readBackup(undo.backup)).toString('utf8');
+  return {before: list.split('\n').filter(Boolean), adds: undo.adds};
 }
 
 /** The command that does by hand what failed. */

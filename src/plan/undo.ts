@@ -9,14 +9,16 @@ import {octal, secretNotice} from './diff.ts';
 import {entriesOf, openJournal, readJournal, type UndoRecord} from './journal.ts';
 import {isSame, observe, sha256Of} from './observe.ts';
 import {shownOctets} from './octets.ts';
+import {broughtAndThere, neededProblem, needing} from './packages.ts';
 import type {ApplyEvent, ChangeView, RunId} from './plan.ts';
-import {type Return, wayBack} from './put-back.ts';
+import {broughtBy, type Return, wayBack} from './put-back.ts';
 import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
 import type {Ready} from './service-state.ts';
 import {holdsPrivateKey, textDiff} from './text-diff.ts';
 import {keepMerges, type OfferedMerge, offerMerge, takeMerge} from './undo-merge.ts';
 
 type PathRecord = Extract<UndoRecord, {kind: 'path'}>;
+type PackageRecord = Extract<UndoRecord, {kind: 'package'}>;
 
 /** What undoing a run would do, and what speaks against it. */
 export interface UndoView {
@@ -63,7 +65,12 @@ export async function planUndo(
   const ours = new Set(entries.flatMap(({undo}) => (undo.kind === 'path' ? [undo.path] : [])));
   for (const move of wayBack(entries)) {
     const undo = move.kind === 'service' ? undefined : move.undo;
-    const conflict = undo?.kind === 'path' ? await conflictOf(ports, undo, ours) : undefined;
+    const conflict =
+      undo === undefined
+        ? undefined
+        : undo.kind === 'path'
+          ? await conflictOf(ports, undo, ours)
+          : await packageConflict(ports, runs, summary, undo);
     const taken =
       conflict?.id === 'undo.edited' && options.merged === true && undo?.kind === 'path'
         ? await takeMerge(ports, run, undo.path, await observe(ports.files, undo.path))
@@ -158,6 +165,32 @@ async function withOffer(
   );
 }
 
+/** Whether what came after the run stands on the packages that it brought. */
+async function packageConflict(
+  ports: Ports,
+  runs: readonly RunSummary[],
+  summary: RunSummary,
+  undo: PackageRecord,
+): Promise<Problem | undefined> {
+  for (const later of runs.slice(runs.indexOf(summary) + 1).toReversed()) {
+    if (later.status !== 'applied' || !(await touchedServices(ports, later.run))) continue;
+    return laterRun(later.run, `may stand on what this run installed (${undo.names.join(' ')})`);
+  }
+  const doomed = await broughtAndThere(
+    ports.commands,
+    undo.manager,
+    await broughtBy(openJournal(ports, summary.run), undo),
+  );
+  const others = await needing(ports.commands, undo.manager, doomed);
+  return others.length === 0 ? undefined : neededProblem(others);
+}
+
+const touchedServices = async (ports: Ports, run: RunId): Promise<boolean> =>
+  entriesOf(await readJournal(ports, run)).some(({undo}) => undo.kind === 'service');
+
+const laterRun = (run: RunId, why: string): Problem =>
+  problem('undo.later-run', `The later run ${run} ${why}.`, `Undo that one first: waxseal undo --id ${run}`);
+
 /** Whether something that came after the run would be lost. */
 async function conflictOf(
   ports: Ports,
@@ -213,12 +246,7 @@ async function naming(
   for (const later of runs.slice(runs.indexOf(summary) + 1).filter(run => run.status === 'applied')) {
     const shared = [...(await pathsOf(ports, later.run))].find(path => paths.has(path));
     if (shared === undefined) continue;
-    const first = problem(
-      'undo.later-run',
-      `The later run ${later.run} changed ${shared} too.`,
-      `Undo that one first: waxseal undo --id ${later.run}`,
-    );
-    return [first, ...conflicts];
+    return [laterRun(later.run, `changed ${shared} too`), ...conflicts];
   }
   return conflicts;
 }
@@ -235,11 +263,13 @@ async function viewOf(
   merged: ReadonlyMap<AbsolutePath, Uint8Array>,
 ): Promise<ChangeView> {
   if (move.kind === 'package') {
-    const {names, manager} = move.undo;
+    const {manager, names} = move.undo;
+    const brought = await broughtBy(openJournal(ports, run), move.undo);
+    const doomed = await broughtAndThere(ports.commands, manager, brought);
     return {
       kind: 'package',
-      target: names.join(' '),
-      action: `remove what was installed with ${manager}`,
+      target: (doomed.length === 0 ? names : doomed).map(name => visible(name)).join(' '),
+      action: doomed.length === 0 ? 'nothing: gone already' : `remove what was installed with ${manager}`,
       diff: '',
     };
   }

@@ -17,7 +17,7 @@ import {
   recoverRun,
   undoRun,
 } from '../../src/plan/index.ts';
-import type {FileStep} from '../../src/services/step.ts';
+import type {FileStep, ServiceStep} from '../../src/services/step.ts';
 import {scratchWorld} from './scratch-world.ts';
 import {PowerCut, tamper} from './tamper.ts';
 import {fingerprint, openWorld, setupPlan, stageSecret, type World} from './world.ts';
@@ -34,7 +34,12 @@ async function applied(): Promise<{world: World; before: string; after: string; 
   return {world, before, after: await fingerprint(world), run: plan.id};
 }
 
-async function append(world: World, file: string, text: string): Promise<RunId> {
+async function append(
+  world: World,
+  file: string,
+  text: string,
+  services: readonly ServiceStep[] = [],
+): Promise<RunId> {
   const path = absolute(file);
   const observed = await observe(world.ports.files, path);
   const old = Buffer.from((await world.ports.files.read(path)) ?? []).toString();
@@ -47,7 +52,13 @@ async function append(world: World, file: string, text: string): Promise<RunId> 
     beforeText: old,
     after: {content: {from: 'text', text: old + text}, owner: {user: 'root', group: 'root'}, mode: 0o644},
   };
-  const plan = makePlan({purpose: 'rotate', title: 'later', domains: [], steps: [step], ...world.ports});
+  const plan = makePlan({
+    purpose: 'rotate',
+    title: 'later',
+    domains: [],
+    steps: [step, ...services],
+    ...world.ports,
+  });
   expect(await applyPlan(world.ports, plan, world.hooks, quiet, never)).toMatchObject({result: 'applied'});
   return plan.id;
 }
@@ -297,6 +308,68 @@ describe('undo', () => {
     expect(outcome).toMatchObject({result: 'rolled-back'});
     keyComesLast(byFailure);
     expect(await fingerprint(world)).toBe(before);
+  });
+
+  const installed = (world: World, ...names: readonly string[]): void => {
+    fs.appendFileSync(world.real('/var/lib/dpkg-list'), names.map(name => `${name}\n`).join(''));
+  };
+
+  it('removes the packages that the run brought, and none that came since', async () => {
+    const {world, before, run} = await applied();
+    installed(world, 'nginx', 'libnginx');
+    const view = await planUndo(world.ports, run);
+    const shown = view.ok ? view.value.changes.find(({kind}) => kind === 'package')?.target : '';
+    expect(shown).toBe('opendkim libopendkim11');
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({result: 'undone'});
+    expect(fs.readFileSync(world.real('/var/lib/dpkg-list'), 'utf8')).toBe('postfix\nnginx\nlibnginx\n');
+    fs.writeFileSync(world.real('/var/lib/dpkg-list'), 'postfix\n');
+    expect(await fingerprint(world)).toBe(before);
+  });
+
+  it('leaves what came since also where the installation was cut off, and undone much later', async () => {
+    const world = scratchWorld();
+    await stageSecret(world.ports.files);
+    const plan = await setupPlan(world.ports.files, world.ports);
+    const counting = tamper(world.ports, 0, 'fail');
+    await applyPlan(counting.ports, plan, world.hooks, quiet, never);
+    const at = counting.calls.findIndex(call => /^run apt-get install (?!--simulate)/.test(call)) + 1;
+
+    const hurt = scratchWorld();
+    await stageSecret(hurt.ports.files);
+    const cut = tamper(hurt.ports, at, 'cut-after');
+    const again = await setupPlan(hurt.ports.files, hurt.ports);
+    await expect(applyPlan(cut.ports, again, hurt.hooks, quiet, never)).rejects.toBeInstanceOf(PowerCut);
+    installed(hurt, 'nginx');
+    const next = openWorld(hurt.root);
+    for (const run of await findUnfinished(next.ports)) await recoverRun(next.ports, run, next.hooks, quiet);
+    expect(fs.readFileSync(hurt.real('/var/lib/dpkg-list'), 'utf8')).toBe('postfix\nnginx\n');
+  });
+
+  it('refuses to remove packages that something installed since needs, and that a later run builds on', async () => {
+    const {world, run} = await applied();
+    installed(world, 'opendkim-tools');
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id: 'package.needed', message: expect.stringContaining('opendkim-tools')},
+    });
+    const later = await append(world, '/etc/hosts', '127.0.0.1 localhost\n', [
+      {
+        kind: 'service',
+        id: 'service:opendkim.service',
+        why: 'why',
+        unit: 'opendkim.service',
+        action: 'restart',
+        argv: ['systemctl', 'restart', 'opendkim.service'],
+        timeoutMs: 1000,
+        ready: {withinMs: 50, steadyMs: 0},
+        wasActive: true,
+      },
+    ]);
+    expect(await undoRun(world.ports, run, world.hooks, quiet)).toMatchObject({
+      result: 'refused',
+      error: {id: 'undo.later-run', hint: expect.stringContaining(later)},
+    });
+    expect(await undoRun(world.ports, later, world.hooks, quiet)).toMatchObject({result: 'undone'});
   });
 
   it('names the later run that must be undone first, and goes back in order', async () => {

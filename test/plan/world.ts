@@ -107,6 +107,17 @@ function createHostCommands(root: string, memory: string): Commands {
             .map(name => `${name} ii\n`)
             .join(''),
         );
+      if (program === 'apt-get' && rest.includes('--simulate')) {
+        const names = rest.slice(rest.indexOf('--') + 1);
+        const lines =
+          action === 'install'
+            ? [...names, 'libopendkim11'].map(name => `Inst ${name} (1 Debian:13 [amd64])`)
+            : // What needs a package goes with it.
+              packages()
+                .filter(name => names.includes(name) || name.startsWith('opendkim-'))
+                .map(name => `Purg ${name} [1]`);
+        return result(0, lines.map(line => `${line}\n`).join(''));
+      }
       if (program === 'apt-get' && action === 'install') {
         const names = rest.slice(rest.indexOf('--') + 1);
         setPackages([...packages(), ...names, 'libopendkim11']);
