@@ -6,7 +6,7 @@
 import type {KeyLookup} from '../dkim/index.ts';
 import {ToolError} from '../domain/errors.ts';
 import type {DomainName} from '../domain/names.ts';
-import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
+import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import type {Candidate} from '../services/candidate.ts';
 import type {DomainSelector} from '../services/facts.ts';
 import type {Argv, FileAttributes, Ports} from '../system/ports.ts';
@@ -41,6 +41,7 @@ const POLL_MS = 100;
 /** A directory of an earlier run that is older than this is nobody's any more. */
 const LEFTOVER_MS = 600_000;
 const DIRECTORY_PREFIX = 'preflight-';
+const ROOT = {uid: 0, gid: 0} as const;
 
 const START = {id: 'preflight.start', title: 'The new configuration starts in a second, throw-away signer'};
 const SIGNS = {id: 'preflight.signs', title: 'It signs a message that verifies against DNS'};
@@ -74,7 +75,8 @@ export async function preflight(ports: PreflightPorts, input: PreflightInput): P
     new Set(sample.map(each => each.domain)),
   );
   try {
-    await ports.files.makeDirectory(directory, {...owner, mode: 0o700});
+    // Root's, so that nobody can put another file in the place of one: OpenDKIM reads all but the keys as root.
+    await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
     const started = (await prepare(ports, plan, owner)) ?? (await start(ports, plan, since, input.signal));
     tell(checkFrom(START.id, START.title, started));
     tell(
@@ -104,9 +106,14 @@ async function prepare(
   plan: ThrowAway,
   owner: {readonly uid: number; readonly gid: number},
 ): Promise<Finding | undefined> {
-  // Everything 0600 for the signer alone: a configuration may hold the password of a database.
+  // Everything 0600: a configuration may hold the password of a database. It is read before OpenDKIM leaves root.
   const attributes: FileAttributes = {...owner, mode: 0o600};
-  for (const file of plan.files) await ports.files.create(file.path, Buffer.from(file.text), attributes);
+  for (const file of plan.files) {
+    await ports.files.create(file.path, Buffer.from(file.text), {...ROOT, mode: 0o600});
+  }
+  await ports.files.makeDirectory(parentOf(plan.socket), {...owner, mode: 0o700});
+  // Written by root or by the signer, as the version has it; being there, it can be no link to another file.
+  await ports.files.create(plan.pidFile, new Uint8Array(0), attributes);
   for (const key of plan.keys) {
     const content = await ports.files.read(key.from);
     if (content === undefined) {
@@ -245,11 +252,8 @@ const ignoreToolError = (error: unknown): void => {
 };
 
 async function endProcess(ports: PreflightPorts, pidFile: AbsolutePath): Promise<void> {
-  const pid = Buffer.from((await ports.files.read(pidFile)) ?? [])
-    .toString('latin1')
-    .trim();
-  // 0 and 1 would reach our own group or init.
-  if (!/^[1-9]\d{0,9}$/.test(pid) || pid === '1') return;
+  const pid = await pidFrom(ports, pidFile);
+  if (pid === undefined || !(await isOurs(ports, pid, parentOf(pidFile)))) return;
   // Not TERM: libmilter looks at it every five seconds only, and there is nothing that it would tidy up.
   const {status} = await ports.commands.run(['kill', '-KILL', pid]);
   if (status !== 0) return;
@@ -260,10 +264,18 @@ async function endProcess(ports: PreflightPorts, pidFile: AbsolutePath): Promise
   }
 }
 
-/** The directory has plain files only. */
+/** The directory has plain files, and one directory with the socket. Keys go first: a fault may end it early. */
 async function removeTree(ports: PreflightPorts, directory: AbsolutePath): Promise<void> {
-  for (const name of (await ports.files.list(directory)) ?? [])
-    await ports.files.remove(below(directory, name));
+  const places: AbsolutePath[] = [];
+  for (const name of (await ports.files.list(directory)) ?? []) {
+    const entry = below(directory, name);
+    if ((await ports.files.stat(entry))?.kind === 'directory') places.push(entry);
+    else await ports.files.remove(entry);
+  }
+  for (const place of places) {
+    for (const name of (await ports.files.list(place)) ?? []) await ports.files.remove(below(place, name));
+    await ports.files.removeDirectory(place);
+  }
   await ports.files.removeDirectory(directory);
 }
 
@@ -277,20 +289,16 @@ async function clearLeftovers(ports: PreflightPorts, stateDirectory: AbsolutePat
     const stat = await ports.files.stat(directory);
     const age = ports.clock.now().getTime() - (stat?.modifiedMs ?? 0);
     if (stat?.kind !== 'directory' || age < LEFTOVER_MS) continue;
-    const pidFile = below(directory, 'opendkim.pid');
-    if (await isOurs(ports, pidFile, directory)) await endProcess(ports, pidFile);
-    await removeTree(ports, directory);
+    await end(ports, directory, below(directory, 'opendkim.pid'));
   }
 }
 
-/** True where the process of an old pid file was started for this directory: after a reboot it may be anybody. */
-async function isOurs(
-  ports: PreflightPorts,
-  pidFile: AbsolutePath,
-  directory: AbsolutePath,
-): Promise<boolean> {
-  const pid = await pidFrom(ports, pidFile);
-  if (pid === undefined) return false;
+/**
+ * True where the process was started for this directory. After a reboot the pid may be anybody's, and the signer's user
+ * could have written any other: root would end it. Where there is no proc(5), in another tree, the pid file is believed.
+ */
+async function isOurs(ports: PreflightPorts, pid: string, directory: AbsolutePath): Promise<boolean> {
+  if ((await ports.files.stat(absolute('/proc/self'))) === undefined) return true;
   const commandLine = await ports.files.read(absolute(`/proc/${pid}/cmdline`));
   return Buffer.from(commandLine ?? []).includes(directory);
 }

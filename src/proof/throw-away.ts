@@ -56,7 +56,7 @@ export function throwAway(
       : [{live: each.table.path, path: below(directory, each.name), text: each.text}],
   );
   const config = below(directory, 'opendkim.conf');
-  const socket = below(directory, 'milter.sock');
+  const socket = below(directory, 'run', 'milter.sock');
   const pidFile = below(directory, 'opendkim.pid');
   const moved = new Map(tables.map(each => [each.live, each.path]));
   return {

@@ -168,7 +168,7 @@ test('the candidate signs with the staged key, and nothing stays behind', async 
 test('the copy of the configuration leads nowhere to the live signer, and keeps its line numbers', async () => {
   await run();
   const lines = (daemon.configs[0] ?? '').split('\n');
-  const directory = /^Socket local:(.*)\/milter\.sock$/.exec(
+  const directory = /^Socket local:(.*)\/run\/milter\.sock$/.exec(
     lines.find(line => line.startsWith('Socket')) ?? '',
   )?.[1];
   expect(directory).toMatch(/^\/var\/lib\/waxseal\/preflight-waxseal-[0-9a-f]{16}$/);
@@ -182,7 +182,7 @@ test('the copy of the configuration leads nowhere to the live signer, and keeps 
     `InternalHosts ${directory}/TrustedHosts`,
     `ExternalIgnoreList refile:${directory}/TrustedHosts`,
     'Canonicalization relaxed/simple',
-    `Socket local:${directory}/milter.sock`,
+    `Socket local:${directory}/run/milter.sock`,
     `PidFile ${directory}/opendkim.pid`,
     'Background yes',
     'Syslog yes',
@@ -345,8 +345,51 @@ test('an abort ends the signer and removes the keys', async () => {
   expect(stateDirectory()).toEqual(['keys']);
 });
 
+test('what OpenDKIM reads as root lies where its own user can change nothing', async () => {
+  const seen: Record<string, string> = {};
+  daemon.onStart = () => {
+    const name = stateDirectory().find(each => each.startsWith('preflight-')) ?? '';
+    const top = path.join(host.root, 'var/lib/waxseal', name);
+    for (const entry of ['.', ...readdirSync(top)]) {
+      const {dev, ino, mode} = statSync(path.join(top, entry));
+      seen[entry] = `${host.ledger.ownerOf(dev, ino).uid} ${(mode & 0o7777).toString(8)}`;
+    }
+  };
+  await run();
+  // 102 is the user of the signer. It writes the pid, makes the socket, and reads the key by itself.
+  expect(seen).toEqual({
+    '.': '0 711',
+    KeyTable: '0 600',
+    SigningTable: '0 600',
+    TrustedHosts: '0 600',
+    'key-0': '102 600',
+    'opendkim.conf': '0 600',
+    'opendkim.pid': '102 600',
+    run: '102 700',
+  });
+});
+
+test('a pid file that names another process ends nobody', async () => {
+  host.write('/proc/self', '');
+  host.write('/proc/4711/cmdline', 'sshd: /usr/sbin/sshd -D');
+  await run();
+  const ended = () => host.commands.calls.filter(([name]) => name === 'kill').map(argv => argv.join(' '));
+  expect(ended()).toEqual([]);
+  expect(stateDirectory()).toEqual(['keys']);
+  await daemon.stop();
+  daemon.onStart = () => {
+    const name = stateDirectory().find(each => each.startsWith('preflight-')) ?? '';
+    host.write('/proc/4711/cmdline', `opendkim\0-x\0/var/lib/waxseal/${name}/opendkim.conf`);
+  };
+  await run();
+  expect(ended()).toEqual(['kill -KILL 4711', 'kill -0 4711']);
+});
+
 test('the leavings of a killed run go, those of a running one stay', async () => {
+  host.write('/proc/self', '');
+  host.write('/proc/4712/cmdline', 'sshd');
   host.write('/var/lib/waxseal/preflight-old/key-0', pem);
+  host.write('/var/lib/waxseal/preflight-old/run/milter.sock', '');
   host.write('/var/lib/waxseal/preflight-old/opendkim.pid', '4712\n');
   host.write('/var/lib/waxseal/preflight-new/key-0', pem);
   const past = new Date(Date.now() - 3_600_000);

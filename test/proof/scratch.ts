@@ -39,14 +39,16 @@ export function scratchHost(programs: Readonly<Record<string, Program>>) {
     groupById: () => Promise.resolve(undefined),
     primaryMembers: () => Promise.resolve([]),
   };
+  const ledger = createOwnerLedger();
   const ports: Ports = {
-    ...createRealPorts({root: absolute(root), owners: createOwnerLedger()}),
+    ...createRealPorts({root: absolute(root), owners: ledger}),
     commands,
     users,
   };
   return {
     root,
     ports,
+    ledger,
     commands,
     write(file: string, text: string): void {
       mkdirSync(path.dirname(path.join(root, file)), {recursive: true});
