@@ -244,6 +244,20 @@ async function unsigned(ports: MailPorts, target: MailTarget, attempt: Attempt):
       `Take no_milters out of ${skipping} in master.cf, unless it only takes mail back from a filter.`,
     );
   }
+  if (/\bno_milters\b/.test(route.settings.get('receive_override_options') ?? '')) {
+    return failed(
+      'unsigned; main.cf: receive_override_options with no_milters',
+      'Postfix asks no milter about any mail.',
+      'Take no_milters out of receive_override_options in main.cf, then postfix reload.',
+    );
+  }
+  if (way === 'smtp' && route.mappedMilters !== undefined) {
+    return failed(
+      `unsigned; smtpd_milter_maps has for 127.0.0.1: ${visible(route.mappedMilters)}`,
+      'A table gives this host milters of its own instead of smtpd_milters.',
+      'Name the socket of OpenDKIM in that row, too, or take the row out.',
+    );
+  }
   const milters = effectiveFor(way, parameter, route);
   if (milters === '') {
     return failed(

@@ -10,12 +10,17 @@ import {UNREACHABLE_LITERAL} from './message.ts';
 
 export type Way = 'sendmail' | 'smtp';
 
+/** The client of the test message by SMTP, as smtpd_milter_maps knows it. */
+const OWN_ADDRESS = '127.0.0.1';
+
 export interface MailRoute {
   readonly settings: ReadonlyMap<string, string>;
   /** `-o` lines of master.cf as `smtp/inet/smtpd_milters` → value. */
   readonly overrides: ReadonlyMap<string, string>;
   /** Why a message taken in this way could leave the host; undefined where it cannot. */
   readonly leaves: Readonly<Record<Way, string | undefined>>;
+  /** What smtpd_milter_maps gives this host instead of smtpd_milters; undefined where it has no entry. */
+  readonly mappedMilters: string | undefined;
 }
 
 const PARAMETERS = [
@@ -38,6 +43,8 @@ const PARAMETERS = [
   'smtpd_milters',
   'non_smtpd_milters',
   'milter_default_action',
+  'receive_override_options',
+  'smtpd_milter_maps',
 ] as const;
 
 /** Services that take a message in, by way; the later ones are looked at first (postscreen hands on to smtpd/pass). */
@@ -67,7 +74,21 @@ export async function readRoute(
     settings,
     overrides,
     leaves: {sendmail: elsewhere ?? filtered('sendmail'), smtp: elsewhere ?? filtered('smtp')},
+    mappedMilters: await mappedMilters(ports, configDirectory, settings),
   };
+}
+
+async function mappedMilters(
+  ports: Pick<Ports, 'commands'>,
+  configDirectory: string,
+  settings: ReadonlyMap<string, string>,
+): Promise<string | undefined> {
+  for (const {text: table} of tokens(settings.get('smtpd_milter_maps') ?? '')) {
+    const argv: Argv = ['postmap', '-c', configDirectory, '-q', OWN_ADDRESS, table];
+    const {status, stdout} = await ports.commands.run(argv);
+    if (status === 0 && stdout.trim() !== '') return stdout.trim();
+  }
+  return undefined;
 }
 
 /** The value a parameter has for messages that come this way: an `-o` of the service wins over main.cf. */

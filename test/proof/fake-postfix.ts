@@ -160,6 +160,8 @@ export class FakePostfix {
       const table = this.tables[argv.at(-1) ?? ''];
       if (table === undefined)
         return {status: 1, stderr: 'postmap: fatal: open database: No such file or directory\n'};
+      const asked = argv[argv.indexOf('-q') + 1] ?? '';
+      if (asked !== '-') return table[asked] === undefined ? {status: 1} : {stdout: `${table[asked]}\n`};
       const keys = Buffer.from(options.input ?? [])
         .toString()
         .split('\n');

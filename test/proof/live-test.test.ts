@@ -339,6 +339,25 @@ describe('a message that goes wrong', () => {
     expect(one(await run(), 'live.smtp').evidence).toContain('no_milters');
   });
 
+  test('Postfix asks no milter about any mail', async () => {
+    postfix.settings['receive_override_options'] = 'no_address_mappings, no_milters';
+    postfix.signers = () => [];
+    const report = await run();
+    for (const id of ['live.sendmail', 'live.smtp'])
+      expect(one(report, id).evidence).toBe('unsigned; main.cf: receive_override_options with no_milters');
+  });
+
+  test('a table gives this host other milters', async () => {
+    postfix.settings['smtpd_milter_maps'] = 'cidr:/etc/postfix/milters hash:/etc/postfix/more';
+    postfix.tables['cidr:/etc/postfix/milters'] = {};
+    postfix.tables['hash:/etc/postfix/more'] = {'127.0.0.1': 'DISABLE'};
+    postfix.signers = way => (way === 'smtp' ? [] : [signer]);
+    expect(one(await run(), 'live.smtp')).toMatchObject({
+      status: 'fail',
+      evidence: 'unsigned; smtpd_milter_maps has for 127.0.0.1: DISABLE',
+    });
+  });
+
   test('Postfix lets mail pass because it cannot use the milter', async () => {
     postfix.signers = () => [];
     for (const identifier of ['postfix/smtpd', 'postfix/cleanup']) {

@@ -244,6 +244,20 @@ describe('lookAtHost', () => {
     expect(await others()).toEqual([]);
   });
 
+  it('names what leads mail around the milter lists', async () => {
+    const host = fixtureHost('debian-13');
+    const main = '/etc/postfix/main.cf';
+    host.files.put(
+      main,
+      `${host.files.text(main)}\nreceive_override_options = no_milters\nsmtpd_milter_maps = cidr:/etc/postfix/m\n`,
+    );
+    const {remarks} = await lookAtHost(host);
+    const ids = remarks.map(({id}) => id);
+    expect(ids).toContain('postfix.milters-off');
+    expect(ids).toContain('postfix.milter-maps');
+    expect(remarks.map(({message}) => message).join()).toContain('cidr:/etc/postfix/m');
+  });
+
   it('puts the name of the host and localhost names last among the domains', async () => {
     const host = fixtureHost('debian-13');
     host.files.put('/etc/mailname', 'example.org\n');

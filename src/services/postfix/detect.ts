@@ -92,6 +92,7 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
     blockers: blockersOn(context, explicitRun, facts),
     remarks: [
       ...remarksOn(facts),
+      ...passedBy(explicit),
       ...rewritesLater(explicit, perService),
       ...(await otherInstances(context, facts, words(expanded.get('multi_instance_directories') ?? ''))),
     ],
@@ -197,6 +198,32 @@ function remarksOn(facts: PostfixFacts): readonly Problem[] {
         'postfix.content-filter',
         `A content filter is set: ${visible(facts.contentFilter)}. Mail that comes back from it may be signed twice, or changed after signing.`,
         'Where it comes back on a port of this host, the plan sees to it that it is signed once; where it comes back by sendmail(1), it would be signed again.',
+      ),
+    );
+  }
+  return remarks;
+}
+
+/** Settings of main.cf that lead mail around both milter lists (postconf(5)), so that no edit of them has an effect. */
+function passedBy(explicit: ReadonlyMap<string, string>): readonly Problem[] {
+  const remarks: Problem[] = [];
+  const options = explicit.get('receive_override_options') ?? '';
+  if (/\bno_milters\b/.test(options)) {
+    remarks.push(
+      problem(
+        'postfix.milters-off',
+        `receive_override_options in main.cf has no_milters: no milter is asked about any mail, and nothing is signed.`,
+        'Take the word out of main.cf; where mail comes back from a filter, it belongs to that service in master.cf.',
+      ),
+    );
+  }
+  const maps = explicit.get('smtpd_milter_maps') ?? '';
+  if (maps !== '') {
+    remarks.push(
+      problem(
+        'postfix.milter-maps',
+        `smtpd_milter_maps (${visible(maps)}) gives some clients milters of their own: their mail goes around smtpd_milters.`,
+        'Name the socket of OpenDKIM in its rows, too, where the mail of these clients is to be signed.',
       ),
     );
   }
