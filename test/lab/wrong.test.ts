@@ -3,6 +3,7 @@ import {describe, expect, test} from 'vitest';
 import {differences, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {send, VALID, verdict} from './support/mail.ts';
+import {until} from './support/process.ts';
 import {releases} from './support/release.ts';
 import {awaitedRecord, launchWaxseal, makeReady, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
 import {inWorld} from './support/world.ts';
@@ -187,6 +188,9 @@ describe.each(releases)('$name', release => {
           timeoutMs: 120_000,
         },
       );
+      await until('the port to be taken', async () =>
+        (await host.must(['ss', '-Hltn', 'sport = :8891'])).includes('127.0.0.1:8891') ? true : undefined,
+      );
       const before = await fingerprint(host);
       const outcome = await waxseal(host, [...SETUP, '--socket', 'inet:8891', '--no-wait', '--json']);
       expect([5, 6]).toContain(outcome.status);
@@ -199,6 +203,10 @@ describe.each(releases)('$name', release => {
     inWorld(release, async ({host, internet}) => {
       const first = launchWaxseal(host, [...SETUP, '--wait', '2m', '--json']);
       const {record, selector} = await awaitedRecord(host, 'example.com');
+      // The key is there before the run has noted that it waits for its record.
+      await until('the run to wait', async () =>
+        /"state":\s*"pending"/.test(await host.read('/var/lib/waxseal/state.json')) ? true : undefined,
+      );
       const before = await fingerprint(host);
       for (const argv of [
         [...SETUP, '--no-wait'],

@@ -101,6 +101,8 @@ async function runtime(host: Host): Promise<Map<string, string>> {
     '/tmp',
     '/var/tmp',
     '/dev/shm',
+    // Daemons come and go below /run meanwhile.
+    '-ignore_readdir_race',
     '(',
     '-path',
     '/run/opendkim*',
