@@ -31,6 +31,10 @@ export function folded(sentence: string, width = 79): string {
     .join('');
 }
 
+/** The text without the password of a data set of OpenDKIM, which its messages repeat: `dsn:pgsql://user:***@host/…`. */
+export const withoutPassword = (text: string): string =>
+  text.replaceAll(/(\bdsn:[a-z]+:\/\/[^:@\s]*:)\S*@/gi, '$1***@');
+
 /** Names in a sentence: all of a few, the first ones of many and how many more there are. */
 export const listed = (names: readonly string[], most = 10): string =>
   names.length <= most + 1

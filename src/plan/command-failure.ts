@@ -1,16 +1,21 @@
 import {CommandFailed} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
+import {visible, withoutPassword} from '../domain/text.ts';
 import type {Argv, CommandResult} from '../system/ports.ts';
 
 const LAST_LINES = 20;
+const MOST_CHARACTERS = 300;
 
 /** A command that did not do its job, as an error that shows why: how it ended and its last lines. */
 export function commandFailed(id: string, argv: Argv, result: CommandResult, hint?: string): CommandFailed {
   const line = visible(argv.join(' '));
   const said = result.stderr.trim() === '' ? result.stdout : result.stderr;
-  const stderr = visible(said.trim().split('\n').slice(-LAST_LINES).join('\n'), {lines: true});
-  return new CommandFailed(problem(id, `${line} ${endOf(result)}.`, hint ?? `Run it by hand: ${line}`), {
+  const lines = withoutPassword(said).trim().split('\n').slice(-LAST_LINES);
+  const stderr = visible(lines.join('\n'), {lines: true});
+  // Its last line is the reason, as a rule; the others go before it.
+  const why = visible((lines.at(-1) ?? '').trim().slice(0, MOST_CHARACTERS)).replace(/[.:;]+$/, '');
+  const message = `${line} ${endOf(result)}${why === '' ? '' : `: ${why}`}.`;
+  return new CommandFailed(problem(id, message, hint ?? `Run it by hand: ${line}`), {
     argv,
     status: result.status,
     stderr,

@@ -1,5 +1,5 @@
 import {structuredPatch} from 'diff';
-import {visible} from '../domain/text.ts';
+import {visible, withoutPassword} from '../domain/text.ts';
 
 const CONTEXT = 3;
 // Beyond this many differing lines the shortest edit is not worth its quadratic time; the block is shown as replaced.
@@ -11,10 +11,14 @@ export const holdsPrivateKey = (text: string): boolean => /-----BEGIN [A-Z0-9 ]*
 // A row of a key table may carry the key itself, as base64 of its DER form: `label domain:selector:MII…`.
 const KEY_IN_ROW = /:[ \t]*(?:MII|MC4CAQAw)[A-Za-z0-9+/=]{24,}/g;
 
-/** One line harmless for a terminal and without a private key; tabs, which configuration files use a lot, stay. */
+// opendkim.conf(5), rspamd's settings for Redis, amavis' data sources.
+const PASSWORD = /^([-+ ][ \t]*"?(?:LDAPBindPassword|password|[@$]\w+_sql_dsn)"?[ \t]*[=: \t][ \t]*)\S.*$/i;
+
+/** One line harmless for a terminal, without a private key or a password; tabs, which such files use a lot, stay. */
 const harmless = (line: string): string =>
-  line
+  withoutPassword(line)
     .replace(KEY_IN_ROW, ':(private key, not shown)')
+    .replace(PASSWORD, '$1(not shown)')
     .split('\t')
     .map(part => visible(part))
     .join('\t');

@@ -1,10 +1,9 @@
 /** The last words of a daemon in the journal, for the evidence of a check. */
-import {visible} from '../domain/text.ts';
+import {visible, withoutPassword} from '../domain/text.ts';
 import type {Ports} from '../system/ports.ts';
 
 /** A line of a log or of standard error, harmless for a terminal and without the password of a DSN (FACTS 4). */
-export const shownLine = (line: string): string =>
-  visible(line.replaceAll(/(\bdsn:[a-z]+:\/\/[^:@\s]*:)\S*@/gi, '$1***@'));
+export const shownLine = (line: string): string => visible(withoutPassword(line));
 
 /**
  * What `identifier` logged since `since` that contains `about`, at most five lines, oldest first. Empty where there is

@@ -50,6 +50,23 @@ describe('textDiff', () => {
     expect(diff).not.toMatch(/[\u001b\u202e\r]/);
   });
 
+  it('shows no password, be its line changed or near', () => {
+    const lines = [
+      'InternalHosts dsn:pgsql://reader:s3cret@127.0.0.1/mail/table=hosts',
+      'LDAPBindPassword\ts3cret',
+      '  password = "s3cret";',
+      "@lookup_sql_dsn = (['DBI:Pg:', 'amavis', 's3cret']);",
+      'smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd',
+    ];
+    const before = lines.join('\n');
+    const near = textDiff('/t', before, `${before}\nSyslog yes`);
+    const changed = textDiff('/t', before, before.replaceAll('s3cret', 's3cret2'));
+    expect(near + changed).not.toContain('s3cret');
+    expect(near).toContain(' LDAPBindPassword\t(not shown)\n');
+    expect(near).toContain('smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd');
+    expect(changed).toContain('dsn:pgsql://reader:***@127.0.0.1');
+  });
+
   it('takes linear time for tables of many domains', () => {
     const rows = (from: number, to: number): string =>
       Array.from({length: to - from}, (_, index) => `k${from + index} d${from + index}.example:s:/k\n`).join(

@@ -74,7 +74,20 @@ describe('bringToRun', () => {
     const {ports} = host({restart: {status: 1, stderr: 'Job failed\u001b[31m'}});
     const error = await bringToRun(ports, step, async () => undefined).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(CommandFailed);
-    expect(error).toMatchObject({id: 'service.restart', status: 1, stderr: 'Job failed\\x1b[31m'});
+    expect(error).toMatchObject({
+      id: 'service.restart',
+      message: 'systemctl restart opendkim.service ended with status 1: Job failed\\x1b[31m.',
+      status: 1,
+      stderr: 'Job failed\\x1b[31m',
+    });
+    const dsn = host({restart: {status: 78, stderr: 'first\nopendkim: dsn:pgsql://me:s3cret@db/x: no.\n'}});
+    const telling = await bringToRun(dsn.ports, step, async () => undefined).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(telling).toMatchObject({
+      message: expect.stringMatching(/: opendkim: dsn:pgsql:\/\/me:\*\*\*@db\/x: no\.$/),
+    });
+    expect(JSON.stringify(telling)).not.toContain('s3cret');
     const slow = host({restart: {status: null, ended: 'timeout'}});
     await expect(bringToRun(slow.ports, step, async () => undefined)).rejects.toThrow('did not end in time');
   });

@@ -1,7 +1,7 @@
 /** What OpenDKIM is on this host: version, settings in force, tables, unit. */
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
-import {visible} from '../../domain/text.ts';
+import {visible, withoutPassword} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
 import type {KnownKey, OpenDkimFacts} from '../facts.ts';
 import type {LookContext} from '../look-context.ts';
@@ -244,7 +244,7 @@ function domainIgnored(facts: OpenDkimFacts): readonly Problem[] {
   return [
     problem(
       'opendkim.domain-ignored',
-      `Domain ${visible(domain)} in ${facts.configFile} has no effect, because there is a KeyTable.`,
+      `Domain ${visible(withoutPassword(domain))} in ${facts.configFile} has no effect, because there is a KeyTable.`,
       'Name the domain in the SigningTable, and remove the line.',
     ),
   ];

@@ -2,7 +2,7 @@
 import {type DomainName, parseDomain, parseSelector} from '../../domain/names.ts';
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
-import {visible} from '../../domain/text.ts';
+import {visible, withoutPassword} from '../../domain/text.ts';
 import {entryOf, type KnownHost, textOf} from '../files.ts';
 import type {Setting} from './edit.ts';
 import {isTrue, parseDataSet} from './parse.ts';
@@ -123,7 +123,7 @@ function singleKey(host: KnownHost): Result<MovedKey | undefined> {
     return fail(
       problem(
         'opendkim.single-key-odd',
-        `The form Domain ${visible(domain)}, Selector ${visible(selector)}, KeyFile ${visible(keyfile)} cannot be turned into tables that sign the same.`,
+        `The form Domain ${visible(withoutPassword(domain))}, Selector ${visible(selector)}, KeyFile ${visible(keyfile)} cannot be turned into tables that sign the same.`,
         'Write a KeyTable and a SigningTable for it by hand, then run again.',
       ),
     );
