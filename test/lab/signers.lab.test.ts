@@ -46,7 +46,8 @@ const listens = (host: Host, port: number): Promise<true> =>
   until(
     `port ${port}`,
     async () => ((await host.must(['ss', '-Hltn'])).includes(`:${port} `) ? true : undefined),
-    {withinMs: 90_000},
+    // rspamd compiles its patterns before it listens: minutes on a busy machine.
+    {withinMs: 300_000},
   );
 
 async function placeKey(host: Host, file: string, pem: string, owner: string): Promise<void> {
@@ -202,7 +203,7 @@ async function bothChoices({host, internet}: World, rival: Rival): Promise<void>
     `${rival.name} to sign again`,
     async () =>
       (await verdicts(host, internet)).join('\n') === theirs.join('\n') ? (true as const) : undefined,
-    {withinMs: 60_000, everyMs: 2000},
+    {withinMs: 180_000, everyMs: 2000},
   );
   console.log(
     `${rival.name} on ${host.release.suite}: leave ${both(rival.selector, selector)[0]}; switch ${both(own)[0]}; undone twice, byte for byte`,

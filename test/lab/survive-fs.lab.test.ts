@@ -146,7 +146,7 @@ describe('a disk that runs full', () => {
     console.log(`disk full at ${count} operations: ${JSON.stringify(results)}`);
     expect(results['incomplete'] ?? 0).toBe(0);
     expect(results['rolled-back']).toBeGreaterThan(40);
-  }, 120_000);
+  });
 
   test('with less and less room from the beginning: refused, put back or done, never in between', async () => {
     const {after} = await whole(tmpfs('1m'));
@@ -169,7 +169,7 @@ describe('a disk that runs full', () => {
       forget(host.at);
     }
     expect([...seen]).toEqual(expect.arrayContaining(['refused', 'applied']));
-  }, 60_000);
+  });
 });
 
 describe('a file system that turns read-only', () => {
@@ -193,7 +193,7 @@ describe('a file system that turns read-only', () => {
       if (outcome.result === 'applied') break;
       forget(host.at);
     }
-  }, 120_000);
+  });
 
   test.each(['/etc/postfix', '/var/spool/postfix', '/etc/opendkim.conf'])(
     '%s is a read-only mount: refused before anything is touched',

@@ -14,7 +14,7 @@ export default defineConfig({
     pool: 'forks',
     // Each file has worlds of its own, and a scenario mostly waits: for the DNS, for a daemon, for a queue.
     maxWorkers: 4,
-    testTimeout: process.env['WAXSEAL_LAB_CUTS'] === 'all' ? 60 * 60_000 : 15 * 60_000,
+    testTimeout: process.env['WAXSEAL_LAB_CUTS'] === 'all' ? 60 * 60_000 : 30 * 60_000,
     hookTimeout: 20 * 60_000,
     // A lab that silently runs nothing must not pass.
     passWithNoTests: false,

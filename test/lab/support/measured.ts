@@ -37,7 +37,7 @@ export function watched(
   readonly pid: () => number | undefined;
   readonly end: () => Promise<Measured>;
 } {
-  const running = host.launch(['waxseal', ...argv], {timeoutMs: 14 * 60_000});
+  const running = host.launch(['waxseal', ...argv], {timeoutMs: 28 * 60_000});
   let peak = 0;
   let ticks = 0;
   let pid: number | undefined;

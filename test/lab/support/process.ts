@@ -102,7 +102,7 @@ export async function until<T>(
   probe: () => Promise<T | undefined> | T | undefined,
   options: {readonly withinMs?: number; readonly everyMs?: number} = {},
 ): Promise<T> {
-  const end = performance.now() + (options.withinMs ?? 20_000);
+  const end = performance.now() + (options.withinMs ?? 60_000);
   for (;;) {
     const value = await probe();
     if (value !== undefined) return value;
