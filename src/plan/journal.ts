@@ -101,9 +101,10 @@ export async function releaseReserve(ports: Pick<Ports, 'files'>, run: RunId): P
 }
 
 /** Opens a new run. The plan is kept without the content of its files. */
-export async function beginJournal(ports: Content, plan: Plan): Promise<Journal> {
+export async function beginJournal(ports: Content & Pick<Ports, 'random'>, plan: Plan): Promise<Journal> {
   await makeStateDirectory(ports.files, backupsOf(plan.id));
-  await ports.files.replace(reserveFile(plan.id), Buffer.alloc(reserveFor(plan)), OWN_FILE);
+  // Random: a file system that compresses (btrfs, ZFS) keeps no room for zeros.
+  await ports.files.replace(reserveFile(plan.id), ports.random.bytes(reserveFor(plan)), OWN_FILE);
   const stored = JSON.stringify({...plan, steps: plan.steps.map(withoutContent)}, null, 2);
   await ports.files.replace(planFile(plan.id), Buffer.from(`${stored}\n`), OWN_FILE);
   const journal = openJournal(ports, plan.id);

@@ -46,7 +46,7 @@ export async function observe(files: Files, path: AbsolutePath): Promise<Observe
       ),
     );
   }
-  const content = await files.read(path);
+  const content = await files.read(path, {follow: false});
   if (content === undefined) return {state: 'absent'};
   return {state: 'present', kind: 'file', sha256: sha256Of(content), mode, uid, gid, links, content};
 }

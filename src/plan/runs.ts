@@ -3,7 +3,7 @@ import {type AbsolutePath, below} from '../domain/paths.ts';
 import {RUNS_DIRECTORY, STATE_DIRECTORY} from '../domain/places.ts';
 import {sweepTemporary} from '../keys/index.ts';
 import type {Files, Ports} from '../system/ports.ts';
-import {entriesOf, type RunMark, readJournal, runDirectory, statusOf} from './journal.ts';
+import {entriesOf, type RunMark, readJournal, releaseReserve, runDirectory, statusOf} from './journal.ts';
 import {isRunId} from './make.ts';
 import type {Plan, RunId} from './plan.ts';
 
@@ -95,7 +95,11 @@ async function prune(ports: Pick<Ports, 'files'>): Promise<void> {
   // A run that was cut off before its first line has changed nothing.
   const unborn = ((await files.list(RUNS_DIRECTORY)) ?? []).filter(isRunId).filter(run => !known.has(run));
   for (const run of [...surplus, ...unborn]) await removeTree(files, runDirectory(run));
-  for (const run of known) await sweepTemporary(files, runDirectory(run));
+  for (const run of runs) {
+    await sweepTemporary(files, runDirectory(run.run));
+    // Cut off between its last line and this: its room is not needed any more.
+    if (!isUnfinished(run)) await releaseReserve(ports, run.run);
+  }
 }
 
 async function removeTree(files: Files, directory: AbsolutePath): Promise<void> {

@@ -31,8 +31,11 @@ export interface FileAttributes {
 export interface Files {
   /** lstat(2): a symlink is reported as such. `undefined` where nothing is there. */
   stat(path: AbsolutePath): Promise<FileStat | undefined>;
-  /** Content of a regular file, symlinks followed; `undefined` where it does not exist. Throws HostError otherwise (EACCES). */
-  read(path: AbsolutePath): Promise<Uint8Array | undefined>;
+  /**
+   * Content of a regular file; `undefined` where it does not exist. Throws HostError otherwise (EACCES). A symlink at the
+   * end is followed unless `follow` is false: for what `stat` has just called a file, which somebody may swap meanwhile.
+   */
+  read(path: AbsolutePath, how?: {readonly follow?: boolean}): Promise<Uint8Array | undefined>;
   /** Names in a directory, sorted; `undefined` where it does not exist. */
   list(path: AbsolutePath): Promise<readonly string[] | undefined>;
   /** Every symlink resolved, within the root of this port; `undefined` where something on the way is missing. */

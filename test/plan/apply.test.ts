@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import {gzipSync} from 'node:zlib';
 import {describe, expect, it} from 'vitest';
 import {HostError, Interrupted, LockHeld} from '../../src/domain/errors.ts';
 import {absolute} from '../../src/domain/paths.ts';
@@ -66,6 +67,26 @@ describe('applyPlan', () => {
       expect(fs.statSync(world.real(`${run}/${name}`)).mode & 0o777).toBe(0o600);
     }
     expect(fs.statSync(world.real(run)).mode & 0o777).toBe(0o700);
+  });
+
+  it('keeps room that a file system cannot compress away, and gives it back, at the latest with the next run', async () => {
+    const {world, plan} = await prepared();
+    const reserve = world.real(`/var/lib/waxseal/runs/${plan.id}/reserve`);
+    const {outcome} = await apply(world, plan, {
+      proof: async () => {
+        const room = fs.readFileSync(reserve);
+        expect(room.length).toBeGreaterThan(64 * 1024);
+        expect(gzipSync(room).length).toBeGreaterThan(room.length * 0.9);
+        return {checks: [], passed: true};
+      },
+    });
+    expect(outcome.result).toBe('applied');
+    expect(fs.existsSync(reserve)).toBe(false);
+    // As after a power cut right before its end.
+    fs.writeFileSync(reserve, 'x', {mode: 0o600});
+    fs.appendFileSync(world.real('/etc/opendkim.conf'), '# more\n');
+    await apply(world, await setupPlan(world.ports.files, world.ports));
+    expect(fs.existsSync(reserve)).toBe(false);
   });
 
   it('does nothing for an empty plan and for the same plan again', async () => {

@@ -44,7 +44,7 @@ export function tamper(
   const {files} = ports;
   const watched: Files = {
     stat: path => around(`stat ${path}`, () => files.stat(path)),
-    read: path => around(`read ${path}`, () => files.read(path)),
+    read: (path, how) => around(`read ${path}`, () => files.read(path, how)),
     list: path => around(`list ${path}`, () => files.list(path)),
     resolve: path => around(`resolve ${path}`, () => files.resolve(path)),
     readLink: path => around(`readLink ${path}`, () => files.readLink(path)),

@@ -53,6 +53,19 @@ describe('replace', () => {
   });
 });
 
+it('reads through a link, but not where a file was swapped for one', async () => {
+  const {files, real} = scratch();
+  fs.writeFileSync(real('/etc/shadow'), 'secret');
+  fs.symlinkSync('shadow', real('/etc/table'));
+  expect(text(await files.read(absolute('/etc/table')))).toBe('secret');
+  await expect(files.read(absolute('/etc/table'), {follow: false})).rejects.toMatchObject({
+    id: 'file.symlink',
+  });
+  // A directory on the way may be a link.
+  fs.symlinkSync('etc', real('/way'));
+  expect(text(await files.read(absolute('/way/shadow'), {follow: false}))).toBe('secret');
+});
+
 describe('create', () => {
   it('never overwrites', async () => {
     const {files, real} = scratch();

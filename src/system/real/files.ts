@@ -115,7 +115,8 @@ export function createFiles(options: FilesOptions): Files {
         looking(path, false, async place => describe(await lstat(place.at), ledger)),
       ),
 
-    read: path => told('read', path, () => looking(path, true, place => readRegular(place.at, path))),
+    read: (path, {follow = true} = {}) =>
+      told('read', path, () => looking(path, follow, place => readRegular(place.at, path))),
 
     list: path =>
       told('list', path, () => looking(path, true, async place => (await readdir(place.at)).sort())),
