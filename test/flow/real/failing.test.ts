@@ -59,6 +59,17 @@ describe('a change that fails', () => {
     const run = await world.run(setup);
     expect(run.exitCode, run.err).toBe(7);
     expect(run.report.error?.hint).toMatch(/Remains: .*opendkim/);
+    // Nobody knows what that signer has in memory: the new key stays, and is named, until it is back.
+    const {'/etc/dkimkeys/example.org': folder, ...others} = await hostTree(world.sandbox);
+    const keys = Object.keys(others).filter(at => at.startsWith('/etc/dkimkeys/example.org/'));
+    expect(folder).toMatch(/^directory/);
+    expect(keys).toHaveLength(1);
+    expect(run.report.error?.hint).toContain(keys[0]);
+    expect(Object.fromEntries(Object.entries(others).filter(([at]) => !keys.includes(at)))).toEqual(before);
+
+    mischief.restartFails = false;
+    const again = await world.run(['undo', '--yes']);
+    expect(again.exitCode, again.err).toBe(0);
     expect(await hostTree(world.sandbox)).toEqual(before);
   });
 
