@@ -4,9 +4,9 @@ import {byHand, removeSigner} from './support/by-hand.ts';
 import {differences, exposedKeys, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {send, VALID, verdict} from './support/mail.ts';
-import {until} from './support/process.ts';
+import {describeOutcome, until} from './support/process.ts';
 import {releases} from './support/release.ts';
-import {makeReady, waxsealJson} from './support/waxseal.ts';
+import {makeReady, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
 import {inWorld, type World} from './support/world.ts';
 
 const SETUP = ['setup', '--domain', 'example.com', '--yes', '--no-wait'] as const;
@@ -78,6 +78,29 @@ describe.each(releases)('$name', release => {
         const captured = await send(host, internet, {from: 'alice@example.com', by});
         expect(verdict(captured)).toBe(VALID('example.com', domain.selector));
       }
+
+      // Back, one after the other. What was installed meanwhile stays, and what needs a package of the run keeps it.
+      await waxsealJson(host, ['undo', '--yes'], 0);
+      await host.script(
+        [
+          'DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends opendkim-tools',
+          'mkdir -p /root/local/DEBIAN',
+          "printf '%s\\n' 'Package: local-mail' 'Version: 1' 'Architecture: all' 'Depends: opendkim' 'Maintainer: root' 'Description: x' > /root/local/DEBIAN/control",
+          'dpkg-deb --build /root/local /root/local.deb',
+          'dpkg --install /root/local.deb',
+        ].join('\n'),
+      );
+      const needed = await waxseal(host, ['undo', '--yes', '--json']);
+      expect(needed.status, describeOutcome(needed)).not.toBe(0);
+      expect(reportOf(needed)).toMatchObject({changed: false, error: {id: 'package.needed'}});
+      expect(reportOf(needed).error?.message).toContain('local-mail');
+      await host.must(['dpkg', '--purge', 'local-mail']);
+      await waxsealJson(host, ['undo', '--yes'], 0);
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format language
+      const packages = (await host.must(['dpkg-query', '-W', '-f', '${Package}\\n'])).split('\n');
+      expect(packages).toEqual(expect.arrayContaining(['postfix', 'opendkim-tools']));
+      expect(packages).not.toContain('opendkim');
+      expect(await host.exists('/etc/opendkim.conf')).toBe(false);
     }));
 
   test('a TCP socket instead of one in the chroot', () =>
