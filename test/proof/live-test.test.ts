@@ -322,14 +322,26 @@ describe('a message that goes wrong', () => {
   });
 
   test('only SMTP is unsigned: an override in master.cf', async () => {
-    postfix.overrides['smtp/inet/smtpd_milters'] = '';
+    postfix.overrides['smtp/inet/smtpd_milters'] = 'inet:localhost:783';
     postfix.signers = way => (way === 'smtp' ? [] : [signer]);
     const report = await run();
     expect(one(report, 'live.sendmail').status).toBe('pass');
     expect(one(report, 'live.smtp')).toMatchObject({
       status: 'fail',
-      evidence: 'unsigned; master.cf: smtp/inet -o smtpd_milters=',
+      evidence: 'unsigned; master.cf: smtp/inet -o smtpd_milters=inet:localhost:783',
       cause: 'An -o line of master.cf replaces smtpd_milters for this service.',
+    });
+  });
+
+  test('port 25 asks no milter by choice: what the plan leaves alone is no reason to put everything back', async () => {
+    postfix.overrides['smtp/inet/smtpd_milters'] = '';
+    postfix.signers = way => (way === 'smtp' ? [] : [signer]);
+    const report = await run();
+    expect(one(report, 'live.sendmail').status).toBe('pass');
+    expect(one(report, 'live.smtp')).toMatchObject({
+      status: 'warn',
+      evidence: 'unsigned; master.cf: smtp/inet -o smtpd_milters=',
+      cause: 'By its line in master.cf this service asks no milter: mail that comes in there is not signed.',
     });
   });
 
