@@ -135,6 +135,7 @@ function nextStep(
 ): string {
   if (state.mode.dryRun) return 'Run the same command without --dry-run.';
   if (now === 'active') return 'Nothing now; rotate the key in half a year with waxseal rotate.';
+  if (state.mode.sandbox) return AFTER_SANDBOX;
   const until = state.surveys[staged.domain]?.notBefore;
   if (now === 'ready' && until !== undefined) return `Wait until ${formatMoment(until, 'up')}. ${again}`;
   if (now === 'ready') {
@@ -153,7 +154,7 @@ export function finish(state: State, exitCode: ExitCode, problem?: Problem): Nex
   return [{...state, phase: {at: 'finished', report}}, [...discard, {do: 'finish', report}]];
 }
 
-/** Said after a job in the sandbox: the commands that are named above would work on the real host. */
+/** Said at the end of a run in the sandbox: nothing is there to go on with, and its commands would meet the real host. */
 export const AFTER_SANDBOX =
   'That was the sandbox, which is gone now; nothing of this machine was touched. On a mail host: sudo waxseal';
 
@@ -199,14 +200,18 @@ const isKept = (phase: Phase): boolean => phase.at === 'record' || phase.at === 
 export function leaveQuestion(state: State): {readonly title: string; readonly text: string} {
   const from = state.phase.at === 'leaving' ? state.phase.from : state.phase;
   const kept = isKept(from) || (state.staged.length > 0 && !state.mode.dryRun);
-  const text = kept
-    ? `${changedSentence(state)} The key is kept; go on later with: ${commandLine(state)}`
-    : changedSentence(state);
+  const stays = state.mode.sandbox
+    ? 'The sandbox is thrown away, and its key with it.'
+    : `The key is kept; go on later with: ${commandLine(state)}`;
+  const text = kept ? `${changedSentence(state)} ${stays}` : changedSentence(state);
   return {title: 'Leave?', text};
 }
 
 /** Why a run ends with exit 3, and what goes on with it. */
 export function pendingProblem(state: State): Problem {
+  if (state.mode.sandbox) {
+    return problem('record.pending', 'The record was not yet on every authoritative server.', AFTER_SANDBOX);
+  }
   const until = notBeforeOf(state);
   const heard = state.staged.flatMap(({domain}) => state.surveys[domain] ?? []).find(isResolverWord);
   if (heard !== undefined && !state.resolverOnly && state.mode.command !== 'rotate') {
@@ -291,9 +296,12 @@ export const isWish = (errorId: string): boolean => errorId === 'interrupted' ||
 export function stopped(state: State, code: 130 | 143): Problem {
   const kept = state.staged.length > 0 && !state.mode.dryRun;
   const made = keysMade(state);
+  const id = code === 130 ? 'interrupted' : 'terminated';
+  const message = `Ended ${code === 130 ? 'by the user' : 'by a signal'}. ${changedSentence(state)}`;
+  if (state.mode.sandbox) return problem(id, message, AFTER_SANDBOX);
   return problem(
-    code === 130 ? 'interrupted' : 'terminated',
-    `Ended ${code === 130 ? 'by the user' : 'by a signal'}. ${changedSentence(state)}`,
+    id,
+    message,
     made > 0
       ? `${made === 1 ? 'The key that is made is' : `The ${made} keys that are made are`} kept; go on with: ${commandLine(state)}`
       : kept

@@ -1,6 +1,6 @@
 /** Guards of the reducer that the runner's own guards would hide: each is tried alone. */
 import {describe, expect, it} from 'vitest';
-import {leaveQuestion} from '../../src/flow/ending.ts';
+import {AFTER_SANDBOX, leaveNow, leaveQuestion} from '../../src/flow/ending.ts';
 import {initialState, reduce} from '../../src/flow/reduce.ts';
 import type {Event, State} from '../../src/flow/state.ts';
 import {where} from '../../src/flow/where.ts';
@@ -84,6 +84,19 @@ describe('words', () => {
     expect(leaveQuestion(stateAt({at: 'plan'})).text).toContain(
       'The key is kept; go on later with: waxseal setup',
     );
+  });
+
+  it('after a sandbox that is left name no command that would meet the real host', () => {
+    const over = {mode: mode({sandbox: true})};
+    for (const phase of [{at: 'plan'}, propagation] as const) {
+      const here = stateAt(phase, over);
+      expect(leaveQuestion(here).text).toContain('The sandbox is thrown away, and its key with it.');
+      const [left] = leaveNow(here, 130);
+      const report = left.phase.at === 'finished' ? left.phase.report : undefined;
+      expect(report?.error?.hint).toBe(AFTER_SANDBOX);
+      expect(report?.domains.map(({nextStep}) => nextStep)).toEqual([AFTER_SANDBOX, AFTER_SANDBOX]);
+      expect(JSON.stringify(report)).not.toContain('kept');
+    }
   });
 
   it('of a place are those below a leave question, too, and fewer in a dry run', () => {

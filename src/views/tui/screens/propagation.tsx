@@ -22,11 +22,11 @@ import {type Filter, headRows, listRows, nextFilter} from './many-records.ts';
 
 type Propagation = Extract<Phase, {at: 'propagation'}>;
 
-const KEYS: readonly KeyHint[] = [
-  ['Enter', 'asks now'],
+const ASK_KEY: KeyHint = ['Enter', 'asks now'];
+const keysAfter = ({mode}: State): readonly KeyHint[] => [
   ['Esc', 'shows the record'],
   ['?', 'explains'],
-  ['Ctrl-C', 'leaves; run waxseal again later to go on here'],
+  ['Ctrl-C', mode.sandbox ? 'leaves the sandbox' : 'leaves; run waxseal again later to go on here'],
 ];
 
 /** Only where no name server can be asked, and the resolver has the record. */
@@ -43,10 +43,10 @@ export function PropagationScreen({phase}: {readonly phase: Propagation}): React
   const isMany = state.staged.length > MANY;
   const [filter, setFilter] = useState<Filter>('open');
   const room = useRoom([
-    ...KEYS.slice(0, 1),
+    ASK_KEY,
     ...(mayTrust ? [TRUST_KEY] : []),
     ...(isMany ? [FILTER_KEY] : []),
-    ...KEYS.slice(1),
+    ...keysAfter(state),
   ]);
   const now = useSecondHand();
   useKeys(key => {

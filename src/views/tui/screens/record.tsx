@@ -18,7 +18,7 @@ import {type Theme, useTheme} from '../theme.tsx';
 
 type RecordPhase = Extract<Phase, {at: 'record'}>;
 
-const keysFor = ({answers}: State): readonly KeyHint[] => [
+const keysFor = ({answers, mode}: State): readonly KeyHint[] => [
   [
     'Enter',
     publishesItself(answers) ? `${publisherName(answers)} publishes it` : 'I have published it: look for it',
@@ -30,7 +30,7 @@ const keysFor = ({answers}: State): readonly KeyHint[] => [
   ['d', 'delegates'],
   ['Esc', 'back'],
   ['?', 'explains'],
-  ['Ctrl-C', 'leaves, the key is kept'],
+  ['Ctrl-C', mode.sandbox ? 'leaves the sandbox' : 'leaves, the key is kept'],
 ];
 const SAVE_KEYS: readonly KeyHint[] = [
   ['Enter', 'saves'],
