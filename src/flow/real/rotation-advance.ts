@@ -2,11 +2,12 @@
 import {createHash} from 'node:crypto';
 import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import {ToolError} from '../../domain/errors.ts';
-import type {DomainName} from '../../domain/names.ts';
+import type {DnsName, DomainName} from '../../domain/names.ts';
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {
+  type Act,
   type Due,
   due,
   findEntry,
@@ -15,6 +16,7 @@ import {
   noteTime,
   publisherOf,
   putEntry,
+  type RecordFacts,
   type RotationFacts,
   type RotationState,
   saveState,
@@ -62,6 +64,8 @@ export interface AdvanceResult {
 }
 
 const ROUNDS = 40;
+/** How long what the servers said of a record counts within a run. */
+const RECORDS_MS = 60_000;
 
 /** One run; the caller holds the lock. Rejects with a ToolError only where nothing at all can be done. */
 export async function advance(
@@ -90,6 +94,9 @@ class Run {
   readonly #refused: Problem[] = [];
   /** Steps that failed, and hooks that ran: neither is tried twice in one run. */
   readonly #tried = new Set<string>();
+  /** What the servers said in this run, of records that nothing was done to since. */
+  readonly #records = new Map<DnsName, RecordFacts>();
+  #recordsAt = Number.NEGATIVE_INFINITY;
 
   constructor(ports: Ports, options: AdvanceOptions, emit: (event: WorkEvent) => void, signal: AbortSignal) {
     this.#ports = ports;
@@ -123,8 +130,10 @@ class Run {
       const all = due(state, facts).filter(step => this.#isChosen(step.domain));
       const next = all.filter(step => step.act !== undefined && !this.#tried.has(markOf(step)));
       if (dryRun || next.length === 0 || round >= ROUNDS) {
-        if (!dryRun && (await this.#publishRecords(state, facts, all))) continue;
-        if (!dryRun && (await this.#remindHooks(state, facts, all))) continue;
+        if (!dryRun && (await this.#askOthers(state, facts, all))) {
+          this.#records.clear();
+          continue;
+        }
         return {
           done: this.#done,
           due: all,
@@ -139,6 +148,11 @@ class Run {
     }
   }
 
+  /** True where somebody changed a record: then it is worth looking again. */
+  async #askOthers(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
+    return (await this.#publishRecords(state, facts, all)) || (await this.#remindHooks(state, facts, all));
+  }
+
   #isChosen(domain: DomainName): boolean {
     return this.#options.domains?.includes(domain) ?? true;
   }
@@ -151,34 +165,46 @@ class Run {
     return next;
   }
 
+  /** Every record is asked for once, and again when something was done to it or some time has gone by. */
   async #facts(state: RotationState): Promise<RotationFacts> {
     const {disposal, standby} = this.#options;
+    if (this.#ports.clock.now().getTime() - this.#recordsAt > RECORDS_MS) this.#records.clear();
     const facts = await gatherFacts(
       this.#ports,
       this.#options,
       state,
-      key => this.#isChosen(key.domain),
+      key => this.#isChosen(key.domain) && !this.#records.has(key.record.name),
       this.#signal,
     );
+    if (this.#records.size === 0) this.#recordsAt = facts.now.getTime();
+    for (const [name, record] of facts.records) this.#records.set(name, record);
     const settings = {
       ...facts.settings,
       ...(disposal === undefined ? {} : {disposal}),
       ...(standby === true ? {standby} : {}),
     };
-    return {...facts, settings};
+    return {...facts, settings, records: new Map(this.#records)};
   }
 
-  /** Steps that are only notes are taken together; all switches are one change; anything else goes alone. */
+  /** Steps that are only notes are taken together; all switches are one change; the others go one after the other. */
   async #perform(state: RotationState, facts: RotationFacts, next: readonly Due[]): Promise<void> {
-    const notes = next.filter(({act}) => act?.do === 'move' || act?.do === 'note');
+    const notes = next.filter(({act}) => act !== undefined && NOTES.has(act.do));
     if (notes.length > 0) return await this.#note(state, facts, notes);
     const switches = next.filter(({act}) => act?.do === 'switch');
-    const [first] = next;
-    const chosen = switches.length > 0 ? switches : first === undefined ? [] : [first];
-    for (const step of chosen) this.#tried.add(markOf(step));
+    if (switches.length > 0) {
+      return await this.#attempt(switches, () => this.#switch(state, facts, switches));
+    }
+    for (const step of next) {
+      this.#signal.throwIfAborted();
+      await this.#attempt([step], () => this.#one(state, facts, step));
+    }
+  }
+
+  /** What fails is told, and not tried again in this run; the other steps go on. */
+  async #attempt(steps: readonly Due[], work: () => Promise<void>): Promise<void> {
+    for (const step of steps) this.#tried.add(markOf(step));
     try {
-      if (switches.length > 0) await this.#switch(state, facts, switches);
-      else if (first !== undefined) await this.#one(state, facts, first);
+      await work();
     } catch (error) {
       if (!(error instanceof ToolError) || this.#signal.aborted) throw error;
       this.#failed.push(problem(error.id, error.message, error.hint));
@@ -190,22 +216,11 @@ class Run {
     for (const step of steps) {
       const key = findEntry(after, step.domain, step.selector);
       if (key === undefined || step.act === undefined) continue;
-      if (step.act.do === 'move') {
-        const moved = must(transition(key, step.act.to, step.act.evidence, facts.now));
-        const record = facts.records.get(key.record.name);
-        after = must(
-          putEntry(after, {
-            ...moved,
-            ...(record === undefined || step.act.to !== 'ready'
-              ? {}
-              : {cacheSeconds: record.negativeSeconds}),
-          }),
-        );
+      const {act} = step;
+      after = must(putEntry(after, noted(key, act, facts)));
+      if (act.do !== 'note') {
         this.#done.push(step.text);
-      } else if (step.act.do === 'note') {
-        const {clearSince: _old, ...rest} = key;
-        const {clearSince} = step.act;
-        after = must(putEntry(after, clearSince === undefined ? rest : {...rest, clearSince}));
+        this.#records.delete(key.record.name);
       }
       this.#tried.delete(markOf(step));
     }
@@ -222,6 +237,7 @@ class Run {
     }
     await saveState(this.#ports.files, after);
     await switchKeys(this.#ports, this.#options, keys, this.#emit, this.#signal);
+    this.#records.clear();
     for (const step of steps) this.#done.push(step.text);
     for (const key of keys) await this.#hook('activate', key, key.record.value);
   }
@@ -234,17 +250,6 @@ class Run {
       case 'stage':
         await this.#stage(key, act.standby);
         break;
-      case 'publish': {
-        const moved = must(transition(key, 'pending', {kind: 'record-shown'}, facts.now));
-        await saveState(this.#ports.files, must(putEntry(state, moved)));
-        break;
-      }
-      case 'withdraw': {
-        const queued = act.oldestQueuedAt === undefined ? {} : {oldestQueuedAt: act.oldestQueuedAt};
-        const withdrawal = {at: facts.now.toISOString(), because: act.because, ...queued};
-        await saveState(this.#ports.files, must(putEntry(state, {...key, withdrawal})));
-        break;
-      }
       case 'destroy': {
         await dropRows(this.#ports, [key], this.#emit, this.#signal);
         await this.#dispose(key, act.evidence.key, facts.settings.publishDirectory);
@@ -258,6 +263,8 @@ class Run {
       }
       case 'move':
       case 'note':
+      case 'publish':
+      case 'withdraw':
       case 'switch':
         return;
     }
@@ -434,6 +441,34 @@ class Run {
     const path = below(directory.value, `${name}.pem`);
     await files.replace(path, content, {mode: 0o644, uid: 0, gid: 0});
     await commands.run(['touch', '-d', '2000-01-01T00:00:00Z', path]);
+  }
+}
+
+/** Acts that only the state file knows of. */
+const NOTES: ReadonlySet<Act['do']> = new Set(['move', 'note', 'publish', 'withdraw']);
+
+/** The key after such an act. */
+function noted(key: KeyEntry, act: Act, {now, records}: RotationFacts): KeyEntry {
+  switch (act.do) {
+    case 'move': {
+      const moved = must(transition(key, act.to, act.evidence, now));
+      const record = act.to === 'ready' ? records.get(key.record.name) : undefined;
+      return record === undefined ? moved : {...moved, cacheSeconds: record.negativeSeconds};
+    }
+    case 'publish':
+      return must(transition(key, 'pending', {kind: 'record-shown'}, now));
+    case 'withdraw': {
+      const queued = act.oldestQueuedAt === undefined ? {} : {oldestQueuedAt: act.oldestQueuedAt};
+      return {...key, withdrawal: {at: now.toISOString(), because: act.because, ...queued}};
+    }
+    case 'note': {
+      const {clearSince: _old, ...rest} = key;
+      return act.clearSince === undefined ? rest : {...rest, clearSince: act.clearSince};
+    }
+    case 'stage':
+    case 'switch':
+    case 'destroy':
+      return key;
   }
 }
 

@@ -2,6 +2,7 @@
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {ask} from '../../dns/client.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
+import {createGate} from '../../dns/many/gate.ts';
 import type {ServerView, Survey} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
 import {UsageError} from '../../domain/errors.ts';
@@ -88,7 +89,7 @@ export async function readQueue(
 /** What all servers say of the record of one key. A zone or servers that cannot be reached are `unknown`. */
 async function readRecord(
   ports: Ports,
-  options: WorkOptions,
+  options: WorkOptions & {readonly explain?: boolean},
   key: KeyEntry,
   signal: AbortSignal,
 ): Promise<RecordFacts> {
@@ -165,6 +166,11 @@ async function resolverSees(
   return answer.status === 'found' && answer.records.length === 1 ? 'key' : 'other';
 }
 
+/** Records that are looked at side by side: a host with a thousand domains must not ask for all in one breath. */
+const AT_ONCE = 32;
+/** Up to so many it is looked for where a missing record went, at one more question a server and second. */
+const EXPLAINED = 100;
+
 /** All facts for the keys of a state, those of `only` asked in the DNS. */
 export async function gatherFacts(
   ports: Ports,
@@ -177,8 +183,17 @@ export async function gatherFacts(
   const queue = await readQueue(ports, state);
   const asked = state.keys.filter(key => key.state !== 'removed' && only(key));
   const records = new Map<DnsName, RecordFacts>();
+  const gate = createGate(AT_ONCE);
+  const explain = asked.length <= EXPLAINED;
   await Promise.all(
-    asked.map(async key => void records.set(key.record.name, await readRecord(ports, options, key, signal))),
+    asked.map(key =>
+      gate.run(async () => {
+        signal.throwIfAborted();
+        // A signal of its own: many waits at once must not be many listeners on one (Node warns from eleven on).
+        const own = AbortSignal.any([signal]);
+        records.set(key.record.name, await readRecord(ports, {...options, explain}, key, own));
+      }),
+    ),
   );
   return {now: ports.clock.now(), settings, queue, records};
 }
