@@ -137,6 +137,15 @@ export interface RotationState {
   readonly elsewhere?: readonly ForeignKey[];
   /** Programs that entered records, remembered so that a rotation can have them withdrawn; absent: the person does. */
   readonly publishers?: readonly Publisher[];
-  /** What a person was told last, and when: nobody is told the same every hour. */
-  readonly told?: {readonly at: string; readonly digest: string};
+  /** What a person was told and is not settled: nobody is told the same every hour. */
+  readonly told?: readonly Told[];
+}
+
+export interface Told {
+  /** The name of a record, or what else it was about. */
+  readonly about: string;
+  /** Of the words. */
+  readonly digest: string;
+  /** ISO 8601, UTC. */
+  readonly at: string;
 }

@@ -8,6 +8,7 @@ export type {
   Publisher,
   RotationState,
   ServerWord,
+  Told,
   Transition,
   Withdrawal,
 } from './entry.ts';

@@ -16,6 +16,7 @@ import {
   type RotationState,
   SCHEMA_VERSION,
   type ServerWord,
+  type Told,
   type Transition,
   type Withdrawal,
 } from './entry.ts';
@@ -62,7 +63,10 @@ export function parseState(text: string): Result<RotationState> {
       ...optional(top, 'publishers', () =>
         list(top, 'publishers', '').map((item, index) => publisher(item, `publishers[${index}]`)),
       ),
-      ...optional(top, 'told', () => told(object(top['told'], 'told'))),
+      // What was told as a whole, by versions before this one, is told once more.
+      ...(Array.isArray(top['told'])
+        ? {told: list(top, 'told', '').map((item, index) => told(item, `told[${index}]`))}
+        : {}),
     });
   } catch (error) {
     if (error instanceof Mismatch) return damaged(error.message);
@@ -209,10 +213,14 @@ const timeTrace = (fields: Fields): TimeTrace => ({
   }),
 });
 
-const told = (fields: Fields): {at: string; digest: string} => ({
-  at: time(fields, 'at', 'told'),
-  digest: string(fields, 'digest', 'told'),
-});
+function told(value: unknown, at: string): Told {
+  const fields = object(value, at);
+  return {
+    about: string(fields, 'about', at),
+    digest: string(fields, 'digest', at),
+    at: time(fields, 'at', at),
+  };
+}
 
 /** The keys of an export; problem `import.damaged` where it cannot be used. */
 export function parseForeignKeys(items: readonly unknown[]): Result<readonly ForeignKey[]> {

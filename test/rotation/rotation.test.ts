@@ -208,7 +208,7 @@ describe('state file', () => {
           .map(([name, each]) => [name, reversed(each)]),
       );
     };
-    const state = {...whole, told: {digest: 'd', at: now.toISOString()}};
+    const state = {...whole, told: [{digest: 'd', at: now.toISOString(), about: 'a'}]};
     expect(formatState(reversed(state) as typeof state)).toBe(formatState(state));
     const names: string[][] = [];
     JSON.parse(formatState(state), (_name, value) => {

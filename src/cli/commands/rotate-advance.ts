@@ -1,9 +1,11 @@
 import type {ExitCode} from '../../domain/errors.ts';
+import {keyRecordName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
 import {type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
-import {needsPerson, type Told, tellByMail} from '../../flow/real/rotation-told.ts';
+import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
 import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
+import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
@@ -76,7 +78,7 @@ export async function runAdvance(
  */
 const newsOf = (
   {done, hooks}: AdvanceResult,
-  told: {readonly how: Told; readonly lines: readonly string[]},
+  told: {readonly how: HowTold; readonly lines: readonly string[]},
 ): readonly string[] => [
   ...done.map(text => `done: ${visible(text)}`),
   ...hooks.filter(({ok}) => !ok).map(({hook, said}) => `hook: ${visible(hook)} FAILED: ${said}`),
@@ -94,16 +96,37 @@ async function tellPerson(
   context: Context,
   ports: Ports,
   result: AdvanceResult,
-): Promise<{readonly how: Told; readonly lines: readonly string[]}> {
+): Promise<{readonly how: HowTold; readonly lines: readonly string[]}> {
   if (isSet(context.flags, 'dry-run') || !isSet(context.flags, 'advance')) return {how: 'nothing', lines: []};
-  const lines = [
-    ...needsPerson(result.due).map(({domain, text}) => visible(`${domain}: ${text}`)),
-    ...[...result.refused, ...result.failed].map(({message, hint}) => visible(`${message} ${hint}`.trim())),
+  const {facts} = result;
+  const isWhole = domainsOf(context) === undefined;
+  const nameOf = ({domain, selector}: Due): string => keyRecordName(selector, domain);
+  const names = new Set<string>(result.due.map(nameOf));
+  const news: readonly News[] = [
+    ...needsPerson(result.due).map(step => ({
+      about: nameOf(step),
+      text: visible(`${step.domain}: ${step.text}`),
+    })),
+    ...[...result.refused, ...result.failed].map(({id, message, hint}) => ({
+      about: id,
+      text: visible(`${message} ${hint}`.trim()),
+    })),
   ];
-  const {mail} = result.facts.settings;
-  const how = await tellByMail(ports, mail, 'this host', lines);
+  const silent = new Set(
+    [...facts.records].flatMap(([name, {seen}]) => (seen === 'unknown' ? [name as string] : [])),
+  );
+  const {mail} = facts.settings;
+  const how = await tellByMail(
+    ports,
+    {
+      to: mail,
+      host: async () => (await lookAtHost(ports, context.signal)).hostname,
+      isSeen: about => !silent.has(about) && (isWhole || names.has(about)),
+    },
+    news,
+  );
   if (how === 'failed') context.say(`waxseal: warning: sendmail did not take the mail to ${visible(mail)}`);
-  return {how, lines};
+  return {how, lines: news.map(({text}) => text)};
 }
 
 /** What a person is asked to publish, ready to be copied. */

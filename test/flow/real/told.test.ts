@@ -1,7 +1,7 @@
 /** A person is told once of each new state of affairs, by mail or by whoever prints it. */
 import {expect, it} from 'vitest';
 import {tellByMail} from '../../../src/flow/real/rotation-told.ts';
-import {saveState} from '../../../src/rotation/index.ts';
+import {formatState, parseState, saveState} from '../../../src/rotation/index.ts';
 import type {Ports} from '../../../src/system/ports.ts';
 import {keyIn} from '../../rotation/keys.ts';
 import {scratch} from '../../system/scratch.ts';
@@ -23,12 +23,21 @@ async function host(status = 0) {
       },
     },
   } satisfies Pick<Ports, 'files' | 'commands' | 'clock'>;
+  /** A line is about what its last word says. */
+  const tell = (to: string, lines: readonly string[], blind: readonly string[] = []) =>
+    tellByMail(
+      ports,
+      {to, host: async () => 'mail.example.org', isSeen: about => !blind.includes(about)},
+      lines.map(text => ({about: text.split(' ').at(-1) ?? '', text})),
+    );
   return {
     sent,
     pass: (ms: number) => {
       now += ms;
     },
-    tell: (to: string, ...lines: readonly string[]) => tellByMail(ports, to, 'mail.example.org', lines),
+    tell: (to: string, ...lines: readonly string[]) => tell(to, lines),
+    /** As `tell`, in a run that could not see how it stands with these. */
+    tellBlind: (blind: readonly string[], ...lines: readonly string[]) => tell('root', lines, blind),
   };
 }
 
@@ -68,4 +77,29 @@ it('tries again where sendmail did not take it', async () => {
   expect(await tell('root', 'Publish it.')).toBe('failed');
   expect(await tell('root', 'Publish it.')).toBe('failed');
   expect(sent).toHaveLength(2);
+});
+
+it('does not tell again what is left when something else is settled', async () => {
+  const {sent, tell} = await host();
+  expect(await tell('root', 'Publish a.', 'Publish b.')).toBe('mailed');
+  expect(await tell('root', 'Publish a.')).toBe('known');
+  expect(await tell('root', 'Publish a.', 'Publish b.')).toBe('mailed');
+  expect(await tell('root', 'Publish b.')).toBe('known');
+  expect(await tell('root', 'Publish a.')).toBe('mailed');
+  expect(sent).toHaveLength(3);
+});
+
+it('takes what could not be seen for unchanged, not for settled', async () => {
+  const {sent, tell, tellBlind} = await host();
+  expect(await tell('root', 'Gone is a.', 'Gone is b.')).toBe('mailed');
+  expect(await tellBlind(['a.'], 'Gone is b.')).toBe('known');
+  expect(await tellBlind(['a.', 'b.'])).toBe('nothing');
+  expect(await tell('root', 'Gone is a.', 'Gone is b.')).toBe('known');
+  expect(sent).toHaveLength(1);
+});
+
+it('reads the notes of a version that told everything as one', async () => {
+  const noted = JSON.parse(formatState({keys: []}));
+  const old = JSON.stringify({...noted, told: {at: '2026-11-21T10:00:00.000Z', digest: 'abc'}});
+  expect(parseState(old)).toMatchObject({ok: true, value: {keys: []}});
 });
