@@ -104,6 +104,39 @@ describe('rotate --advance', () => {
     expect(states((await world.run(['status', '--json'])).report)).toEqual(['202611 active']);
   });
 
+  it('--dry-run tells of a key that it would take up, and does not', async () => {
+    const world = await ready();
+    const {files} = world.sandbox.ports;
+    await files.remove(absolute('/var/lib/waxseal/state.json'));
+    const run = await world.run(['rotate', '--dry-run']);
+    expect(run.exitCode, run.err).toBe(0);
+    expect(run.err).toContain('Would be taken up: 202611._domainkey.example.org, which signs already');
+    expect(run.out).toMatch(/^example\.org {2}202611 {2}rsa {2}active /m);
+    expect((await world.run(['status'])).out).toContain('No keys yet');
+  });
+
+  it('--dry-run shows what --emergency and --standby would do, and changes nothing', async () => {
+    const world = await ready();
+    const dry = async (...flags: readonly string[]) => await world.run(['rotate', '--dry-run', ...flags]);
+    expect((await dry()).out).not.toContain('Make the next key');
+    const hurry = await dry('--emergency', '--domain', 'example.org');
+    expect(hurry.exitCode, hurry.err).toBe(0);
+    expect(hurry.err).toContain('The key of example.org would be given up.');
+    expect(hurry.out).toContain('Make the next key of example.org, since this one is leaked.');
+    expect((await dry('--standby')).out).toContain('Make the next key of example.org and let it stand by.');
+    expect((await dry('--standby', '--advance')).out).toContain('and let it stand by.');
+    expect((await dry('--emergency')).exitCode).toBe(2);
+    const after = await world.run(['rotate', '--advance', '--json']);
+    expect(after.report).toMatchObject({changed: false, exitCode: 0});
+  });
+
+  it('takes a domain that nobody here knows for a mistake in typing', async () => {
+    const world = await ready();
+    const run = await advance(world, '--domain', 'exmaple.org');
+    expect(run.exitCode).toBe(2);
+    expect(run.report.error?.id).toBe('domain.unknown');
+  });
+
   it('goes on after a run that was killed between any two writes', async () => {
     const world = await ready();
     world.clock.advance(181 * DAY);

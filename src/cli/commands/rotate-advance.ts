@@ -2,7 +2,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {keyRecordName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
-import {type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
+import {type AdvanceOptions, type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
 import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
@@ -12,14 +12,14 @@ import type {Context} from '../context.ts';
 import {dueChecks, dueLines, dueReports} from '../due-report.ts';
 import {tell} from '../print.ts';
 import {publishFlag, wishLines} from '../publisher.ts';
-import {domainsOf, stateOf} from '../state-report.ts';
+import {chosen, domainsOf, stateOf} from '../state-report.ts';
 
 /** One run of the scheduler, told as lines or as JSON. Exit 0, 3 where the DNS or a person is waited for, 4, 6. */
 export async function runAdvance(
   context: Context,
   ports: Ports,
   options: WorkOptions,
-  how: {readonly standby?: boolean} = {},
+  how: Pick<AdvanceOptions, 'standby' | 'supposed'> = {},
 ): Promise<ExitCode> {
   const {flags} = context;
   const dryRun = isSet(flags, 'dry-run');
@@ -30,6 +30,10 @@ export async function runAdvance(
       ? ({disposal: 'shred'} as const)
       : {};
   const publish = publishFlag(context);
+  // A name that nobody here knows is a mistake in typing, not a host without keys.
+  const known = await stateOf(ports);
+  if (known.keys.length > 0)
+    chosen(context, dryRun && how.supposed !== undefined ? how.supposed(known) : known);
   const result = await advance(
     ports,
     {
@@ -37,7 +41,7 @@ export async function runAdvance(
       ...(publish === undefined ? {} : {publish}),
       domains: domainsOf(context),
       dryRun,
-      ...(how.standby === true ? {standby: true} : {}),
+      ...how,
       ...(hooks === undefined ? {} : {hookDirectory: context.pathOf(hooks)}),
       ...disposal,
     },
@@ -47,7 +51,7 @@ export async function runAdvance(
     context.signal,
   );
   const told = await tellPerson(context, ports, result);
-  const state = await stateOf(ports);
+  const {state} = result;
   const exitCode = exitCodeOf(result, dryRun);
   const lines = [
     ...result.done.map(text => `done: ${visible(text)}`),

@@ -6,7 +6,7 @@ import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
 import {isComing} from '../../flow/real/key-book.ts';
 import {adoptKeys} from '../../flow/real/rotation-adopt.ts';
-import {markLeaked} from '../../flow/real/rotation-advance.ts';
+import {markLeaked, withLeak} from '../../flow/real/rotation-advance.ts';
 import {createRotation} from '../../flow/real/rotation-work.ts';
 import {type KeyEntry, publisherOf, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -37,14 +37,15 @@ export async function rotate(context: Context): Promise<ExitCode> {
   try {
     if (isSet(flags, 'install-timer')) return await installTimer(context, ports);
     if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
+    const standby = isSet(flags, 'standby') ? {standby: true} : {};
     if (isSet(flags, 'advance') && !isSet(flags, 'emergency')) {
-      return await runAdvance(context, ports, optionsOf(context));
+      return await runAdvance(context, ports, optionsOf(context), standby);
     }
-    if (isSet(flags, 'dry-run')) return await runAdvance(context, ports, optionsOf(context));
-    await adopt(context, ports);
-    if (isSet(flags, 'emergency')) return await emergency(context, ports);
-    if (isSet(flags, 'standby')) {
-      return await runAdvance(context, ports, optionsOf(context), {standby: true});
+    const known = await adopt(context, ports);
+    if (isSet(flags, 'emergency')) return await emergency(context, ports, known);
+    if (isSet(flags, 'dry-run') || isSet(flags, 'standby')) {
+      const supposed = (state: RotationState): RotationState => ({...state, keys: known.keys});
+      return await runAdvance(context, ports, optionsOf(context), {...standby, supposed});
     }
     return await guided(context, ports);
   } finally {
@@ -56,20 +57,24 @@ function optionsOf({flags, outside}: Context): WorkOptions {
   return {resolvers: resolversOf(flags), environment: outside.environment};
 }
 
-/** Keys that sign here and were made by others become known, each with its age. */
-async function adopt(context: Context, ports: Ports): Promise<void> {
-  const adopted = await adoptKeys(ports, optionsOf(context), domainsOf(context), context.signal);
+/** Keys that sign here and were made by others become known, each with its age. A dry run only says so. */
+async function adopt(context: Context, ports: Ports): Promise<RotationState> {
+  const dryRun = isSet(context.flags, 'dry-run');
+  const options = {...optionsOf(context), dryRun};
+  const {adopted, state} = await adoptKeys(ports, options, domainsOf(context), context.signal);
   for (const {domain, selector, why} of adopted) {
+    const name = `${visible(selector)}._domainkey.${visible(domain)}`;
     context.say(
       why === undefined
-        ? `Taken up: ${visible(selector)}._domainkey.${visible(domain)}, which signs already`
-        : `Not taken up: ${visible(selector)}._domainkey.${visible(domain)}: ${visible(why)}`,
+        ? `${dryRun ? 'Would be taken up' : 'Taken up'}: ${name}, which signs already`
+        : `Not taken up: ${name}: ${visible(why)}`,
     );
   }
+  return state;
 }
 
-async function signing(context: Context, ports: Ports): Promise<readonly DomainName[]> {
-  const keys = chosen(context, await stateOf(ports));
+function signing(context: Context, state: RotationState): readonly DomainName[] {
+  const keys = chosen(context, state);
   const domains = [...new Set(keys.filter(key => key.state === 'active').map(({domain}) => domain))];
   if (domains.length > 0) return domains;
   throw new UsageError(
@@ -77,7 +82,7 @@ async function signing(context: Context, ports: Ports): Promise<readonly DomainN
   );
 }
 
-async function emergency(context: Context, ports: Ports): Promise<ExitCode> {
+async function emergency(context: Context, ports: Ports, known: RotationState): Promise<ExitCode> {
   if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
     throw new UsageError(
       problem(
@@ -87,10 +92,16 @@ async function emergency(context: Context, ports: Ports): Promise<ExitCode> {
       ),
     );
   }
-  const domains = await signing(context, ports);
+  const domains = signing(context, known);
+  const dryRun = isSet(context.flags, 'dry-run');
   context.say(
-    `The key of ${domains.join(', ')} is given up. Mail that it has signed and that is still in queues will fail DKIM as soon as its record is revoked; by SPF it may still pass DMARC.`,
+    `The key of ${domains.join(', ')} ${dryRun ? 'would be' : 'is'} given up. Mail that it has signed and that is still in queues will fail DKIM as soon as its record is revoked; by SPF it may still pass DMARC.`,
   );
+  if (dryRun) {
+    const supposed = (state: RotationState): RotationState =>
+      withLeak({...state, keys: known.keys}, domains, ports.clock.now());
+    return await runAdvance(context, ports, optionsOf(context), {supposed});
+  }
   if (!isSet(context.flags, 'yes') && !(await confirm(context, 'Replace and revoke it?'))) {
     throw new Declined(problem('declined', 'Nothing was changed.', 'Run it again when you want to.'));
   }
@@ -100,7 +111,7 @@ async function emergency(context: Context, ports: Ports): Promise<ExitCode> {
 
 /** The main job again with a new selector. A rotation that was begun goes on with its own key. */
 async function guided(context: Context, ports: Ports): Promise<ExitCode> {
-  const domains = await signing(context, ports);
+  const domains = signing(context, await stateOf(ports));
   const keys = chosen(context, await stateOf(ports));
   const begun = keys.find(key => isComing(key) && domains.includes(key.domain));
   const selector = textOf(context.flags, 'selector') ?? begun?.selector;

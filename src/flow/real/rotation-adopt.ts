@@ -14,7 +14,15 @@ import {
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
 import {inspectKey} from '../../keys/index.ts';
-import {activeEntry, addEntry, findEntry, type KeyEntry, newEntry, saveState} from '../../rotation/index.ts';
+import {
+  activeEntry,
+  addEntry,
+  findEntry,
+  type KeyEntry,
+  newEntry,
+  type RotationState,
+  saveState,
+} from '../../rotation/index.ts';
 import type {HostFacts, KnownKey} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
@@ -30,21 +38,25 @@ export interface Adoption {
   readonly why: string | undefined;
 }
 
-/** Takes up every key that signs here and that the state does not know, for all domains or for `only`. */
+/**
+ * Takes up every key that signs here and that the state does not know, for all domains or for `only`. With `dryRun`
+ * nothing is written down.
+ * @returns what was taken up, and the state with it
+ */
 export async function adoptKeys(
   ports: Ports,
-  options: WorkOptions,
+  options: WorkOptions & {readonly dryRun?: boolean},
   only: readonly DomainName[] | undefined,
   signal: AbortSignal,
-): Promise<readonly Adoption[]> {
+): Promise<{readonly adopted: readonly Adoption[]; readonly state: RotationState}> {
   const facts = await lookAtHost(ports, signal);
   const adopted: Adoption[] = [];
+  let state = await readKeys(ports);
   for (const key of await keysInUse(ports, facts)) {
     const domain = parseDomain(key.domain);
     const selector = parseSelector(key.selector);
     const path = parseAbsolutePath(key.path);
     if (!domain.ok || !selector.ok || !path.ok || !(only?.includes(domain.value) ?? true)) continue;
-    const state = await readKeys(ports);
     if (findEntry(state, domain.value, selector.value) !== undefined) continue;
     const entry = await entryOf(ports, options, domain.value, selector.value, path.value, signal);
     const taken =
@@ -52,10 +64,11 @@ export async function adoptKeys(
     const why = typeof entry === 'string' ? entry : taken ? 'another key is known to sign' : undefined;
     adopted.push({domain: domain.value, selector: selector.value, why});
     if (why === undefined && typeof entry !== 'string') {
-      await saveState(ports.files, must(addEntry(state, entry)));
+      state = must(addEntry(state, entry));
+      if (options.dryRun !== true) await saveState(ports.files, state);
     }
   }
-  return adopted;
+  return {adopted, state};
 }
 
 /** Keys that a row of the signing table names, or the one of the single-key form. */

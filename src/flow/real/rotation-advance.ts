@@ -40,6 +40,8 @@ export interface AdvanceOptions extends WorkOptions {
   /** Only these; undefined for all. */
   readonly domains: readonly DomainName[] | undefined;
   readonly dryRun: boolean;
+  /** Of a dry run: what would be written down before anything else. */
+  readonly supposed?: (state: RotationState) => RotationState;
   /** A next key is published in advance, whatever rotation.conf says. */
   readonly standby?: boolean;
   readonly hookDirectory?: AbsolutePath;
@@ -54,6 +56,8 @@ export interface AdvanceResult {
   readonly done: readonly string[];
   /** What comes next for each key, after it. */
   readonly due: readonly Due[];
+  /** The keys that it was decided on. */
+  readonly state: RotationState;
   readonly facts: RotationFacts;
   readonly hooks: readonly HookReport[];
   /** Records that the program in charge did not enter or withdraw: a person has to. */
@@ -137,6 +141,7 @@ class Run {
         return {
           done: this.#done,
           due: all,
+          state,
           facts,
           hooks: this.#hooks,
           refused: this.#refused,
@@ -158,10 +163,12 @@ class Run {
   }
 
   async #noteTime(): Promise<RotationState> {
+    const {dryRun, supposed} = this.#options;
     const state = await readKeys(this.#ports);
     const time = noteTime(state.time, await readTime(this.#ports));
     const next = {...state, time};
-    if (!this.#options.dryRun && state.keys.length > 0) await saveState(this.#ports.files, next);
+    if (dryRun) return supposed === undefined ? next : supposed(next);
+    if (state.keys.length > 0) await saveState(this.#ports.files, next);
     return next;
   }
 
@@ -540,9 +547,14 @@ export async function markLeaked(
   ports: Pick<Ports, 'files' | 'clock'>,
   domains: readonly DomainName[],
 ): Promise<void> {
-  let state = await readKeys(ports);
-  const leakedAt = ports.clock.now().toISOString();
-  for (const key of state.keys.filter(each => domains.includes(each.domain))) {
+  await saveState(ports.files, withLeak(await readKeys(ports), domains, ports.clock.now()));
+}
+
+/** The state with those keys marked. */
+export function withLeak(before: RotationState, domains: readonly DomainName[], now: Date): RotationState {
+  let state = before;
+  const leakedAt = now.toISOString();
+  for (const key of before.keys.filter(each => domains.includes(each.domain))) {
     if (key.state === 'active' && key.leakedAt === undefined)
       state = must(putEntry(state, {...key, leakedAt}));
     if (isComing(key.state) && key.standby === true) {
@@ -550,5 +562,5 @@ export async function markLeaked(
       state = must(putEntry(state, rest));
     }
   }
-  await saveState(ports.files, state);
+  return state;
 }
