@@ -5,7 +5,13 @@ export type QueueFacts =
   | {
       readonly known: true;
       /** The message that came in first; absent where the queue is empty. */
-      readonly oldest?: {readonly at: string; readonly id: string; readonly queue: string};
+      readonly oldest?: {
+        readonly at: string;
+        readonly id: string;
+        readonly queue: string;
+        /** Configuration of another instance that holds it; absent for the default one. */
+        readonly directory?: string;
+      };
       /** Postfix's maximal_queue_lifetime and bounce_queue_lifetime. */
       readonly lifetimeSeconds: number;
       readonly bounceSeconds: number;

@@ -370,8 +370,9 @@ function neededBy(key: KeyEntry, {queue, settings}: RotationFacts): string {
   const switchedAt = lastEntered(key, 'retiring') ?? key.createdAt;
   const signedUntil = new Date(Date.parse(switchedAt) + settings.safetyMs).toISOString();
   if (queue.oldest === undefined || queue.oldest.at > signedUntil) return 'no';
-  const {id, queue: where} = queue.oldest;
-  return `Keep ${key.record.name}: message ${id} (${where}) may be signed with it; deliver it (postqueue -i ${id}, postsuper -H ${id}) or delete it (postsuper -d ${id}).`;
+  const {id, queue: where, directory} = queue.oldest;
+  const [which, of] = directory === undefined ? ['', ''] : [`-c ${directory} `, ` of ${directory}`];
+  return `Keep ${key.record.name}: message ${id} (${where}${of}) may be signed with it; deliver it (postqueue ${which}-i ${id}, postsuper ${which}-H ${id}) or delete it (postsuper ${which}-d ${id}).`;
 }
 
 function withdrawnStep(

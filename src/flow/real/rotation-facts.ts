@@ -1,6 +1,7 @@
 /** Everything the rotation is decided on: settings, the clock, the queue, and what the servers say of each record. */
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {ask} from '../../dns/client.ts';
+import {sameKeyRecord} from '../../dns/compare.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
 import {createGate} from '../../dns/many/gate.ts';
 import type {ServerView, Survey} from '../../dns/survey.ts';
@@ -8,6 +9,7 @@ import {findZone} from '../../dns/zone.ts';
 import {UsageError} from '../../domain/errors.ts';
 import type {DnsName} from '../../domain/names.ts';
 import {absolute} from '../../domain/paths.ts';
+import {visible} from '../../domain/text.ts';
 import {
   DEFAULT_SETTINGS,
   type KeyEntry,
@@ -56,24 +58,65 @@ export async function readTime(ports: Pick<Ports, 'files' | 'clock'>): Promise<T
   };
 }
 
-/** The queue of this host's Postfix. Not known where a command fails: a record then stays. */
+/**
+ * The queues of this host's Postfix, all its instances taken together (MULTI_INSTANCE_README): one that takes mail in
+ * may sign, and another hand it to the world. Not known where a command fails: a record then stays.
+ */
 export async function readQueue(
   ports: Pick<Ports, 'commands' | 'clock'>,
   state: RotationState,
 ): Promise<QueueFacts> {
+  const first = await readInstance(ports, state, []);
+  if (!first.known) return first;
+  const {others, ...own} = first;
+  let all: Queue = own;
+  for (const directory of others) {
+    const each = await readInstance(ports, state, ['-c', directory]);
+    if (!each.known) return {known: false, why: `${each.why}, of the instance in ${visible(directory)}`};
+    all = together(all, each, visible(directory));
+  }
+  return all;
+}
+
+type Queue = Extract<QueueFacts, {known: true}>;
+
+/** The older of the oldest messages, and the longer of the lives. */
+function together(all: Queue, each: Queue, directory: string): Queue {
+  const isOlder = each.oldest !== undefined && (all.oldest === undefined || each.oldest.at < all.oldest.at);
+  return {
+    ...all,
+    lifetimeSeconds: Math.max(all.lifetimeSeconds, each.lifetimeSeconds),
+    bounceSeconds: Math.max(all.bounceSeconds, each.bounceSeconds),
+    ...(isOlder && each.oldest !== undefined ? {oldest: {...each.oldest, directory}} : {}),
+  };
+}
+
+/** What a program writes is cut there (src/system/ports.ts). */
+const OUTPUT_OCTETS = 4 * 1024 * 1024;
+
+type InstanceFacts =
+  | (Queue & {readonly others: readonly string[]})
+  | {readonly known: false; readonly why: string};
+
+/** @param which `-c DIRECTORY`, or nothing for the default instance */
+async function readInstance(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  state: RotationState,
+  which: readonly string[],
+): Promise<InstanceFacts> {
   const now = ports.clock.now();
-  const times = await ports.commands.run([
-    'postconf',
-    '-xh',
-    'maximal_queue_lifetime',
-    'bounce_queue_lifetime',
-  ]);
-  const [queued, bounced] = times.stdout.split('\n').map(queueLifetime);
-  if (times.status !== 0 || queued === undefined || bounced === undefined) {
+  const names = ['maximal_queue_lifetime', 'bounce_queue_lifetime', 'multi_instance_directories'];
+  const told = await ports.commands.run(['postconf', ...which, '-xh', ...names]);
+  const [queue = '', bounce = '', instances = ''] = told.stdout.split('\n');
+  const [queued, bounced] = [queueLifetime(queue), queueLifetime(bounce)];
+  if (told.status !== 0 || queued === undefined || bounced === undefined) {
     return {known: false, why: 'postconf does not tell the life times'};
   }
-  const listed = await ports.commands.run(['postqueue', '-j'], {timeoutMs: 120_000});
-  // Output is cut at 4 MiB: a list that has no end may hide the oldest.
+  const listed = await ports.commands.run(['postqueue', ...which, '-j'], {timeoutMs: 120_000});
+  // A list that was cut may hide the oldest, even where the cut is at the end of a line.
+  if (Buffer.byteLength(listed.stdout) >= OUTPUT_OCTETS) {
+    return {known: false, why: 'it holds so many messages that postqueue -j cannot be read to its end'};
+  }
   const isWhole = listed.stdout === '' || listed.stdout.endsWith('\n');
   const found =
     listed.status === 0 && isWhole ? oldestQueued(listed.stdout, now, state.time?.jumps ?? []) : undefined;
@@ -83,6 +126,7 @@ export async function readQueue(
     lifetimeSeconds: queued,
     bounceSeconds: bounced,
     ...(found.oldest === undefined ? {} : {oldest: found.oldest}),
+    others: which.length > 0 ? [] : instances.split(/[\s,]+/).filter(path => path.startsWith('/')),
   };
 }
 
@@ -163,7 +207,9 @@ async function resolverSees(
 ): Promise<RecordFacts['resolver']> {
   const answer = await createKeyLookup(ports, {resolvers: options.resolvers})(key.record.name);
   if (answer.status === 'temporary') return 'unknown';
-  return answer.status === 'found' && answer.records.length === 1 ? 'key' : 'other';
+  const [only, ...more] = answer.status === 'found' ? answer.records : [];
+  // A wildcard may stand at the name in the cache, from a time before the record.
+  return only !== undefined && more.length === 0 && sameKeyRecord(only, key.record.value) ? 'key' : 'other';
 }
 
 /** Records that are looked at side by side: a host with a thousand domains must not ask for all in one breath. */
