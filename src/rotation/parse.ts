@@ -1,6 +1,6 @@
 /** Strict parser of the state file: unknown shapes are refused with the path of the field, never guessed. */
 import {parsePublish} from '../dns/publish/index.ts';
-import {parseDnsName, parseDomain, parseSelector} from '../domain/names.ts';
+import {isWithin, keyRecordName, parseDnsName, parseDomain, parseSelector} from '../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {STATE_FILE} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
@@ -225,7 +225,11 @@ function told(value: unknown, at: string): Told {
 /** The keys of an export; problem `import.damaged` where it cannot be used. */
 export function parseForeignKeys(items: readonly unknown[]): Result<readonly ForeignKey[]> {
   try {
-    return ok(items.map((item, index) => foreignKey(item, `keys[${index}]`)));
+    const keys = items.map((item, index) => foreignKey(item, `keys[${index}]`));
+    const names = keys.map(({record}) => record.name);
+    const twice = names.find((name, index) => names.indexOf(name) < index);
+    if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
+    return ok(keys);
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
     return fail(
@@ -238,16 +242,29 @@ export function parseForeignKeys(items: readonly unknown[]): Result<readonly For
   }
 }
 
-/** A key of another host, as the state file and an export have it. */
+/**
+ * A key of another host, as the state file and an export have it. Its record is at the name of the key and nowhere else:
+ * a program may be asked to enter it there.
+ */
 export function foreignKey(value: unknown, at: string): ForeignKey {
   const fields = object(value, at);
+  const domain = branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`);
+  const selector = branded(parseSelector(string(fields, 'selector', at)), `${at}.selector`);
+  const record = published(fields, at);
+  const {name, zone, relativeName} = record;
+  if (name !== keyRecordName(selector, domain)) throw new Mismatch(`${at}.record.name is ${name}`);
+  if (!isWithin(name, zone)) throw new Mismatch(`${at}.record.zone is ${zone}`);
+  const relative = name === zone ? '@' : zone === '' ? name : name.slice(0, -(zone.length + 1));
+  if (relativeName !== relative) {
+    throw new Mismatch(`${at}.record.relativeName is ${relativeName}`);
+  }
   return {
     host: string(fields, 'host', at),
-    domain: branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`),
-    selector: branded(parseSelector(string(fields, 'selector', at)), `${at}.selector`),
+    domain,
+    selector,
     algorithm: oneOf(['rsa', 'ed25519'], string(fields, 'algorithm', at), `${at}.algorithm`),
     state: keyState(string(fields, 'state', at), `${at}.state`),
-    record: published(fields, at),
+    record,
   };
 }
 

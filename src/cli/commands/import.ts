@@ -1,4 +1,6 @@
+import {createHash} from 'node:crypto';
 import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
+import {stagedKeyPath} from '../../domain/places.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {must} from '../../flow/real/key-book.ts';
@@ -7,13 +9,13 @@ import {
   addEntry,
   type ForeignKey,
   findEntry,
+  type KeyEntry,
   newEntry,
   parseForeignKeys,
   type RotationState,
   saveState,
 } from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
-import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
@@ -54,15 +56,23 @@ export async function importState(context: Context): Promise<ExitCode> {
     const others = (before.elsewhere ?? []).filter(({host}) => host !== read.host);
     let state: RotationState = {...before, elsewhere: [...others, ...read.keys]};
     const lines = [`Known now: ${read.keys.length} keys of ${visible(read.host)}`];
+    const taken: {readonly key: ForeignKey; readonly pem: string}[] = [];
     for (const key of read.keys) {
       const pem = read.secret.get(key.record.name);
       if (pem === undefined || findEntry(state, key.domain, key.selector) !== undefined) continue;
-      if (!isSet(context.flags, 'dry-run')) state = await takeUp(ports, state, key, pem);
+      state = must(addEntry(state, await entryOf(key, pem, ports.clock.now())));
+      taken.push({key, pem});
       lines.push(
         `To sign with the same key here: waxseal setup --domain ${key.domain} --selector ${key.selector}`,
       );
     }
-    if (!isSet(context.flags, 'dry-run')) await saveState(ports.files, state);
+    if (!isSet(context.flags, 'dry-run')) {
+      // Only when all of them are known to be good: a half import would leave private keys that nothing names.
+      for (const {key, pem} of taken) {
+        must(await stageKey(ports, {domain: key.domain, selector: key.selector, pem}));
+      }
+      await saveState(ports.files, state);
+    }
     return await tell(context, {exitCode: 0, changed: !isSet(context.flags, 'dry-run')}, [
       ...lines,
       'Whether the hosts agree: waxseal rotate --check-hosts',
@@ -72,33 +82,17 @@ export async function importState(context: Context): Promise<ExitCode> {
   }
 }
 
-/** A key enters as one that waits: it has been tested here, and signs only after a set-up of this host. */
-async function takeUp(
-  ports: Ports,
-  state: RotationState,
-  key: ForeignKey,
-  pem: string,
-): Promise<RotationState> {
-  const tested = await selfTest(pem, key.record.value);
+/** A key enters as one that waits: it has been tested here. */
+async function entryOf({domain, selector, record}: ForeignKey, pem: string, now: Date): Promise<KeyEntry> {
+  const tested = await selfTest(pem, record.value);
   if (!tested.ok) throw new HostError(tested.problem);
   const {algorithm, bits} = must(inspectKey(pem));
-  const staged = must(await stageKey(ports, {domain: key.domain, selector: key.selector, pem}));
-  return must(
-    addEntry(
-      state,
-      newEntry(
-        {
-          domain: key.domain,
-          selector: key.selector,
-          algorithm,
-          bits,
-          record: key.record,
-          stagedPath: staged.path,
-        },
-        {kind: 'self-test', fingerprint: staged.sha256},
-        ports.clock.now(),
-      ),
-    ),
+  const fingerprint = createHash('sha256').update(pem, 'utf8').digest('hex');
+  const stagedPath = stagedKeyPath(domain, selector);
+  return newEntry(
+    {domain, selector, algorithm, bits, record, stagedPath},
+    {kind: 'self-test', fingerprint},
+    now,
   );
 }
 
@@ -126,7 +120,8 @@ function readExport(text: string): Export {
   const pairs = typeof secret === 'object' && secret !== null ? Object.entries(secret) : [];
   return {
     host,
-    keys: must(parseForeignKeys(keys)),
+    // Whatever it says of single keys: they are those of the host that the file is of.
+    keys: must(parseForeignKeys(keys)).map(key => ({...key, host})),
     secret: new Map(pairs.flatMap(([name, pem]) => (typeof pem === 'string' ? [[name, pem] as const] : []))),
   };
 }
