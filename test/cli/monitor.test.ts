@@ -101,6 +101,21 @@ describe('status --monitor', () => {
     expect(parsed(run).numbers).toMatchObject({keys: 1});
   });
 
+  it('UNKNOWN: the name servers of one domain say nothing, those of the others do', async () => {
+    const world = await ready();
+    const {files} = world.sandbox.ports;
+    const path = absolute('/var/lib/waxseal/state.json');
+    const state = JSON.parse(Buffer.from((await files.read(path)) ?? []).toString('utf8'));
+    const more = JSON.parse(JSON.stringify(state.keys).replaceAll('example.org', 'silent.example.test'));
+    state.keys.push(...more);
+    await files.replace(path, new TextEncoder().encode(JSON.stringify(state)), {mode: 0o600, uid: 0, gid: 0});
+    const run = await monitor(world);
+    expect(run.exitCode).toBe(3);
+    const {text, numbers} = parsed(run);
+    expect(text).toBe('DKIM UNKNOWN - silent.example.test: no name server answers');
+    expect(numbers).toMatchObject({keys: 2});
+  });
+
   it('UNKNOWN: no key, a damaged state, a setting that means nothing', async () => {
     const none = await openWorld();
     const empty = await monitor(none);

@@ -95,14 +95,18 @@ async function monitor(context: Context): Promise<ExitCode> {
       const text = `${worst.domain}: ${worst.text}${more === 0 ? '' : ` (and ${more} more)`}`;
       return await say(alarms.length > 0 ? 2 : 1, text, numbers);
     }
-    if (all.every(({domain}) => facts.records.size > 0 && isUnknown(domain, state, facts.records))) {
-      return await say(3, 'no name server answers', numbers);
-    }
-    return await say(
-      0,
-      `${new Set(keys.map(({domain}) => domain)).size} domains, ${keys.length} keys`,
-      numbers,
+    const domains = [...new Set(keys.map(({domain}) => domain))];
+    const asked = new Set(
+      keys
+        .filter(({record}) => (facts.records.get(record.name)?.seen ?? 'unknown') !== 'unknown')
+        .map(({domain}) => domain),
     );
+    const [silent, ...others] = domains.filter(domain => !asked.has(domain));
+    if (silent !== undefined) {
+      const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+      return await say(3, `${silent}: no name server answers${more}`, numbers);
+    }
+    return await say(0, `${domains.length} domains, ${keys.length} keys`, numbers);
   } catch (error) {
     return await say(3, failureOf(error).message);
   }
@@ -123,12 +127,3 @@ const performance = (of: {
     `waiting=${of.waiting};;;0`,
     `oldest=${Math.floor(of.oldestSeconds)}s;${Math.floor(of.overdueSeconds)};;0`,
   ].join(' ');
-
-const isUnknown = (
-  domain: Due['domain'],
-  state: RotationState,
-  records: Awaited<ReturnType<typeof gatherFacts>>['records'],
-): boolean =>
-  state.keys
-    .filter(key => key.domain === domain && key.state !== 'removed')
-    .every(key => records.get(key.record.name)?.seen === 'unknown');
