@@ -138,6 +138,10 @@ it.each(['--shred', '--publish-retired'])(
     expect(run.exitCode, run.err).toBe(0);
     await toTheEnd(world, 'news.example.org', '--domain', 'news.example.org', disposal);
     expect(await textOf(world, other)).toBe(key);
+    const {keys} = JSON.parse(await textOf(world, '/var/lib/waxseal/state.json'));
+    const entry = keys.find(({domain}: {domain: string}) => domain === 'news.example.org');
+    // The log must not say of a key that signs that it was destroyed or published.
+    expect(entry.log.at(-1).evidence).toMatchObject({kind: 'record-gone', key: 'kept'});
     expect((await world.run(['test', '--json'])).exitCode).toBe(0);
     // Its copy may be destroyed, but never be shown: it is the key of the other domain, too.
     const tree = await hostTree(world.sandbox, /^\/(etc\/dkimkeys|var\/lib\/waxseal\/keys)(\/|$)/);

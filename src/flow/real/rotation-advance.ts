@@ -10,6 +10,7 @@ import {
   type Act,
   type Due,
   due,
+  type Evidence,
   findEntry,
   isComing,
   type KeyEntry,
@@ -259,14 +260,18 @@ class Run {
         break;
       case 'destroy': {
         await dropRows(this.#ports, [key], this.#emit, this.#signal);
-        await this.#dispose(key, act.evidence.key, facts.settings.publishDirectory);
+        const end = await this.#dispose(key, act.evidence.key, facts.settings.publishDirectory);
         const {
           stagedPath: _staged,
           keyPath: _path,
           ...gone
-        } = must(transition(key, 'removed', act.evidence, facts.now));
+        } = must(transition(key, 'removed', {...act.evidence, key: end}, facts.now));
         await saveState(this.#ports.files, must(putEntry(await readKeys(this.#ports), gone)));
-        break;
+        if (end === act.evidence.key) break;
+        this.#done.push(
+          `${key.record.name} is gone: its private key ${end === 'kept' ? 'stays' : 'is not published'}, since another domain signs with it.`,
+        );
+        return;
       }
       case 'move':
       case 'note':
@@ -398,15 +403,19 @@ class Run {
     return reports.some(({ok}) => ok);
   }
 
-  /** The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more. */
-  async #dispose(key: KeyEntry, end: 'shredded' | 'published' | 'kept', folder: string): Promise<void> {
+  /**
+   * The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more.
+   * @returns what became of it: what another domain signs with is neither destroyed nor published
+   */
+  async #dispose(key: KeyEntry, wanted: KeyEnd, folder: string): Promise<KeyEnd> {
     const {files, commands} = this.#ports;
-    if (end === 'kept') return;
+    if (wanted === 'kept') return wanted;
     const shared = await this.#othersWith(key);
     const own = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
     const paths = own.filter(path => !shared.paths.has(path));
-    const isShared = shared.isKey || paths.length < own.length;
-    if (end === 'published' && !isShared) {
+    const isFileShared = paths.length < own.length;
+    const end = wanted === 'published' && (shared.isKey || isFileShared) ? 'shredded' : wanted;
+    if (end === 'published') {
       const content = await firstOf(paths, path => files.read(path));
       if (content !== undefined) await this.#reveal(content, folder);
     }
@@ -416,6 +425,7 @@ class Run {
       if (end === 'shredded') await commands.run(['shred', '-n', '1', '-z', path]);
       await files.remove(path);
     }
+    return isFileShared ? 'kept' : end;
   }
 
   /** What other domains still need: files that they sign with, and whether it is this very key, in whatever file. */
@@ -447,9 +457,12 @@ class Run {
       .digest('hex');
     const path = below(directory.value, `${name}.pem`);
     await files.replace(path, content, {mode: 0o644, uid: 0, gid: 0});
-    await commands.run(['touch', '-d', '2000-01-01T00:00:00Z', path]);
+    // -h: who can write there must not lead it to another file.
+    await commands.run(['touch', '-h', '-d', '2000-01-01T00:00:00Z', path]);
   }
 }
+
+type KeyEnd = Extract<Evidence, {kind: 'record-gone'}>['key'];
 
 /** Acts that only the state file knows of. */
 const NOTES: ReadonlySet<Act['do']> = new Set(['move', 'note', 'publish', 'withdraw']);
