@@ -1,7 +1,8 @@
 /** The timer that advances rotations: systemd units, or a line for cron where there is no systemd. */
-import {type AbsolutePath, absolute, parentOf} from '../domain/paths.ts';
+import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import type {HostFacts} from './facts.ts';
 import {directoryStep, entryOf, ROOT, textStep} from './files.ts';
+import {parseDataSet} from './opendkim/parse.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {ServiceStep, Step} from './step.ts';
 
@@ -13,12 +14,20 @@ export const TIMER_FILES = {
   cron: absolute('/etc/cron.d/waxseal'),
 } as const;
 
-/** Steps that install it; none where it is there already. `program` runs waxseal, as an argument vector. */
+/** What the units are made for. */
+export interface TimerJob {
+  /** Runs waxseal, as an argument vector. */
+  readonly program: readonly string[];
+  /** Real directories where a rotation has to write; those that the unit lets it write to anyway do not matter. */
+  readonly writes: readonly AbsolutePath[];
+  readonly isActive: boolean;
+}
+
+/** Steps that install it; none where it is there already. */
 export function planTimer(
   facts: Pick<HostFacts, 'serviceManager'>,
   snapshot: ConfigurationSnapshot,
-  program: readonly string[],
-  isActive: boolean,
+  {program, writes, isActive}: TimerJob,
 ): readonly Step[] {
   const file = (path: AbsolutePath, text: string, why: string) =>
     textStep(snapshot, path, text, why, {owner: ROOT, mode: 0o644});
@@ -27,7 +36,7 @@ export function planTimer(
   }
   const directory = parentOf(TIMER_FILES.wanted);
   const units: readonly Step[] = [
-    ...file(TIMER_FILES.service, serviceUnit(program), 'Say what the timer runs'),
+    ...file(TIMER_FILES.service, serviceUnit(program, writes), 'Say what the timer runs'),
     ...file(TIMER_FILES.timer, TIMER_UNIT, 'Advance rotations every hour'),
     ...(entryOf(snapshot, directory).stat === undefined
       ? directoryStep(
@@ -92,8 +101,42 @@ Persistent=true
 const quoted = (word: string): string =>
   `"${word.replaceAll(/["\\]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 
+/**
+ * Where a rotation writes on this host: tables, private keys, the queue of a change. `ports` of the caller resolve links,
+ * since the unit lets write to what a link leads to.
+ */
+export function rotationPlaces({
+  opendkim,
+  postfix,
+}: Pick<HostFacts, 'opendkim' | 'postfix'>): readonly AbsolutePath[] {
+  const tables = ['keytable', 'signingtable'].flatMap(name => {
+    const set = parseDataSet(opendkim?.settings[name] ?? '');
+    return set !== undefined && 'path' in set ? [parentOf(set.path)] : [];
+  });
+  const keys = (opendkim?.keys ?? []).flatMap(({path}) => {
+    const parsed = parseAbsolutePath(path);
+    return parsed.ok ? [parentOf(parsed.value)] : [];
+  });
+  return [...new Set([...tables, ...keys, ...(postfix === undefined ? [] : [postfix.queueDirectory])])];
+}
+
+const WRITABLE = ['/etc', '/var/lib/waxseal', '/var/spool/postfix', '/run'];
+/** What a list of paths of systemd takes without quotes and specifiers. */
+const PLAIN_PATH = /^\/[A-Za-z0-9_./+@:-]+$/;
+
+/** A line for places of this host that are elsewhere; nothing where there are none. */
+function furtherPlaces(writes: readonly AbsolutePath[]): string {
+  const further = [...new Set(writes)]
+    .filter(
+      path => PLAIN_PATH.test(path) && !WRITABLE.some(each => path === each || path.startsWith(`${each}/`)),
+    )
+    .sort();
+  return further.length === 0 ? '' : `ReadWritePaths=${further.map(path => `-${path}`).join(' ')}\n`;
+}
+
 const serviceUnit = (
   program: readonly string[],
+  writes: readonly AbsolutePath[],
 ): string => `# Made by waxseal rotate --install-timer; waxseal undo takes it away.
 [Unit]
 Description=Advance DKIM key rotations
@@ -116,7 +159,7 @@ SystemCallErrorNumber=EPERM
 KeyringMode=private
 ProtectSystem=strict
 ReadWritePaths=/etc -/var/lib/waxseal -/var/spool/postfix -/run
-StateDirectory=waxseal
+${furtherPlaces(writes)}StateDirectory=waxseal
 StateDirectoryMode=0711
 ProtectHome=read-only
 PrivateTmp=yes

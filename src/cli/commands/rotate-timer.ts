@@ -1,10 +1,12 @@
 import {ChangeFailed, Declined, type ExitCode, HostError} from '../../domain/errors.ts';
-import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
+import {readSettings} from '../../flow/real/rotation-facts.ts';
 import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
+import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
-import {planTimer, TIMER_FILES} from '../../services/timer.ts';
+import {planTimer, rotationPlaces, TIMER_FILES} from '../../services/timer.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -34,7 +36,11 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
     purpose: 'install',
     title: 'A timer that advances rotations',
     domains: [],
-    steps: planTimer(facts, snapshot, programOf(process.execPath, process.argv[1]), isActive),
+    steps: planTimer(facts, snapshot, {
+      program: programOf(process.execPath, process.argv[1]),
+      writes: await placesOf(ports, facts),
+      isActive,
+    }),
     clock: ports.clock,
     random: ports.random,
   });
@@ -71,6 +77,19 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
 /** What runs waxseal: this very interpreter and program, since a timer has no PATH of a login. */
 const programOf = (interpreter: string, script: string | undefined): readonly string[] =>
   script === undefined ? ['waxseal'] : [interpreter, script];
+
+/** Real directories that a rotation of this host writes to. */
+async function placesOf(ports: Ports, facts: HostFacts): Promise<readonly AbsolutePath[]> {
+  const {disposal, publishDirectory} = await readSettings(ports);
+  const shown = parseAbsolutePath(publishDirectory);
+  const places = [...rotationPlaces(facts)];
+  if (disposal === 'publish' && shown.ok) {
+    // One that is not there yet is made.
+    const isThere = (await ports.files.stat(shown.value)) !== undefined;
+    places.push(isThere ? shown.value : parentOf(shown.value));
+  }
+  return await Promise.all(places.map(async path => (await ports.files.resolve(path)) ?? path));
+}
 
 /** The snapshot with the files of the timer. */
 async function withTimer(ports: Ports, snapshot: ConfigurationSnapshot): Promise<ConfigurationSnapshot> {

@@ -1,0 +1,45 @@
+/** `waxseal rotate --install-timer`: what the unit may write to is what a rotation of this host writes to, and no more. */
+import {expect, it} from 'vitest';
+import {absolute} from '../../src/domain/paths.ts';
+import {openWorld, type World} from '../demo/world.ts';
+
+const ROOT = {mode: 0o644, uid: 0, gid: 0};
+
+async function unit(world: World): Promise<string> {
+  const run = await world.run(['rotate', '--install-timer', '--dry-run', '--json']);
+  expect(run.exitCode, run.err).toBe(0);
+  return run.report.changes.find(({target}) => target.endsWith('/waxseal-rotate.service'))?.diff ?? '';
+}
+
+const places = (diff: string): readonly string[] =>
+  diff.split('\n').filter(line => line.startsWith('+ReadWritePaths='));
+
+const USUAL = '+ReadWritePaths=/etc -/var/lib/waxseal -/var/spool/postfix -/run';
+
+it('lets the timer write where a host as it is installed has everything', async () => {
+  expect(places(await unit(await openWorld()))).toEqual([USUAL]);
+});
+
+it('lets it write to tables, keys and published keys of this host that are elsewhere', async () => {
+  const world = await openWorld();
+  const {files} = world.sandbox.ports;
+  const write = (path: string, text: string): Promise<void> =>
+    files.replace(absolute(path), new TextEncoder().encode(text), ROOT);
+  for (const folder of ['/var/lib/dkim', '/opt', '/opt/keys', '/etc/waxseal', '/srv']) {
+    await files.makeDirectory(absolute(folder), {...ROOT, mode: 0o755}).catch(() => undefined);
+  }
+  await write('/var/lib/dkim/keys', 'k example.org:s:/opt/keys/s.private\n');
+  await write('/var/lib/dkim/signing', '*@example.org k\n');
+  await write('/opt/keys/s.private', '');
+  await write('/etc/waxseal/rotation.conf', 'disposal = publish\npublish-directory = /srv/www keys/x\n');
+  const config = absolute('/etc/opendkim.conf');
+  const before = Buffer.from((await files.read(config)) ?? []).toString('utf8');
+  await write(
+    config,
+    `${before}\nKeyTable file:/var/lib/dkim/keys\nSigningTable refile:/var/lib/dkim/signing\n`,
+  );
+  const strange = await unit(world);
+  expect(places(strange)).toEqual([USUAL, '+ReadWritePaths=-/opt/keys -/var/lib/dkim']);
+  await write('/etc/waxseal/rotation.conf', 'disposal = publish\npublish-directory = /srv/keys\n');
+  expect(places(await unit(world))).toEqual([USUAL, '+ReadWritePaths=-/opt/keys -/srv -/var/lib/dkim']);
+});
