@@ -3,7 +3,7 @@ import {displayDomain} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
 import type {DomainReport} from '../flow/report.ts';
 import type {Check} from '../proof/proof.ts';
-import {type Due, findEntry, type RotationState} from '../rotation/index.ts';
+import {type Due, entryFinder, type RotationState} from '../rotation/index.ts';
 import {domainReportOf} from './state-report.ts';
 
 const two = (value: number): string => String(value).padStart(2, '0');
@@ -52,10 +52,12 @@ export const dueChecks = (all: readonly Due[]): readonly Check[] =>
   }));
 
 /** The domains of a report, with what the scheduler says comes next. */
-export const dueReports = (state: RotationState, all: readonly Due[], now: Date): readonly DomainReport[] =>
-  all.flatMap(step => {
-    const key = findEntry(state, step.domain, step.selector);
+export const dueReports = (state: RotationState, all: readonly Due[], now: Date): readonly DomainReport[] => {
+  const find = entryFinder(state);
+  return all.flatMap(step => {
+    const key = find(step);
     if (key === undefined) return [];
     const date = step.notBefore === undefined ? '' : ` Not before ${step.notBefore.toISOString()}.`;
     return [{...domainReportOf(key, now), nextStep: `${visible(step.text)}${date}`}];
   });
+};

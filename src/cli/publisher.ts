@@ -3,7 +3,7 @@ import {nameOfPublisher, type PublishChoice, parsePublish} from '../dns/publish/
 import {UsageError} from '../domain/errors.ts';
 import {givenFrom} from '../flow/given.ts';
 import {publisherFor, type Wish, wishOf} from '../flow/real/rotation-advance.ts';
-import {type Due, findEntry, type RotationFacts, type RotationState} from '../rotation/index.ts';
+import {type Due, entryFinder, type RotationFacts, type RotationState} from '../rotation/index.ts';
 import {type FlagValues, textOf} from './arguments.ts';
 import type {Context} from './context.ts';
 
@@ -43,8 +43,9 @@ export function wishLines(
   facts: RotationFacts,
   publish: PublishChoice | undefined,
 ): readonly string[] {
+  const find = entryFinder(state);
   return all.flatMap(step => {
-    const key = findEntry(state, step.domain, step.selector);
+    const key = find(step);
     const wish = key === undefined ? undefined : wishOf(key, step, facts);
     const choice = publisherFor(state, publish === undefined ? {} : {publish}, step.domain);
     if (key === undefined || wish === undefined || choice === undefined) return [];

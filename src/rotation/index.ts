@@ -19,6 +19,7 @@ export {
   activeEntry,
   addEntry,
   comingEntry,
+  entryFinder,
   findEntry,
   isComing,
   lastEntered,

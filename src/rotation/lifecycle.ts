@@ -76,13 +76,22 @@ export function newEntry(
   return {...facts, state, createdAt, ...seen, log: [{at, from: 'none', to: state, evidence}]};
 }
 
-const nameOf = (entry: KeyEntry): string => `${entry.selector}._domainkey.${entry.domain}`;
+const nameOf = (entry: Pick<KeyEntry, 'domain' | 'selector'>): string =>
+  `${entry.selector}._domainkey.${entry.domain}`;
 
 export const findEntry = (
   state: RotationState,
   domain: DomainName,
   selector: Selector,
 ): KeyEntry | undefined => state.keys.find(key => key.domain === domain && key.selector === selector);
+
+/** As `findEntry`, for many questions to the same state. */
+export function entryFinder({
+  keys,
+}: Pick<RotationState, 'keys'>): (key: Pick<KeyEntry, 'domain' | 'selector'>) => KeyEntry | undefined {
+  const known = new Map(keys.map(key => [nameOf(key), key]));
+  return key => known.get(nameOf(key));
+}
 
 /** The key that signs now for a domain with an algorithm. */
 export const activeEntry = (

@@ -74,6 +74,13 @@ const PATIENCE_MS = 3 * 86_400_000;
 
 /** One entry for each key that is not removed, in the order of the state. */
 export function due(state: RotationState, facts: RotationFacts): readonly Due[] {
+  // Every rule is about the keys of one domain: ten thousand keys do not look at ten thousand each.
+  const own = new Map<DomainName, RotationState & {readonly keys: KeyEntry[]}>();
+  for (const key of state.keys) {
+    const same = own.get(key.domain);
+    if (same === undefined) own.set(key.domain, {...state, keys: [key]});
+    else same.keys.push(key);
+  }
   return state.keys
     .filter(key => key.state !== 'removed')
     .map(key => {
@@ -84,7 +91,7 @@ export function due(state: RotationState, facts: RotationFacts): readonly Due[] 
         algorithm,
         state: key.state,
         level: 'ok' as const,
-        ...stepOf(key, state, facts),
+        ...stepOf(key, own.get(domain) ?? state, facts),
       };
     });
 }

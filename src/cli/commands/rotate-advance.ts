@@ -4,7 +4,7 @@ import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
 import {type AdvanceOptions, type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
-import {type Due, findEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
+import {type Due, entryFinder, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
@@ -135,8 +135,9 @@ async function tellPerson(
 
 /** What a person is asked to publish, ready to be copied. */
 function records(state: RotationState, all: readonly Due[]): readonly string[] {
+  const find = entryFinder(state);
   return all.flatMap(step => {
-    const key = findEntry(state, step.domain, step.selector);
+    const key = find(step);
     if (key === undefined || step.waitsFor !== 'person') return [];
     const revoked = key.state === 'retiring' && key.withdrawal !== undefined;
     if (key.state !== 'pending' && key.state !== 'active' && !revoked) return [];

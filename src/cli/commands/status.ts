@@ -37,6 +37,8 @@ export async function status(context: Context): Promise<ExitCode> {
   );
 }
 
+const nameOf = ({domain, selector}: Pick<KeyEntry, 'domain' | 'selector'>): string => `${selector} ${domain}`;
+
 /** What comes next, by the clock and the queue of this host. */
 async function nextSteps(
   ports: Ports,
@@ -49,9 +51,8 @@ async function nextSteps(
     ? await readQueue(ports, state)
     : ({known: false, why: 'it was not asked'} as const);
   const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map()});
-  return keys.flatMap(
-    key => all.find(({domain, selector}) => domain === key.domain && selector === key.selector) ?? [],
-  );
+  const steps = new Map(all.map(step => [nameOf(step), step]));
+  return keys.flatMap(key => steps.get(nameOf(key)) ?? []);
 }
 
 const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
@@ -74,10 +75,10 @@ async function monitor(context: Context): Promise<ExitCode> {
     const keys = chosen(context, state).filter(each => each.state !== 'removed');
     if (keys.length === 0) return await say(3, 'no keys are known on this host');
     const resolvers = resolversOf(context.flags);
-    const facts = await gatherFacts(ports, {resolvers}, state, key => keys.includes(key), context.signal);
-    const all = due(state, facts).filter(step =>
-      keys.some(({domain, selector}) => domain === step.domain && selector === step.selector),
-    );
+    const wanted = new Set(keys.map(nameOf));
+    const isWanted = (key: Pick<KeyEntry, 'domain' | 'selector'>): boolean => wanted.has(nameOf(key));
+    const facts = await gatherFacts(ports, {resolvers}, state, isWanted, context.signal);
+    const all = due(state, facts).filter(isWanted);
     const alarms = all.filter(({level}) => level === 'alarm');
     const warnings = all.filter(({level}) => level === 'warn');
     const ages = keys

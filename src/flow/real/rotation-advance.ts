@@ -11,6 +11,7 @@ import {
   type Due,
   due,
   type Evidence,
+  entryFinder,
   findEntry,
   isComing,
   type KeyEntry,
@@ -27,7 +28,7 @@ import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {WorkEvent} from '../operations.ts';
 import {recoverUnfinished} from './carrying-out.ts';
-import {must, readKeys} from './key-book.ts';
+import {changeEach, must, readKeys} from './key-book.ts';
 import {inspectDomain} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
@@ -220,18 +221,17 @@ class Run {
   }
 
   async #note(state: RotationState, facts: RotationFacts, steps: readonly Due[]): Promise<void> {
-    let after = state;
-    for (const step of steps) {
-      const key = findEntry(after, step.domain, step.selector);
-      if (key === undefined || step.act === undefined) continue;
+    const after = changeEach(state, steps, (own, step) => {
       const {act} = step;
-      after = must(putEntry(after, noted(key, act, facts)));
+      const key = findEntry(own, step.domain, step.selector);
+      if (key === undefined || act === undefined) return own;
       if (act.do !== 'note') {
         this.#done.push(step.text);
         this.#records.delete(key.record.name);
       }
       this.#tried.delete(markOf(step));
-    }
+      return must(putEntry(own, noted(key, act, facts)));
+    });
     await saveState(this.#ports.files, after);
   }
 
@@ -340,8 +340,9 @@ class Run {
   /** True where a record was entered or withdrawn: then it is worth looking again. */
   async #publishRecords(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
     let isDone = false;
+    const find = entryFinder(state);
     for (const step of all) {
-      const key = findEntry(state, step.domain, step.selector);
+      const key = find(step);
       const wish = key === undefined ? undefined : wishOf(key, step, facts);
       if (key === undefined || wish === undefined) continue;
       const choice = publisherFor(state, this.#options, key.domain);
@@ -371,8 +372,9 @@ class Run {
   /** What a person would be asked for in the DNS, hooks are asked for first; again in each run until it is seen. */
   async #remindHooks(state: RotationState, facts: RotationFacts, all: readonly Due[]): Promise<boolean> {
     let ran = false;
+    const find = entryFinder(state);
     for (const step of all) {
-      const key = findEntry(state, step.domain, step.selector);
+      const key = find(step);
       if (key === undefined || step.waitsFor !== 'person') continue;
       const seen = facts.records.get(key.record.name)?.seen;
       if (key.state === 'pending') {

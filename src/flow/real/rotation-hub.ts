@@ -1,7 +1,7 @@
 /** What the hub shows: each key of the host in a few words. */
 import {type DomainName, displayDomain, type Selector} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {ageOf, type Due, findEntry, type RotationState} from '../../rotation/index.ts';
+import {ageOf, type Due, entryFinder, type RotationState} from '../../rotation/index.ts';
 
 const HUB_ACTIONS = ['rotate', 'advance', 'resume', 'check', 'record', 'remove', 'setup', 'leave'] as const;
 export type HubAction = (typeof HUB_ACTIONS)[number];
@@ -43,8 +43,9 @@ export function hubRows(
   const begun = new Set(
     state.keys.filter(key => ['staged', 'pending', 'ready'].includes(key.state)).map(({domain}) => domain),
   );
+  const find = entryFinder(state);
   return all.flatMap(step => {
-    const key = findEntry(state, step.domain, step.selector);
+    const key = find(step);
     if (key === undefined) return [];
     return [
       {
