@@ -400,6 +400,7 @@ class Run {
       event,
       key,
       value,
+      this.#signal,
     );
     this.#hooks.push(...reports);
     return reports.some(({ok}) => ok);

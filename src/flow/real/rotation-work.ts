@@ -48,7 +48,7 @@ export function createRotation(ports: Ports, options: RotationOptions): Operatio
     ...base,
     async watch(staged, how) {
       await noLongerStandby(ports, staged);
-      await publishHooks(ports, options, staged, asked);
+      await publishHooks(ports, options, staged, asked, how.signal);
       return await watchUntilDue(ports, options, base, staged, how);
     },
     plan: (answers, staged, _facts, signal) => planRotation(ports, answers, staged, signal),
@@ -176,13 +176,14 @@ async function publishHooks(
   options: RotationOptions,
   staged: readonly StagedDomain[],
   asked: Set<string>,
+  signal: AbortSignal,
 ): Promise<void> {
   const state = await readKeys(ports);
   for (const {domain, selector} of staged) {
     const entry = findEntry(state, domain, selector);
     if ((entry?.state !== 'staged' && entry?.state !== 'pending') || asked.has(entry.record.name)) continue;
     asked.add(entry.record.name);
-    await hook(ports, options, 'publish', entry);
+    await hook(ports, options, 'publish', entry, signal);
   }
 }
 
@@ -191,9 +192,10 @@ async function hook(
   options: RotationOptions,
   event: HookEvent,
   entry: KeyEntry,
+  signal?: AbortSignal,
 ): Promise<void> {
   const directory = options.hookDirectory ?? HOOK_DIRECTORY;
-  for (const report of await runHooks(ports, directory, event, entry, entry.record.value)) {
+  for (const report of await runHooks(ports, directory, event, entry, entry.record.value, signal)) {
     options.onHook?.(report);
   }
 }
