@@ -13,7 +13,7 @@ const ready = async (): Promise<World> => {
 };
 
 const monitor = (world: World): Promise<Run> => world.run(['status', '--monitor']);
-const lag = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 120));
+const lag = (world: World): Promise<void> => world.clock.sleep(1800);
 
 const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'];
 /** 'label'=value[UOM];[warn];[crit];[min];[max]; no label needs quotes here. */
@@ -82,7 +82,7 @@ describe('status --monitor', () => {
   it('CRITICAL: the record of the key that signs is gone', async () => {
     const world = await ready();
     world.sandbox.dns.withdraw(RECORD);
-    await lag();
+    await lag(world);
     world.clock.advance(DAY);
     const run = await monitor(world);
     expect(run.exitCode).toBe(2);
@@ -93,7 +93,7 @@ describe('status --monitor', () => {
     const world = await ready();
     world.sandbox.dns.withdraw(RECORD);
     world.sandbox.dns.publish(RECORD, 'v=DKIM1; p=|oldest=1s\x1b[2J\n|');
-    await lag();
+    await lag(world);
     world.clock.advance(DAY);
     const run = await monitor(world);
     expect(run.exitCode).toBe(2);

@@ -49,7 +49,7 @@ async function toTheEnd(
     await look(state);
     if (state === 'removed') return run.report;
     obey(world, run.report, revoke);
-    await new Promise(resolve => setTimeout(resolve, 120));
+    await world.clock.sleep(1800);
     world.clock.advance(3 * DAY);
   }
   throw new Error('the old key was never removed');

@@ -33,7 +33,7 @@ async function toTheEnd(world: World, domain: string, ...flags: readonly string[
     const mine = run.report.domains.filter(each => each.domain === domain && each.state !== 'removed');
     if (mine.length === 0) return;
     obey(world, mine);
-    await new Promise(resolve => setTimeout(resolve, 120));
+    await world.clock.sleep(1800);
     world.clock.advance(5 * DAY);
   }
   throw new Error(`${domain} never comes to its end`);

@@ -25,7 +25,7 @@ async function published(world: World): Promise<void> {
   expect(run.exitCode, run.err).toBe(3);
   expect(run.report.error?.id).toBe('record.pending');
   world.publish(run.report);
-  await new Promise(resolve => setTimeout(resolve, 120));
+  await world.clock.sleep(1800);
 }
 
 const states = async (world: World): Promise<readonly string[]> =>
@@ -129,7 +129,7 @@ describe('plain waxseal rotate', () => {
     for (const {record, state} of begun.report.domains) {
       if (state === 'pending') world.sandbox.dns.publish(record.name, record.strings);
     }
-    await new Promise(resolve => setTimeout(resolve, 120));
+    await world.clock.sleep(1800);
     await world.run(['rotate', '--advance', '--json']);
     world.clock.advance(86_400_000);
     expect((await world.run(['status', '--json'])).report.domains[1]?.nextStep).toMatch(/^Stands by/);

@@ -20,7 +20,7 @@ const ready = async (): Promise<World> => {
 const text = (content: string): Uint8Array => new TextEncoder().encode(content);
 
 /** Time for the second server of the sandbox to follow. */
-const lag = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 120));
+const lag = (world: World): Promise<void> => world.clock.sleep(1800);
 
 const states = (report: Report): readonly string[] =>
   report.domains.map(({selector, state}) => `${selector} ${state}`);
@@ -50,7 +50,7 @@ async function until(world: World, wanted: readonly string[], days: number): Pro
     last = states(run.report);
     if (JSON.stringify(last) === JSON.stringify(wanted)) return run.report;
     obey(world, run.report);
-    await lag();
+    await lag(world);
     world.clock.advance(days * DAY);
   }
   throw new Error(`never ${wanted.join(', ')}, but ${last.join(', ')}`);
@@ -182,7 +182,7 @@ describe('rotate --advance', () => {
         if (state === 'ready' || state === 'active') published.add(selector);
         if (state === 'revoked') published.delete(selector);
       }
-      await lag();
+      await lag(world);
       world.clock.advance(DAY / 4);
     }
     const selectors = new Set(states((await advance(world)).report));
@@ -198,7 +198,7 @@ describe('rotate', () => {
     const begun = await world.run(['rotate', '--standby', '--json']);
     expect(states(begun.report)).toEqual(['202611 active', '202611a pending']);
     obey(world, begun.report);
-    await lag();
+    await lag(world);
     world.clock.advance(DAY);
     const stands = await advance(world);
     expect(states(stands.report), stands.err).toEqual(['202611 active', '202611a ready']);
@@ -212,7 +212,7 @@ describe('rotate', () => {
     expect(hurry.report.domains[0]?.nextStep).toMatch(/^Revoke 202611\._domainkey\.example\.org: publish/);
     expect(hurry.exitCode).toBe(4);
     obey(world, hurry.report);
-    await lag();
+    await lag(world);
     world.clock.advance(DAY / 24);
     expect(states((await advance(world)).report)[0]).toBe('202611 revoked');
   });
@@ -249,7 +249,7 @@ describe('rotate', () => {
     const first = await world.run(['rotate', '--advance']);
     expect(first.out).toContain('20-open FAILED: not run: others than root can write it');
     for (let count = 0; count < 6; count += 1) {
-      await lag();
+      await lag(world);
       world.clock.advance(DAY / 24);
       await advance(world);
     }
