@@ -81,7 +81,10 @@ describe.each(trixie)('$name', release => {
         // The same selector with another key on both.
         await other.host.write(
           'root/clash.json',
-          text.replaceAll(`"${mine}"`, `"${theirs}"`).replaceAll(first.name, second.name),
+          text
+            .replaceAll(`"${mine}"`, `"${theirs}"`)
+            .replaceAll(`"${mine}._domainkey"`, `"${theirs}._domainkey"`)
+            .replaceAll(first.name, second.name),
         );
         expect((await waxseal(other.host, ['import', '/root/clash.json'])).status).toBe(0);
         const clash = await waxsealJson(other.host, ['rotate', '--check-hosts'], 4);
