@@ -3,8 +3,10 @@
  * statuses as Debian's 2.11 gives them), with waxseal's own engine and milter server.
  */
 import {createPrivateKey, type KeyObject} from 'node:crypto';
-import {chmodSync, existsSync, renameSync, rmSync, statSync} from 'node:fs';
+import {chmodSync, constants, existsSync, renameSync, rmSync, statSync} from 'node:fs';
+import {open} from 'node:fs/promises';
 import {createServer, type Server, type Socket} from 'node:net';
+import {basename, dirname} from 'node:path';
 import {signMessageSync} from '../dkim/index.ts';
 import {parseDomain, parseSelector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
@@ -141,14 +143,26 @@ export async function startSigner(machine: Machine, options: SignerOptions): Pro
   return {running: true, stop, reload: () => inMemory.reload()};
 }
 
-function listen(
+// sun_path of unix(7) has 108 octets with its NUL; Node cuts a longer name off.
+const MAX_UNIX_PATH = 107;
+
+async function listen(
   server: Server,
   place: {port: number; host: string} | {path: string},
 ): Promise<string | undefined> {
-  return new Promise(resolve => {
-    server.once('error', error => resolve(error.message));
-    server.listen(place, () => resolve(undefined));
-  });
+  const failure = (at: typeof place): Promise<string | undefined> =>
+    new Promise(resolve => {
+      server.once('error', error => resolve(error.message));
+      server.listen(at, () => resolve(undefined));
+    });
+  if (!('path' in place) || Buffer.byteLength(place.path) <= MAX_UNIX_PATH) return await failure(place);
+  // The scratch directory may lie deep: a name through an open directory is short.
+  const directory = await open(dirname(place.path), constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    return await failure({path: `/proc/self/fd/${directory.fd}/${basename(place.path)}`});
+  } finally {
+    await directory.close();
+  }
 }
 
 /** The socket belongs to the signer; a setgid directory hands its group on (FACTS 2.5). */

@@ -61,8 +61,8 @@ function start(argv: readonly string[], options: SpawnOptions = {}) {
   });
 }
 
-async function run(argv: readonly string[], input = ''): Promise<Ended> {
-  const child = start(argv);
+async function run(argv: readonly string[], input = '', options: SpawnOptions = {}): Promise<Ended> {
+  const child = start(argv, options);
   let [out, err] = ['', ''];
   child.stdout?.setEncoding('latin1').on('data', text => {
     out += String(text);
@@ -123,8 +123,14 @@ describe('the program', () => {
   });
 
   it('shows the whole job in the sandbox and leaves nothing behind', async () => {
+    // So deep that the names of its sockets are longer than unix(7) takes.
+    const deep = path.join(scratch, 'deep'.repeat(20));
+    mkdirSync(deep);
     const before = readdirSync(scratch);
-    const demo = await run(['demo', '--lag', '300ms', '--json', '--output', 'record.txt']);
+    const environment = {PATH: process.env['PATH'] ?? '', TMPDIR: deep, LANG: 'C.UTF-8'};
+    const demo = await run(['demo', '--lag', '300ms', '--json', '--output', 'record.txt'], '', {
+      env: environment,
+    });
     expect(demo.code, demo.err).toBe(0);
     const report = JSON.parse(demo.out) as Report;
     expect(report).toMatchObject({
@@ -134,6 +140,7 @@ describe('the program', () => {
       domains: [{state: 'active'}],
     });
     expect(readdirSync(scratch).filter(name => !before.includes(name))).toEqual(['record.txt']);
+    expect(readdirSync(deep)).toEqual([]);
   }, 60_000);
 
   it.each([
