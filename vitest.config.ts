@@ -15,7 +15,7 @@ export default defineConfig({
       'node_modules/**',
       // Every operation of an apply made to fail, one after the other, takes minutes: `npm run test:faults`.
       ...(process.env['WAXSEAL_FAULTS'] === undefined ? ['test/plan/*faults.test.ts'] : []),
-      // Whole lives of keys in the sandbox, command after command, take their time, too: `npm run test:sessions`.
+      // Whole lives of keys in the sandbox and jobs that go wrong, command after command, take their time, too: `npm run test:sessions`.
       ...(process.env['WAXSEAL_SESSIONS'] === undefined ? ['test/sessions/**', 'test/pty/hub.test.ts'] : []),
     ],
     // Much of it waits for processes, packets and terminals; more than this and they wait for each other.

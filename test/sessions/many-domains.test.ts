@@ -2,8 +2,8 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {expect, it} from 'vitest';
-import {absolute} from '../../../src/domain/paths.ts';
-import {hostTree, NOTHING_LEFT_OUT, openWorld, type World} from '../../demo/world.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import {hostTree, NOTHING_LEFT_OUT, openWorld, type World} from '../demo/world.ts';
 
 const rowsOf = async (world: World, table: string): Promise<readonly string[]> => {
   const content = await world.sandbox.ports.files.read(absolute(`/etc/opendkim/${table}`));
