@@ -1,6 +1,6 @@
 /** `waxseal rotate --install-timer`: what the unit may write to is what a rotation of this host writes to, and no more. */
 import {expect, it} from 'vitest';
-import {absolute} from '../../src/domain/paths.ts';
+import {type AbsolutePath, absolute, below, parentOf} from '../../src/domain/paths.ts';
 import {openWorld, type World} from '../demo/world.ts';
 
 const ROOT = {mode: 0o644, uid: 0, gid: 0};
@@ -42,4 +42,35 @@ it('lets it write to tables, keys and published keys of this host that are elsew
   expect(places(strange)).toEqual([USUAL, '+ReadWritePaths=-/opt/keys -/var/lib/dkim']);
   await write('/etc/waxseal/rotation.conf', 'disposal = publish\npublish-directory = /srv/keys\n');
   expect(places(await unit(world))).toEqual([USUAL, '+ReadWritePaths=-/opt/keys -/srv -/var/lib/dkim']);
+});
+
+it('is not installed where others could change what it runs as root, nor what that loads', async () => {
+  const world = await openWorld();
+  const {files} = world.sandbox.ports;
+  const script = absolute(process.argv[1] ?? '');
+  const folder = parentOf(script);
+  const make = async (path: AbsolutePath): Promise<void> => {
+    if (path === '/' || (await files.stat(path)) !== undefined) return;
+    await make(parentOf(path));
+    await files.makeDirectory(path, {...ROOT, mode: 0o755});
+  };
+  await make(folder);
+  const refused = async (): Promise<string> => {
+    const run = await world.run(['rotate', '--install-timer', '--dry-run', '--json']);
+    if (run.exitCode === 0) return '';
+    expect(run.exitCode).toBe(5);
+    expect(run.report.error?.id).toBe('timer.loose-program');
+    return `${run.report.error?.message} ${run.report.error?.hint}`;
+  };
+  await files.replace(script, Buffer.from(''), {...ROOT, mode: 0o755});
+  expect(await refused()).toBe('');
+  await files.replace(script, Buffer.from(''), {...ROOT, mode: 0o757});
+  expect(await refused()).toContain(`chmod go-w ${script}`);
+  await files.replace(script, Buffer.from(''), {...ROOT, mode: 0o755});
+  const chunk = below(folder, 'chunk-X.js');
+  await files.replace(chunk, Buffer.from(''), {mode: 0o644, uid: 101, gid: 0});
+  expect(await refused()).toContain(`chown root ${chunk}`);
+  await files.replace(chunk, Buffer.from(''), ROOT);
+  await files.setAttributes(folder, {mode: 0o777, uid: 0, gid: 0});
+  expect(await refused()).toContain(`by ${folder}`);
 });

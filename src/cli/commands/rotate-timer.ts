@@ -1,12 +1,14 @@
 import {ChangeFailed, Declined, type ExitCode, HostError} from '../../domain/errors.ts';
-import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
+import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
 import {readSettings} from '../../flow/real/rotation-facts.ts';
 import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
 import {planTimer, rotationPlaces, TIMER_FILES} from '../../services/timer.ts';
+import {looseWay} from '../../system/loose-way.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -28,6 +30,8 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
       ),
     );
   }
+  const program = programOf(process.execPath, process.argv[1]);
+  await refuseLoose(ports, program);
   const snapshot = await withTimer(ports, await readConfiguration(ports, facts));
   const isActive =
     facts.serviceManager === 'systemd' &&
@@ -37,7 +41,7 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
     title: 'A timer that advances rotations',
     domains: [],
     steps: planTimer(facts, snapshot, {
-      program: programOf(process.execPath, process.argv[1]),
+      program,
       writes: await placesOf(ports, facts),
       isActive,
     }),
@@ -77,6 +81,38 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
 /** What runs waxseal: this very interpreter and program, since a timer has no PATH of a login. */
 const programOf = (interpreter: string, script: string | undefined): readonly string[] =>
   script === undefined ? ['waxseal'] : [interpreter, script];
+
+/**
+ * Root runs the program every hour from now on: whoever can change it, or what it loads from beside it, would be root.
+ * Rejects with HostError `timer.loose-program`.
+ */
+async function refuseLoose(ports: Pick<Ports, 'files' | 'users'>, program: readonly string[]): Promise<void> {
+  for (const part of program) {
+    const path = parseAbsolutePath(part);
+    if (!path.ok) continue;
+    const beside = part === program.at(-1) ? await besides(ports.files, path.value) : [];
+    for (const each of [path.value, ...beside]) {
+      const loose = await looseWay(ports, each, ({uid}) => uid === 0);
+      if (loose === undefined) continue;
+      const by = loose.at === each ? '' : `, by ${visible(loose.at)}`;
+      throw new HostError(
+        problem(
+          'timer.loose-program',
+          `Others than root can change ${visible(each)}${by}, and the timer would run it as root.`,
+          `Install waxseal where root alone can write, as with: npm install --global waxseal. Or run: ${loose.repair} ${visible(loose.at)}`,
+        ),
+      );
+    }
+  }
+}
+
+/** The other files of the bundle. */
+async function besides(files: Ports['files'], script: AbsolutePath): Promise<readonly AbsolutePath[]> {
+  const directory = parentOf((await files.resolve(script)) ?? script);
+  return ((await files.list(directory)) ?? [])
+    .filter(name => name.endsWith('.js'))
+    .map(name => below(directory, name));
+}
 
 /** Real directories that a rotation of this host writes to. */
 async function placesOf(ports: Ports, facts: HostFacts): Promise<readonly AbsolutePath[]> {

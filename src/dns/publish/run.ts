@@ -1,14 +1,15 @@
 /** Runs the publisher that was chosen. What it says is only shown: whether the record is there, the servers tell. */
-import {type AbsolutePath, absolute, parentOf} from '../../domain/paths.ts';
+import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {CommandResult, FileStat, Ports} from '../../system/ports.ts';
+import {looseWay} from '../../system/loose-way.ts';
+import type {CommandResult, Ports} from '../../system/ports.ts';
 import type {Program, RecordChange} from './change.ts';
 import type {PublishChoice} from './choice.ts';
 import {programsFor} from './programs.ts';
 import {whoMustAct} from './refusal.ts';
 
-export type PublishPorts = Pick<Ports, 'commands' | 'files' | 'process'>;
+export type PublishPorts = Pick<Ports, 'commands' | 'files' | 'process' | 'users'>;
 
 export interface PublishOptions {
   /** The environment of waxseal itself, where lexicon's credentials may be. */
@@ -44,9 +45,8 @@ export async function publishRecord(
   return ok(true);
 }
 
-/** Bits of a mode: others may read or write; group may write. */
+/** Bits of a mode: others may read or write. */
 const OTHERS = 0o007;
-const WRITABLE = 0o022;
 
 async function checkFiles(ports: PublishPorts, choice: PublishChoice): Promise<Problem | undefined> {
   if (choice.by === 'hook') return await checkHook(ports, choice.path);
@@ -68,7 +68,6 @@ async function checkFiles(ports: PublishPorts, choice: PublishChoice): Promise<P
 
 /** It is run as root: nobody else may be able to put something in its place. */
 async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Problem | undefined> {
-  const {files} = ports;
   const stat = await followed(ports, path);
   if (stat?.kind !== 'file' || (stat.mode & 0o111) === 0) {
     return problem(
@@ -77,10 +76,8 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
       'Check --publish hook:PATH; the file must be executable and begin with the line of its interpreter.',
     );
   }
-  const isOwn = ({uid}: FileStat): boolean => uid === 0 || uid === ports.process.uid;
-  const loose = await looseWay(files, path, isOwn);
-  const hook = {at: path, repair: isOwn(stat) ? 'chmod go-w' : 'chown root'};
-  const unsafe = loose ?? ((stat.mode & WRITABLE) !== 0 || !isOwn(stat) ? hook : undefined);
+  const isOwn = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === ports.process.uid;
+  const unsafe = await looseWay(ports, path, isOwn);
   if (unsafe === undefined) return undefined;
   const by = unsafe.at === path ? '' : `, by ${visible(unsafe.at)}`;
   return problem(
@@ -88,51 +85,6 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
     `Others than root can change ${visible(path)}${by}, and it would be run as root.`,
     `Run: ${unsafe.repair} ${visible(unsafe.at)}`,
   );
-}
-
-interface Loose {
-  readonly at: AbsolutePath;
-  readonly repair: string;
-}
-
-const MOST_LINKS = 40;
-const STICKY = 0o1000;
-
-/** A directory or link on the way to the program, links followed, by which somebody else could put another in its place. */
-async function looseWay(
-  files: PublishPorts['files'],
-  path: AbsolutePath,
-  isOwn: (stat: FileStat) => boolean,
-): Promise<Loose | undefined> {
-  const pending = path.split('/').filter(Boolean);
-  let at = absolute('/');
-  for (let links = 0; pending.length > 0 && links < MOST_LINKS; ) {
-    const name = pending.shift() ?? '.';
-    if (name === '.') continue;
-    if (name === '..') {
-      at = parentOf(at);
-      continue;
-    }
-    const directory = await files.stat(at);
-    const here = absolute(at === '/' ? `/${name}` : `${at}/${name}`);
-    const entry = await files.stat(here);
-    if (directory === undefined || entry === undefined) return undefined;
-    if (!isOwn(directory)) return {at, repair: 'chown root'};
-    if ((directory.mode & WRITABLE) !== 0 && (directory.mode & STICKY) === 0) {
-      return {at, repair: 'chmod go-w'};
-    }
-    // In a sticky directory everybody can make entries, and only their owner can replace them.
-    if (!isOwn(entry)) return {at: here, repair: entry.kind === 'symlink' ? 'chown -h root' : 'chown root'};
-    if (entry.kind !== 'symlink') {
-      at = here;
-      continue;
-    }
-    links += 1;
-    const target = (await files.readLink(here)) ?? '';
-    if (target.startsWith('/')) at = absolute('/');
-    pending.unshift(...target.split('/').filter(Boolean));
-  }
-  return undefined;
 }
 
 async function followed({files}: PublishPorts, path: AbsolutePath) {
