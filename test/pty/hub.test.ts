@@ -122,6 +122,7 @@ test('record, check, advance, remove, rotate and resume: each is reached, and le
     'r',
     [/What was found on this host/, '\r'],
     [/What shall the key be called/, ESC],
+    [/What was found on this host/, ESC],
   );
   const month = new Date().toISOString().slice(0, 7).replace('-', '');
   // As far as the record: now there is something to resume.
