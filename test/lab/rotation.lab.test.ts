@@ -152,7 +152,17 @@ async function rotations(
   } finally {
     await rm(running, {force: true});
   }
+  // Now and then Postfix finds a message "still being delivered" and looks at it again minutes later; nothing is lost.
+  let isOver = false;
+  const flushing = (async () => {
+    while (!isOver) {
+      await sleep(5000);
+      if (!isOver) await host.exec(['postqueue', '-f']);
+    }
+  })();
   const outcome = await stream.finished;
+  isOver = true;
+  await flushing;
   const sums: Sums = JSON.parse(outcome.stdout);
   return {sums, kills, states: [...seen]};
 }
