@@ -1,8 +1,8 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {describe, expect, it} from 'vitest';
-import {absolute} from '../../../src/domain/paths.ts';
-import {hostTree, NOTHING_LEFT_OUT, openWorld, pemOf, type World} from '../../demo/world.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import {hostTree, NOTHING_LEFT_OUT, openWorld, pemOf, type World} from '../demo/world.ts';
 
 const checksOf = ({report}: {report: {checks: readonly {id: string; status: string}[]}}): readonly string[] =>
   report.checks.map(({id, status}) => `${id} ${status}`);
