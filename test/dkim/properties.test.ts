@@ -50,6 +50,7 @@ const body = fc
     },
   )
   .map(parts => octets(parts.join('')));
+const octet = fc.constantFrom(0x20, 0x09, 0x0d, 0x0a, 0x61);
 const cuts = fc.array(fc.nat(40), {minLength: 1, maxLength: 8});
 
 /** The definition of RFC 6376 §3.4.3 and §3.4.4, line by line, as slow and plain as the text. */
@@ -105,9 +106,11 @@ describe('body canonicalization', () => {
   it('has kernels that agree on every length and around every border', () => {
     if (simd === undefined) return;
     fc.assert(
-      fc.property(body, fc.nat(70), (input, pad) => {
-        const data = Buffer.concat([Buffer.alloc(pad, 0x61), input]);
-        const length = Math.max(1, data.length - 2);
+      fc.property(body, fc.integer({min: 1, max: 70}), octet, octet, (input, pad, next, third) => {
+        const known = Buffer.concat([Buffer.alloc(pad, 0x61), input]);
+        const {length} = known;
+        // The two behind the end are looked at: they are the same for both, whatever was there before.
+        const data = Buffer.concat([known, Buffer.from([next, third])]);
         plain.input.set(data);
         simd.input.set(data);
         const one = plain.output.subarray(0, plain.run(length));
