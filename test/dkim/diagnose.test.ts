@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import {describe, expect, it, vi} from 'vitest';
 import {type SignOptions, signMessageSync, verifyMessage} from '../../src/dkim/index.ts';
+import {fc} from '../support/fast-check.ts';
 import {against, domain, octets, recordOf, rsa, selector, withField} from './support.ts';
 
 // Work for the processor: on a busy machine the clock runs many times as long.

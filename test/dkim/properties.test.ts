@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {describe, expect, it, vi} from 'vitest';
 import {BodyHasher} from '../../src/dkim/body-hash.ts';
 import {createPlainKernel, type RelaxedKernel} from '../../src/dkim/body-kernel.ts';
@@ -13,6 +12,7 @@ import {canonicalizeHeader} from '../../src/dkim/canonicalize-header.ts';
 import {parseHeaderBlock} from '../../src/dkim/header-block.ts';
 import {signMessageSync, verifyMessage} from '../../src/dkim/index.ts';
 import {createSimdKernel} from '../../src/dkim/simd-kernel.ts';
+import {fc} from '../support/fast-check.ts';
 import {sha256} from './corpus/vectors.ts';
 import {against, domain, ed25519, octets, recordOf, selector, withField} from './support.ts';
 

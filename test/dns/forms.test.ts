@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {recordForms} from '../../src/dns/forms.ts';
+import {fc} from '../support/fast-check.ts';
 import {dnsName, NAME, VALUE} from './world.ts';
 import {readZoneFile} from './zone-file.ts';
 

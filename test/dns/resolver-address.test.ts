@@ -1,7 +1,7 @@
 import {isIP} from 'node:net';
-import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {parseResolver} from '../../src/dns/resolver-address.ts';
+import {fc} from '../support/fast-check.ts';
 
 test.each([
   ['192.0.2.53', {address: '192.0.2.53', port: 53}],

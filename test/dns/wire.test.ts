@@ -1,7 +1,7 @@
 import {encode} from 'dns-packet';
-import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {decodeMessage, encodeQuery, matchAnswer, randomCase} from '../../src/dns/wire.ts';
+import {fc} from '../support/fast-check.ts';
 import {dnsName} from './world.ts';
 
 const packet = encode({

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {
   displayDomain,
@@ -8,6 +7,7 @@ import {
   parseDomain,
   parseSelector,
 } from '../../src/domain/names.ts';
+import {fc} from '../support/fast-check.ts';
 
 const domain = (text: string): string => {
   const parsed = parseDomain(text);

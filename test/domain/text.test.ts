@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {formatDuration, parseDuration} from '../../src/domain/duration.ts';
 import {absolute, below, parentOf, parseAbsolutePath} from '../../src/domain/paths.ts';
 import {folded, visible} from '../../src/domain/text.ts';
+import {fc} from '../support/fast-check.ts';
 
 describe('folded', () => {
   it('breaks at blanks only, and loses nothing', () => {

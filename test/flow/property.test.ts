@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {expect, it} from 'vitest';
 import {problem} from '../../src/domain/result.ts';
 import type {QuestionId} from '../../src/flow/answers.ts';
@@ -21,6 +20,7 @@ import {
   proof,
   selectorOf,
 } from '../support/fake-operations.ts';
+import {fc} from '../support/fast-check.ts';
 import {violations} from '../support/json-schema.ts';
 
 const staged = [fakeStaged(domainOf('example.org'), selectorOf('202611'))];

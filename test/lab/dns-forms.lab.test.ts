@@ -8,13 +8,13 @@ import {mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {promisify} from 'node:util';
-import fc from 'fast-check';
 import {afterAll, beforeAll, expect, test} from 'vitest';
 import {formatKeyRecord} from '../../src/dkim/index.ts';
 import {FORMATS} from '../../src/dns/formats/index.ts';
 import {recordForms} from '../../src/dns/forms.ts';
 import {dnsName, NAME, VALUE} from '../dns/world.ts';
 import {readZoneFile} from '../dns/zone-file.ts';
+import {fc} from '../support/fast-check.ts';
 
 const run = promisify(execFile);
 const apex = dnsName('example.org');

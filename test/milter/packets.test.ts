@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {
   decodeAddedHeader,
@@ -16,6 +15,7 @@ import {
   encodeStrings,
   takePacket,
 } from '../../src/milter/packets.ts';
+import {fc} from '../support/fast-check.ts';
 
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString('hex');
 const octets = (text: string): Uint8Array => Buffer.from(text, 'hex');

@@ -1,9 +1,9 @@
 import {execFileSync, spawnSync} from 'node:child_process';
 import fs from 'node:fs';
 import {applyPatch} from 'diff';
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {changeViews, makePlan, planDiff, textDiff} from '../../src/plan/index.ts';
+import {fc} from '../support/fast-check.ts';
 import {scratch} from '../system/scratch.ts';
 import {scratchWorld} from './scratch-world.ts';
 import {SECRET, setupPlan} from './world.ts';

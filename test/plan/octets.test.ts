@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {shownOctets, shownText} from '../../src/plan/octets.ts';
+import {fc} from '../support/fast-check.ts';
 
 const octets = (...parts: readonly (string | number)[]): Uint8Array =>
   Buffer.concat(parts.map(part => (typeof part === 'string' ? Buffer.from(part) : Buffer.from([part]))));

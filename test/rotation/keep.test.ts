@@ -1,5 +1,5 @@
 /** How long the record of a retired key stays at least, proven without the rest of the scheduler. */
-import fc from 'fast-check';
+
 import {describe, expect, it} from 'vitest';
 import {
   DEFAULT_SETTINGS,
@@ -9,6 +9,7 @@ import {
   type QueueFacts,
   type RotationFacts,
 } from '../../src/rotation/index.ts';
+import {fc} from '../support/fast-check.ts';
 import {keyIn, NOW, servers} from './keys.ts';
 
 const DAY = 86_400_000;

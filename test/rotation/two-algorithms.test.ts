@@ -1,5 +1,5 @@
 /** RSA and Ed25519 of one domain: each has a life of its own, and neither changes anything for the other. */
-import fc from 'fast-check';
+
 import {describe, expect, it} from 'vitest';
 import type {DnsName} from '../../src/domain/names.ts';
 import {
@@ -20,6 +20,7 @@ import {
   type SeenAs,
   transition,
 } from '../../src/rotation/index.ts';
+import {fc} from '../support/fast-check.ts';
 import {keyIn, NOW, servers, take} from './keys.ts';
 
 const DAY = 86_400_000;

@@ -1,7 +1,8 @@
 /** The invariants of docs/explanation/rotation.md over simulated years with random events. */
-import fc from 'fast-check';
+
 import {expect, test} from 'vitest';
 import {ageOf, isComing} from '../../src/rotation/index.ts';
+import {fc} from '../support/fast-check.ts';
 import {DAY, HOUR, Model} from './model.ts';
 
 type Event =

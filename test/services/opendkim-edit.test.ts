@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {commentOut, setParameters, withoutIncludes} from '../../src/services/opendkim/edit.ts';
 import {definitions, effective, parseConfigLines, parseDataSet} from '../../src/services/opendkim/parse.ts';
+import {fc} from '../support/fast-check.ts';
 
 describe('setParameters', () => {
   it('keeps name, white space and comment of the line it changes', () => {

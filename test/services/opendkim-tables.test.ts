@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {
   appendRows,
@@ -10,6 +9,7 @@ import {
   parseTable,
   removeLines,
 } from '../../src/services/opendkim/tables.ts';
+import {fc} from '../support/fast-check.ts';
 import {domain} from './wanted.ts';
 
 const row = (name: string, label = `new.${name}`) => ({domain: domain(name), label});

@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {editMainCf, strayEntries} from '../../src/services/postfix/edit.ts';
 import {endpointOf, milterAddress} from '../../src/services/postfix/milters.ts';
 import {expand, inForce, parseMainCf, settingsOf, tokens} from '../../src/services/postfix/parse.ts';
+import {fc} from '../support/fast-check.ts';
 
 const view = {queueDirectory: absolute('/var/spool/postfix'), chrooted: true};
 const wanted = {kind: 'unix', path: absolute('/var/spool/postfix/opendkim/opendkim.sock')} as const;

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {editMainCf} from '../../src/services/postfix/edit.ts';
 import {editMasterCf, parseMasterCf} from '../../src/services/postfix/master.ts';
+import {fc} from '../support/fast-check.ts';
 
 const wanted = {kind: 'unix', path: absolute('/var/spool/postfix/opendkim/opendkim.sock')} as const;
 const ours = {wanted, before: undefined};

@@ -4,13 +4,13 @@ import {generateKeyPairSync, type KeyObject} from 'node:crypto';
 import {promisify} from 'node:util';
 import {createContext, runInContext} from 'node:vm';
 import hcl from '@cdktf/hcl2json';
-import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {parse as parseYaml} from 'yaml';
 import {formatKeyRecord} from '../../../src/dkim/index.ts';
 import {delegation, FORMATS} from '../../../src/dns/formats/index.ts';
 import {recordForms} from '../../../src/dns/forms.ts';
 import type {RecordForms} from '../../../src/dns/survey.ts';
+import {fc} from '../../support/fast-check.ts';
 import {dnsName} from '../world.ts';
 import {readZoneFile} from '../zone-file.ts';
 

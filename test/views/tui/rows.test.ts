@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {
   cut,
@@ -10,6 +9,7 @@ import {
   wrap,
   wrapExactly,
 } from '../../../src/views/tui/rows.ts';
+import {fc} from '../../support/fast-check.ts';
 
 /** Texts as they come: words, wide characters, combining ones, emoji, nothing. */
 const texts = fc.oneof(

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import type {Key} from '../../../src/views/tui/input/keys.ts';
 import {editText, type TextState, textOf, textState} from '../../../src/views/tui/input/text-state.ts';
+import {fc} from '../../support/fast-check.ts';
 
 const edit = (text: string, ...keys: Key[]): string => {
   const {characters, cursor} = keys.reduce(editText, textState(text));
