@@ -16,7 +16,8 @@ export default defineConfig({
       // Every operation of an apply made to fail, one after the other, takes minutes: `npm run test:faults`.
       ...(process.env['WAXSEAL_FAULTS'] === undefined ? ['test/plan/*faults.test.ts'] : []),
       // Whole lives of keys in the sandbox and jobs that go wrong, command after command, take their time, too: `npm run test:sessions`.
-      ...(process.env['WAXSEAL_SESSIONS'] === undefined ? ['test/sessions/**', 'test/pty/hub.test.ts'] : []),
+      // So do real terminals.
+      ...(process.env['WAXSEAL_SESSIONS'] === undefined ? ['test/sessions/**', 'test/pty/**'] : []),
     ],
     // Much of it waits for processes, packets and terminals; more than this and they wait for each other.
     maxWorkers: 4,
