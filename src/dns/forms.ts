@@ -1,5 +1,5 @@
 /** One record in every form a person may need. Pure text. */
-import {type DnsName, isWithin} from '../domain/names.ts';
+import {type DnsName, relativeTo} from '../domain/names.ts';
 import {adviceOf, recogniseProvider, type ValueForm} from './provider.ts';
 import type {RecordForms} from './survey.ts';
 
@@ -74,12 +74,6 @@ const valueField: Readonly<Record<ValueForm, (value: string, strings: string) =>
   strings: (_value, strings) => strings,
   'one-pair': value => `"${value}"`,
 };
-
-/** Name relative to the zone; `@` for the apex itself, as panels and zone files write it. */
-export function relativeTo(name: DnsName, apex: DnsName): string {
-  if (name === apex) return '@';
-  return apex !== '' && isWithin(name, apex) ? name.slice(0, -(apex.length + 1)) : name;
-}
 
 /** Pieces of at most `octets` octets, no character cut in two. At least one, which may be empty. */
 function cut(text: string, octets: number): readonly string[] {

@@ -1,7 +1,6 @@
 /** What to do about a mistake, in the words of the provider's panel where the provider is known. */
-import type {DnsName} from '../domain/names.ts';
+import {type DnsName, relativeTo} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
-import {relativeTo} from './forms.ts';
 import {adviceOf, recogniseProvider} from './provider.ts';
 
 /** One record as it is published and as it should be. */

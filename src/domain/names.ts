@@ -95,6 +95,12 @@ export function parseDnsName(text: string): Result<DnsName> {
 export const keyRecordName = (selector: Selector, domain: DomainName): DnsName =>
   `${selector}._domainkey.${domain}` as DnsName;
 
+/** Name relative to the zone; `@` for the apex itself, as panels and zone files write it. */
+export function relativeTo(name: DnsName, apex: DnsName): string {
+  if (name === apex) return '@';
+  return apex !== '' && isWithin(name, apex) ? name.slice(0, -(apex.length + 1)) : name;
+}
+
 /** A domain for people: the A-label, with the U-label in brackets where it differs. */
 export function displayDomain(domain: DomainName): string {
   const unicode = domainToUnicode(domain);

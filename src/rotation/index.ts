@@ -20,6 +20,7 @@ export {
   addEntry,
   comingEntry,
   entryFinder,
+  entryName,
   findEntry,
   isComing,
   lastEntered,

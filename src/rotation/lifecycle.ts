@@ -2,7 +2,7 @@
  * The life of a key as pure functions: which transition is allowed, on what evidence, and what comes next. The table is
  * in docs/explanation/key-life.md.
  */
-import type {DomainName, Selector} from '../domain/names.ts';
+import {type DnsName, type DomainName, keyRecordName, type Selector} from '../domain/names.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
 import type {Evidence, KeyEntry, KeyState, RotationState} from './entry.ts';
@@ -41,7 +41,7 @@ export function transition(entry: KeyEntry, to: KeyState, evidence: Evidence, no
     return fail(
       problem(
         'life.transition',
-        `${nameOf(entry)} cannot go from ${from} to ${to} on ${evidence.kind}.`,
+        `${entryName(entry)} cannot go from ${from} to ${to} on ${evidence.kind}.`,
         'Look at waxseal status.',
       ),
     );
@@ -76,8 +76,9 @@ export function newEntry(
   return {...facts, state, createdAt, ...seen, log: [{at, from: 'none', to: state, evidence}]};
 }
 
-const nameOf = (entry: Pick<KeyEntry, 'domain' | 'selector'>): string =>
-  `${entry.selector}._domainkey.${entry.domain}`;
+/** The owner name of its record: no two keys share it. */
+export const entryName = ({domain, selector}: Pick<KeyEntry, 'domain' | 'selector'>): DnsName =>
+  keyRecordName(selector, domain);
 
 export const findEntry = (
   state: RotationState,
@@ -89,8 +90,8 @@ export const findEntry = (
 export function entryFinder({
   keys,
 }: Pick<RotationState, 'keys'>): (key: Pick<KeyEntry, 'domain' | 'selector'>) => KeyEntry | undefined {
-  const known = new Map(keys.map(key => [nameOf(key), key]));
-  return key => known.get(nameOf(key));
+  const known = new Map(keys.map(key => [entryName(key), key]));
+  return key => known.get(entryName(key));
 }
 
 /** The key that signs now for a domain with an algorithm. */
@@ -129,7 +130,7 @@ export function addEntry(state: RotationState, entry: KeyEntry): Result<Rotation
 /** Puts a changed key in the place of the old one. Problems as {@link addEntry}; `life.unknown` where there is none. */
 export function putEntry(state: RotationState, entry: KeyEntry): Result<RotationState> {
   if (findEntry(state, entry.domain, entry.selector) === undefined) {
-    return fail(problem('life.unknown', `There is no key ${nameOf(entry)}.`, 'Look at waxseal status.'));
+    return fail(problem('life.unknown', `There is no key ${entryName(entry)}.`, 'Look at waxseal status.'));
   }
   const keys = state.keys.map(key =>
     key.domain === entry.domain && key.selector === entry.selector ? entry : key,

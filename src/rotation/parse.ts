@@ -1,6 +1,13 @@
 /** Strict parser of the state file: unknown shapes are refused with the path of the field, never guessed. */
 import {parsePublish} from '../dns/publish/index.ts';
-import {isWithin, keyRecordName, parseDnsName, parseDomain, parseSelector} from '../domain/names.ts';
+import {
+  isWithin,
+  keyRecordName,
+  parseDnsName,
+  parseDomain,
+  parseSelector,
+  relativeTo,
+} from '../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {STATE_FILE} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
@@ -254,8 +261,7 @@ export function foreignKey(value: unknown, at: string): ForeignKey {
   const {name, zone, relativeName} = record;
   if (name !== keyRecordName(selector, domain)) throw new Mismatch(`${at}.record.name is ${name}`);
   if (!isWithin(name, zone)) throw new Mismatch(`${at}.record.zone is ${zone}`);
-  const relative = name === zone ? '@' : zone === '' ? name : name.slice(0, -(zone.length + 1));
-  if (relativeName !== relative) {
+  if (relativeName !== relativeTo(name, zone)) {
     throw new Mismatch(`${at}.record.relativeName is ${relativeName}`);
   }
   return {

@@ -1,10 +1,9 @@
 import type {ExitCode} from '../../domain/errors.ts';
-import {keyRecordName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
 import {type AdvanceOptions, type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
-import {type Due, entryFinder, type RotationState, revokedValue} from '../../rotation/index.ts';
+import {type Due, entryFinder, entryName, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
@@ -104,11 +103,10 @@ async function tellPerson(
   if (isSet(context.flags, 'dry-run') || !isSet(context.flags, 'advance')) return {how: 'nothing', lines: []};
   const {facts} = result;
   const isWhole = domainsOf(context) === undefined;
-  const nameOf = ({domain, selector}: Due): string => keyRecordName(selector, domain);
-  const names = new Set<string>(result.due.map(nameOf));
+  const names = new Set<string>(result.due.map(entryName));
   const news: readonly News[] = [
     ...needsPerson(result.due).map(step => ({
-      about: nameOf(step),
+      about: entryName(step),
       text: visible(`${step.domain}: ${step.text}`),
     })),
     ...[...result.refused, ...result.failed].map(({id, message, hint}) => ({

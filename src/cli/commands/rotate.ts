@@ -47,7 +47,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
       const supposed = (state: RotationState): RotationState => ({...state, keys: known.keys});
       return await runAdvance(context, ports, optionsOf(context), {...standby, supposed});
     }
-    return await guided(context, ports);
+    return await guided(context, ports, known);
   } finally {
     await lock.release();
   }
@@ -110,9 +110,9 @@ async function emergency(context: Context, ports: Ports, known: RotationState): 
 }
 
 /** The main job again with a new selector. A rotation that was begun goes on with its own key. */
-async function guided(context: Context, ports: Ports): Promise<ExitCode> {
-  const domains = signing(context, await stateOf(ports));
-  const keys = chosen(context, await stateOf(ports));
+async function guided(context: Context, ports: Ports, known: RotationState): Promise<ExitCode> {
+  const domains = signing(context, known);
+  const keys = chosen(context, known);
   const begun = keys.find(key => isComing(key) && domains.includes(key.domain));
   const selector = textOf(context.flags, 'selector') ?? begun?.selector;
   const signs = keys.filter(key => key.state === 'active' && domains.includes(key.domain));

@@ -2,7 +2,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
-import {ageOf, type Due, due, type KeyEntry, type RotationState} from '../../rotation/index.ts';
+import {ageOf, type Due, due, entryName, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -37,8 +37,6 @@ export async function status(context: Context): Promise<ExitCode> {
   );
 }
 
-const nameOf = ({domain, selector}: Pick<KeyEntry, 'domain' | 'selector'>): string => `${selector} ${domain}`;
-
 /** What comes next, by the clock and the queue of this host. */
 async function nextSteps(
   ports: Ports,
@@ -51,8 +49,8 @@ async function nextSteps(
     ? await readQueue(ports, state)
     : ({known: false, why: 'it was not asked'} as const);
   const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map()});
-  const steps = new Map(all.map(step => [nameOf(step), step]));
-  return keys.flatMap(key => steps.get(nameOf(key)) ?? []);
+  const steps = new Map(all.map(step => [entryName(step), step]));
+  return keys.flatMap(key => steps.get(entryName(key)) ?? []);
 }
 
 const WORDS = ['OK', 'WARNING', 'CRITICAL', 'UNKNOWN'] as const;
@@ -75,8 +73,8 @@ async function monitor(context: Context): Promise<ExitCode> {
     const keys = chosen(context, state).filter(each => each.state !== 'removed');
     if (keys.length === 0) return await say(3, 'no keys are known on this host');
     const resolvers = resolversOf(context.flags);
-    const wanted = new Set(keys.map(nameOf));
-    const isWanted = (key: Pick<KeyEntry, 'domain' | 'selector'>): boolean => wanted.has(nameOf(key));
+    const wanted = new Set(keys.map(entryName));
+    const isWanted = (key: Pick<KeyEntry, 'domain' | 'selector'>): boolean => wanted.has(entryName(key));
     const facts = await gatherFacts(ports, {resolvers}, state, isWanted, context.signal);
     const all = due(state, facts).filter(isWanted);
     const alarms = all.filter(({level}) => level === 'alarm');

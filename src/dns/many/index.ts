@@ -4,7 +4,7 @@
  */
 import {type DnsName, type DomainName, keyRecordName, type Selector} from '../../domain/names.ts';
 import {type Problem, problem} from '../../domain/result.ts';
-import {auditRecord} from '../audit.ts';
+import {type Audit, auditRecord} from '../audit.ts';
 import {surveyOnce} from '../authoritative.ts';
 import {ask, type DnsPorts, type Outcome} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
@@ -126,20 +126,18 @@ async function quickly(
     .filter(({kind}) => kind !== 'no-route')
     .map(outcome => textIn(outcome, question.name));
   const [first] = said;
-  if (first === undefined || !isRight(key, first)) return undefined;
+  if (first === undefined) return undefined;
   if (!said.every(text => text !== undefined && sameKeyRecord(text, key.expected ?? first))) return undefined;
-  const {remark} = key.expected === undefined ? auditRecord(first) : {};
+  // Where no key is at hand to compare with, the record itself has to be good.
+  const {useless, remark} = key.expected === undefined ? auditRecord(first) : NOTHING_ODD;
+  if (useless !== undefined) return undefined;
   return {
     ...{key, servers: servers.length, matching: said.length, mistake: undefined},
     ...(remark === undefined ? {} : {remark}),
   };
 }
 
-const isRight = ({expected}: KeyToCheck, text: string): boolean =>
-  expected === undefined ? whyUseless(text) === undefined : sameKeyRecord(text, expected);
-
-/** Undefined where a receiver can verify with it. */
-const whyUseless = (text: string): string | undefined => auditRecord(text).useless;
+const NOTHING_ODD: Audit = {useless: undefined, remark: undefined};
 
 /** The one TXT record at the name, from a server that speaks for the zone. */
 function textIn(outcome: Outcome, name: string): string | undefined {
@@ -174,10 +172,11 @@ async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFi
       survey.weaker !== undefined
         ? await resolveOnlyText(ports, name, {signal, resolvers})
         : mostCommon(survey.servers.flatMap(({records}) => (records.length === 1 ? records : [])));
-    if (common === undefined || whyUseless(common) !== undefined) {
-      return {key, servers: survey.servers.length, matching: 0, mistake: noKey(name, survey, common)};
+    const audit = common === undefined ? undefined : auditRecord(common);
+    if (common === undefined || audit?.useless !== undefined) {
+      return {key, servers: survey.servers.length, matching: 0, mistake: noKey(name, survey, audit?.useless)};
     }
-    audited = auditRecord(common).remark;
+    audited = audit?.remark;
     survey = await look(common);
   }
   const matching = survey.servers.filter(({status}) => status === 'matching').length;
@@ -215,12 +214,12 @@ const absent = (name: string, matching: number, {servers}: Survey): Problem =>
     'Publish it as it should be: waxseal record',
   );
 
-function noKey(name: string, survey: Survey, text: string | undefined): Problem {
+function noKey(name: string, survey: Survey, useless: string | undefined): Problem {
   const mistake = survey.servers.find(view => view.records.length === 0)?.mistake;
-  if (text === undefined) return survey.weaker ?? mistake ?? absent(name, 0, survey);
+  if (useless === undefined) return survey.weaker ?? mistake ?? absent(name, 0, survey);
   return problem(
     'dns.record',
-    `The TXT record at ${name} is no key that works: ${whyUseless(text)}`,
+    `The TXT record at ${name} is no key that works: ${useless}`,
     'Look at it with: waxseal check --dns --domain NAME',
   );
 }

@@ -1,10 +1,10 @@
 /** Has records entered and withdrawn by the program that was chosen, where they belong: at the end of an alias, if any. */
 import {surveyOnce} from '../../dns/authoritative.ts';
-import {recordForms, relativeTo} from '../../dns/forms.ts';
+import {recordForms} from '../../dns/forms.ts';
 import {type PublishChoice, publishRecord, type RecordChange} from '../../dns/publish/index.ts';
 import type {ServerView, Survey, Zone} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
-import type {DnsName, DomainName, Selector} from '../../domain/names.ts';
+import {type DnsName, type DomainName, relativeTo, type Selector} from '../../domain/names.ts';
 import {fail, ok, problem, type Result} from '../../domain/result.ts';
 import {revokedValue, saveState, withPublisher} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
