@@ -10,10 +10,13 @@ export type {Canonicalization, CanonicalizationName} from './canonicalize-header
 export {createKeyCache, type KeyCache} from './key-cache.ts';
 export {
   formatKeyRecord,
+  isRevoked,
   type KeyRecord,
   type KeyRecordFields,
   keyOf,
+  keyTagAt,
   parseKeyRecord,
+  publicKeyOf,
 } from './key-record.ts';
 export {type LintFinding, type LintOptions, type LintSeverity, lintKeyRecord} from './lint.ts';
 export type {LineEndings, MessageInput} from './octets.ts';

@@ -96,6 +96,37 @@ export function keyOf(record: KeyRecord): Parsed<PublicKey> {
   return importPublicKey(record.keyType, record.publicKey);
 }
 
+/**
+ * The public key that a record holds, in the form of `KeyDescription.publicKey`: base64 with its padding and without
+ * white space, of SubjectPublicKeyInfo for RSA and of the 32 bare octets for Ed25519. Two records of one key give the
+ * same text, however they are written (RFC 6376 §3.2: white space, order of tags; §3.6.1: either form of an RSA key).
+ * Octets that are no key of their type are given as they are. This is the one reader of `p=`.
+ *
+ * @param record the text of a record, or the character-strings of one TXT record (RFC 6376 §3.6.2.2)
+ * @returns '' where the key is revoked; undefined where the record cannot be read, or has no `p=`
+ */
+export function publicKeyOf(record: string | readonly string[]): string | undefined {
+  const read = readKeyRecord(typeof record === 'string' ? record : record.join(''));
+  if (!read.ok) return undefined;
+  const {revoked, publicKey} = read.value;
+  if (revoked) return '';
+  const key = keyOf(read.value);
+  return (key.ok ? publicOctets(key.value.key) : publicKey).toString('base64');
+}
+
+/** True where a record says that its key is revoked: `p=` is there and empty (RFC 6376 §3.6.1). */
+export const isRevoked = (record: string): boolean => publicKeyOf(record) === '';
+
+/**
+ * Where the tag `p=` begins in a record that holds a key; -1 where it holds none, or cannot be read. For forms that give
+ * the key a string of its own.
+ */
+export function keyTagAt(record: string): number {
+  const tags = parseTagList(record, 'key');
+  const tag = tags.ok ? tags.value.get('p') : undefined;
+  return tag === undefined || tag.value === '' ? -1 : record.lastIndexOf('p', tag.start - 1);
+}
+
 /** What {@link formatKeyRecord} writes. */
 export interface KeyRecordFields {
   readonly algorithm: 'rsa' | 'ed25519';

@@ -4,6 +4,13 @@ const FWS = /[ \t\r\n]+/g;
 
 /** Tags of a record in their order (RFC 6376 §3.2), blanks around names and values removed; undefined where it is no tag list. */
 export function recordTags(text: string): ReadonlyMap<string, string> | undefined {
+  const tags = writtenTags(text);
+  const key = tags?.get('p');
+  return tags === undefined || key === undefined ? tags : new Map(tags).set('p', key.replace(FWS, ''));
+}
+
+/** As {@link recordTags}, with the blanks that stand within `p=`. */
+export function writtenTags(text: string): ReadonlyMap<string, string> | undefined {
   const tags = new Map<string, string>();
   const parts = text.split(';');
   if (parts.at(-1)?.trim() === '') parts.pop();
@@ -13,7 +20,7 @@ export function recordTags(text: string): ReadonlyMap<string, string> | undefine
     // A tag that comes twice makes the list invalid (§3.2).
     if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name) || tags.has(name)) return undefined;
     const value = trimmed(part.slice(at + 1));
-    tags.set(name, name === 'p' ? value.replace(FWS, '') : value);
+    tags.set(name, value);
   }
   return tags.size === 0 ? undefined : tags;
 }

@@ -1,4 +1,5 @@
 /** One record in every form a person may need. Pure text. */
+import {keyTagAt} from '../dkim/index.ts';
 import {type DnsName, relativeTo} from '../domain/names.ts';
 import {adviceOf, recogniseProvider, type ValueForm} from './provider.ts';
 import type {RecordForms} from './survey.ts';
@@ -18,6 +19,8 @@ export interface RecordToPublish {
 const MAX_STRING = 255;
 /** With indent and quotes 77 columns: nothing wraps at 80. */
 const SHORT_STRING = 71;
+/** A key that is not longer than this, as Ed25519 keys, needs no string of its own. */
+const SHORT_KEY = 62;
 const DEFAULT_TTL = 3600;
 
 /** Every form in which a person or a program may want to enter the record. */
@@ -95,8 +98,9 @@ function cut(text: string, octets: number): readonly string[] {
 
 /** The tags before the key on the first line, then the key alone. */
 function shortStrings(value: string): readonly string[] {
-  const at = value.search(/p=[A-Za-z0-9+/]{60}/);
-  const [head, key] = at > 0 ? [value.slice(0, at), value.slice(at)] : ['', value];
+  const at = keyTagAt(value);
+  const [head, key] =
+    at > 0 && value.length - at > SHORT_KEY ? [value.slice(0, at), value.slice(at)] : ['', value];
   return [...(head === '' ? [] : cut(head, SHORT_STRING)), ...cut(key, SHORT_STRING)];
 }
 

@@ -1,6 +1,6 @@
 /** What stands after `p=` instead of the key. */
 import {problem} from '../domain/result.ts';
-import {recordTags} from './compare.ts';
+import {recordTags, writtenTags} from './compare.ts';
 import {excerpt, hex} from './evidence.ts';
 import {type KeyMaterial, keyText, materialOf} from './key-material.ts';
 import {type Published, type Rule, replaceIt} from './repair.ts';
@@ -66,7 +66,7 @@ const spoiled: Rule = (found, published) => {
   const key = tags?.get('p');
   const wanted = recordTags(published.expected)?.get('p');
   if (key === undefined || wanted === undefined || key === wanted) return undefined;
-  const raw = /(?:^|;)\s*p\s*=\s*([^;]*)/.exec(found)?.[1]?.trim() ?? '';
+  const raw = writtenTags(found)?.get('p') ?? '';
   if (/\s/.test(raw) && raw.replaceAll(' ', '+') === wanted) {
     return problem(
       'dns.plus-lost',

@@ -4,7 +4,7 @@
  * in docs/reference/dns-mistakes.md.
  */
 import {type Problem, problem} from '../domain/result.ts';
-import {recordTags, sameKeyRecord} from './compare.ts';
+import {recordTags, sameKeyRecord, writtenTags} from './compare.ts';
 import {around, excerpt, octetsOf} from './evidence.ts';
 import {holdsPrivateKey} from './key-material.ts';
 import {CHARACTER_RULES} from './mistakes-characters.ts';
@@ -95,7 +95,7 @@ const unquoted = (text: string): string => text.trim().replace(/^"|"$/g, '');
 
 /** It works, but some receivers do not skip blanks in the key. */
 function blanksInKey(found: string, published: Published): Problem | undefined {
-  const key = /(?:^|;)\s*p\s*=([^;]*)/.exec(found)?.[1]?.trim() ?? '';
+  const key = writtenTags(found)?.get('p') ?? '';
   const at = key.search(/\s/);
   if (found === published.expected || at < 0) return undefined;
   return problem(

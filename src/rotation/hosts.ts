@@ -1,9 +1,7 @@
 /** Several hosts that sign for one domain. */
+import {publicKeyOf} from '../dkim/index.ts';
 import type {ForeignKey, KeyEntry, RotationState} from './entry.ts';
 import {findEntry} from './lifecycle.ts';
-
-const publicKeyOf = (value: string): string =>
-  /(?:^|;)\s*p\s*=([^;]*)/.exec(value)?.[1]?.replaceAll(/\s/g, '') ?? '';
 
 /** Every known key of another host that is still in the DNS; `conflict` where this host has another key of that name. */
 export function compareHosts(

@@ -1,5 +1,14 @@
 import {describe, expect, it} from 'vitest';
-import {formatKeyRecord, keyOf, lintKeyRecord, parseKeyRecord} from '../../src/dkim/index.ts';
+import {
+  formatKeyRecord,
+  isRevoked,
+  keyOf,
+  keyTagAt,
+  lintKeyRecord,
+  parseKeyRecord,
+  publicKeyOf,
+} from '../../src/dkim/index.ts';
+import {inspectKey} from '../../src/keys/index.ts';
 import {ed25519, recordOf, rsa} from './support.ts';
 
 const pair = rsa(2048);
@@ -157,5 +166,62 @@ describe('lintKeyRecord', () => {
       finding => finding.severity,
     );
     expect(severities).toEqual(['error', 'warning', 'note']);
+  });
+});
+
+describe('publicKeyOf', () => {
+  const pem = pair.privateKey.export({type: 'pkcs8', format: 'pem'}).toString();
+  const inspected = inspectKey(pem);
+  const ofKey = inspected.ok ? inspected.value.publicKey : 'none';
+  const pkcs1 = pair.publicKey.export({type: 'pkcs1', format: 'der'}).toString('base64');
+
+  // RFC 6376 §3.2: white space around names, "=" and values; any order; §2.10: folding within base64.
+  it.each([
+    ['as waxseal writes it', record],
+    ['blanks around =', `v=DKIM1; k=rsa; p = ${p}`],
+    ['a tab and blanks before =', `v=DKIM1; p\t =  ${p} ;`],
+    ['folded', `v=DKIM1;\r\n p=${p.slice(0, 60)}\r\n\t${p.slice(60)}`],
+    ['another order, no version', `p=${p}; k=rsa`],
+    ['a word in another case', `v=DKIM1; k=RSA; p=${p}`],
+    ['blanks in the key', `v=DKIM1; p=${p.slice(0, 9)} ${p.slice(9)}`],
+    ['without padding', `v=DKIM1; p=${p.replace(/=+$/, '')}`],
+    ['the bare RSAPublicKey', `v=DKIM1; p=${pkcs1}`],
+    ['a note that speaks of p', `v=DKIM1; n=p=3DMIIB; p=${p}`],
+  ])('is the same of the same key: %s', (_how, text) => {
+    expect(publicKeyOf(text)).toBe(ofKey);
+  });
+
+  it('joins several strings without anything between', () => {
+    expect(publicKeyOf([record.slice(0, 100), record.slice(100)])).toBe(ofKey);
+  });
+
+  it('is that of the private key for Ed25519, too', () => {
+    const of = inspectKey(ed.privateKey.export({type: 'pkcs8', format: 'pem'}).toString());
+    expect(publicKeyOf(recordOf(ed.publicKey))).toBe(of.ok ? of.value.publicKey : 'none');
+  });
+
+  it.each(['v=DKIM1; p=', 'v=DKIM1; k=rsa; p = ;', 'p=\r\n '])('is empty where it is revoked: %j', text => {
+    expect(publicKeyOf(text)).toBe('');
+    expect(isRevoked(text)).toBe(true);
+    expect(keyTagAt(text)).toBe(-1);
+  });
+
+  it.each([
+    ['', ''],
+    ['no p=', 'v=DKIM1; k=rsa'],
+    ['the name of a tag is case-sensitive', `v=DKIM1; P=${p}`],
+    ['twice', `v=DKIM1; p=${p}; p=${p}`],
+    ['no base64', 'v=DKIM1; p=MII!'],
+    ['another version', `v=DKIM2; p=${p}`],
+  ])('is unknown where it cannot be read: %s', (_why, text) => {
+    expect(publicKeyOf(text)).toBeUndefined();
+    expect(isRevoked(text)).toBe(false);
+  });
+
+  it('says where the tag begins', () => {
+    for (const text of [record, `v=DKIM1; p = ${p}`, `p=${p}`]) {
+      expect(text.slice(keyTagAt(text))).toMatch(/^p ?= ?MII/);
+    }
+    expect(keyTagAt('v=DKIM1; k=rsa')).toBe(-1);
   });
 });

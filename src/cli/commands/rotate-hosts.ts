@@ -1,3 +1,4 @@
+import {publicKeyOf} from '../../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
 import type {Zone} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
@@ -74,8 +75,8 @@ async function zonesOf(
   return zones;
 }
 
-const publicKeyOf = (text: string | undefined): string =>
-  /(?:^|;)\s*p\s*=([^;]*)/.exec(text ?? '')?.[1]?.replaceAll(/\s/g, '') ?? '';
-
-const samePublic = (one: string | undefined, other: string): boolean =>
-  publicKeyOf(one) !== '' && publicKeyOf(one) === publicKeyOf(other);
+/** Whether a record has the key of another; one that is revoked, or cannot be read, has none. */
+const samePublic = (one: string | undefined, other: string): boolean => {
+  const key = publicKeyOf(one ?? '');
+  return key !== undefined && key !== '' && key === publicKeyOf(other);
+};

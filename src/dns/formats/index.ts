@@ -1,4 +1,5 @@
 /** One record in the languages of the programs that keep DNS. Pure text; docs/reference/formats.md has the table. */
+import {keyTagAt} from '../../dkim/index.ts';
 import type {RecordForms} from '../survey.ts';
 import {hclString, identifier, octalEscapes, octalStrings, shellWord} from './quoting.ts';
 
@@ -141,7 +142,7 @@ const genzone: RecordFormat = {
   id: 'genzone',
   title: 'as opendkim-genkey and opendkim-genzone write it',
   render: ({absoluteName, zone, value, relativeName}) => {
-    const at = value.search(/p=[A-Za-z0-9+/]/);
+    const at = keyTagAt(value);
     const head = at > 0 ? value.slice(0, at) : '';
     const strings = [...(head === '' ? [] : [head]), ...pieces(value.slice(head.length), GENZONE_STRING)];
     return [

@@ -1,4 +1,5 @@
 /** Has records entered and withdrawn by the program that was chosen, where they belong: at the end of an alias, if any. */
+import {isRevoked} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {type PublishChoice, publishRecord, type RecordChange} from '../../dns/publish/index.ts';
@@ -143,11 +144,9 @@ const viewsOf = (survey: Survey): readonly ServerView[] => survey.targets?.at(-1
 const haveAll = (views: readonly ServerView[], value: string): boolean =>
   views.length > 0 && views.every(({records}) => records.length === 1 && records[0] === value);
 
-const withoutKey = (value: string): boolean => /(^|;)\s*p\s*=\s*(;|$)/.test(value);
-
 const isOurs = (value: string, wanted: WantedRecord, views: readonly ServerView[]): boolean =>
   value === wanted.value ||
-  withoutKey(value) ||
+  isRevoked(value) ||
   views.some(({status, records}) => status === 'matching' && records.includes(value));
 
 function changeFor(action: RecordChange['action'], wanted: WantedRecord, survey: Survey): RecordChange {

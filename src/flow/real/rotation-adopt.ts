@@ -1,6 +1,6 @@
 /** Keys that were made by hand or by another program: taken into the state as what they are, keys that sign. */
 import {createPublicKey} from 'node:crypto';
-import {formatKeyRecord} from '../../dkim/index.ts';
+import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {findZone} from '../../dns/zone.ts';
@@ -110,7 +110,7 @@ async function entryOf(
   // What its owner has published counts, tags and all, as long as it is this key.
   const published = survey.servers
     .flatMap(({records}) => records)
-    .find(text => text.replaceAll(/\s/g, '').includes(`p=${publicKey}`));
+    .find(text => publicKeyOf(text) === publicKey);
   const {absoluteName, relativeName, value} = recordForms({
     apex: zone.value.apex,
     name,

@@ -1,5 +1,6 @@
 /** Does whatever is due and needs nobody: `waxseal rotate --advance`. Each step is written down before the next begins. */
 import {createHash} from 'node:crypto';
+import {publicKeyOf} from '../../dkim/index.ts';
 import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import {ToolError} from '../../domain/errors.ts';
 import type {DnsName, DomainName} from '../../domain/names.ts';
@@ -437,13 +438,13 @@ class Run {
     const others = (await readKeys(this.#ports)).keys.filter(
       each => each.state !== 'removed' && !(each.domain === key.domain && each.selector === key.selector),
     );
-    const material = publicKeyIn(key);
+    const material = publicKeyOf(key.record.value);
     return {
       paths: new Set([
         ...others.flatMap(each => [each.keyPath, each.stagedPath].flatMap(path => path ?? [])),
         ...(opendkim?.keys ?? []).map(({path}) => path),
       ]),
-      isKey: material !== undefined && others.some(each => publicKeyIn(each) === material),
+      isKey: material !== undefined && others.some(each => publicKeyOf(each.record.value) === material),
     };
   }
 
@@ -543,10 +544,6 @@ async function firstOf<A, B>(
   }
   return undefined;
 }
-
-/** The p= of the record; undefined where there is none. */
-const publicKeyIn = ({record}: KeyEntry): string | undefined =>
-  /(?:^|;)\s*p=\s*([^;\s][^;]*)/.exec(record.value)?.[1]?.replaceAll(/\s/g, '');
 
 const markOf = (step: Due): string => `${step.act?.do ?? ''} ${step.selector}._domainkey.${step.domain}`;
 

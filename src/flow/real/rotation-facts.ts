@@ -1,4 +1,5 @@
 /** Everything the rotation is decided on: settings, the clock, the queue, and what the servers say of each record. */
+import {isRevoked} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {ask} from '../../dns/client.ts';
 import {sameKeyRecord} from '../../dns/compare.ts';
@@ -186,9 +187,7 @@ function kindOf({status, records}: ServerView): SeenAs {
   if (SILENT.has(status)) return 'unknown';
   const [only] = records;
   // RFC 6376 §3.6.1: an empty p= is a revoked key.
-  return records.length === 1 && only !== undefined && /(^|;)\s*p\s*=\s*(;|$)/.test(only)
-    ? 'revoked'
-    : 'other';
+  return records.length === 1 && only !== undefined && isRevoked(only) ? 'revoked' : 'other';
 }
 
 async function ttlOf(ports: Ports, survey: Survey, signal: AbortSignal): Promise<number | undefined> {

@@ -1,6 +1,6 @@
 /** Selector and keys: proposed, checked, made, tested, kept. */
 import {createPublicKey} from 'node:crypto';
-import {formatKeyRecord} from '../../dkim/index.ts';
+import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {recogniseProvider, sizeProblem} from '../../dns/provider.ts';
 import {selectorInUse} from '../../dns/selector-use.ts';
@@ -426,7 +426,7 @@ function recordValue(
   const {testMode, subdomains, note} = answers;
   const isSilent = testMode === undefined && subdomains === undefined && note === undefined;
   const bare = formatKeyRecord({algorithm, publicKey, testMode: false, noSubdomains: false});
-  if (isSilent && entry !== undefined && keyData(entry.record.value) === keyData(bare)) {
+  if (isSilent && entry !== undefined && publicKeyOf(entry.record.value) === publicKeyOf(bare)) {
     return entry.record.value;
   }
   return formatKeyRecord({
@@ -437,8 +437,6 @@ function recordValue(
     ...(note === undefined || note === '' ? {} : {note}),
   });
 }
-
-const keyData = (record: string): string | undefined => /(?:^|;)\s*p=([^;]*)/.exec(record)?.[1];
 
 /** Writes the keys into the state file. What was on its way for the same domain before is given up. */
 async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise<readonly StagedDomain[]> {
