@@ -27,6 +27,24 @@ export interface FileAttributes {
   readonly gid: number;
 }
 
+/** A file as it was behind one handle: content and description are of the same file, whatever its name means later. */
+export interface InspectedFile {
+  readonly content: Uint8Array;
+  readonly stat: FileStat;
+}
+
+/**
+ * What became of a file that was to be destroyed. `overwritten`: its octets are gone, but its name was exchanged
+ * meanwhile and what has that name now was left alone. The last four: nothing was touched.
+ */
+export type Destruction =
+  | 'destroyed'
+  | 'overwritten'
+  | 'absent'
+  | 'not-a-file'
+  | 'several-names'
+  | 'unexpected';
+
 /** Paths are those of the host; with `--root DIR` and in the sandbox the implementation maps them below DIR. */
 export interface Files {
   /** lstat(2): a symlink is reported as such. `undefined` where nothing is there. */
@@ -36,6 +54,12 @@ export interface Files {
    * end is followed unless `follow` is false: for what `stat` has just called a file, which somebody may swap meanwhile.
    */
   read(path: AbsolutePath, how?: {readonly follow?: boolean}): Promise<Uint8Array | undefined>;
+  /**
+   * Content and description of a regular file by one handle: for what is decided on both, so that nobody can exchange
+   * the file between two looks. `undefined` where it does not exist. A symlink at the end is followed only where `follow`
+   * is true. Throws HostError `file.symlink`, `file.kind` (not a regular file; never opened), `file.denied` or another.
+   */
+  inspect(path: AbsolutePath, how?: {readonly follow?: boolean}): Promise<InspectedFile | undefined>;
   /** Names in a directory, sorted; `undefined` where it does not exist. */
   list(path: AbsolutePath): Promise<readonly string[] | undefined>;
   /** Every symlink resolved, within the root of this port; `undefined` where something on the way is missing. */
@@ -57,6 +81,8 @@ export interface Files {
        * new one. HostError `file.labels` where they cannot; nothing is changed then.
        */
       readonly keepLabels?: boolean;
+      /** Time of the last modification instead of now. */
+      readonly modified?: Date;
     },
   ): Promise<void>;
   /**
@@ -74,6 +100,16 @@ export interface Files {
   /** Appends and fsyncs; creates with `attributes` where missing. For journals and logs. */
   append(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
   rename(from: AbsolutePath, to: AbsolutePath): Promise<void>;
+  /**
+   * Overwrites a regular file with random octets, syncs it, and removes its name. It is opened once, without following
+   * a link, and only touched where it has one name and `isExpected` is true for what is in it (up to 1 MiB) and what it
+   * is; both are of the file that is then overwritten. Rejects with HostError where the directory is unsafe or
+   * the file cannot be written; its name is still there then, and it may be half overwritten. Overwriting promises nothing on journals and flash.
+   */
+  destroy(
+    path: AbsolutePath,
+    isExpected: (content: Uint8Array, stat: FileStat) => boolean,
+  ): Promise<Destruction>;
   /** Unlinks a file, symlink or socket; no error where nothing is there. */
   remove(path: AbsolutePath): Promise<void>;
   /** rmdir(2); no error where nothing is there; HostError where it is not empty. */

@@ -45,6 +45,7 @@ export function tamper(
   const watched: Files = {
     stat: path => around(`stat ${path}`, () => files.stat(path)),
     read: (path, how) => around(`read ${path}`, () => files.read(path, how)),
+    inspect: (path, how) => around(`inspect ${path}`, () => files.inspect(path, how)),
     list: path => around(`list ${path}`, () => files.list(path)),
     resolve: path => around(`resolve ${path}`, () => files.resolve(path)),
     readLink: path => around(`readLink ${path}`, () => files.readLink(path)),
@@ -56,6 +57,7 @@ export function tamper(
     makeSymlink: (path, to) => around(`makeSymlink ${path}`, () => files.makeSymlink(path, to)),
     append: (path, ...rest) => around(`append ${path}`, () => files.append(path, ...rest)),
     rename: (from, to) => around(`rename ${from}`, () => files.rename(from, to)),
+    destroy: (path, isExpected) => around(`destroy ${path}`, () => files.destroy(path, isExpected)),
     remove: path => around(`remove ${path}`, () => files.remove(path)),
     removeDirectory: path => around(`removeDirectory ${path}`, () => files.removeDirectory(path)),
   };

@@ -16,10 +16,12 @@ import type {
   CommandResult,
   Commands,
   CurrentProcess,
+  Destruction,
   FileAttributes,
   FileStat,
   Files,
   GroupEntry,
+  InspectedFile,
   Ports,
   UserEntry,
   Users,
@@ -95,6 +97,31 @@ export class MemoryFiles implements Files {
       throw new HostError({id: 'file.read', message: `${at} is not a file`, hint: ''});
     }
     return node?.content;
+  }
+
+  async inspect(
+    at: AbsolutePath,
+    {follow = false}: {readonly follow?: boolean} = {},
+  ): Promise<InspectedFile | undefined> {
+    const real = follow ? await this.resolve(at) : at;
+    const stat = real === undefined ? undefined : await this.stat(real);
+    if (real === undefined || stat === undefined) return undefined;
+    if (stat.kind !== 'file')
+      throw new HostError({id: 'file.kind', message: `${at} is not a file`, hint: ''});
+    return {content: (await this.read(real)) ?? new Uint8Array(), stat};
+  }
+
+  async destroy(
+    at: AbsolutePath,
+    isExpected: (content: Uint8Array, stat: FileStat) => boolean,
+  ): Promise<Destruction> {
+    const stat = await this.stat(at);
+    if (stat === undefined) return 'absent';
+    if (stat.kind !== 'file') return 'not-a-file';
+    const {content} = (await this.inspect(at)) ?? {content: new Uint8Array()};
+    if (!isExpected(content, stat)) return 'unexpected';
+    this.nodes.delete(at);
+    return 'destroyed';
   }
 
   async list(at: AbsolutePath): Promise<readonly string[] | undefined> {

@@ -18,9 +18,11 @@ import {HostError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {FileAttributes, FileStat, Files} from '../ports.ts';
+import type {Destruction, FileAttributes, FileStat, Files} from '../ports.ts';
+import {destroyRegular} from './destroy.ts';
 import {copyLabels} from './labels.ts';
 import type {OwnerLedger} from './owner-ledger.ts';
+import {notAFile, openRegular} from './regular.ts';
 import {codeOf, fileError, isMissing} from './system-error.ts';
 import {type Place, type Trust, walk} from './walk.ts';
 
@@ -86,6 +88,7 @@ export function createFiles(options: FilesOptions): Files {
     attributes: FileAttributes,
     put: (temporary: string, place: Place) => Promise<void>,
     prepare?: (temporary: string, place: Place) => Promise<void>,
+    modified?: Date,
   ): Promise<void> {
     await within(path, attributes.uid, async place => {
       const temporary = place.at.slice(0, -place.name.length) + temporaryName(place.name);
@@ -96,6 +99,7 @@ export function createFiles(options: FilesOptions): Files {
           await prepare?.(temporary, place);
           await own(handle, attributes);
           await handle.writeFile(content);
+          if (modified !== undefined) await handle.utimes(modified, modified);
           await handle.sync();
         } finally {
           await handle.close();
@@ -116,7 +120,21 @@ export function createFiles(options: FilesOptions): Files {
       ),
 
     read: (path, {follow = true} = {}) =>
-      told('read', path, () => looking(path, follow, place => readRegular(place.at, path))),
+      told('read', path, () =>
+        looking(path, follow, place =>
+          closingHandle(openRegular(place.at, path, O_RDONLY), handle => handle.readFile()),
+        ),
+      ),
+
+    inspect: (path, {follow = false} = {}) =>
+      told('read', path, () =>
+        looking(path, follow, place =>
+          closingHandle(openRegular(place.at, path, O_RDONLY), async handle => {
+            const stat = describe(await handle.stat(), ledger);
+            return {content: await handle.readFile(), stat};
+          }),
+        ),
+      ),
 
     list: path =>
       told('list', path, () => looking(path, true, async place => (await readdir(place.at)).sort())),
@@ -146,6 +164,7 @@ export function createFiles(options: FilesOptions): Files {
             if (how.keepLabels !== true || (await lstatOrUndefined(place.at))?.isFile() !== true) return;
             await copyLabels(path, place.at, temporary);
           },
+          how.modified,
         ),
       ),
 
@@ -244,6 +263,18 @@ export function createFiles(options: FilesOptions): Files {
         ),
       ),
 
+    destroy: async (path, isExpected) => {
+      let end: Destruction = 'absent';
+      await told('destroy', path, () =>
+        absentIsFine(path, async place => {
+          end = await destroyRegular(place.at, (content, stats) =>
+            isExpected(content, describe(stats, ledger)),
+          );
+        }),
+      );
+      return end;
+    },
+
     remove: path =>
       told('remove', path, () =>
         absentIsFine(path, async place => {
@@ -279,18 +310,25 @@ async function closing<T>(place: Place, work: (place: Place) => Promise<T>): Pro
   }
 }
 
+async function closingHandle<T>(
+  opening: Promise<FileHandle>,
+  work: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  const handle = await opening;
+  try {
+    return await work(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
 async function onHandle(
   at: string,
   flags: number,
   work: (handle: FileHandle) => Promise<void>,
   mode?: number,
 ): Promise<void> {
-  const handle = await open(at, flags, mode);
-  try {
-    await work(handle);
-  } finally {
-    await handle.close();
-  }
+  await closingHandle(open(at, flags, mode), work);
 }
 
 async function told<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
@@ -298,18 +336,6 @@ async function told<T>(action: string, path: string, work: () => Promise<T>): Pr
     return await work();
   } catch (error) {
     throw fileError(action, path, error);
-  }
-}
-
-async function readRegular(at: string, path: AbsolutePath): Promise<Uint8Array> {
-  // Non-blocking: a FIFO in the way must not hang the program.
-  const handle = await open(at, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-  try {
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw notAFile(path, stats);
-    return await handle.readFile();
-  } finally {
-    await handle.close();
   }
 }
 
@@ -353,15 +379,6 @@ function describe(stats: Stats, ledger: OwnerLedger | undefined): FileStat {
     modifiedMs: stats.mtimeMs,
   };
 }
-
-const notAFile = (path: AbsolutePath, stats: Stats): HostError =>
-  new HostError(
-    problem(
-      stats.isSymbolicLink() ? 'file.symlink' : 'file.kind',
-      `${visible(path)} is ${stats.isSymbolicLink() ? 'a symbolic link' : 'not a regular file'}.`,
-      'Look at it with ls -l and move it away.',
-    ),
-  );
 
 const severalNames = (path: AbsolutePath): HostError =>
   new HostError(

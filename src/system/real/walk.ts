@@ -9,10 +9,9 @@ import {type AbsolutePath, absolute} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {hasAccessList} from './labels.ts';
+import {O_PATH} from './regular.ts';
 import {isMissing} from './system-error.ts';
 
-// open(2): a handle that names a place and needs no permission to read it. Node does not export the constant.
-const O_PATH = 0o10000000;
 const MAX_LINKS = 40;
 
 /** Whom the caller trusts to own a directory on the way of a write. */
