@@ -1,17 +1,14 @@
 /** Does whatever is due and needs nobody: `waxseal rotate --advance`. Each step is written down before the next begins. */
-import {createHash} from 'node:crypto';
-import {publicKeyOf} from '../../dkim/index.ts';
 import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import {ToolError} from '../../domain/errors.ts';
 import type {DnsName, DomainName} from '../../domain/names.ts';
-import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import type {AbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {
   type Act,
   type Due,
   due,
-  type Evidence,
   entryFinder,
   findEntry,
   isComing,
@@ -29,6 +26,8 @@ import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {WorkEvent} from '../operations.ts';
 import {recoverUnfinished} from './carrying-out.ts';
+import {dispose} from './disposal.ts';
+import {FailedStep} from './failed-step.ts';
 import {changeEach, must, readKeys} from './key-book.ts';
 import {inspectDomain} from './looking.ts';
 import {createNamedFiles} from './named-files.ts';
@@ -36,7 +35,7 @@ import type {WorkOptions} from './options.ts';
 import {enterRecord, rememberPublisher, revoking, withdrawRecord} from './publishing.ts';
 import {gatherFacts, readTime} from './rotation-facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
-import {dropRows, revealedName, revokedRecord, switchKeys} from './rotation-switch.ts';
+import {dropRows, revokedRecord, switchKeys} from './rotation-switch.ts';
 import {checkSelector, stage, suggestSelector} from './staging.ts';
 
 export interface AdvanceOptions extends WorkOptions {
@@ -261,7 +260,13 @@ class Run {
         break;
       case 'destroy': {
         await dropRows(this.#ports, [key], this.#emit, this.#signal);
-        const end = await this.#dispose(key, act.evidence.key, facts.settings.publishDirectory);
+        const end = await dispose(
+          this.#ports,
+          key,
+          act.evidence.key,
+          facts.settings.publishDirectory,
+          this.#signal,
+        );
         const {
           stagedPath: _staged,
           keyPath: _path,
@@ -406,67 +411,7 @@ class Run {
     this.#hooks.push(...reports);
     return reports.some(({ok}) => ok);
   }
-
-  /**
-   * The private key of a removed selector: destroyed, or published so that its signatures prove nothing any more.
-   * @returns what became of it: what another domain signs with is neither destroyed nor published
-   */
-  async #dispose(key: KeyEntry, wanted: KeyEnd, folder: string): Promise<KeyEnd> {
-    const {files, commands} = this.#ports;
-    if (wanted === 'kept') return wanted;
-    const shared = await this.#othersWith(key);
-    const own = [key.keyPath, key.stagedPath].flatMap(path => path ?? []);
-    const paths = own.filter(path => !shared.paths.has(path));
-    const isFileShared = paths.length < own.length;
-    const end = wanted === 'published' && (shared.isKey || isFileShared) ? 'shredded' : wanted;
-    if (end === 'published') {
-      const content = await firstOf(paths, path => files.read(path));
-      if (content !== undefined) await this.#reveal(content, folder);
-    }
-    for (const path of paths) {
-      if ((await files.stat(path))?.kind !== 'file') continue;
-      // Overwriting promises nothing on journals and flash, but costs nothing either.
-      if (end === 'shredded') await commands.run(['shred', '-n', '1', '-z', path]);
-      await files.remove(path);
-    }
-    return isFileShared ? 'kept' : end;
-  }
-
-  /** What other domains still need: files that they sign with, and whether it is this very key, in whatever file. */
-  async #othersWith(key: KeyEntry): Promise<{readonly paths: ReadonlySet<string>; readonly isKey: boolean}> {
-    const {opendkim} = await lookAtHost(this.#ports, this.#signal);
-    const others = (await readKeys(this.#ports)).keys.filter(
-      each => each.state !== 'removed' && !(each.domain === key.domain && each.selector === key.selector),
-    );
-    const material = publicKeyOf(key.record.value);
-    return {
-      paths: new Set([
-        ...others.flatMap(each => [each.keyPath, each.stagedPath].flatMap(path => path ?? [])),
-        ...(opendkim?.keys ?? []).map(({path}) => path),
-      ]),
-      isKey: material !== undefined && others.some(each => publicKeyOf(each.record.value) === material),
-    };
-  }
-
-  async #reveal(content: Uint8Array, folder: string): Promise<void> {
-    const {files, commands} = this.#ports;
-    const directory = parseAbsolutePath(folder);
-    if (!directory.ok) throw new FailedStep(directory.problem);
-    if ((await files.stat(directory.value)) === undefined) {
-      // May be passed through, may not be listed.
-      await files.makeDirectory(directory.value, {mode: 0o711, uid: 0, gid: 0});
-    }
-    const name = createHash('sha256')
-      .update(revealedName(Buffer.from(content).toString('utf8')))
-      .digest('hex');
-    const path = below(directory.value, `${name}.pem`);
-    await files.replace(path, content, {mode: 0o644, uid: 0, gid: 0});
-    // -h: who can write there must not lead it to another file.
-    await commands.run(['touch', '-h', '-d', '2000-01-01T00:00:00Z', path]);
-  }
 }
-
-type KeyEnd = Extract<Evidence, {kind: 'record-gone'}>['key'];
 
 /** Acts that only the state file knows of. */
 const NOTES: ReadonlySet<Act['do']> = new Set(['move', 'note', 'publish', 'withdraw']);
@@ -534,26 +479,7 @@ export function publisherFor(
   return choice?.by === 'manual' ? undefined : choice;
 }
 
-async function firstOf<A, B>(
-  items: readonly A[],
-  find: (item: A) => Promise<B | undefined>,
-): Promise<B | undefined> {
-  for (const item of items) {
-    const found = await find(item);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
 const markOf = (step: Due): string => `${step.act?.do ?? ''} ${step.selector}._domainkey.${step.domain}`;
-
-/** A step that cannot be taken now; the others go on. */
-class FailedStep extends ToolError {
-  readonly exitCode = 5;
-  constructor(why: Problem) {
-    super(why);
-  }
-}
 
 /** Marks the keys that sign for the domains as leaked; a key that stands by takes over at once. */
 export async function markLeaked(
