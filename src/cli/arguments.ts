@@ -150,7 +150,7 @@ export function argumentsFromFile(text: string, file: string): readonly string[]
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
-    const match = /^(?:--)?([a-z][a-z-]*)(?:\s*=\s*(.*))?$/.exec(line);
+    const match = /^(?:--)?([a-z][a-z-]*)(?:\s*=(.*))?$/.exec(line);
     const flag = FLAGS.find(candidate => candidate.name === match?.[1]);
     if (match === null || flag === undefined || flag.name === 'config') {
       throw usage(
@@ -159,7 +159,7 @@ export function argumentsFromFile(text: string, file: string): readonly string[]
         'Write each as "name = value", as in: domain = example.org',
       );
     }
-    const value = match[2]?.replace(/^(["'])(.*)\1$/, '$2');
+    const value = match[2]?.trim().replace(/^(["'])(.*)\1$/, '$2');
     if (flag.value === undefined) {
       if (value === undefined || /^(yes|true|on|1)$/i.test(value)) out.push(`--${flag.name}`);
     } else out.push(`--${flag.name}=${value ?? ''}`);

@@ -129,7 +129,14 @@ export class Mailer {
     const all = await this.#master();
     return all
       .flatMap(({name, type, options}) =>
-        options.map(option => `${name}/${type}/${option.replace(/\s*=\s*/, ' = ')}\n`),
+        options.map(
+          option =>
+            `${name}/${type}/${option
+              .split('=')
+              .map((part, at) => (at < 2 ? part.trim() : part))
+              .join('=')
+              .replace('=', ' = ')}\n`,
+        ),
       )
       .join('');
   }
@@ -432,7 +439,10 @@ function parseMaster(text: string): readonly MasterService[] {
       name: columns[0] ?? '',
       type: columns[1] ?? '',
       chroot: columns[4] === '-' ? 'n' : (columns[4] ?? 'n'),
-      line: line.replace(/\s+-o\s+\S+/g, '').replace(/\s+/g, ' '),
+      line: line
+        .split(/\s+/)
+        .join(' ')
+        .replace(/ -o \S+/g, ''),
       options,
     };
   });

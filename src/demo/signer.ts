@@ -2,6 +2,7 @@
  * The sandbox's signer: reads the same configuration files as OpenDKIM and answers as it does (messages and exit
  * statuses as Debian's 2.11 gives them), with waxseal's own engine and milter server.
  */
+
 import {createPrivateKey, type KeyObject} from 'node:crypto';
 import {chmodSync, constants, existsSync, renameSync, rmSync, statSync} from 'node:fs';
 import {open} from 'node:fs/promises';
@@ -10,6 +11,7 @@ import {basename, dirname} from 'node:path';
 import {signMessageSync} from '../dkim/index.ts';
 import {parseDomain, parseSelector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import {matchesWildcard} from '../domain/scan.ts';
 import {type MilterAnswer, type MilterSession, serveMilter} from '../milter/server.ts';
 import {definitions, effective, parseDataSet} from '../services/opendkim/parse.ts';
 import {parseSocket, parseUmask} from '../services/opendkim/socket.ts';
@@ -380,7 +382,7 @@ async function tableText(machine: Machine, value: string): Promise<string> {
 function signingRow(dataSet: string, text: string, author: string): TableRow | undefined {
   const rows = parseTable(text);
   if (parseDataSet(dataSet).kind === 'refile') {
-    return rows.find(({key}) => glob(key.toLowerCase()).test(author));
+    return rows.find(({key}) => matchesWildcard(key.toLowerCase(), author));
   }
   // Tables without wildcards are asked for one name after the other, the most exact first.
   for (const name of lookups(author)) {
@@ -414,9 +416,6 @@ function keyNamed(text: string, label: string, from: string): SigningKey | strin
     path: path.replaceAll('%', from),
   };
 }
-
-const glob = (pattern: string): RegExp =>
-  new RegExp(`^${pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
 
 /** The key's PEM, or the log line with which OpenDKIM refuses it (RequireSafeKeys, FACTS 2.1). */
 async function loadKey(machine: Machine, label: string, file: string): Promise<string | Uint8Array> {

@@ -84,7 +84,8 @@ const WORDS = 400;
 
 /** The value without some words that stand together: a tag in the subject, a parameter, an address, a comment. */
 export function* withoutWords(value: string, name: string, how: 'simple' | 'relaxed'): Generator<string> {
-  const words = value.trimEnd().match(/[ \t\r\n]*[^ \t\r\n]+/g) ?? [];
+  const kept = value.trimEnd();
+  const words = kept === '' ? [] : kept.split(/(?<=[^ \t\r\n])(?=[ \t\r\n])/);
   if (words.length > WORDS) return;
   for (let length = 1; length <= words.length; length++) {
     for (let from = 0; from + length <= words.length; from++) {

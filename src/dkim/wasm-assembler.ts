@@ -24,7 +24,7 @@ export function assemble(source: ModuleSource): Uint8Array {
   const variables = [...source.parameters, ...source.locals.map(([name]) => name)];
   const code = source.code
     .split('\n')
-    .map(line => line.replace(/;;.*$/, '').trim())
+    .map(line => (line.split(';;')[0] ?? '').trim())
     .filter(line => line !== '')
     .flatMap(line => instruction(line, variables));
   const locals = source.locals.flatMap(([, type]) => [1, type === 'i32' ? I32 : V128]);

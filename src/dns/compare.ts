@@ -1,4 +1,5 @@
 /** Whether a published text is the key record that should be there. */
+import {trimOf} from '../domain/scan.ts';
 
 const FWS = /[ \t\r\n]+/g;
 
@@ -26,7 +27,7 @@ export function writtenTags(text: string): ReadonlyMap<string, string> | undefin
 }
 
 /** Only the blanks of the grammar: a no-break space is not one of them, and is a mistake. */
-const trimmed = (text: string): string => text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, '');
+const trimmed = (text: string): string => trimOf(text, ' \t\r\n');
 
 /**
  * True where both are the same octets, or the same tags with the same values; blanks around tags and within `p=` do not

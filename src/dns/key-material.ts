@@ -11,7 +11,7 @@ export type KeyMaterial =
 
 /** The text after `p=` without blanks and quotation marks; undefined where there is none. */
 export function keyText(record: string): string | undefined {
-  return /(?:^|[;"\s])[ \t\r\n"]*p[ \t]*=[ \t]*([^;\\]*)/.exec(record)?.[1]?.replace(/[\s"]+/g, '');
+  return /(?:^|[;"\s])p[ \t]*=([^;\\]*)/.exec(record)?.[1]?.replace(/[\s"]+/g, '');
 }
 
 /** A private key in PEM, or DER that begins as PKCS#1 and PKCS#8 private keys do: SEQUENCE, then INTEGER 0 or 1. */

@@ -26,7 +26,7 @@ const percentEncoded: Rule = (found, published) => {
 
 /** The whole line of a zone file, pasted into the value field of a panel. */
 const zoneLine: Rule = (found, published) => {
-  if (!/\b(?:IN\s+)?TXT\s+\(?\s*"|\b_domainkey\S*\s+(?:\d+\s+)?(?:IN|TXT)\b/i.test(found)) return undefined;
+  if (!/\bTXT\s+(?:\(\s*)?"|\b_domainkey\S*\s+(?:\d+\s+)?(?:IN|TXT)\b/i.test(found)) return undefined;
   return problem(
     'dns.zone-line-in-value',
     `A whole line of a zone file is in the value: ${excerpt(found)}`,

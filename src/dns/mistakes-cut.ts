@@ -7,7 +7,7 @@ import {PROVIDERS, recogniseProvider} from './provider.ts';
 import {type Published, type Rule, replaceIt} from './repair.ts';
 
 const cutAtSemicolon: Rule = (found, published) =>
-  /^\s*v\s*=\s*DKIM1\s*;?\s*$/.test(found)
+  /^v\s*=\s*DKIM1(?:\s*;)?$/.test(found.trim())
     ? problem(
         'dns.cut-at-semicolon',
         `Only ${excerpt(found)} arrived: everything from the first semicolon (octet 3b) on is missing.`,

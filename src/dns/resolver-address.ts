@@ -13,7 +13,7 @@ const TLS_PORT = 853;
  */
 export function parseResolver(text: string): Result<DnsServer> {
   const match =
-    /^(?:(udp|tcp|tls):)?(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})(?=[:#]|$)|([0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?(?:#([a-z0-9.-]+))?$/i.exec(
+    /^(?:(udp|tcp|tls):)?(?:\[([0-9a-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3})(?=[:#]|$)|([0-9a-f.]*:[0-9a-f:.]*))(?::(\d{1,5}))?(?:#([a-z0-9.-]+))?$/i.exec(
       text.trim(),
     );
   const [, transport, bracketed, four, six, portText, tlsName] = match ?? [];

@@ -2,6 +2,7 @@
 
 import type {DomainName} from '../domain/names.ts';
 import {parseAbsolutePath} from '../domain/paths.ts';
+import {matchesWildcard} from '../domain/scan.ts';
 import {visible} from '../domain/text.ts';
 import {type ProbeOutcome, probeMilter} from '../milter/client.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
@@ -111,7 +112,9 @@ async function signedBy(
   {from}: Question,
   field: string,
 ): Promise<string> {
-  const tag = (name: string): string => new RegExp(`(?:^|[;\\s])${name}=([^;\\s]+)`).exec(field)?.[1] ?? '?';
+  const tags = field.split(/[;\s]+/);
+  const tag = (name: string): string =>
+    tags.find(each => each.startsWith(`${name}=`))?.slice(name.length + 1) || '?';
   const key = opendkim.keys.find(
     ({domain, selector}) => domain.toLowerCase() === tag('d') && selector === tag('s'),
   );
@@ -140,10 +143,7 @@ function covers(pattern: string, from: string): boolean {
   const address = from.toLowerCase();
   const host = address.slice(address.lastIndexOf('@') + 1);
   const wanted = pattern.toLowerCase();
-  if (wanted.includes('*')) {
-    const parts = wanted.split('*').map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-    return new RegExp(`^${parts.join('.*')}$`).test(address);
-  }
+  if (wanted.includes('*')) return matchesWildcard(wanted, address);
   return wanted === address || wanted === host || (wanted.startsWith('.') && host.endsWith(wanted));
 }
 

@@ -18,7 +18,7 @@ export function signerSupports(algorithm: KeyAlgorithm, opendkimVersion: string)
 }
 
 function isAfter211(version: string): boolean {
-  const match = /(\d+)\.(\d+)/.exec(version);
+  const match = /^\D*(\d+)\.(\d+)/.exec(version);
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];
   return major > 2 || (major === 2 && minor > 11);

@@ -1,5 +1,6 @@
 import {CommandFailed} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
+import {trimEndOf} from '../domain/scan.ts';
 import {visible, withoutPassword} from '../domain/text.ts';
 import type {Argv, CommandResult} from '../system/ports.ts';
 
@@ -13,7 +14,7 @@ export function commandFailed(id: string, argv: Argv, result: CommandResult, hin
   const lines = withoutPassword(said).trim().split('\n').slice(-LAST_LINES);
   const stderr = visible(lines.join('\n'), {lines: true});
   // Its last line is the reason, as a rule; the others go before it.
-  const why = visible((lines.at(-1) ?? '').trim().slice(0, MOST_CHARACTERS)).replace(/[.:;]+$/, '');
+  const why = trimEndOf(visible((lines.at(-1) ?? '').trim().slice(0, MOST_CHARACTERS)), '.:;');
   const message = `${line} ${endOf(result)}${why === '' ? '' : `: ${why}`}.`;
   return new CommandFailed(problem(id, message, hint ?? `Run it by hand: ${line}`), {
     argv,

@@ -1,4 +1,5 @@
 import {diff3Merge} from 'node-diff3';
+import {linesWithEnds} from '../domain/scan.ts';
 
 export interface Merge {
   readonly text: string;
@@ -15,7 +16,7 @@ const THEIRS = '>>>>>>> as it is now';
  * text from before the run. Where both changed the same lines, both are kept between marks.
  */
 export function mergeEdits(before: string, written: string, now: string): Merge {
-  const [old, base, edited] = [before, written, now].map(linesOf);
+  const [old, base, edited] = [before, written, now].map(linesWithEnds);
   let conflicts = 0;
   const lines = diff3Merge(old ?? [], base ?? [], edited ?? [], {excludeFalseConflicts: true}).flatMap(
     region => {
@@ -36,8 +37,6 @@ export function mergeEdits(before: string, written: string, now: string): Merge 
 /** True while a merge has places that nobody has decided. */
 export const hasConflictMarks = (text: string): boolean =>
   text.split('\n').some(line => line === OURS || line === THEIRS);
-
-const linesOf = (text: string): string[] => (text === '' ? [] : (text.match(/[^\n]*\n|[^\n]+$/g) ?? []));
 
 /** A mark stands on a line of its own, also after a last line without an end. */
 const ended = (lines: readonly string[]): readonly string[] =>

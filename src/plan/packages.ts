@@ -207,4 +207,4 @@ export const neededProblem = (others: readonly string[]): Problem =>
   );
 
 // dpkg-query writes `libc6:amd64` for packages that can be there for several architectures.
-const withoutArchitecture = (name: string): string => name.replace(/:.*$/, '');
+const withoutArchitecture = (name: string): string => name.split(':')[0] ?? name;

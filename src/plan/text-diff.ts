@@ -1,4 +1,5 @@
 import {structuredPatch} from 'diff';
+import {linesWithEnds} from '../domain/scan.ts';
 import {visible, withoutPassword} from '../domain/text.ts';
 
 const CONTEXT = 3;
@@ -12,13 +13,20 @@ export const holdsPrivateKey = (text: string): boolean => /-----BEGIN [A-Z0-9 ]*
 const KEY_IN_ROW = /:[ \t]*(?:MII|MC4CAQAw)[A-Za-z0-9+/=]{24,}/g;
 
 // opendkim.conf(5), rspamd's settings for Redis, amavis' data sources.
-const PASSWORD = /^([-+ ][ \t]*"?(?:LDAPBindPassword|password|[@$]\w+_sql_dsn)"?[ \t]*[=: \t][ \t]*)\S.*$/i;
+const PASSWORD = /^[-+ ][ \t]*"?(?:LDAPBindPassword|password|[@$]\w+_sql_dsn)"?(?=[=: \t])/i;
+
+function withoutValueOfPassword(line: string): string {
+  const name = PASSWORD.exec(line)?.[0];
+  if (name === undefined) return line;
+  let at = name.length;
+  while (at < line.length && '=: \t'.includes(line[at] ?? '')) at += 1;
+  return at === line.length ? line : `${line.slice(0, at)}(not shown)`;
+}
 
 /** One line harmless for a terminal, without a private key or a password; tabs, which such files use a lot, stay. */
 const harmless = (line: string): string =>
-  withoutPassword(line)
+  withoutValueOfPassword(withoutPassword(line))
     .replace(KEY_IN_ROW, ':(private key, not shown)')
-    .replace(PASSWORD, '$1(not shown)')
     .split('\t')
     .map(part => visible(part))
     .join('\t');
@@ -36,8 +44,9 @@ interface Hunk {
  */
 export function textDiff(path: string, before: string | undefined, after: string | undefined): string {
   if (before === after) return '';
-  const old = linesOf(before ?? '');
-  const next = linesOf(after ?? '');
+  // With their line feed, so that a last line without one differs.
+  const old = linesWithEnds(before ?? '');
+  const next = linesWithEnds(after ?? '');
   const name = visible(path);
   const head = [
     `--- ${before === undefined ? '/dev/null' : name}`,
@@ -48,10 +57,6 @@ export function textDiff(path: string, before: string | undefined, after: string
 }
 
 const NO_LINE_FEED = '\\ No newline at end of file';
-
-/** Lines with their line feed, so that a last line without one differs. */
-const linesOf = (text: string): readonly string[] =>
-  text === '' ? [] : (text.match(/[^\n]*\n|[^\n]+$/g) ?? []);
 
 function hunksOf(old: readonly string[], next: readonly string[]): readonly Hunk[] {
   let start = 0;

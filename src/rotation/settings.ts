@@ -61,8 +61,8 @@ export function parseSettings(text: string): Result<RotationSettings> {
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.replace(/(^|\s)#.*$/, '').trim();
     if (line === '') continue;
-    const match = /^([a-z-]+)\s*=\s*(.*)$/.exec(line);
-    const changed = match === null ? undefined : settingOf(match[1] ?? '', match[2] ?? '');
+    const match = /^([a-z-]+)\s*=(.*)$/.exec(line);
+    const changed = match === null ? undefined : settingOf(match[1] ?? '', (match[2] ?? '').trim());
     if (changed === undefined) {
       return fail(
         problem(

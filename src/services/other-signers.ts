@@ -46,7 +46,7 @@ async function rspamd(
   wired: string,
   running: boolean,
 ): Promise<OtherSigner | undefined> {
-  const entry = /[^\s,{]*(?::11332\b|rspamd)[^\s,}]*/.exec(wired)?.[0];
+  const entry = entryOf(wired, /:11332\b|rspamd/);
   const local = absolute('/etc/rspamd/local.d/dkim_signing.conf');
   const override = absolute('/etc/rspamd/override.d/dkim_signing.conf');
   const [general, winning] = await Promise.all(
@@ -135,7 +135,7 @@ async function amavis(
 
 /** dkim-milter, the forerunner of OpenDKIM (dkim-filter on Debian), and a younger milter of that name. */
 function dkimFilter(wired: string): OtherSigner | undefined {
-  const entry = /[^\s,{]*dkim-(?:filter|milter)[^\s,}]*/.exec(wired)?.[0];
+  const entry = entryOf(wired, /dkim-(?:filter|milter)/);
   if (entry === undefined) return undefined;
   return {name: 'dkim-milter', evidence: `smtpd_milters has ${visible(entry)}`, signs: 'yes'};
 }
@@ -177,13 +177,17 @@ async function isListening({ports}: LookContext, endpoint: SocketEndpoint): Prom
   if (endpoint.kind === 'unix')
     return (await ports.files.stat(endpoint.path).catch(() => undefined))?.kind === 'socket';
   const port = endpoint.port.toString(16).toUpperCase().padStart(4, '0');
-  const listed = new RegExp(`^ *\\d+: [0-9A-F]+:${port} [0-9A-F]+:0000 0A `, 'm');
+  // proc(5): slot, local address, remote address, state; 0A is "listening".
+  const isListed = (line: string): boolean => {
+    const [, local, remote, state] = line.trim().split(/ +/);
+    return local?.endsWith(`:${port}`) === true && remote?.endsWith(':0000') === true && state === '0A';
+  };
   const tables = ['/proc/net/tcp', '/proc/net/tcp6'].map(path => tryReadText(ports.files, absolute(path)));
-  return (await Promise.all(tables)).some(text => text !== undefined && listed.test(text));
+  return (await Promise.all(tables)).some(text => text?.split('\n').some(isListed));
 }
 
 function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
-  const entry = /[^\s,{]*dkimpy[^\s,}]*|inet:(?:127\.0\.0\.1|localhost):8892\b/.exec(wired)?.[0];
+  const entry = entryOf(wired, /dkimpy|^inet:(?:127\.0\.0\.1|localhost):8892\b/);
   if (entry === undefined && !running) return undefined;
   return {
     name: 'dkimpy-milter',
@@ -193,4 +197,12 @@ function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
   };
 }
 
-const withoutComments = (text: string): string => text.replace(/^\s*#.*$/gm, '');
+const withoutComments = (text: string): string =>
+  text
+    .split('\n')
+    .filter(line => !line.trimStart().startsWith('#'))
+    .join('\n');
+
+/** The first milter of a list, `{ inet:host:port, … }` without its options, in which the pattern occurs. */
+const entryOf = (wired: string, pattern: RegExp): string | undefined =>
+  wired.split(/[\s,{}]/).find(entry => pattern.test(entry));

@@ -62,5 +62,5 @@ function questionOf(context: Context): Parameters<typeof explainSigning>[2] {
 function isAddress(text: string): boolean {
   const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
   if (octets !== null) return octets.slice(1).every(octet => Number(octet) <= 255);
-  return /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) && URL.canParse(`http://[${text}]/`);
+  return /^[0-9a-f:.]+$/i.test(text) && text.includes(':') && URL.canParse(`http://[${text}]/`);
 }

@@ -41,7 +41,10 @@ const SHOWN = 80;
  * `nsupdate key=/etc/bind/waxseal.key server=192.0.2.1:5353`. Paths may have blanks in them.
  */
 export function parsePublish(text: string): Result<PublishChoice> {
-  const [way = '', ...words] = text.trim().split(/\s+(?=(?:key|server|ttl|config)=)/);
+  const [way = '', ...words] = text
+    .trim()
+    .split(/\s(?=(?:key|server|ttl|config)=)/)
+    .map(word => word.trimEnd());
   const given = new Map(
     words.map(word => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)] as const),
   );
@@ -154,7 +157,7 @@ function parseServer(text: string): DnsServer | undefined {
   const match =
     /^\[([0-9a-fA-F:.]+)\](?::(\d{1,5}))?$/.exec(text) ??
     /^(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?$/.exec(text) ??
-    /^([0-9a-fA-F:.]*:[0-9a-fA-F:.]*)()$/.exec(text);
+    /^([0-9a-fA-F.]*:[0-9a-fA-F:.]*)()$/.exec(text);
   const port = Number(match?.[2] || 53);
   return match?.[1] === undefined || port < 1 || port > 65_535 ? undefined : {address: match[1], port};
 }

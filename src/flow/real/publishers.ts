@@ -12,10 +12,10 @@ const KEY_DIRECTORIES = ['/etc/waxseal', '/etc/bind', '/etc/bind/keys', '/etc/na
 const LEXICON_DIRECTORY = absolute('/etc/lexicon');
 
 /** Keys for the control channel and for updates from the name server itself: of no use for a zone elsewhere. */
-const OTHER_KEYS = /^(rndc|session|bind|K.*\+.*)\.key$/;
+const OTHER_KEYS = /^(?:rndc|session|bind|K[^+]*\+.*)\.key$/;
 const KEY_BYTES = 4096;
 /** The statement that nsupdate reads: `key "waxseal" { algorithm …; secret …; };`. */
-const KEY_STATEMENT = /^\s*key\s+"?([^\s"{]+)"?\s*\{[^}]*\bsecret\b/m;
+const KEY_STATEMENT = /^[ \t]*key\s+"?([^\s"{]+)"?\s*\{[^}]*\bsecret\b/m;
 
 /** What could be proposed; nothing is run, and of a key only its name is read. */
 export async function findPublishers(

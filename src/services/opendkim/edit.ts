@@ -1,4 +1,5 @@
 /** Changes opendkim.conf in place: what is not ours stays byte for byte. */
+import {trimEndOf} from '../../domain/scan.ts';
 import {parseConfigLines, splitLines} from './parse.ts';
 
 export interface Setting {
@@ -53,11 +54,15 @@ const separated = (body: string, rows: readonly string[], lineEnd: string, blank
   (blank && body !== '' ? lineEnd : '') +
   rows.map(row => row + lineEnd).join('');
 
-const withValue = (raw: string, value: string): string =>
-  raw.replace(
-    /^([ \t]*[^\s#]+)([ \t]*)([^#]*?)([ \t]*(?:#.*)?)$/,
-    (_, name: string, gap: string, __, tail: string) => `${name}${gap === '' ? ' ' : gap}${value}${tail}`,
-  );
+/** The line with another value; name, gap and comment stay. */
+function withValue(raw: string, value: string): string {
+  const head = /^[ \t]*[^\s#]+[ \t]*/.exec(raw)?.[0];
+  if (head === undefined) return raw;
+  const hash = raw.indexOf('#', head.length);
+  const old = trimEndOf(raw.slice(head.length, hash < 0 ? undefined : hash), ' \t');
+  const gap = /[ \t]$/.test(head) ? '' : ' ';
+  return `${head}${gap}${value}${raw.slice(head.length + old.length)}`;
+}
 
 const gapAfter = (raw: string, name: string): string =>
   /^[ \t]+/.exec(raw.slice(1 + name.length))?.[0] ?? '\t';

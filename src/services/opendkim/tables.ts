@@ -2,7 +2,9 @@
  * KeyTable, SigningTable and host lists as text → text edits. Rows of others stay byte for byte and keep their effect;
  * the work grows linearly with the number of rows and of wanted domains.
  */
+
 import type {DomainName, Selector} from '../../domain/names.ts';
+import {matchesWildcard} from '../../domain/scan.ts';
 import {type RawLine, splitLines} from './parse.ts';
 
 export interface TableRow {
@@ -164,32 +166,23 @@ interface RowIndex {
   /** Every row by lower-case pattern, as index into the rows. */
   readonly all: ReadonlyMap<string, readonly number[]>;
   /** Patterns with a star elsewhere than in `*@d` and `*@*.d`: few in practice, so they may be tried one by one. */
-  readonly odd: readonly {readonly line: number; readonly pattern: RegExp}[];
+  readonly odd: readonly {readonly line: number; readonly pattern: string}[];
 }
 
 function indexRows(rows: readonly TableRow[]): RowIndex {
   const first = new Map<string, TableRow>();
   const all = new Map<string, number[]>();
-  const odd: {line: number; pattern: RegExp}[] = [];
+  const odd: {line: number; pattern: string}[] = [];
   for (const [at, row] of rows.entries()) {
     const pattern = row.key.toLowerCase();
     if (!first.has(pattern)) first.set(pattern, row);
     const same = all.get(pattern);
     if (same === undefined) all.set(pattern, [at]);
     else same.push(at);
-    if (pattern.includes('*') && !/^\*@(\*\.)?[^*@]+$/.test(pattern))
-      odd.push({line: row.line, pattern: wildcard(pattern)});
+    if (pattern.includes('*') && !/^\*@(\*\.)?[^*@]+$/.test(pattern)) odd.push({line: row.line, pattern});
   }
   return {first, all, odd};
 }
-
-const wildcard = (pattern: string): RegExp =>
-  new RegExp(
-    `^${pattern
-      .split(/\*+/)
-      .map(part => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
-      .join('.*')}$`,
-  );
 
 /** Line of the first general row that would catch mail of the domain or of its subdomains; Infinity where none. */
 function firstCatch(index: RowIndex, domain: string): number {
@@ -198,7 +191,8 @@ function firstCatch(index: RowIndex, domain: string): number {
     line = Math.min(line, index.first.get(`*@*.${parent}`)?.line ?? line);
   for (const odd of index.odd) {
     if (odd.line >= line) break;
-    if (odd.pattern.test(`x@${domain}`) || odd.pattern.test(`x@x.${domain}`)) line = odd.line;
+    if ([`x@${domain}`, `x@x.${domain}`].some(address => matchesWildcard(odd.pattern, address)))
+      line = odd.line;
   }
   return line;
 }

@@ -242,7 +242,7 @@ function recordMeaning(state: State, text: string): Meaning {
       ? {show: visible(shown.value, {lines: true})}
       : {show: `error: ${shown.problem.message}\nhint: ${shown.problem.hint}\n`};
   }
-  const path = /^s(?:ave)?\s+(.+)$/i.exec(text)?.[1];
+  const path = /^s(?:ave)?\s(.+)$/i.exec(text)?.[1]?.trim();
   if (path === undefined) return moving(text);
   const parsed = parseAbsolutePath(path);
   return parsed.ok

@@ -1,4 +1,5 @@
 /** What Ink leaves to us of a terminal: its size where it has none, its loss, paste marks, the clipboard. */
+import {trimEndOf} from '../../domain/scan.ts';
 
 export interface TerminalSize {
   readonly columns: number;
@@ -90,4 +91,4 @@ export function clipboardSequence(text: string): string | undefined {
  * A text to be written above the live frame as it is, one logical line staying one, with a blank line between the two:
  * the end of a record must be seen. Begins with a carriage return: the cursor may stand anywhere.
  */
-export const above = (text: string): string => `\r${text.replace(/\n*$/, '\n\n')}`;
+export const above = (text: string): string => `\r${trimEndOf(text, '\n')}\n\n`;
