@@ -1,6 +1,6 @@
 /** The state file as the JSON contract and a person see it. */
 
-import {UsageError} from '../domain/errors.ts';
+import {HostError, UsageError} from '../domain/errors.ts';
 import {type DomainName, parseDomain} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
 import type {DomainReport} from '../flow/report.ts';
@@ -17,10 +17,10 @@ const stringsOf = (value: string): readonly string[] =>
     value.slice(index * MAX_STRING, (index + 1) * MAX_STRING),
   );
 
-/** Loads the state; a damaged file is an error that names it. */
+/** Loads the state; HostError that names the file where it is damaged. */
 export async function stateOf(ports: Pick<Ports, 'files'>): Promise<RotationState> {
   const state = await loadState(ports.files);
-  if (!state.ok) throw new UsageError(state.problem);
+  if (!state.ok) throw new HostError(state.problem);
   return state.value;
 }
 

@@ -4,5 +4,12 @@ export type {ImportedKey} from './import.ts';
 export {describeKey, inspectKey, type KeyAlgorithm, type KeyDescription} from './inspect.ts';
 export {type SelfTestName, selfTest} from './self-test.ts';
 export {readStagedKey, type StagedKey, stageKey} from './stage.ts';
-export {makeStateDirectory, OWN_DIRECTORY, OWN_FILE, sweepTemporary} from './state-directory.ts';
+export {
+  judgeOwn,
+  makeStateDirectory,
+  OWN_DIRECTORY,
+  OWN_FILE,
+  oddKind,
+  sweepTemporary,
+} from './state-directory.ts';
 export {signerSupports} from './support.ts';

@@ -4,7 +4,7 @@ export {isRunId, makePlan, newRunId} from './make.ts';
 export {asBefore, type Observed, observe, sha256Of} from './observe.ts';
 export type {ApplyEvent, ChangeView, Plan, RunId} from './plan.ts';
 export {findUnfinished, recoverRun} from './recover.ts';
-export {isUnfinished, listRuns, type RunSummary} from './runs.ts';
+export {isUnfinished, listRuns, type RunSummary, readRuns} from './runs.ts';
 export {basicReadiness, type Ready} from './service-state.ts';
 export {findStale, type StaleStep} from './staleness.ts';
 export {holdsPrivateKey, textDiff} from './text-diff.ts';

@@ -3,60 +3,27 @@
  * (appended and synced line by line), `backups/` (what was there before, 0600) and `found/` (edits of somebody else
  * that a roll-back found in its way).
  */
+import {command} from '../domain/command.ts';
 import {HostError, ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below} from '../domain/paths.ts';
 import {RUNS_DIRECTORY} from '../domain/places.ts';
-import {problem} from '../domain/result.ts';
+import {type Problem, problem} from '../domain/result.ts';
 import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
-import {type Before, octetsOfText, type PackageStep, type ServiceStep, type Step} from '../services/step.ts';
+import {octetsOfText, type Step} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
+import {
+  formatLine,
+  type JournalLine,
+  type MergedFile,
+  parseJournal,
+  type RunMark,
+  type Sum,
+  type UndoRecord,
+} from './journal-line.ts';
 import {sha256Of} from './observe.ts';
 import type {Plan, RunId} from './plan.ts';
 
-/** Enough to take one step back without its plan. */
-export type UndoRecord =
-  | {
-      readonly kind: 'path';
-      readonly path: AbsolutePath;
-      readonly before: Before;
-      readonly after: Before;
-      /** Name in backups/ of the content before; where there was a file. */
-      readonly backup?: string;
-      /** Name in backups/ of the content after, where a later edit may have to be merged with the content before. */
-      readonly written?: string;
-      /** A private key that the run put in place: the signer reads it for each message for as long as a table names it. */
-      readonly secret?: true;
-    }
-  | {
-      readonly kind: 'package';
-      readonly manager: PackageStep['manager'];
-      readonly names: readonly string[];
-      /** Names of all packages that the installation was to bring. */
-      readonly adds: readonly string[];
-      /** Name in backups/ of the list of packages that were there before. */
-      readonly backup: string;
-    }
-  | {readonly kind: 'service'; readonly service: ServiceStep};
-
-export type StepLine =
-  | {readonly at: string; readonly mark: 'intent'; readonly step: string; readonly undo: UndoRecord}
-  | {readonly at: string; readonly mark: 'done' | 'undone'; readonly step: string}
-  | {readonly at: string; readonly mark: 'failed'; readonly step: string; readonly message: string};
-
-/** `begun` … `applied`, or `begun` … `rolled-back`; later `undoing` … `undone`. */
-export type RunMark = 'begun' | 'applied' | 'rolled-back' | 'undoing' | 'undone';
-
-/** What an undo puts in place of the content before: the two merged, as the administrator has approved. */
-export interface MergedFile {
-  readonly path: AbsolutePath;
-  /** Name in backups/. */
-  readonly backup: string;
-  readonly sha256: string;
-}
-
-export type JournalLine =
-  | StepLine
-  | {readonly at: string; readonly run: RunMark; readonly merged?: readonly MergedFile[]};
+export type {JournalLine, MergedFile, RunMark, UndoRecord} from './journal-line.ts';
 
 type Content = Pick<Ports, 'files' | 'clock'>;
 
@@ -69,21 +36,25 @@ export interface Journal {
   writeAll(lines: readonly WithoutTime<JournalLine>[]): Promise<void>;
   /** Keeps what was there before; on the disk when this resolves. Gives the name of the copy. */
   backUp(content: Uint8Array): Promise<string>;
-  readBackup(name: string): Promise<Uint8Array>;
+  /** HostError `backup.missing`, or `backup.damaged` where it has not the hash that it was kept with. */
+  readBackup(name: string, sha256?: string): Promise<Uint8Array>;
 }
 
 type WithoutTime<L> = L extends unknown ? Omit<L, 'at'> : never;
 
 export const runDirectory = (run: RunId): AbsolutePath => below(RUNS_DIRECTORY, run);
-const journalFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'journal.jsonl');
-const planFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'plan.json');
+export const journalFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'journal.jsonl');
+export const planFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'plan.json');
 export const backupsOf = (run: RunId): AbsolutePath => below(runDirectory(run), 'backups');
 export const mergesOf = (run: RunId): AbsolutePath => below(runDirectory(run), 'merged');
 const reserveFile = (run: RunId): AbsolutePath => below(runDirectory(run), 'reserve');
 
-/** Room for the journal's last lines, and for each of them while a run is taken back. Octets. */
+/**
+ * Room for the journal's last lines, for each of them while a run is taken back, and for a copy of the journal without
+ * its torn end. Octets.
+ */
 const RESERVE_BASE = 64 * 1024;
-const RESERVE_A_STEP = 160;
+const RESERVE_A_STEP = 1024;
 
 /** Room that going back may need on a disk that has run full meanwhile: the old files, and the lines of the journal. */
 function reserveFor(plan: Plan): number {
@@ -100,15 +71,18 @@ export async function releaseReserve(ports: Pick<Ports, 'files'>, run: RunId): P
   }
 }
 
-/** Opens a new run. The plan is kept without the content of its files. */
+/**
+ * Opens a new run. The plan is kept without the content of its files. The journal comes first: a plan beside which there
+ * is none has lost it, for no crash leaves it so.
+ */
 export async function beginJournal(ports: Content & Pick<Ports, 'random'>, plan: Plan): Promise<Journal> {
   await makeStateDirectory(ports.files, backupsOf(plan.id));
   // Random: a file system that compresses (btrfs, ZFS) keeps no room for zeros.
   await ports.files.replace(reserveFile(plan.id), ports.random.bytes(reserveFor(plan)), OWN_FILE);
-  const stored = JSON.stringify({...plan, steps: plan.steps.map(withoutContent)}, null, 2);
-  await ports.files.replace(planFile(plan.id), Buffer.from(`${stored}\n`), OWN_FILE);
+  const stored = `${JSON.stringify({...plan, steps: plan.steps.map(withoutContent)}, null, 2)}\n`;
   const journal = openJournal(ports, plan.id);
-  await journal.write({run: 'begun'});
+  await journal.write({run: 'begun', plan: sha256Of(Buffer.from(stored))});
+  await ports.files.replace(planFile(plan.id), Buffer.from(stored), OWN_FILE);
   return journal;
 }
 
@@ -117,10 +91,21 @@ export function openJournal(ports: Content, run: RunId): Journal {
   const directory = runDirectory(run);
   const backups = backupsOf(run);
   let copies: number | undefined;
+  let last: Sum | undefined;
   const writeAll: Journal['writeAll'] = async lines => {
+    if (lines.length === 0) return;
     const at = ports.clock.now().toISOString();
-    const text = lines.map(line => `${JSON.stringify({at, ...line})}\n`).join('');
-    if (text !== '') await ports.files.append(journalFile(run), Buffer.from(text), OWN_FILE);
+    let sum = last ?? (await mendedSum(ports, run));
+    let text = '';
+    for (const line of lines) {
+      const next = formatLine({at, ...line}, sum);
+      text += next.text;
+      sum = next.sum;
+    }
+    // What reached the disk of a write that failed is looked up before the next one.
+    last = undefined;
+    await ports.files.append(journalFile(run), Buffer.from(text), OWN_FILE);
+    last = sum;
   };
   return {
     run,
@@ -137,15 +122,17 @@ export function openJournal(ports: Content, run: RunId): Journal {
       await ports.files.create(below(backups, name), content, OWN_FILE);
       return name;
     },
-    async readBackup(name) {
-      const content = await ports.files.read(below(backups, name));
+    async readBackup(name, sha256) {
+      const copy = below(backups, name);
+      const content = await ports.files.read(copy, {follow: false});
       if (content === undefined) {
         throw new HostError(
-          problem(
-            'backup.missing',
-            `The copy ${below(backups, name)} is gone.`,
-            'Put the file back by hand.',
-          ),
+          problem('backup.missing', `The copy ${copy} is gone.`, 'Put the file back by hand.'),
+        );
+      }
+      if (sha256 !== undefined && sha256Of(content) !== sha256) {
+        throw new HostError(
+          problem('backup.damaged', `The copy ${copy} is damaged.`, 'Put the file back by hand.'),
         );
       }
       return content;
@@ -167,40 +154,36 @@ function withoutContent(step: Step): unknown {
   return step;
 }
 
-/** The lines of a journal. A line that a power cut tore is left out: what it announced did not happen. */
-export async function readJournal(ports: Pick<Ports, 'files'>, run: RunId): Promise<readonly JournalLine[]> {
-  const content = await ports.files.read(journalFile(run));
-  if (content === undefined) return [];
-  return Buffer.from(content)
-    .toString('utf8')
-    .split('\n')
-    .flatMap(text => {
-      try {
-        const line: unknown = JSON.parse(text);
-        return isLine(line) ? [line] : [];
-      } catch {
-        return [];
-      }
-    });
-}
-
-/** Ends a line that a power cut tore, so that the next one is not glued to it. */
-export async function mendJournal(ports: Pick<Ports, 'files'>, run: RunId): Promise<void> {
-  const content = await ports.files.read(journalFile(run));
-  if (content !== undefined && content.length > 0 && content.at(-1) !== 0x0a) {
-    await ports.files.append(journalFile(run), Buffer.from('\n'), OWN_FILE);
+/** What the next line is chained to. The end that a crash tore goes away first, so that nothing is glued to it. */
+async function mendedSum(ports: Pick<Ports, 'files'>, run: RunId): Promise<Sum> {
+  const content = (await ports.files.read(journalFile(run), {follow: false})) ?? new Uint8Array();
+  const read = parseJournal(content);
+  if ('damage' in read) throw new HostError(damagedRun(run, journalFile(run), read.damage));
+  if (read.wholeOctets < content.length) {
+    await ports.files.replace(journalFile(run), content.subarray(0, read.wholeOctets), OWN_FILE);
   }
+  return read.sum;
 }
 
-// The file is root's alone and written by this program only; the shape is checked so far as to tell the kinds apart.
-function isLine(value: unknown): value is JournalLine {
-  if (typeof value !== 'object' || value === null || !('at' in value)) return false;
-  if ('run' in value) return typeof value.run === 'string';
-  if (!('mark' in value) || !('step' in value) || typeof value.step !== 'string') return false;
-  return (
-    value.mark !== 'intent' || ('undo' in value && typeof value.undo === 'object' && value.undo !== null)
-  );
+/**
+ * The lines of a journal; none where there is no journal. A last line that a crash tore is left out: what it announced did
+ * not happen. HostError `run.damaged` for everything else that is not as it was written.
+ */
+export async function readJournal(ports: Pick<Ports, 'files'>, run: RunId): Promise<readonly JournalLine[]> {
+  const content = await ports.files.read(journalFile(run), {follow: false});
+  if (content === undefined) return [];
+  const read = parseJournal(content);
+  if ('damage' in read) throw new HostError(damagedRun(run, journalFile(run), read.damage));
+  return read.lines;
 }
+
+/** A run of which it can't be known what it changed: no change begins before a person has set it aside. */
+export const damagedRun = (run: RunId, file: AbsolutePath, why: string): Problem =>
+  problem(
+    'run.damaged',
+    `${file} is damaged (${why}), so waxseal can't know what that run changed, and changes nothing.`,
+    `Compare the host with the copies in ${backupsOf(run)}. When the host is right, set the run aside: ${command('mv', runDirectory(run), `${runDirectory(run)}.damaged`)}`,
+  );
 
 /** One step that was begun, as the journal tells it. */
 export interface Entry {

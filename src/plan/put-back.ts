@@ -174,7 +174,7 @@ async function putPathBack(tools: Tools, undo: PathRecord, done: boolean, kept: 
   } else if (now.state === 'present' && now.kind === 'file' && now.sha256 === before.sha256) {
     await files.setAttributes(path, before);
   } else {
-    const content = await tools.journal.readBackup(undo.backup ?? 'none');
+    const content = await tools.journal.readBackup(undo.backup ?? 'none', before.sha256);
     if (now.state === 'absent') await files.create(path, content, before);
     else await files.replace(path, content, before, {keepLabels: true});
   }

@@ -2,7 +2,7 @@ import {ChangeFailed} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import type {Ports} from '../system/ports.ts';
 import {type ApplyOutcome, incompleteError, takeBack} from './apply.ts';
-import {mendJournal, openJournal} from './journal.ts';
+import {openJournal} from './journal.ts';
 import type {ApplyEvent} from './plan.ts';
 import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
 import type {Ready} from './service-state.ts';
@@ -31,7 +31,6 @@ export async function recoverRun(
       ),
     );
     emit({type: 'rolling-back', because: `Run ${run.run} was cut off before its end.`});
-    await mendJournal(ports, run.run);
     const journal = openJournal(ports, run.run);
     const end = run.status === 'undoing' ? 'undone' : 'rolled-back';
     const back = await takeBack(ports, journal, hooks.ready, emit, end);

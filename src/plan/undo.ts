@@ -297,7 +297,7 @@ async function pathView(
   const how = merged === undefined ? 'put back' : 'put back, merged with later edits';
   const action = `${how}, ${before.uid}:${before.gid} ${octal(before.mode)}`;
   if (isDirectory || undo.backup === undefined) return {kind: 'chown', target, action, diff: ''};
-  const old = await openJournal(ports, run).readBackup(undo.backup);
+  const old = await openJournal(ports, run).readBackup(undo.backup, before.sha256);
   const diff = shownDiff(path, await fileText(ports, undo), shownOctets(merged ?? old));
   return {kind: diff === '' ? 'chown' : 'write', target, action, diff};
 }

@@ -1,6 +1,7 @@
+import {command} from '../domain/command.ts';
 import {DRAFT_FILE, STATE_DIRECTORY} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
-import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
+import {makeStateDirectory, OWN_FILE, oddKind} from '../keys/index.ts';
 import type {Files} from '../system/ports.ts';
 
 export type DraftValue = string | number | boolean | readonly string[];
@@ -8,9 +9,11 @@ export type DraftValue = string | number | boolean | readonly string[];
 /** Answers of a wizard that was left, by the id of their question. Never a secret: those are asked again. */
 export type Draft = Readonly<Record<string, DraftValue>>;
 
-/** The answers that were kept; `undefined` where there are none. A damaged draft is a problem, never an obstacle. */
+/** The answers that were kept; `undefined` where there are none. Problem `draft.damaged` or `state.kind` where they can't be read. */
 export async function loadDraft(files: Files): Promise<Result<Draft> | undefined> {
-  const content = await files.read(DRAFT_FILE);
+  const odd = await oddKind(files, DRAFT_FILE);
+  if (odd !== undefined) return fail(odd);
+  const content = await files.read(DRAFT_FILE, {follow: false});
   return content === undefined ? undefined : parseDraft(Buffer.from(content).toString('utf8'));
 }
 
@@ -28,8 +31,8 @@ const damaged = (): Result<never> =>
   fail(
     problem(
       'draft.damaged',
-      'The kept answers cannot be read.',
-      `They are left out; remove them with rm ${DRAFT_FILE}`,
+      `${DRAFT_FILE} is damaged: the answers that a wizard kept there can't be read.`,
+      `Remove it: ${command('rm', DRAFT_FILE)}`,
     ),
   );
 

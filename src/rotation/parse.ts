@@ -1,5 +1,6 @@
 /** Strict parser of the state file: unknown shapes are refused with the path of the field, never guessed. */
 import {parsePublish} from '../dns/publish/index.ts';
+import {command} from '../domain/command.ts';
 import {
   isWithin,
   keyRecordName,
@@ -86,7 +87,7 @@ const damaged = (why: string): Result<never> =>
     problem(
       'state.damaged',
       `${STATE_FILE} is damaged: ${visible(why)}.`,
-      'Put back a copy of it, or move it away: waxseal then looks at the host anew.',
+      `Put back a copy of it. Without one, waxseal finds the keys that sign again, but not how far rotations are: ${command('mv', STATE_FILE, `${STATE_FILE}.damaged`)}`,
     ),
   );
 

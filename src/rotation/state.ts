@@ -1,8 +1,8 @@
 import {formatPublish} from '../dns/publish/index.ts';
 import {HostError} from '../domain/errors.ts';
 import {STATE_DIRECTORY, STATE_FILE} from '../domain/places.ts';
-import {ok, problem, type Result} from '../domain/result.ts';
-import {makeStateDirectory, OWN_FILE} from '../keys/index.ts';
+import {fail, ok, problem, type Result} from '../domain/result.ts';
+import {makeStateDirectory, OWN_FILE, oddKind} from '../keys/index.ts';
 import type {Files} from '../system/ports.ts';
 import {type RotationState, SCHEMA_VERSION} from './entry.ts';
 import {parseState} from './parse.ts';
@@ -10,11 +10,13 @@ import {parseState} from './parse.ts';
 export const EMPTY_STATE: RotationState = {keys: []};
 
 /**
- * The state file; empty where there is none. Problem `state.damaged` or `state.newer` where it cannot be used: it is
- * never repaired or overwritten silently. Rejects with HostError where it cannot be read (not root).
+ * The state file; empty where there is none. Problem `state.damaged`, `state.kind` or `state.newer` where it cannot be
+ * used: it is never repaired or overwritten silently. Whether it is root's alone is a question of whoever changes something. Rejects with HostError where it cannot be read (not root).
  */
 export async function loadState(files: Files): Promise<Result<RotationState>> {
-  const content = await files.read(STATE_FILE);
+  const odd = await oddKind(files, STATE_FILE);
+  if (odd !== undefined) return fail(odd);
+  const content = await files.read(STATE_FILE, {follow: false});
   if (content === undefined) return ok(EMPTY_STATE);
   return parseState(Buffer.from(content).toString('utf8'));
 }

@@ -47,6 +47,15 @@ describe('the reference', () => {
         /problem\(\s*'((?:host|postfix|opendkim)\.[a-z-]+)'/g,
       ),
       ...idsIn(
+        textsIn(
+          'src/keys/state-directory.ts',
+          'src/plan/journal.ts',
+          'src/rotation/parse.ts',
+          'src/rotation/draft.ts',
+        ),
+        /problem\(\s*'((?:run|state|draft)\.[a-z-]+)'/g,
+      ),
+      ...idsIn(
         textsIn('src/services/signing.ts'),
         /problem\(\s*'(host\.no-mta|host\.unsupported|opendkim\.missing)'/g,
       ),

@@ -33,7 +33,7 @@ it('kill -9 of the process at many moments: the next start takes over the lock a
   await stageSecret(world.ports.files);
   const before = await fingerprint(world);
   let unfinished = 0;
-  for (let at = 8; at < 100; at += 7) {
+  for (let at = 8; at < 180; at += 9) {
     const child = run(world.root, at);
     expect(child.signal, `${at}: ${child.stdout}${child.stderr}`).toBe('SIGKILL');
     expect(fs.existsSync(world.real('/run/waxseal.lock')), `${at}`).toBe(true);

@@ -1,5 +1,6 @@
 import {checkHost, checkSigners} from '../../doctor/host.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
+import {checkNotes} from '../../doctor/notes.ts';
 import {MOST_POLICIES, policiesOf, policyChecks} from '../../doctor/policies.ts';
 import {checkRecord} from '../../doctor/records.ts';
 import {sendingFacts} from '../../doctor/sending.ts';
@@ -7,6 +8,7 @@ import {type ExitCode, ProblemsFound} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
 import {proveMilter} from '../../proof/milter-probe.ts';
 import type {Check} from '../../proof/proof.ts';
+import {loadState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -14,7 +16,7 @@ import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {adviceLines, checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
-import {domainsOf, stateOf} from '../state-report.ts';
+import {domainsOf} from '../state-report.ts';
 
 /** `waxseal check`: host, records and signer; exit 4 where a check failed. Changes nothing, sends nothing. */
 export async function check(context: Context): Promise<ExitCode> {
@@ -25,6 +27,7 @@ export async function check(context: Context): Promise<ExitCode> {
   const checks = [
     ...checkHost(facts),
     ...checkSigners(facts),
+    ...(await checkNotes(ports)),
     ...(facts.blockers.length === 0 ? await checkSigning(context, ports, facts) : []),
   ];
   const advice = await checkPolicies(context, ports, facts);
@@ -41,7 +44,8 @@ export async function check(context: Context): Promise<ExitCode> {
 async function checkSigning(context: Context, ports: Ports, facts: HostFacts): Promise<readonly Check[]> {
   const {signal} = context;
   const domains = domainsOf(context);
-  const {keys: all} = await stateOf(ports);
+  const state = await loadState(ports.files);
+  const all = state.ok ? state.value.keys : [];
   const keys = all.filter(({domain}) => domains === undefined || domains.includes(domain));
   const checks: Check[] = [...checkActiveKeys(keys, facts.opendkim)];
   const resolvers = resolversOf(context.flags);

@@ -1,4 +1,5 @@
 import {explainSigning} from '../../doctor/explain.ts';
+import {checkNotes} from '../../doctor/notes.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
@@ -18,7 +19,8 @@ export async function explain(context: Context): Promise<ExitCode> {
   if (opendkim === undefined) throw new TypeError('proved without a signer');
   const check = await explainSigning(ports, {endpoint, opendkim}, question, context.signal);
   const exitCode: ExitCode = check.status === 'pass' ? 0 : 4;
-  return await tell(context, {exitCode, checks: [check]}, checkLines(check));
+  const checks = [check, ...(await checkNotes(ports, 'warn'))];
+  return await tell(context, {exitCode, checks}, checks.flatMap(checkLines));
 }
 
 function questionOf(context: Context): Parameters<typeof explainSigning>[2] {

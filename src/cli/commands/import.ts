@@ -17,6 +17,7 @@ import {
 } from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {isSet} from '../arguments.ts';
+import {changing} from '../changing.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
 import {stateOf} from '../state-report.ts';
@@ -50,8 +51,7 @@ export async function importState(context: Context): Promise<ExitCode> {
       ),
     );
   }
-  const lock = await ports.locks.acquire('waxseal import');
-  try {
+  return await changing(ports, 'import', async () => {
     const before = await stateOf(ports);
     const others = (before.elsewhere ?? []).filter(({host}) => host !== read.host);
     let state: RotationState = {...before, elsewhere: [...others, ...read.keys]};
@@ -77,9 +77,7 @@ export async function importState(context: Context): Promise<ExitCode> {
       ...lines,
       'Whether the hosts agree: waxseal rotate --check-hosts',
     ]);
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 /** A key enters as one that waits: it has been tested here. */

@@ -15,6 +15,7 @@ import {planRemoval} from '../../services/removal.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
+import {changing} from '../changing.ts';
 import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {changeLines, tell} from '../print.ts';
@@ -27,12 +28,7 @@ export async function remove(context: Context): Promise<ExitCode> {
   const domains = await domainsToRemove(context);
   const ports = await context.ports();
   mustBeRoot(ports, 'A removal changes the mail configuration, and needs root.');
-  const lock = await ports.locks.acquire('waxseal remove');
-  try {
-    return await removeDomains(context, ports, domains);
-  } finally {
-    await lock.release();
-  }
+  return await changing(ports, 'remove', () => removeDomains(context, ports, domains));
 }
 
 /** Those of `--domain` and `--domains-file`, each once. */

@@ -11,6 +11,7 @@ import {createRotation} from '../../flow/real/rotation-work.ts';
 import {type KeyEntry, publisherOf, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
+import {changing} from '../changing.ts';
 import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {publishFlag} from '../publisher.ts';
@@ -33,8 +34,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
       problem('usage.value', '--all and --domain exclude each other.', 'Give one of them.'),
     );
   }
-  const lock = await ports.locks.acquire('waxseal rotate');
-  try {
+  return await changing(ports, 'rotate', async () => {
     if (isSet(flags, 'install-timer')) return await installTimer(context, ports);
     if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
     const standby = isSet(flags, 'standby') ? {standby: true} : {};
@@ -48,9 +48,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
       return await runAdvance(context, ports, optionsOf(context), {...standby, supposed});
     }
     return await guided(context, ports, known);
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 function optionsOf({flags, outside}: Context): WorkOptions {

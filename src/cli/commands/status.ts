@@ -1,14 +1,24 @@
+import {checkNotes, inspectNotes} from '../../doctor/notes.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
-import {ageOf, type Due, due, entryName, type KeyEntry, type RotationState} from '../../rotation/index.ts';
+import {
+  ageOf,
+  type Due,
+  due,
+  EMPTY_STATE,
+  entryName,
+  type KeyEntry,
+  loadState,
+  type RotationState,
+} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
-import {tell} from '../print.ts';
+import {checkLines, tell} from '../print.ts';
 import {chosen, stateOf} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
@@ -16,8 +26,11 @@ import {writeOut} from '../write-out.ts';
 export async function status(context: Context): Promise<ExitCode> {
   if (isSet(context.flags, 'monitor')) return await monitor(context);
   const ports = await context.ports();
-  const state = await stateOf(ports);
-  const keys = chosen(context, state).filter(each => each.state !== 'removed');
+  const loaded = await loadState(ports.files);
+  const checks = ports.process.privileged ? await checkNotes(ports) : [];
+  // What can't be read is a finding; the domains of --domain are not unknown for it.
+  const state = loaded.ok ? loaded.value : EMPTY_STATE;
+  const keys = (loaded.ok ? chosen(context, state) : []).filter(each => each.state !== 'removed');
   const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys);
   const lines = keys.flatMap((key, index) => {
     const next = all[index];
@@ -32,8 +45,11 @@ export async function status(context: Context): Promise<ExitCode> {
   });
   return await tell(
     context,
-    {exitCode: 0, domains: dueReports(state, all, ports.clock.now())},
-    lines.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : lines,
+    {exitCode: checks.length === 0 ? 0 : 4, domains: dueReports(state, all, ports.clock.now()), checks},
+    [
+      ...(lines.length === 0 && loaded.ok ? ['No keys yet. Begin with: waxseal setup'] : lines),
+      ...checks.flatMap(checkLines),
+    ],
   );
 }
 
@@ -71,6 +87,8 @@ async function monitor(context: Context): Promise<ExitCode> {
     const ports = await context.ports();
     const state = await stateOf(ports);
     const keys = chosen(context, state).filter(each => each.state !== 'removed');
+    const [damage] = ports.process.privileged ? await inspectNotes(ports) : [];
+    if (damage !== undefined) return await say(2, damage.message);
     if (keys.length === 0) return await say(3, 'no keys are known on this host');
     const resolvers = resolversOf(context.flags);
     const wanted = new Set(keys.map(entryName));

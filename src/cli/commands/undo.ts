@@ -1,3 +1,4 @@
+import {checkNotes} from '../../doctor/notes.ts';
 import {ChangeFailed, Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -9,6 +10,7 @@ import {
   listUndoable,
   planUndo,
   type RunId,
+  readRuns,
   recoverRun,
   undoRun,
 } from '../../plan/index.ts';
@@ -16,17 +18,17 @@ import type {ApplyEvent, ChangeView} from '../../plan/plan.ts';
 import {loadState, undoHazard} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
+import {changing} from '../changing.ts';
 import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot} from '../context.ts';
-import {changeLines, tell} from '../print.ts';
+import {changeLines, checkLines, tell} from '../print.ts';
 
 /** `waxseal undo`: puts back what the last change did (or the one of `--id`); a run that was cut off comes first. */
 export async function undo(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'The journal belongs to root.');
   if (isSet(context.flags, 'list')) return await list(context, ports);
-  const lock = await ports.locks.acquire('waxseal undo');
-  try {
+  return await changing(ports, 'undo', async () => {
     const [unfinished] = await findUnfinished(ports);
     if (unfinished !== undefined) {
       if (isSet(context.flags, 'dry-run')) {
@@ -43,13 +45,12 @@ export async function undo(context: Context): Promise<ExitCode> {
       return await tell(context, {exitCode: 0, changed: true}, [`put back: ${unfinished.run}`]);
     }
     return await undoOne(context, ports);
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 async function list(context: Context, ports: Ports): Promise<ExitCode> {
-  const runs = await listUndoable(ports);
+  const {runs: all, damaged} = await readRuns(ports);
+  const runs = all.filter(({status}) => status === 'applied').reverse();
   const changes = runs.map(
     ({run, title, at}): ChangeView => ({
       kind: 'write',
@@ -58,11 +59,16 @@ async function list(context: Context, ports: Ports): Promise<ExitCode> {
       diff: '',
     }),
   );
-  const lines = runs.map(
+  const lines: string[] = runs.map(
     ({run, title, at, changes: steps}) =>
       `${run}  ${at}  ${visible(title)} (${steps} ${steps === 1 ? 'step' : 'steps'})`,
   );
-  return await tell(context, {exitCode: 0, changes}, lines.length === 0 ? ['Nothing to undo.'] : lines);
+  const checks = await checkNotes(ports);
+  if (lines.length === 0 && damaged.length === 0) lines.push('Nothing to undo.');
+  return await tell(context, {exitCode: checks.length === 0 ? 0 : 4, changes, checks}, [
+    ...lines,
+    ...checks.flatMap(checkLines),
+  ]);
 }
 
 async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {

@@ -1,7 +1,7 @@
 /** The state file as the flow's work needs it: which keys are on their way, which sign, and each step with its evidence. */
 
 import type {Survey} from '../../dns/survey.ts';
-import {UsageError} from '../../domain/errors.ts';
+import {HostError, UsageError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Result} from '../../domain/result.ts';
@@ -25,9 +25,11 @@ import type {Ports} from '../../system/ports.ts';
 import type {StagedDomain} from '../operations.ts';
 import {isResolverWord} from '../survey-facts.ts';
 
-/** Reads the state; throws UsageError where the file is damaged or of a newer waxseal: it is never overwritten then. */
+/** Reads the state; throws HostError where the file is damaged or of a newer waxseal: it is never overwritten then. */
 export async function readKeys(ports: Pick<Ports, 'files'>): Promise<RotationState> {
-  return must(await loadState(ports.files));
+  const state = await loadState(ports.files);
+  if (!state.ok) throw new HostError(state.problem);
+  return state.value;
 }
 
 /** The value, or a UsageError with the problem. */
