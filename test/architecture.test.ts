@@ -191,4 +191,22 @@ describe('imports', () => {
     );
     expect(wrong).toEqual([]);
   });
+
+  it('keep no state in a module: whoever loads it a second time, or shares it, sees the same', () => {
+    const state =
+      /\n(?:export )?(?:let|var)\b|\n(?:export )?const \w+[^=\n]*= new (?:Map|Set|WeakMap|WeakSet)(?:<[^\n]*>)?\(\);/;
+    expect(state.test('\nconst seen = new Map<string, number>();')).toBe(true);
+    const wrong = files.filter(file => state.test(`\n${readFileSync(path.join(source, file), 'utf8')}`));
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('tests', () => {
+  it('put no module in the place of another, but where each has a process of its own (vitest.config.ts)', () => {
+    const here = import.meta.dirname;
+    const wrong = readdirSync(here, {recursive: true, encoding: 'utf8'})
+      .filter(name => /\.test\.tsx?$/.test(name) && !name.endsWith('faults.test.ts'))
+      .filter(name => /\bvi\s*\.(?:mock|doMock)\(/.test(readFileSync(path.join(here, name), 'utf8')));
+    expect(wrong).toEqual([]);
+  });
 });

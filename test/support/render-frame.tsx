@@ -1,5 +1,4 @@
 /** Draws the wizard on a terminal that is only data, presses keys, and sees every frame. */
-import './not-in-ci.ts';
 import {EventEmitter} from 'node:events';
 import {type Instance, render} from 'ink';
 import stringWidth from 'string-width';

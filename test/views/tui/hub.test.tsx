@@ -1,4 +1,3 @@
-import '../../support/not-in-ci.ts';
 import {render} from 'ink';
 import {afterEach, describe, expect, test} from 'vitest';
 import {parseDomain, parseSelector} from '../../../src/domain/names.ts';

@@ -1,4 +1,3 @@
-import '../../support/not-in-ci.ts';
 import {Console} from 'node:console';
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {runTui, type TuiOptions} from '../../../src/views/tui/run-tui.tsx';
