@@ -63,7 +63,7 @@ export function createDemoCommands(machine: Machine, mailer: Mailer, mischief: M
       return done(0, '', gone > 0 ? `postsuper: ${id}: removed\npostsuper: Deleted: 1 message\n` : '');
     },
     systemctl: async argv => await systemctl(signer, mailer, argv),
-    opendkim: async argv => await opendkim(machine, argv),
+    opendkim: async (argv, options) => await opendkim(machine, argv, options),
     runuser: async argv => await runuser(machine, argv),
     journalctl: async argv => done(0, journal(machine, argv)),
     kill: async argv => await kill(machine, argv),
@@ -302,7 +302,11 @@ const queueLine = (queue: 'deferred' | 'hold' | 'maildrop', message: QueuedMessa
     recipients: message.recipients.map(address => ({address, delay_reason: message.reason})),
   })}\n`;
 
-async function opendkim(machine: Machine, argv: readonly string[]): Promise<CommandResult> {
+async function opendkim(
+  machine: Machine,
+  argv: readonly string[],
+  options: CommandOptions | undefined,
+): Promise<CommandResult> {
   const flagValue = (flag: string): string | undefined => {
     const at = argv.indexOf(flag);
     return at < 0 ? undefined : argv[at + 1];
@@ -326,7 +330,16 @@ async function opendkim(machine: Machine, argv: readonly string[]): Promise<Comm
     ...(socket === undefined ? {} : {socket}),
     ...(pidFile === undefined ? {} : {pidFile}),
   });
-  return started.running ? done(0) : done(started.status, '', `${started.message}\n`);
+  if (!started.running) return done(started.status, '', `${started.message}\n`);
+  if (!argv.includes('-f')) return done(0);
+  // In the foreground it runs until it is ended.
+  const {signal} = options ?? {};
+  await new Promise<void>(resolve => {
+    if (signal === undefined || signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), {once: true});
+  });
+  await started.stop();
+  return {status: null, stdout: '', stderr: '', ended: 'signal'};
 }
 
 /** `runuser -u postfix -- test -w PATH`. */

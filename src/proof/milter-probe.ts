@@ -2,7 +2,13 @@
 
 import type {KeyLookup} from '../dkim/index.ts';
 import {visible} from '../domain/text.ts';
-import {type FinalReply, type ProbeMessage, type ProbeOutcome, probeMilter} from '../milter/client.ts';
+import {
+  type FinalReply,
+  type ProbeMessage,
+  type ProbeOptions,
+  type ProbeOutcome,
+  probeMilter,
+} from '../milter/client.ts';
 import {protocol} from '../milter/packets.ts';
 import type {DomainSelector} from '../services/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
@@ -16,8 +22,16 @@ export type ProbePorts = Pick<Ports, 'sockets' | 'clock' | 'random'>;
 export interface MilterTarget extends DomainSelector {
   readonly endpoint: SocketEndpoint;
   readonly lookup: KeyLookup;
+  /** {@link PATIENT} unless others are given. */
+  readonly limits?: Pick<ProbeOptions, 'connectTimeoutMs' | 'replyTimeoutMs' | 'totalTimeoutMs'>;
   readonly signal?: AbortSignal;
 }
+
+/**
+ * Only for what hangs: a milter that is busy answers late, and one that is gone ends the connection. Postfix itself waits
+ * as long (milter_command_timeout 30 s, milter_content_timeout 300 s).
+ */
+export const PATIENT = {connectTimeoutMs: 30_000, replyTimeoutMs: 120_000, totalTimeoutMs: 300_000} as const;
 
 /**
  * Asks the milter at `endpoint` about a message from `postmaster@domain` as a client on this host (127.0.0.1), and
@@ -42,12 +56,10 @@ export async function probeSigning(
 ): Promise<Finding> {
   const now = ports.clock.now();
   const mail = composeProof(token, target.domain, now);
-  const outcome = await probeMilter(
-    ports,
-    target.endpoint,
-    asInternalClient(mail, target.domain),
-    target.signal === undefined ? {} : {signal: target.signal},
-  );
+  const outcome = await probeMilter(ports, target.endpoint, asInternalClient(mail, target.domain), {
+    ...(target.limits ?? PATIENT),
+    ...(target.signal === undefined ? {} : {signal: target.signal}),
+  });
   if (outcome.ended !== 'answered') return notAnswered(outcome, target.endpoint);
   if (!isAccepting(outcome.reply)) return refusedBy(outcome);
   return (

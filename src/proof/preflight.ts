@@ -1,22 +1,27 @@
 /**
- * Proves a candidate configuration before anything live is touched: a second OpenDKIM with copies of the candidate's
- * files in a private directory signs a message over the milter protocol. `opendkim -n` alone proves nothing
- * (FACTS 0.1); this does.
+ * Proves a candidate configuration before anything live is touched: a second, temporary OpenDKIM with copies of the
+ * candidate's files in a private directory signs a message over the milter protocol. `opendkim -n` alone proves nothing
+ * (FACTS 0.1); this does. It runs as the unit of this host runs: same user, group and supplementary groups.
  */
+import {createHash} from 'node:crypto';
 import type {KeyLookup} from '../dkim/index.ts';
 import {ToolError} from '../domain/errors.ts';
 import type {DomainName} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
+import {visible} from '../domain/text.ts';
 import type {Candidate} from '../services/candidate.ts';
 import type {DomainSelector} from '../services/facts.ts';
-import type {Argv, FileAttributes, Ports} from '../system/ports.ts';
+import type {Step} from '../services/step.ts';
+import type {Argv, CommandResult, FileAttributes, Ports} from '../system/ports.ts';
+import {asIdentity, type Identities, type Identity, identitiesOf, type SignerAccount} from './account.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
 import {journalLines, shownLine} from './journal.ts';
 import {proofToken} from './message.ts';
-import {probeSigning, queueIdOf} from './milter-probe.ts';
+import {PATIENT, probeSigning, queueIdOf} from './milter-probe.ts';
 import type {Check, ProofReport} from './proof.ts';
+import {reachKeys} from './reach.ts';
 import {sampleOf} from './sample.ts';
-import {PREFLIGHT_NAME, type ThrowAway, throwAway} from './throw-away.ts';
+import {PREFLIGHT_NAME, type StagedFile, type ThrowAway, throwAway} from './throw-away.ts';
 
 export type PreflightPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'clock' | 'random' | 'sockets'>;
 
@@ -24,10 +29,15 @@ export interface PreflightInput {
   readonly candidate: Candidate;
   /** `/var/lib/waxseal`: root's, mode 0711, so that the signer may pass through (RequireSafeKeys looks at it, too). */
   readonly stateDirectory: AbsolutePath;
-  /** Account the signer runs as; its primary group is used. */
-  readonly user: string;
-  /** What must be signed, with the selector that must sign. More than 20 are sampled. */
-  readonly domains: readonly DomainSelector[];
+  /** As whom the unit starts OpenDKIM, and as whom it works. */
+  readonly signer: SignerAccount;
+  /**
+   * What must be signed, with the selector that must sign and the key that the plan staged for it. More than 20 are
+   * sampled; no other file is ever copied.
+   */
+  readonly domains: readonly StagedFile[];
+  /** What the plan will change on the way to the keys. */
+  readonly steps: readonly Step[];
   readonly lookup: KeyLookup;
   readonly onCheck?: (check: Check) => void;
   readonly signal?: AbortSignal;
@@ -35,152 +45,238 @@ export interface PreflightInput {
 
 /** Domains that are asked for. */
 const SAMPLE = 20;
-const START_TIMEOUT_MS = 8000;
-const CONNECT_TIMEOUT_MS = 2000;
+/** Only for what hangs: as long as the process lives and logs no error it may take its time. */
+const START_LIMIT_MS = 300_000;
+const RUN_LIMIT_MS = 3_600_000;
+const CONNECT_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
+/** How often its log is read while it starts. */
+const LOG_MS = 5000;
 /** A directory of an earlier run that is older than this is nobody's any more. */
 const LEFTOVER_MS = 600_000;
 const DIRECTORY_PREFIX = 'preflight-';
 const ROOT = {uid: 0, gid: 0} as const;
 
-const START = {id: 'preflight.start', title: 'The new configuration starts in a second, throw-away signer'};
+const KEYS = {id: 'preflight.keys', title: "OpenDKIM's account can read the keys where they will be"};
+const START = {id: 'preflight.start', title: 'The new configuration starts in a temporary OpenDKIM'};
 const SIGNS = {id: 'preflight.signs', title: 'It signs a message that verifies against DNS'};
 
 /**
- * Runs the candidate. Checks `preflight.start` and `preflight.signs`. The signer is ended and its directory removed
- * whatever happens; rejects only with the reason of an abort or with what the files port throws.
+ * Runs the candidate. Checks `preflight.keys`, `preflight.start` and `preflight.signs`; after a failure the rest is
+ * skipped. The temporary OpenDKIM is ended and its directory removed whatever happens; rejects only with the reason of
+ * an abort or with what the files port throws.
  */
 export async function preflight(ports: PreflightPorts, input: PreflightInput): Promise<ProofReport> {
   const checks: Check[] = [];
-  const tell = (check: Check): void => {
+  const tell = ({id, title}: {readonly id: string; readonly title: string}, finding: Finding): Finding => {
+    const check = checkFrom(id, title, finding);
     checks.push(check);
     input.onCheck?.(check);
+    return finding;
   };
   input.signal?.throwIfAborted();
   await clearLeftovers(ports, input.stateDirectory);
-  const account = await ports.users.user(input.user);
-  if (account === undefined) {
-    tell(checkFrom(START.id, START.title, noAccount(input.user)));
-    tell(checkFrom(SIGNS.id, SIGNS.title, notStarted));
+  const found = await identitiesOf(ports, input.signer);
+  const reached =
+    'unknown' in found
+      ? noAccount(found.unknown)
+      : await reachKeys(ports, found.work, input.candidate, input.domains, input.steps);
+  tell(KEYS, reached);
+  if ('unknown' in found || reached.status === 'fail') {
+    tell(START, notStarted);
+    tell(SIGNS, notStarted);
     return reportOf(checks);
   }
   const directory = below(input.stateDirectory, `${DIRECTORY_PREFIX}${proofToken(ports.random)}`);
-  const owner = {uid: account.uid, gid: account.gid};
-  const since = ports.clock.now();
   const sample = sampleOf(input.domains, SAMPLE, ports.random);
-  const plan = throwAway(
-    input.candidate,
-    directory,
-    input.stateDirectory,
-    new Set(sample.map(each => each.domain)),
-  );
+  const plan = throwAway(input.candidate, directory, sample);
+  const trial = new Trial(ports, plan, found);
   try {
-    // Root's, so that nobody can put another file in the place of one: OpenDKIM reads all but the keys as root.
+    // Root's, so that nobody can put another file in the place of one.
     await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
-    const started = (await prepare(ports, plan, owner)) ?? (await start(ports, plan, since, input.signal));
-    tell(checkFrom(START.id, START.title, started));
-    tell(
-      started.status === 'pass'
-        ? await signs(ports, plan, input, sample, since)
-        : checkFrom(SIGNS.id, SIGNS.title, notStarted),
-    );
+    const started = tell(START, (await prepare(ports, plan, found)) ?? (await trial.start(input.signal)));
+    if (started.status === 'pass') {
+      const check = await signs(ports, plan, input, sample, trial.since);
+      checks.push(check);
+      input.onCheck?.(check);
+    } else tell(SIGNS, notStarted);
     input.signal?.throwIfAborted();
     return reportOf(checks);
   } finally {
-    await end(ports, directory, plan.pidFile);
+    // Both run on every way out, and neither may hide what is thrown.
+    await trial.end();
+    await removeTree(ports, directory).catch(ignoreToolError);
   }
 }
 
-const notStarted = skipped('not asked', 'The throw-away signer did not start.');
+const notStarted = skipped('not queried', "The temporary OpenDKIM wasn't started or ended early.");
 
-const noAccount = (user: string): Finding =>
+const noAccount = (what: string): Finding =>
   failed(
-    `there is no user ${user}`,
-    'OpenDKIM is not installed whole.',
-    'apt-get install --reinstall opendkim',
+    `there is no ${what}`,
+    "The account that OpenDKIM runs as doesn't exist.",
+    'systemctl show opendkim -p User,Group,SupplementaryGroups; opendkim.conf may name another with UserID.',
   );
 
-/** Writes the copies, keys last. A finding where a key cannot be read. */
+/** Writes the copies, keys last. A finding where a key cannot be read or is another one. */
 async function prepare(
   ports: PreflightPorts,
   plan: ThrowAway,
-  owner: {readonly uid: number; readonly gid: number},
+  {start, work}: Identities,
 ): Promise<Finding | undefined> {
-  // Everything 0600: a configuration may hold the password of a database. It is read before OpenDKIM leaves root.
-  const attributes: FileAttributes = {...owner, mode: 0o600};
-  for (const file of plan.files) {
-    await ports.files.create(file.path, Buffer.from(file.text), {...ROOT, mode: 0o600});
-  }
+  // A configuration may hold the password of a database. Root reads it before OpenDKIM leaves root; an unprivileged
+  // unit must be able to read it, and never to change it.
+  const readers: FileAttributes =
+    start === undefined ? {...ROOT, mode: 0o600} : {uid: 0, gid: start.gid, mode: 0o640};
+  for (const file of plan.files) await ports.files.create(file.path, Buffer.from(file.text), readers);
+  const owner = {uid: work.uid, gid: work.gid};
   await ports.files.makeDirectory(parentOf(plan.socket), {...owner, mode: 0o700});
-  // Written by root or by the signer, as the version has it; being there, it can be no link to another file.
-  await ports.files.create(plan.pidFile, new Uint8Array(0), attributes);
   for (const key of plan.keys) {
-    const content = await ports.files.read(key.from);
+    const content = await ports.files.read(key.from, {follow: false});
     if (content === undefined) {
       return failed(
         `${key.from} is missing`,
         'The staged key is gone.',
-        'Run waxseal again; it makes a new key.',
+        'Run waxseal again. It creates a new key.',
       );
     }
-    await ports.files.create(key.to, content, attributes);
+    if (createHash('sha256').update(content).digest('hex') !== key.sha256) {
+      return failed(
+        `${key.from} is another file than the one of the plan`,
+        'The staged key has changed since the plan was made.',
+        'Run waxseal again. It makes a new plan.',
+      );
+    }
+    await ports.files.create(key.to, content, {...owner, mode: 0o600});
   }
   return undefined;
 }
 
-async function start(
-  ports: PreflightPorts,
-  plan: ThrowAway,
-  since: Date,
-  signal: AbortSignal | undefined,
-): Promise<Finding> {
-  const options = {timeoutMs: START_TIMEOUT_MS, ...(signal === undefined ? {} : {signal})};
-  const argv: Argv = ['opendkim', '-x', plan.config, '-p', `local:${plan.socket}`, '-P', plan.pidFile];
-  // -n names the line of a syntax error; the daemon itself tells it only to syslog.
-  for (const each of [['opendkim', '-n', '-x', plan.config], argv] as readonly Argv[]) {
-    const {status, stderr, ended} = await ports.commands.run(each, options);
+/** One temporary OpenDKIM in the foreground: its life is the life of one command. */
+class Trial {
+  readonly since: Date;
+  readonly #ports: PreflightPorts;
+  readonly #plan: ThrowAway;
+  readonly #identities: Identities;
+  readonly #stop = new AbortController();
+  #life: Promise<void> | undefined;
+  #ended: CommandResult | undefined;
+  #isClosed = false;
+
+  constructor(ports: PreflightPorts, plan: ThrowAway, identities: Identities) {
+    this.since = ports.clock.now();
+    this.#ports = ports;
+    this.#plan = plan;
+    this.#identities = identities;
+  }
+
+  /** Starts it and waits until it listens, it ends, or it logs an error. */
+  async start(signal: AbortSignal | undefined): Promise<Finding> {
+    const {commands, clock} = this.#ports;
+    const {config, socket} = this.#plan;
+    // -n names the line of a syntax error; the daemon itself tells it only to syslog.
+    const checked = await commands.run(this.#argv(['opendkim', '-n', '-x', config]), {
+      timeoutMs: START_LIMIT_MS,
+      ...(signal === undefined ? {} : {signal}),
+    });
     signal?.throwIfAborted();
-    if (ended === 'missing') {
-      return failed('no such program: opendkim', 'OpenDKIM is not installed.', 'apt-get install opendkim');
+    if (checked.ended === 'missing') return noProgram(this.#identities.start);
+    if (checked.status !== 0) return await this.#refused(checked);
+    const argv = this.#argv(['opendkim', '-f', '-x', config, '-p', `local:${socket}`]);
+    // libmilter looks at TERM every five seconds only, and there is nothing that it would tidy up.
+    const how = {timeoutMs: RUN_LIMIT_MS, graceMs: 0, signal: this.#stop.signal};
+    this.#life = commands.run(argv, how).then(result => {
+      this.#ended = result;
+    });
+    const begun = clock.now().getTime();
+    let logRead = begun;
+    for (;;) {
+      // Read before the look: a busy machine may let all of the time pass before the first one.
+      const now = clock.now().getTime();
+      const answer = await this.#listens();
+      if (answer !== undefined) return answer;
+      if (this.#ended !== undefined) return await this.#refused(this.#ended);
+      if (now - begun >= START_LIMIT_MS) return await this.#refused(undefined);
+      if (now - logRead >= LOG_MS) {
+        logRead = now;
+        const words = (await lastWords(this.#ports, this.since)).filter(line => TROUBLE.test(line));
+        if (words.length > 0) return await this.#refused(undefined);
+      }
+      await Promise.race([clock.sleep(POLL_MS, signal), this.#life]);
     }
-    if (status !== 0) return refusedToStart(stderr, status, await lastWords(ports, since), plan);
   }
-  const deadline = ports.clock.now().getTime() + START_TIMEOUT_MS;
-  for (;;) {
-    // Read before the look: a busy machine may let all of the time pass before the first one.
-    const isLast = ports.clock.now().getTime() >= deadline;
-    if (await listens(ports, plan.socket)) {
-      return passed(`opendkim -x with the new configuration listens on its own socket`);
+
+  async end(): Promise<void> {
+    this.#stop.abort();
+    await this.#life;
+  }
+
+  #argv(argv: Argv): Argv {
+    return asIdentity(this.#identities.start, argv);
+  }
+
+  /**
+   * libmilter binds before it listens: for a moment the socket is there and refuses. Only a connection is an answer.
+   * Before root connects, the directory becomes root's: the signer's user cannot exchange the socket for a link any more.
+   */
+  async #listens(): Promise<Finding | undefined> {
+    const {files, sockets} = this.#ports;
+    const {socket} = this.#plan;
+    if ((await files.stat(socket)) === undefined) return undefined;
+    if (!this.#isClosed) {
+      await files.setAttributes(parentOf(socket), {...ROOT, mode: 0o711});
+      this.#isClosed = true;
     }
-    if (isLast) break;
-    await ports.clock.sleep(POLL_MS, signal);
+    const stat = await files.stat(socket);
+    if (stat === undefined) return undefined;
+    if (stat.kind !== 'socket' || stat.uid !== this.#identities.work.uid) {
+      return failed(
+        `a ${stat.kind} of uid ${stat.uid} is in place of the socket`,
+        'Another process of that account interfered with the temporary OpenDKIM.',
+        `Check the processes of that account: ps -u ${this.#identities.work.name}`,
+      );
+    }
+    try {
+      (await sockets.connect({kind: 'unix', path: socket}, CONNECT_TIMEOUT_MS)).destroy();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return undefined;
+    }
+    return passed(
+      `opendkim with the new configuration listens on a socket of its own, as ${visible(this.#identities.work.name)}`,
+    );
   }
-  return refusedToStart('', undefined, await lastWords(ports, since), plan);
+
+  async #refused(result: CommandResult | undefined): Promise<Finding> {
+    const logged = await lastWords(this.#ports, this.since);
+    return refusedToStart(result, logged, this.#plan);
+  }
 }
 
-/** libmilter binds before it listens: for a moment the socket is there and refuses. Only a connection is an answer. */
-async function listens(ports: PreflightPorts, socket: AbsolutePath): Promise<boolean> {
-  try {
-    (await ports.sockets.connect({kind: 'unix', path: socket}, CONNECT_TIMEOUT_MS)).destroy();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    return false;
-  }
-}
+/** What a daemon says that is still there and will never listen. */
+const TROUBLE = /unable to|error|failed|refused|denied|no such file|in use|can't/i;
+
+const noProgram = (start: Identity | undefined): Finding =>
+  start === undefined
+    ? failed('no such program: opendkim', "OpenDKIM isn't installed.", 'apt-get install opendkim')
+    : failed(
+        'no such program: setpriv',
+        'OpenDKIM starts as its own user here, and setpriv is needed to do the same.',
+        'Install util-linux.',
+      );
 
 const lastWords = (ports: PreflightPorts, since: Date): Promise<readonly string[]> =>
   journalLines(ports, PREFLIGHT_NAME, since);
 
+/** `result` is undefined where the process still ran. */
 function refusedToStart(
-  stderr: string,
-  status: number | null | undefined,
+  result: CommandResult | undefined,
   logged: readonly string[],
   plan: ThrowAway,
 ): Finding {
   const directory = plan.config.slice(0, plan.config.lastIndexOf('/') + 1);
   const said = [
-    ...stderr
+    ...(result?.stderr ?? '')
       .split('\n')
       .filter(line => line.trim() !== '')
       .slice(-3)
@@ -190,13 +286,15 @@ function refusedToStart(
     // The directory is gone when this is read: file names alone tell more.
     .map(line => line.replaceAll(directory, ''));
   const how =
-    status === undefined ? 'nobody listens on its socket' : `opendkim ended with status ${status ?? 'none'}`;
+    result === undefined
+      ? "it runs, but doesn't listen on its socket"
+      : `opendkim ended with status ${result.status ?? 'none'}`;
   return failed(
     [how, ...said].join('; '),
     said.at(0) === undefined
-      ? 'OpenDKIM does not start with the new configuration.'
-      : `OpenDKIM does not start with the new configuration: ${said[0]}`,
-    'Nothing was changed. Correct what is named in opendkim.conf or in the tables, then run waxseal again.',
+      ? "OpenDKIM doesn't start with the new configuration."
+      : `OpenDKIM doesn't start with the new configuration: ${said[0]}`,
+    'Nothing on this host has changed. Fix what is named in opendkim.conf or in the tables, then run waxseal again.',
   );
 }
 
@@ -216,6 +314,8 @@ async function signs(
       ...each,
       endpoint: {kind: 'unix', path: plan.socket} as const,
       lookup: input.lookup,
+      // It is a process of this run: where it ends, the connection ends with it.
+      limits: PATIENT,
       ...(input.signal === undefined ? {} : {signal: input.signal}),
     };
     const finding = await probeSigning(ports, target, token);
@@ -241,28 +341,9 @@ async function withJournal(
   return lines.length === 0 ? finding : {...finding, evidence: `${finding.evidence}; ${lines.join('; ')}`};
 }
 
-/** Ends the signer and removes its directory. Never throws: it runs on every way out. */
-async function end(ports: PreflightPorts, directory: AbsolutePath, pidFile: AbsolutePath): Promise<void> {
-  await endProcess(ports, pidFile).catch(ignoreToolError);
-  await removeTree(ports, directory).catch(ignoreToolError);
-}
-
 const ignoreToolError = (error: unknown): void => {
   if (!(error instanceof ToolError)) throw error;
 };
-
-async function endProcess(ports: PreflightPorts, pidFile: AbsolutePath): Promise<void> {
-  const pid = await pidFrom(ports, pidFile);
-  if (pid === undefined || !(await isOurs(ports, pid, parentOf(pidFile)))) return;
-  // Not TERM: libmilter looks at it every five seconds only, and there is nothing that it would tidy up.
-  const {status} = await ports.commands.run(['kill', '-KILL', pid]);
-  if (status !== 0) return;
-  for (let waited = 0; waited < 3000; waited += POLL_MS) {
-    const alive = await ports.commands.run(['kill', '-0', pid]);
-    if (alive.status !== 0) return;
-    await ports.clock.sleep(POLL_MS);
-  }
-}
 
 /** The directory has plain files, and one directory with the socket. Keys go first: a fault may end it early. */
 async function removeTree(ports: PreflightPorts, directory: AbsolutePath): Promise<void> {
@@ -273,13 +354,15 @@ async function removeTree(ports: PreflightPorts, directory: AbsolutePath): Promi
     else await ports.files.remove(entry);
   }
   for (const place of places) {
+    // The signer's user made what is in it: from here on it can add nothing.
+    await ports.files.setAttributes(place, {...ROOT, mode: 0o700});
     for (const name of (await ports.files.list(place)) ?? []) await ports.files.remove(below(place, name));
     await ports.files.removeDirectory(place);
   }
   await ports.files.removeDirectory(directory);
 }
 
-/** What a run that was killed left: copies of keys and perhaps a signer. */
+/** What a run that was killed left: copies of keys and perhaps a process. */
 async function clearLeftovers(ports: PreflightPorts, stateDirectory: AbsolutePath): Promise<void> {
   const names = ((await ports.files.list(stateDirectory)) ?? []).filter(name =>
     name.startsWith(DIRECTORY_PREFIX),
@@ -289,24 +372,26 @@ async function clearLeftovers(ports: PreflightPorts, stateDirectory: AbsolutePat
     const stat = await ports.files.stat(directory);
     const age = ports.clock.now().getTime() - (stat?.modifiedMs ?? 0);
     if (stat?.kind !== 'directory' || age < LEFTOVER_MS) continue;
-    await end(ports, directory, below(directory, 'opendkim.pid'));
+    await endProcesses(ports, directory).catch(ignoreToolError);
+    await removeTree(ports, directory).catch(ignoreToolError);
   }
 }
 
 /**
- * True where the process was started for this directory. After a reboot the pid may be anybody's, and the signer's user
- * could have written any other: root would end it. Where there is no proc(5), in another tree, the pid file is believed.
+ * Ends the processes that were started for this directory. Everybody may give a process of his own such a command line:
+ * each is ended with the rights of the account it runs as, so that root ends nothing that this account could not end.
  */
-async function isOurs(ports: PreflightPorts, pid: string, directory: AbsolutePath): Promise<boolean> {
-  if ((await ports.files.stat(absolute('/proc/self'))) === undefined) return true;
-  const commandLine = await ports.files.read(absolute(`/proc/${pid}/cmdline`));
-  return Buffer.from(commandLine ?? []).includes(directory);
+async function endProcesses(ports: PreflightPorts, directory: AbsolutePath): Promise<void> {
+  for (const pid of (await ports.files.list(PROC)) ?? []) {
+    if (!/^[1-9]\d*$/.test(pid)) continue;
+    const stat = await ports.files.stat(below(PROC, pid));
+    const line = await ports.files.read(below(PROC, pid, 'cmdline')).catch(() => undefined);
+    const words = Buffer.from(line ?? [])
+      .toString('latin1')
+      .split('\0');
+    if (stat === undefined || !words.includes(below(directory, 'opendkim.conf'))) continue;
+    await ports.commands.run(['kill', '-KILL', pid], {runAs: {uid: stat.uid, gid: stat.gid}});
+  }
 }
 
-/** undefined where there is no number, or one of 0 and 1, which would reach our own group or init. */
-async function pidFrom(ports: PreflightPorts, pidFile: AbsolutePath): Promise<string | undefined> {
-  const text = Buffer.from((await ports.files.read(pidFile)) ?? [])
-    .toString('latin1')
-    .trim();
-  return /^[1-9]\d{0,9}$/.test(text) && text !== '1' ? text : undefined;
-}
+const PROC = absolute('/proc');

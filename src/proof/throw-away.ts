@@ -1,22 +1,27 @@
 /** The candidate configuration rewritten for a second OpenDKIM that touches nothing of the first. Pure. */
-
-import {isWithin} from '../domain/names.ts';
-import {type AbsolutePath, below} from '../domain/paths.ts';
+import {type AbsolutePath, below, parseAbsolutePath} from '../domain/paths.ts';
 import type {Candidate, CandidateTable} from '../services/candidate.ts';
+import type {DomainSelector} from '../services/facts.ts';
 import {parseConfigLines, splitLines} from '../services/opendkim/parse.ts';
 import {keyRows, parseTable} from '../services/opendkim/tables.ts';
 
-/** Syslog name of the throw-away signer: its lines in the journal do not mix with those of the live one. */
+/** Syslog name of the temporary OpenDKIM: its lines in the journal do not mix with those of the live one. */
 export const PREFLIGHT_NAME = 'waxseal-preflight';
+
+/** A key that the plan itself staged: only these are ever copied. */
+export interface StagedFile extends DomainSelector {
+  readonly stagedPath: AbsolutePath;
+  /** Hex SHA-256 of the file. */
+  readonly sha256: string;
+}
 
 export interface ThrowAway {
   readonly config: AbsolutePath;
   readonly socket: AbsolutePath;
-  readonly pidFile: AbsolutePath;
   /** Files to write, configuration and tables. */
   readonly files: readonly {readonly path: AbsolutePath; readonly text: string}[];
-  /** Private keys to copy: they are below the state directory, where the signer may not read. */
-  readonly keys: readonly {readonly from: AbsolutePath; readonly to: AbsolutePath}[];
+  /** Private keys to copy, from the list of the plan: the signer's user may not read where they are staged. */
+  readonly keys: readonly {readonly from: AbsolutePath; readonly sha256: string; readonly to: AbsolutePath}[];
 }
 
 /** Parameters that the second signer gets its own value of, or must not have (lower case). */
@@ -32,20 +37,19 @@ const REPLACED: ReadonlySet<string> = new Set([
   'syslogsuccess',
   'logwhy',
   'statistics',
+  'temporarydirectory',
 ]);
 
 /**
- * Plans the files of a throw-away signer in `directory`. Keys that are staged below `stateDirectory` are copied for
- * `domains` only: the others are not asked for, and OpenDKIM reads a key of the table when a message needs it
- * (FACTS 2.6).
+ * Plans the files of a temporary OpenDKIM in `directory`. A row gets a copy of its key only where domain, selector and
+ * path are those of a key in `staged`; every other row keeps its path, and is read as the signer's user or not at all.
  */
 export function throwAway(
   candidate: Candidate,
   directory: AbsolutePath,
-  stateDirectory: AbsolutePath,
-  domains: ReadonlySet<string>,
+  staged: readonly StagedFile[],
 ): ThrowAway {
-  const {table, keys} = keyTableOf(candidate.keyTable, directory, stateDirectory, domains);
+  const {table, keys} = keyTableOf(candidate.keyTable, directory, staged);
   const tables = [
     {name: 'KeyTable', table: candidate.keyTable, text: table},
     {name: 'SigningTable', table: candidate.signingTable, text: candidate.signingTable.text},
@@ -57,14 +61,12 @@ export function throwAway(
   );
   const config = below(directory, 'opendkim.conf');
   const socket = below(directory, 'run', 'milter.sock');
-  const pidFile = below(directory, 'opendkim.pid');
   const moved = new Map(tables.map(each => [each.live, each.path]));
   return {
     config,
     socket,
-    pidFile,
     files: [
-      {path: config, text: configOf(candidate.configText, moved, {socket, pidFile})},
+      {path: config, text: configOf(candidate.configText, moved, socket)},
       ...tables.map(({path, text}) => ({path, text})),
     ],
     keys,
@@ -74,7 +76,7 @@ export function throwAway(
 function configOf(
   text: string,
   moved: ReadonlyMap<AbsolutePath, AbsolutePath>,
-  own: {readonly socket: AbsolutePath; readonly pidFile: AbsolutePath},
+  socket: AbsolutePath,
 ): string {
   // One line for one line, so that a number in an error message is that of the candidate.
   const kept = parseConfigLines(text).map(line => {
@@ -82,9 +84,8 @@ function configOf(
     return `${line.name} ${movedValue(line.value, moved)}\n`;
   });
   const added = [
-    `Socket local:${own.socket}`,
-    `PidFile ${own.pidFile}`,
-    'Background yes',
+    `Socket local:${socket}`,
+    'Background no',
     'Syslog yes',
     `SyslogName ${PREFLIGHT_NAME}`,
     // Says why a message is not signed (FACTS 2.4).
@@ -95,23 +96,26 @@ function configOf(
 
 /** `refile:/etc/opendkim/SigningTable` with the path of the copy, for every parameter that names a moved file. */
 function movedValue(value: string, moved: ReadonlyMap<AbsolutePath, AbsolutePath>): string {
-  const match = /^(file:|refile:)?(\/.*)$/.exec(value);
-  const copy = match === null ? undefined : moved.get((match[2] ?? '') as AbsolutePath);
+  const match = /^(file:|refile:)?(\/.*)$/i.exec(value);
+  const named = match === null ? undefined : parseAbsolutePath(match[2] ?? '');
+  const copy = named?.ok === true ? moved.get(named.value) : undefined;
   return copy === undefined ? value : `${match?.[1] ?? ''}${copy}`;
 }
 
 function keyTableOf(
   table: CandidateTable,
   directory: AbsolutePath,
-  stateDirectory: AbsolutePath,
-  domains: ReadonlySet<string>,
+  staged: readonly StagedFile[],
 ): {readonly table: string; readonly keys: ThrowAway['keys']} {
   const lines = splitLines(table.text).map(line => line.raw);
-  const keys: {from: AbsolutePath; to: AbsolutePath}[] = [];
+  const known = new Map(staged.map(each => [placeOf(each, each.stagedPath), each]));
+  const keys: {from: AbsolutePath; sha256: string; to: AbsolutePath}[] = [];
   for (const row of keyRows(parseTable(table.text))) {
-    if (!row.path.startsWith(`${stateDirectory}/`) || !isWanted(row.domain, domains)) continue;
+    const path = parseAbsolutePath(row.path);
+    const key = path.ok ? known.get(placeOf(row, path.value)) : undefined;
+    if (key === undefined) continue;
     const to = below(directory, `key-${keys.length}`);
-    keys.push({from: row.path as AbsolutePath, to});
+    keys.push({from: key.stagedPath, sha256: key.sha256, to});
     const raw = lines[row.line] ?? '';
     const at = raw.lastIndexOf(row.path);
     lines[row.line] = raw.slice(0, at) + to + raw.slice(at + row.path.length);
@@ -119,5 +123,5 @@ function keyTableOf(
   return {table: `${lines.join('\n')}\n`, keys};
 }
 
-const isWanted = (rowDomain: string, domains: ReadonlySet<string>): boolean =>
-  domains.has(rowDomain) || [...domains].some(domain => isWithin(domain, rowDomain));
+const placeOf = (of: {readonly domain: string; readonly selector: string}, path: AbsolutePath): string =>
+  JSON.stringify([of.domain.toLowerCase(), of.selector.toLowerCase(), path]);

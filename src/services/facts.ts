@@ -65,6 +65,11 @@ export interface OpenDkimFacts {
   readonly group: string;
   /** User= of the unit; absent where it starts as root and UserID decides. */
   readonly unitUser?: string;
+  /** Group= and SupplementaryGroups= of the unit: names or numbers; absent where it sets none. */
+  readonly unitGroup?: string;
+  readonly unitGroups?: readonly string[];
+  /** The account that OpenDKIM changes to once it runs, `USER` or `USER:GROUP`: `-u` of the unit, else UserID; absent where neither is set. */
+  readonly changesTo?: string;
   /** Where OpenDKIM was once meant to listen: /etc/default/opendkim. Postfix may still look for it there. */
   readonly formerSockets?: readonly string[];
 }

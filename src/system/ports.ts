@@ -125,6 +125,8 @@ export interface CommandOptions {
   /** Added to a minimal environment (PATH, LC_ALL=C); the rest is not passed on. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly runAs?: {readonly uid: number; readonly gid: number};
+  /** Milliseconds between SIGTERM and SIGKILL; default 2 000. 0 for what has nothing to tidy up. */
+  readonly graceMs?: number;
   readonly signal?: AbortSignal;
 }
 

@@ -1,5 +1,17 @@
-import {createPrivateKey} from 'node:crypto';
-import {existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, utimesSync} from 'node:fs';
+import {createHash, createPrivateKey} from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import {createServer, type Server} from 'node:net';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
@@ -9,6 +21,7 @@ import {signingMilter} from '../../src/milter/signing.ts';
 import {type PreflightInput, preflight} from '../../src/proof/preflight.ts';
 import type {Candidate} from '../../src/services/candidate.ts';
 import type {CommandResult} from '../../src/system/ports.ts';
+import type {OwnerLedger} from '../../src/system/real/index.ts';
 import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
 import {type Program, scratchHost} from './scratch.ts';
 
@@ -17,6 +30,10 @@ const selector = selectorOf('202611');
 const {key, record} = makeKey();
 const lookup = publishing(domain, selector, record);
 const pem = key.export({type: 'pkcs8', format: 'pem'}).toString();
+const sha256 = createHash('sha256').update(pem).digest('hex');
+const staged = {domain, selector, stagedPath: absolute('/var/lib/waxseal/keys/new.pem'), sha256};
+/** Debian's unit: started as root, which then becomes opendkim. */
+const signer = {user: 'opendkim', changesTo: 'opendkim'};
 
 const candidate: Candidate = {
   configText: [
@@ -44,6 +61,15 @@ const candidate: Candidate = {
   trustedHosts: {path: absolute('/etc/opendkim/TrustedHosts'), kind: 'file', text: '127.0.0.1\n'},
 };
 
+const input: PreflightInput = {
+  candidate,
+  stateDirectory: absolute('/var/lib/waxseal'),
+  signer,
+  domains: [staged],
+  steps: [],
+  lookup,
+};
+
 /** A socket file at which nobody listens, as between bind(2) and listen(2). */
 async function leaveSocket(socketPath: string): Promise<void> {
   const server = createServer();
@@ -52,14 +78,19 @@ async function leaveSocket(socketPath: string): Promise<void> {
   await new Promise(resolve => server.close(resolve));
 }
 
-/** A stand-in for opendkim(8) that daemonises: serves on the socket of -p and writes the file of -P. */
+/** A stand-in for opendkim(8) in the foreground: serves on the socket of -p until it is ended. */
 class FakeOpenDkim {
   root = '';
+  ledger: OwnerLedger | undefined;
+  /** As whom it makes its socket. */
+  uid = 102;
   readonly configs: string[] = [];
+  readonly argvs: string[] = [];
   readonly keyFiles: {mode: number; text: string}[] = [];
   private server: Server | undefined;
   handler: MilterHandler | undefined;
   syntax: Partial<CommandResult> = {};
+  /** `silent`: runs and never listens. */
   startup: Partial<CommandResult> | 'silent' | 'bound-first' = {};
   journal: string[] = [];
   onStart: () => void = () => undefined;
@@ -68,8 +99,8 @@ class FakeOpenDkim {
     return this.server !== undefined;
   }
 
-  readonly programs: Readonly<Record<string, Program>> = {
-    opendkim: async argv => {
+  readonly programs: Record<string, Program> = {
+    opendkim: async (argv, options) => {
       const value = (flag: string): string => argv[argv.indexOf(flag) + 1] ?? '';
       const config = readFileSync(path.join(this.root, value('-x')), 'utf8');
       if (argv.includes('-n')) {
@@ -77,7 +108,10 @@ class FakeOpenDkim {
         return this.syntax;
       }
       this.onStart();
-      if (this.startup === 'silent') return {};
+      const ended = new Promise<Partial<CommandResult>>(resolve =>
+        options.signal?.addEventListener('abort', () => resolve({status: null, ended: 'signal'})),
+      );
+      if (this.startup === 'silent') return await ended;
       if (this.startup !== 'bound-first' && (this.startup.status ?? 0) !== 0) return this.startup;
       const handler = this.handler ?? this.#signingFrom(config);
       const server = createServer(socket => void serveMilter(socket, handler));
@@ -85,26 +119,39 @@ class FakeOpenDkim {
       this.server = server;
       if (this.startup === 'bound-first') {
         await leaveSocket(socketPath);
+        this.#own(socketPath);
         setTimeout(() => {
           rmSync(socketPath);
-          server.listen(socketPath);
+          server.listen(socketPath, () => this.#own(socketPath));
         }, 350);
-      } else await new Promise<void>(resolve => server.listen(socketPath, resolve));
-      const {writeFileSync} = await import('node:fs');
-      writeFileSync(path.join(this.root, value('-P')), '4711\n');
-      return {};
+      } else {
+        await new Promise<void>(resolve => server.listen(socketPath, resolve));
+        this.#own(socketPath);
+      }
+      const result = await ended;
+      await this.stop();
+      return result;
     },
-    kill: async argv => {
-      const running = this.server !== undefined && argv.at(-1) === '4711';
-      if (running && argv[1] !== '-0') await this.stop();
-      return {status: running ? 0 : 1};
+    setpriv: async (argv, options) => {
+      const rest = argv.slice(argv.indexOf('--') + 1);
+      this.argvs.push(argv.join(' '));
+      const [program = '', ...more] = rest;
+      if (program === 'test') return {status: 1};
+      return (await this.programs[program]?.([program, ...more], options)) ?? {status: 127};
     },
+    id: () => ({stdout: '108 115\n'}),
+    kill: () => ({}),
     journalctl: argv => ({
       stdout: argv.includes('waxseal-preflight')
         ? `${this.journal.join('\n')}\n`
         : 'a line of the live signer\n',
     }),
   };
+
+  #own(socketPath: string): void {
+    const {dev, ino} = statSync(socketPath);
+    this.ledger?.record(dev, ino, {uid: this.uid, gid: 108});
+  }
 
   /** Signs with the key that the copied key table names. */
   #signingFrom(config: string): MilterHandler {
@@ -124,6 +171,21 @@ class FakeOpenDkim {
   }
 }
 
+/** Time that goes by as fast as it is waited for. */
+function fastClock() {
+  const begun = 1_795_230_486_000;
+  let now = begun;
+  return {
+    waited: () => now - begun,
+    clock: {
+      now: () => new Date(now),
+      sleep: async (ms: number) => {
+        now += ms;
+      },
+    },
+  };
+}
+
 let daemon: FakeOpenDkim;
 let host: ReturnType<typeof scratchHost>;
 
@@ -131,6 +193,7 @@ beforeEach(() => {
   daemon = new FakeOpenDkim();
   host = scratchHost(daemon.programs);
   daemon.root = host.root;
+  daemon.ledger = host.ledger;
   host.write('/var/lib/waxseal/keys/new.pem', pem);
 });
 
@@ -139,15 +202,7 @@ afterEach(async () => {
   host.remove();
 });
 
-const run = (more: Partial<PreflightInput> = {}) =>
-  preflight(host.ports, {
-    candidate,
-    stateDirectory: absolute('/var/lib/waxseal'),
-    user: 'opendkim',
-    domains: [{domain, selector}],
-    lookup,
-    ...more,
-  });
+const run = (more: Partial<PreflightInput> = {}) => preflight(host.ports, {...input, ...more});
 
 const stateDirectory = (): readonly string[] => readdirSync(path.join(host.root, 'var/lib/waxseal'));
 
@@ -155,11 +210,12 @@ test('the candidate signs with the staged key, and nothing stays behind', async 
   const seen: string[] = [];
   const report = await run({onCheck: check => seen.push(check.id)});
   expect(report.checks.map(check => [check.id, check.status])).toEqual([
+    ['preflight.keys', 'pass'],
     ['preflight.start', 'pass'],
     ['preflight.signs', 'pass'],
   ]);
   expect(report.passed).toBe(true);
-  expect(seen).toEqual(['preflight.start', 'preflight.signs']);
+  expect(seen).toEqual(['preflight.keys', 'preflight.start', 'preflight.signs']);
   expect(daemon.keyFiles).toEqual([{mode: 0o600, text: pem}]);
   expect(daemon.running).toBe(false);
   expect(stateDirectory()).toEqual(['keys']);
@@ -183,8 +239,7 @@ test('the copy of the configuration leads nowhere to the live signer, and keeps 
     `ExternalIgnoreList refile:${directory}/TrustedHosts`,
     'Canonicalization relaxed/simple',
     `Socket local:${directory}/run/milter.sock`,
-    `PidFile ${directory}/opendkim.pid`,
-    'Background yes',
+    'Background no',
     'Syslog yes',
     'SyslogName waxseal-preflight',
     'LogWhy yes',
@@ -200,9 +255,9 @@ describe('what the candidate does wrong', () => {
     };
     const report = await run();
     expect(report.passed).toBe(false);
-    expect(report.checks[0]).toMatchObject({id: 'preflight.start', status: 'fail'});
-    expect(report.checks[0]?.cause).toContain('line 4: unrecognized parameter');
-    expect(report.checks[1]).toMatchObject({id: 'preflight.signs', status: 'skip'});
+    expect(report.checks[1]).toMatchObject({id: 'preflight.start', status: 'fail'});
+    expect(report.checks[1]?.cause).toContain('line 4: unrecognized parameter');
+    expect(report.checks[2]).toMatchObject({id: 'preflight.signs', status: 'skip'});
     expect(stateDirectory()).toEqual(['keys']);
   });
 
@@ -211,7 +266,7 @@ describe('what the candidate does wrong', () => {
       status: 78,
       stderr: 'opendkim: dsn:pgsql://reader:s3cret@127.0.0.1/db/table=x: dkimf_db_open(): \x07garbage\n',
     };
-    const [check] = (await run()).checks;
+    const [, check] = (await run()).checks;
     expect(JSON.stringify(check)).not.toContain('s3cret');
     expect(check?.evidence).toContain('dsn:pgsql://reader:***@127.0.0.1');
     expect(check?.evidence).toContain('\\x07garbage');
@@ -221,6 +276,7 @@ describe('what the candidate does wrong', () => {
     daemon.startup = 'bound-first';
     const report = await run();
     expect(report.checks.map(check => [check.id, check.status])).toEqual([
+      ['preflight.keys', 'pass'],
       ['preflight.start', 'pass'],
       ['preflight.signs', 'pass'],
     ]);
@@ -235,43 +291,38 @@ describe('what the candidate does wrong', () => {
       },
       sleep: async () => undefined,
     };
-    const report = await preflight(
-      {...host.ports, clock},
-      {
-        candidate,
-        stateDirectory: absolute('/var/lib/waxseal'),
-        user: 'opendkim',
-        domains: [{domain, selector}],
-        lookup,
-      },
-    );
-    expect(report.checks[0]).toMatchObject({id: 'preflight.start', status: 'pass'});
+    const report = await preflight({...host.ports, clock}, input);
+    expect(report.checks[1]).toMatchObject({id: 'preflight.start', status: 'pass'});
   });
 
-  test('a daemon that dies after its parent has ended well', async () => {
+  test('a daemon that ends is no longer waited for', async () => {
+    daemon.startup = {status: 69, stderr: ''};
+    daemon.journal = ['OpenDKIM Filter: Unable to bind to port local:x: Permission denied'];
+    const report = await run();
+    expect(report.checks[1]).toMatchObject({status: 'fail'});
+    expect(report.checks[1]?.evidence).toBe(
+      'opendkim ended with status 69; OpenDKIM Filter: Unable to bind to port local:x: Permission denied',
+    );
+  });
+
+  test('one that lives and logs an error is not waited for to the end', async () => {
     daemon.startup = 'silent';
     daemon.journal = ['OpenDKIM Filter: Unable to bind to port local:x: Permission denied'];
-    let now = 1_795_230_486_000;
-    const clock = {
-      now: () => new Date(now),
-      sleep: async (ms: number) => {
-        now += ms;
-      },
-    };
-    const report = await preflight(
-      {...host.ports, clock},
-      {
-        candidate,
-        stateDirectory: absolute('/var/lib/waxseal'),
-        user: 'opendkim',
-        domains: [{domain, selector}],
-        lookup,
-      },
+    const {clock, waited} = fastClock();
+    const report = await preflight({...host.ports, clock}, input);
+    expect(report.checks[1]?.evidence).toContain(
+      "it runs, but doesn't listen on its socket; OpenDKIM Filter",
     );
-    expect(report.checks[0]).toMatchObject({status: 'fail'});
-    expect(report.checks[0]?.evidence).toBe(
-      'nobody listens on its socket; OpenDKIM Filter: Unable to bind to port local:x: Permission denied',
-    );
+    expect(waited()).toBeLessThan(20_000);
+  });
+
+  test('one that lives and says nothing is given minutes, and then ended', async () => {
+    daemon.startup = 'silent';
+    const {clock, waited} = fastClock();
+    const report = await preflight({...host.ports, clock}, input);
+    expect(report.checks[1]).toMatchObject({status: 'fail'});
+    expect(waited()).toBeGreaterThan(200_000);
+    expect(stateDirectory()).toEqual(['keys']);
   });
 
   test('a key it cannot use: tempfail, and the reason from the journal', async () => {
@@ -280,14 +331,14 @@ describe('what the candidate does wrong', () => {
       '202611._domainkey.example.com: key data is not secure: can be read or written by other users',
     ];
     const report = await run();
-    expect(report.checks[1]).toMatchObject({id: 'preflight.signs', status: 'fail'});
-    expect(report.checks[1]?.evidence).toContain('key data is not secure');
-    expect(report.checks[1]?.evidence).not.toContain('live signer');
+    expect(report.checks[2]).toMatchObject({id: 'preflight.signs', status: 'fail'});
+    expect(report.checks[2]?.evidence).toContain('key data is not secure');
+    expect(report.checks[2]?.evidence).not.toContain('live signer');
   });
 
   test('no row: unsigned', async () => {
     daemon.handler = () => ({verdict: 'continue'});
-    expect((await run()).checks[1]).toMatchObject({
+    expect((await run()).checks[2]).toMatchObject({
       status: 'fail',
       cause: expect.stringContaining('signing table'),
     });
@@ -295,41 +346,43 @@ describe('what the candidate does wrong', () => {
 
   test('another key than the published one', async () => {
     const other = publishing(domain, selector, makeKey().record);
-    expect((await run({lookup: other})).checks[1]).toMatchObject({
+    expect((await run({lookup: other})).checks[2]).toMatchObject({
       status: 'fail',
       cause: expect.stringContaining('not the one of the record'),
     });
   });
 
   test('the staged key is gone', async () => {
-    const lost = {
-      ...candidate,
-      keyTable: {...candidate.keyTable, text: candidate.keyTable.text.replace('new.pem', 'lost.pem')},
-    };
-    const report = await run({candidate: lost});
-    expect(report.checks[0]).toMatchObject({
+    rmSync(path.join(host.root, 'var/lib/waxseal/keys/new.pem'));
+    const report = await run();
+    expect(report.checks[1]).toMatchObject({
       status: 'fail',
-      evidence: '/var/lib/waxseal/keys/lost.pem is missing',
+      evidence: '/var/lib/waxseal/keys/new.pem is missing',
     });
     expect(stateDirectory()).toEqual(['keys']);
   });
 
   test('no such user, no such program', async () => {
-    expect((await run({user: 'nobody-here'})).checks[0]).toMatchObject({
+    const [missing] = (await run({signer: {user: 'nobody-here'}})).checks;
+    expect(missing).toMatchObject({
+      id: 'preflight.keys',
       status: 'fail',
       evidence: 'there is no user nobody-here',
     });
     const bare = scratchHost({});
     bare.write('/var/lib/waxseal/keys/new.pem', pem);
-    const report = await preflight(bare.ports, {
-      candidate,
-      stateDirectory: absolute('/var/lib/waxseal'),
-      user: 'opendkim',
-      domains: [{domain, selector}],
-      lookup,
-    });
-    expect(report.checks[0]).toMatchObject({status: 'fail', fix: 'apt-get install opendkim'});
+    const report = await preflight(bare.ports, input);
+    expect(report.checks[1]).toMatchObject({status: 'fail', fix: 'apt-get install opendkim'});
     bare.remove();
+  });
+
+  test('another key than the one of the plan', async () => {
+    host.write('/var/lib/waxseal/keys/new.pem', makeKey().record);
+    const report = await run();
+    expect(report.checks[1]?.evidence).toBe(
+      '/var/lib/waxseal/keys/new.pem is another file than the one of the plan',
+    );
+    expect(daemon.keyFiles).toEqual([]);
   });
 });
 
@@ -356,7 +409,7 @@ test('what OpenDKIM reads as root lies where its own user can change nothing', a
     }
   };
   await run();
-  // 102 is the user of the signer. It writes the pid, makes the socket, and reads the key by itself.
+  // 102 is the user of the signer. It makes the socket, and reads the key by itself.
   expect(seen).toEqual({
     '.': '0 711',
     KeyTable: '0 600',
@@ -364,39 +417,199 @@ test('what OpenDKIM reads as root lies where its own user can change nothing', a
     TrustedHosts: '0 600',
     'key-0': '102 600',
     'opendkim.conf': '0 600',
-    'opendkim.pid': '102 600',
     run: '102 700',
   });
 });
 
-test('a pid file that names another process ends nobody', async () => {
-  host.write('/proc/self', '');
-  host.write('/proc/4711/cmdline', 'sshd: /usr/sbin/sshd -D');
-  await run();
-  const ended = () => host.commands.calls.filter(([name]) => name === 'kill').map(argv => argv.join(' '));
-  expect(ended()).toEqual([]);
-  expect(stateDirectory()).toEqual(['keys']);
-  await daemon.stop();
-  daemon.onStart = () => {
-    const name = stateDirectory().find(each => each.startsWith('preflight-')) ?? '';
-    host.write('/proc/4711/cmdline', `opendkim\0-x\0/var/lib/waxseal/${name}/opendkim.conf`);
-  };
-  await run();
-  expect(ended()).toEqual(['kill -KILL 4711', 'kill -0 4711']);
-});
-
-test('the leavings of a killed run go, those of a running one stay', async () => {
-  host.write('/proc/self', '');
-  host.write('/proc/4712/cmdline', 'sshd');
+test('the leavings of a killed run go with its process, those of a running one stay', async () => {
+  const line = (name: string): string =>
+    `opendkim\0-f\0-x\0/var/lib/waxseal/${name}/opendkim.conf\0-p\0local:/x\0`;
+  host.write('/proc/4712/cmdline', line('preflight-old'));
+  host.write('/proc/4713/cmdline', line('preflight-new'));
+  host.write('/proc/4714/cmdline', 'less\0/var/lib/waxseal/preflight-old/opendkim.conf.bak\0');
+  const process_ = statSync(path.join(host.root, 'proc/4712'));
+  host.ledger.record(process_.dev, process_.ino, {uid: 102, gid: 108});
   host.write('/var/lib/waxseal/preflight-old/key-0', pem);
   host.write('/var/lib/waxseal/preflight-old/run/milter.sock', '');
-  host.write('/var/lib/waxseal/preflight-old/opendkim.pid', '4712\n');
   host.write('/var/lib/waxseal/preflight-new/key-0', pem);
   const past = new Date(Date.now() - 3_600_000);
   utimesSync(path.join(host.root, 'var/lib/waxseal/preflight-old'), past, past);
+  const killed: unknown[] = [];
+  daemon.programs['kill'] = (argv, options) => {
+    killed.push([argv.join(' '), options.runAs]);
+    return {};
+  };
   await run();
   expect(stateDirectory()).toEqual(['keys', 'preflight-new']);
-  expect(host.commands.calls.filter(([name]) => name === 'kill').flat()).not.toContain('4712');
+  // With the rights of the account it runs as, so that a forged command line ends nothing else.
+  expect(killed).toEqual([['kill -KILL 4712', {uid: 102, gid: 108}]]);
+});
+
+describe('rows are input: a key is copied only where the plan itself staged it', () => {
+  const copies = (): readonly string[] => {
+    const name = stateDirectory().find(each => each.startsWith('preflight-')) ?? '';
+    const top = path.join(host.root, 'var/lib/waxseal', name);
+    return readdirSync(top)
+      .filter(each => each.startsWith('key-'))
+      .map(each => readFileSync(path.join(top, each), 'utf8'));
+  };
+
+  test.each([
+    ['a path that leaves the state directory', [pem], 'x com:sel:/var/lib/waxseal/../../../etc/shadow'],
+    [
+      'the same as the row of the wanted key',
+      [],
+      'x example.com:202611:/var/lib/waxseal/keys/../../../../etc/shadow',
+    ],
+    ['a staged key of another domain', [pem], 'x com:sel:/var/lib/waxseal/keys/other.pem'],
+    ['that key as the row of the wanted one', [], 'x example.com:202611:/var/lib/waxseal/keys/other.pem'],
+    ['the state itself', [pem], 'x com:sel:/var/lib/waxseal/state.json'],
+    ['a relative path', [pem], 'x com:sel:../var/lib/waxseal/keys/other.pem'],
+  ] as const)('%s', async (_, expected, row) => {
+    host.write('/etc/shadow', 'root-only');
+    host.write('/var/lib/waxseal/keys/other.pem', 'key of another domain');
+    host.write('/var/lib/waxseal/state.json', 'state');
+    let seen: readonly string[] = [];
+    daemon.onStart = () => {
+      seen = copies();
+    };
+    await run({
+      candidate: {
+        ...candidate,
+        keyTable: {...candidate.keyTable, text: `${row}\n${candidate.keyTable.text}`},
+      },
+    });
+    expect(seen).toEqual(expected);
+  });
+
+  test('a link in place of a staged key is not followed', async () => {
+    host.write('/etc/shadow', 'root-only');
+    rmSync(path.join(host.root, 'var/lib/waxseal/keys/new.pem'));
+    symlinkSync('/etc/shadow', path.join(host.root, 'var/lib/waxseal/keys/new.pem'));
+    daemon.onStart = () => {
+      throw new Error('started');
+    };
+    await expect(run()).rejects.toThrow(/link/);
+    expect(stateDirectory()).toEqual(['keys']);
+  });
+
+  test('a row that writes the path of a staged key in another way gets the copy', async () => {
+    const text = candidate.keyTable.text.replace('/keys/new.pem', '/keys//x/../new.pem');
+    expect((await run({candidate: {...candidate, keyTable: {...candidate.keyTable, text}}})).passed).toBe(
+      true,
+    );
+    expect(daemon.keyFiles).toEqual([{mode: 0o600, text: pem}]);
+  });
+});
+
+describe('a unit that is unprivileged from the start', () => {
+  const unprivileged = {user: 'opendkim', unitUser: 'opendkim', unitGroup: '115', unitGroups: ['120']};
+
+  test('is tried with its user, group and supplementary groups, and reads files that it cannot change', async () => {
+    const seen: Record<string, string> = {};
+    daemon.onStart = () => {
+      const name = stateDirectory().find(each => each.startsWith('preflight-')) ?? '';
+      const top = path.join(host.root, 'var/lib/waxseal', name);
+      for (const entry of readdirSync(top)) {
+        const {dev, ino, mode} = statSync(path.join(top, entry));
+        const {uid, gid} = host.ledger.ownerOf(dev, ino);
+        seen[entry] = `${uid}:${gid} ${(mode & 0o7777).toString(8)}`;
+      }
+    };
+    const report = await run({signer: unprivileged});
+    expect(report.passed).toBe(true);
+    expect(new Set(daemon.argvs.map(line => line.replace(/ -- .*/, '')))).toEqual(
+      new Set(['setpriv --reuid=102 --regid=115 --groups=115,120 --inh-caps=-all']),
+    );
+    expect(daemon.argvs.map(line => / -- (\S+ \S+)/.exec(line)?.[1])).toEqual(['opendkim -n', 'opendkim -f']);
+    expect(seen).toEqual({
+      KeyTable: '0:115 640',
+      SigningTable: '0:115 640',
+      TrustedHosts: '0:115 640',
+      'key-0': '102:115 600',
+      'opendkim.conf': '0:115 640',
+      run: '102:115 700',
+    });
+  });
+
+  test('a socket that its user exchanged is not used', async () => {
+    daemon.uid = 1000;
+    const report = await run({signer: unprivileged});
+    expect(report.checks[1]).toMatchObject({
+      status: 'fail',
+      evidence: 'a socket of uid 1000 is in place of the socket',
+    });
+  });
+});
+
+describe('a key that the real daemon could not read', () => {
+  const placed = absolute('/etc/dkimkeys/example.com/202611.private');
+  const steps = [
+    {
+      kind: 'file',
+      id: `file:${placed}`,
+      why: '',
+      path: placed,
+      before: {state: 'absent'},
+      after: {
+        content: {from: 'secret', path: staged.stagedPath, sha256},
+        owner: {user: 'opendkim', group: '108'},
+        mode: 0o600,
+      },
+    },
+  ] as const satisfies PreflightInput['steps'];
+  const own = (file: string, uid: number, gid: number, mode: number): void => {
+    const full = path.join(host.root, file);
+    mkdirSync(full, {recursive: true});
+    chmodSync(full, mode);
+    const {dev, ino} = statSync(full);
+    host.ledger.record(dev, ino, {uid, gid});
+  };
+
+  test('the directory that keeps it out is named, with its owner and mode', async () => {
+    own('/etc/dkimkeys', 0, 108, 0o750);
+    own('/etc/dkimkeys/example.com', 102, 108, 0o700);
+    expect((await run({steps})).checks[0]).toMatchObject({status: 'pass'});
+    // The same directory, and a unit with another group.
+    const report = await run({steps, signer: {user: 'opendkim', unitUser: 'opendkim', unitGroup: '115'}});
+    expect(report.checks.map(({id, status}) => `${id} ${status}`)).toEqual([
+      'preflight.keys fail',
+      'preflight.start skip',
+      'preflight.signs skip',
+    ]);
+    expect(report.checks[0]?.evidence).toMatch(
+      /^\/etc\/dkimkeys is 0:108 0750; OpenDKIM runs as opendkim \(groups: 115\)$/,
+    );
+    expect(report.checks[0]?.cause).toBe("OpenDKIM can't enter /etc/dkimkeys on the way to its keys.");
+    expect(report.checks[0]?.fix).toContain('chown opendkim /etc/dkimkeys');
+  });
+
+  test('a key in place that root alone can read is named', async () => {
+    own('/etc/dkimkeys/example.com', 102, 108, 0o700);
+    writeFileSync(path.join(host.root, placed), pem, {mode: 0o600});
+    const text = candidate.keyTable.text.replace(staged.stagedPath, placed);
+    const report = await run({candidate: {...candidate, keyTable: {...candidate.keyTable, text}}});
+    expect(report.checks[0]).toMatchObject({
+      id: 'preflight.keys',
+      status: 'fail',
+      cause: `OpenDKIM can't read the key ${placed}.`,
+    });
+  });
+
+  test('a directory that the plan itself opens is no obstacle', async () => {
+    own('/etc/dkimkeys', 0, 0, 0o700);
+    const opened = {
+      kind: 'directory',
+      id: 'directory:/etc/dkimkeys',
+      why: '',
+      path: absolute('/etc/dkimkeys'),
+      before: {state: 'absent'},
+      owner: {user: 'opendkim', group: '108'},
+      mode: 0o700,
+    } as const;
+    expect((await run({steps})).checks[0]).toMatchObject({status: 'fail'});
+    expect((await run({steps: [opened, ...steps]})).checks[0]).toMatchObject({status: 'pass'});
+  });
 });
 
 test('of many domains twenty are asked, and only their keys copied', async () => {
@@ -416,12 +629,12 @@ test('of many domains twenty are asked, and only their keys copied', async () =>
   };
   const report = await run({
     candidate: {...candidate, keyTable: {...candidate.keyTable, text: rows.join('')}},
-    domains: many.map(each => ({domain: each, selector})),
+    domains: many.map(each => ({...staged, domain: each})),
   });
   expect(asked).toHaveLength(20);
   expect(asked[0]).toBe('<postmaster@d0.example>');
   expect(asked.at(-1)).toBe('<postmaster@d59.example>');
   expect(copied).toBe(20);
-  expect(report.checks[1]?.evidence).toMatch(/^20 of 60 domains looked at; 20 fail: d0\.example: /);
+  expect(report.checks[2]?.evidence).toMatch(/^20 of 60 domains looked at; 20 fail: d0\.example: /);
   expect(existsSync(path.join(host.root, 'var/lib/waxseal/keys/new.pem'))).toBe(true);
 });

@@ -39,7 +39,12 @@ describe('setup by flags', () => {
       state: 'active',
       keyPath: '/etc/dkimkeys/example.org/202611.private',
     });
-    expect(checksOf(second)).toEqual(['preflight.start pass', 'preflight.signs pass', ...PROOF]);
+    expect(checksOf(second)).toEqual([
+      'preflight.keys pass',
+      'preflight.start pass',
+      'preflight.signs pass',
+      ...PROOF,
+    ]);
     expect(JSON.stringify(second.report)).not.toContain('PRIVATE KEY');
   });
 

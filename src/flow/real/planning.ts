@@ -64,8 +64,9 @@ export async function tried(
       : await preflight(ports, {
           candidate,
           stateDirectory: STATE_DIRECTORY,
-          user: facts.opendkim?.user ?? 'opendkim',
+          signer: facts.opendkim ?? {user: 'opendkim'},
           domains: staged,
+          steps: plan.steps,
           lookup: wantedKeys(staged),
           signal,
         });

@@ -36,6 +36,7 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
   const texts = await readWithIncludes(ports, configFile);
   const settings = effective(definitions(configFile, path => texts.get(path)));
   const tables = await readTables(ports, settings);
+  const changesTo = optionValue(argv, 'u') ?? settings['userid'];
   const facts: OpenDkimFacts = {
     version: /OpenDKIM Filter v([^\s,]+)/.exec(run.stdout)?.[1] ?? '',
     configFile,
@@ -46,9 +47,10 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     active: systemd ? unit?.['ActiveState'] === 'active' : await isRunning(context),
     unitPidFile: unit?.['PIDFile'] ?? '',
     socketOverride: optionValue(argv, 'p') ?? '',
-    user: nameOfUser(settings['userid'], unit, layout),
-    group: settings['userid']?.split(':')[1] ?? layout.opendkim.group,
-    ...((unit?.['User'] ?? '') === '' ? {} : {unitUser: unit?.['User'] ?? ''}),
+    user: nameOfUser(changesTo, unit, layout),
+    group: nameOfGroup(changesTo, unit, layout),
+    ...unitAccount(unit),
+    ...(changesTo === undefined ? {} : {changesTo}),
     formerSockets: await formerSockets(context),
   };
   return {
@@ -58,12 +60,46 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
   };
 }
 
-const UNIT_PROPERTIES = ['LoadState', 'ActiveState', 'PIDFile', 'ExecStart', 'DropInPaths', 'User'];
+const UNIT_PROPERTIES = [
+  'LoadState',
+  'ActiveState',
+  'PIDFile',
+  'ExecStart',
+  'DropInPaths',
+  'User',
+  'Group',
+  'SupplementaryGroups',
+];
+
+/** User=, Group= and SupplementaryGroups= (systemd.exec(5)), drop-ins included; nothing of what the unit leaves open. */
+function unitAccount(
+  unit: UnitProperties | undefined,
+): Pick<OpenDkimFacts, 'unitUser' | 'unitGroup' | 'unitGroups'> {
+  const user = unit?.['User'] ?? '';
+  const group = unit?.['Group'] ?? '';
+  const groups = (unit?.['SupplementaryGroups'] ?? '').split(/\s+/).filter(Boolean);
+  return {
+    ...(user === '' ? {} : {unitUser: user}),
+    ...(group === '' ? {} : {unitGroup: group}),
+    ...(groups.length === 0 ? {} : {unitGroups: groups}),
+  };
+}
 
 const nameOfUser = (userId: string | undefined, unit: UnitProperties | undefined, layout: Layout): string => {
   const written = userId?.split(':')[0] ?? '';
   const ofUnit = unit?.['User'] ?? '';
   return written !== '' ? written : ofUnit !== '' ? ofUnit : layout.opendkim.user;
+};
+
+/** A process that does not start as root cannot change to UserID: the group of the unit stays. */
+const nameOfGroup = (
+  userId: string | undefined,
+  unit: UnitProperties | undefined,
+  layout: Layout,
+): string => {
+  const ofUnit = (unit?.['User'] ?? '') === '' ? undefined : (unit?.['Group'] ?? '');
+  const written = ofUnit ?? userId?.split(':')[1] ?? '';
+  return written === '' ? layout.opendkim.group : written;
 };
 
 /** A unit that is masked or missing cannot be restarted, which would show only after everything was written. */

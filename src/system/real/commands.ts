@@ -65,13 +65,14 @@ function runOnce(argv: Argv, options: CommandOptions): Promise<CommandResult> {
     let timedOut = false;
     let grace: NodeJS.Timeout | undefined;
     const stop = (): void => {
-      endGroup(child, 'SIGTERM');
+      const graceMs = options.graceMs ?? GRACE_MS;
+      if (graceMs > 0) endGroup(child, 'SIGTERM');
       grace ??= setTimeout(() => {
         endGroup(child, 'SIGKILL');
         // A child of the child may have left the group and hold the pipes open.
         child.stdout?.destroy();
         child.stderr?.destroy();
-      }, GRACE_MS);
+      }, graceMs);
     };
     const limit = setTimeout(() => {
       timedOut = true;
