@@ -1,16 +1,23 @@
+import {command} from '../domain/command.ts';
 import {ChangeFailed} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {ServiceStep} from '../services/step.ts';
-import type {Argv, Ports} from '../system/ports.ts';
+import {showUnits} from '../services/systemd.ts';
+import type {Argv, CommandResult, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
 
 /** Whether a service is as its step wants it, looked at once. `undefined` where it is. */
 export type Ready = (step: ServiceStep) => Promise<Problem | undefined>;
 
 const POLL_MS = 200;
-const CONNECT_MS = 2000;
 const STOP_MS = 30_000;
+
+// On a busy host all of these take many times as long as on an idle one: they are limits for what hangs.
+const CONNECT_MS = 20_000;
+const IS_ACTIVE_MS = 60_000;
+/** The longest wait for a service that systemd says is still at work, or that runs and does not answer. */
+const PATIENT_MS = 5 * 60_000;
 
 /**
  * The plainest readiness: the unit is active and something takes connections. Views of the live proof use a milter
@@ -20,12 +27,12 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
   return async step => {
     const {activeArgv, endpoint} = step.ready;
     if (activeArgv !== undefined) {
-      const active = await ports.commands.run(activeArgv, {timeoutMs: 10_000});
+      const active = await ports.commands.run(activeArgv, {timeoutMs: IS_ACTIVE_MS});
       if (active.status !== 0) {
         return problem(
           'service.inactive',
           `${visible(step.unit)} does not run.`,
-          `Look at: systemctl status ${visible(step.unit)}`,
+          `See why: ${command('systemctl', 'status', step.unit)}`,
         );
       }
     }
@@ -37,7 +44,7 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
         return problem(
           'service.unreachable',
           `${visible(step.unit)} does not answer on ${visible(where)}: ${visible(String(error))}.`,
-          `Look at: journalctl -u ${visible(step.unit)} -n 50`,
+          `See why: ${command('journalctl', '-u', step.unit, '-n', '50')}`,
         );
       }
     }
@@ -47,8 +54,10 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
 
 /**
  * Runs the step's command under its own time limit, then waits until it has been ready for `steadyMs` without a break:
- * systemctl may say yes to a daemon that dies 100 ms later. Rejects with CommandFailed or ChangeFailed, or with the
- * reason of `signal`.
+ * systemctl may say yes to a daemon that dies 100 ms later. How long it waits is decided by what happens, not by the
+ * clock alone: a unit that has failed is not waited for, one that systemd is still starting, stopping or reloading is for
+ * minutes, and one that runs and does not answer is looked at `withinMs` / 200 ms times, each of which takes the longer
+ * the busier the host is. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
  */
 export async function bringToRun(
   ports: Pick<Ports, 'commands' | 'clock'>,
@@ -57,12 +66,12 @@ export async function bringToRun(
   signal?: AbortSignal,
 ): Promise<void> {
   const result = await ports.commands.run(step.argv, {timeoutMs: step.timeoutMs});
-  if (result.status !== 0) {
+  if (result.status !== 0 && !(await goesOn(ports, step, result))) {
     throw commandFailed(
       `service.${step.action}`,
       step.argv,
       result,
-      `Look at: journalctl -u ${visible(step.unit)} -n 50`,
+      `See why: ${command('journalctl', '-u', step.unit, '-n', '50')}`,
     );
   }
   const why = await waitReady(ports, step, ready, signal);
@@ -70,13 +79,14 @@ export async function bringToRun(
 }
 
 async function waitReady(
-  ports: Pick<Ports, 'clock'>,
+  ports: Pick<Ports, 'commands' | 'clock'>,
   step: ServiceStep,
   ready: Ready,
   signal: AbortSignal | undefined,
 ): Promise<Problem | undefined> {
   const {withinMs, steadyMs} = step.ready;
   const begun = ports.clock.now().getTime();
+  let looksLeft = Math.ceil(withinMs / POLL_MS);
   let goodSince: number | undefined;
   for (;;) {
     signal?.throwIfAborted();
@@ -87,16 +97,73 @@ async function waitReady(
       if (now - goodSince >= steadyMs) return undefined;
     } else {
       goodSince = undefined;
-      if (now - begun >= withinMs) return why;
+      const state = await unitState(ports, step);
+      if (state === 'dead' || now - begun >= PATIENT_MS) return why;
+      if (state !== 'at-work') {
+        if (looksLeft <= 0 && now - begun >= withinMs) return why;
+        looksLeft -= 1;
+      }
     }
     await ports.clock.sleep(POLL_MS, signal);
   }
 }
 
+/** `at-work`: systemd starts, stops or reloads it, or is about to. `unknown`: no systemd, or no answer of it. */
+type UnitState = 'at-work' | 'running' | 'dead' | 'unknown';
+
+async function unitState(ports: Pick<Ports, 'commands'>, {argv, unit}: ServiceStep): Promise<UnitState> {
+  // What is not started by systemd may run while its unit does not.
+  if (!isSystemctl(argv)) return 'unknown';
+  const [shown] = await showUnits(ports.commands, [unit], ['ActiveState', 'Job']);
+  if (!['', '0', undefined].includes(shown?.['Job'])) return 'at-work';
+  switch (shown?.['ActiveState']) {
+    case 'activating':
+    case 'deactivating':
+    case 'reloading':
+    case 'refreshing':
+      return 'at-work';
+    case 'active':
+      return 'running';
+    case 'failed':
+    case 'inactive':
+      return 'dead';
+    default:
+      return 'unknown';
+  }
+}
+
+/** A command that did not end in time, though systemd goes on with what it was told: the unit is waited for instead. */
+async function goesOn(
+  ports: Pick<Ports, 'commands'>,
+  step: ServiceStep,
+  {ended}: CommandResult,
+): Promise<boolean> {
+  return ended === 'timeout' && ['at-work', 'running'].includes(await unitState(ports, step));
+}
+
 const isSystemctl = (argv: Argv): boolean => argv[0] === 'systemctl' || argv[0].endsWith('/systemctl');
 
 const cannotStop = (unit: string): Problem =>
-  problem('service.stop', `${visible(unit)} did not run before and still runs.`, 'Stop it by hand.');
+  problem(
+    'service.stop',
+    `${visible(unit)} did not run before and still runs.`,
+    `Stop it: ${command('systemctl', 'stop', unit)}`,
+  );
+
+/** Whether a stop that did not end in time comes to its end all the same. */
+async function stopsLater(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  step: ServiceStep,
+  {ended}: CommandResult,
+): Promise<boolean> {
+  const begun = ports.clock.now().getTime();
+  while (ended === 'timeout' && ports.clock.now().getTime() - begun < PATIENT_MS) {
+    const state = await unitState(ports, step);
+    if (state !== 'at-work') return state === 'dead';
+    await ports.clock.sleep(POLL_MS);
+  }
+  return false;
+}
 
 /**
  * Brings a service back to how it was before a run: running on the old files, or stopped. `steps` are all steps of the
@@ -114,7 +181,9 @@ export async function putServiceBack(
     const argv = first.stopArgv ?? (systemd ? ([first.argv[0], 'stop', unit] as const) : undefined);
     if (argv === undefined) throw new ChangeFailed(cannotStop(unit));
     const result = await ports.commands.run(argv, {timeoutMs: STOP_MS});
-    if (result.status !== 0) throw commandFailed('service.stop', argv, result);
+    if (result.status !== 0 && !(await stopsLater(ports, first, result))) {
+      throw commandFailed('service.stop', argv, result);
+    }
     return;
   }
   const step = steps.find(candidate => candidate.action === 'restart') ?? first;

@@ -92,6 +92,46 @@ describe('bringToRun', () => {
     await expect(bringToRun(slow.ports, step, async () => undefined)).rejects.toThrow('did not end in time');
   });
 
+  it('does not wait for a unit that has failed', async () => {
+    for (const state of ['failed', 'inactive']) {
+      const {ports, elapsed} = host({show: {stdout: `ActiveState=${state}\nJob=\n`}});
+      await expect(bringToRun(ports, step, async () => down)).rejects.toMatchObject({id: down.id});
+      expect(elapsed()).toBe(0);
+    }
+  });
+
+  it.each(['ActiveState=activating', 'ActiveState=reloading', 'ActiveState=active\nJob=41'])(
+    'waits for minutes while systemd is at work: %s',
+    async shown => {
+      const {ports, elapsed} = host({show: {stdout: `${shown}\n`}});
+      await bringToRun(ports, step, async () => (elapsed() < 240_000 ? down : undefined));
+      expect(elapsed()).toBeGreaterThanOrEqual(240_600);
+      const never = host({show: {stdout: `${shown}\n`}});
+      await expect(bringToRun(never.ports, step, async () => down)).rejects.toBeInstanceOf(ChangeFailed);
+      expect(never.elapsed()).toBe(300_000);
+    },
+  );
+
+  it('looks as often on a busy host, where each look takes longer, as on an idle one', async () => {
+    const {ports, elapsed} = host({show: {stdout: 'ActiveState=active\n'}});
+    let looks = 0;
+    const slowly = async (): Promise<Problem | undefined> => {
+      looks += 1;
+      await ports.clock.sleep(3000);
+      return looks < 5 ? down : undefined;
+    };
+    await bringToRun(ports, step, slowly);
+    expect(elapsed()).toBeGreaterThan(12_000);
+  });
+
+  it('goes on where the command did not end in time and systemd does', async () => {
+    const slow: Partial<CommandResult> = {status: null, ended: 'timeout'};
+    const {ports, elapsed} = host({restart: slow, show: {stdout: 'ActiveState=activating\n'}});
+    await bringToRun(ports, step, async () => (elapsed() < 60_000 ? down : undefined));
+    const dead = host({restart: slow, show: {stdout: 'ActiveState=failed\n'}});
+    await expect(bringToRun(dead.ports, step, async () => undefined)).rejects.toThrow('did not end in time');
+  });
+
   it('stops waiting with the signal', async () => {
     const {ports} = host();
     const stop = new AbortController();
@@ -116,6 +156,23 @@ describe('putServiceBack', () => {
     await expect(putServiceBack(other.ports, [own], async () => down)).rejects.toMatchObject({
       id: 'service.stop',
     });
+  });
+
+  it('waits for a stop that takes longer than its command', async () => {
+    const slow: Partial<CommandResult> = {status: null, ended: 'timeout'};
+    const states = ['deactivating', 'deactivating', 'inactive'];
+    const {ports} = host({stop: slow});
+    const {run} = ports.commands;
+    ports.commands.run = async argv => {
+      if (argv[1] !== 'show') return await run(argv);
+      return {status: 0, stdout: `ActiveState=${states.shift() ?? ''}\n`, stderr: '', ended: 'exit'};
+    };
+    await putServiceBack(ports, [{...step, wasActive: false}], async () => down);
+    expect(states).toEqual([]);
+    const stuck = host({stop: slow, show: {stdout: 'ActiveState=active\n'}});
+    await expect(
+      putServiceBack(stuck.ports, [{...step, wasActive: false}], async () => down),
+    ).rejects.toMatchObject({id: 'service.stop'});
   });
 
   it('restarts once on the old files, without asking for the new socket', async () => {
