@@ -46,6 +46,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['domain'],
   ['dkim'],
   ['keys', 'dns', 'milter', 'services', 'layouts'],
+  ['host'],
   ['plan', 'rotation', 'proof', 'doctor'],
   ['flow'],
   ['views'],
@@ -96,7 +97,7 @@ describe('imports', () => {
     expect(files.every(file => within(file, 'system') || rankOf(file) >= 0)).toBe(true);
   });
 
-  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- plan, rotation, proof, doctor <- flow <- views <- cli', () => {
+  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- host <- plan, rotation, proof, doctor <- flow <- views <- cli', () => {
     const wrong = all.filter(
       ({from, to}) => rankOf(from) >= 0 && files.includes(to) && rankOf(to) >= 0 && rankOf(to) > rankOf(from),
     );

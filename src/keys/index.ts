@@ -1,7 +1,14 @@
 export {type GeneratedKey, generateKey} from './generate.ts';
 // importKey is in ./import.ts: it brings a whole ASN.1 library, which only an import should load.
 export type {ImportedKey} from './import.ts';
-export {describeKey, inspectKey, type KeyAlgorithm, type KeyDescription} from './inspect.ts';
+export {
+  describeKey,
+  inspectKey,
+  type KeyAlgorithm,
+  type KeyDescription,
+  privateFingerprint,
+  recordFingerprint,
+} from './inspect.ts';
 export {type SelfTestName, selfTest} from './self-test.ts';
 export {readStagedKey, type StagedKey, stageKey} from './stage.ts';
 export {

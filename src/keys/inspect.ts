@@ -1,4 +1,5 @@
 import {createHash, createPrivateKey, createPublicKey, type KeyObject} from 'node:crypto';
+import {keyOf, parseKeyRecord} from '../dkim/index.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 
 export type KeyAlgorithm = 'rsa' | 'ed25519';
@@ -49,6 +50,40 @@ export function describeKey(key: KeyObject): Result<KeyDescription> {
     bits: algorithm === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : 256,
     // The last 32 octets of an Ed25519 SubjectPublicKeyInfo are the key itself (RFC 8410 §4).
     publicKey: (algorithm === 'rsa' ? spki : spki.subarray(-32)).toString('base64'),
-    fingerprint: createHash('sha256').update(spki).digest('hex'),
+    fingerprint: fingerprintOf(key),
   });
 }
+
+/** As `KeyDescription.fingerprint`, of the key in a record; undefined where it holds none that can be read. */
+export function recordFingerprint(record: string): string | undefined {
+  const read = parseKeyRecord(record);
+  const key = read.ok ? keyOf(read.value) : undefined;
+  return key?.ok === true ? fingerprintOf(key.value.key) : undefined;
+}
+
+/**
+ * As `KeyDescription.fingerprint`, of a private key in any form that a signer reads: PEM, or DER as PKCS#8 or PKCS#1.
+ * Undefined where it is none, or needs a passphrase.
+ */
+export function privateFingerprint(content: Uint8Array): string | undefined {
+  const octets = Buffer.from(content);
+  const forms: readonly Parameters<typeof createPrivateKey>[0][] = octets.includes('-----BEGIN')
+    ? [{key: octets, format: 'pem'}]
+    : [
+        {key: octets, format: 'der', type: 'pkcs8'},
+        {key: octets, format: 'der', type: 'pkcs1'},
+      ];
+  for (const form of forms) {
+    try {
+      return fingerprintOf(createPrivateKey(form));
+    } catch {
+      // Another form, or none at all.
+    }
+  }
+  return undefined;
+}
+
+const fingerprintOf = (key: KeyObject): string =>
+  createHash('sha256')
+    .update((key.type === 'public' ? key : createPublicKey(key)).export({type: 'spki', format: 'der'}))
+    .digest('hex');

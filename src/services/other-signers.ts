@@ -80,7 +80,7 @@ async function rspamd(
 }
 
 /** The word that switches the module on or off in a piece of its configuration; the last counts. */
-const enabledIn = (text: string): string | undefined =>
+export const enabledIn = (text: string): string | undefined =>
   [...text.matchAll(/(?:^|[\s;{])enabled\s*=\s*"?([a-z]+)/g)].at(-1)?.[1];
 
 const contentFilters = (postfix: PostfixFacts | undefined): readonly string[] => [
