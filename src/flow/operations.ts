@@ -11,6 +11,7 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {ApplyEvent, ChangeView, Plan} from '../plan/plan.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
+import type {ProvenFile} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Answers, KeyChoice} from './answers.ts';
@@ -86,6 +87,8 @@ export interface PlanReady {
   readonly changes: readonly ChangeView[];
   /** The candidate configuration proven in a throw-away signer; no checks where there is nothing to change. */
   readonly preflight: ProofReport;
+  /** The files that the preflight was about; an apply refuses where it would leave others. */
+  readonly proven: readonly ProvenFile[];
   /** Where Postfix will reach the signer. */
   readonly endpoint: SocketEndpoint;
   readonly remarks: readonly Problem[];

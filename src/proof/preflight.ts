@@ -128,7 +128,7 @@ async function prepare(
   // unit must be able to read it, and never to change it.
   const readers: FileAttributes =
     start === undefined ? {...ROOT, mode: 0o600} : {uid: 0, gid: start.gid, mode: 0o640};
-  for (const file of plan.files) await ports.files.create(file.path, Buffer.from(file.text), readers);
+  for (const file of plan.files) await ports.files.create(file.path, file.octets, readers);
   const owner = {uid: work.uid, gid: work.gid};
   await ports.files.makeDirectory(parentOf(plan.socket), {...owner, mode: 0o700});
   for (const key of plan.keys) {

@@ -19,7 +19,7 @@ export interface ThrowAway {
   readonly config: AbsolutePath;
   readonly socket: AbsolutePath;
   /** Files to write, configuration and tables. */
-  readonly files: readonly {readonly path: AbsolutePath; readonly text: string}[];
+  readonly files: readonly {readonly path: AbsolutePath; readonly octets: Uint8Array}[];
   /** Private keys to copy, from the list of the plan: the signer's user may not read where they are staged. */
   readonly keys: readonly {readonly from: AbsolutePath; readonly sha256: string; readonly to: AbsolutePath}[];
 }
@@ -41,23 +41,24 @@ const REPLACED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Plans the files of a temporary OpenDKIM in `directory`. A row gets a copy of its key only where domain, selector and
- * path are those of a key in `staged`; every other row keeps its path, and is read as the signer's user or not at all.
+ * Plans the files of a temporary OpenDKIM in `directory`: the final texts, octet for octet. A row gets a copy of its key
+ * only where it is the row of a key in `staged` and names the place where the plan puts that key; every other row keeps
+ * its path, and is read as the signer's user or not at all.
  */
 export function throwAway(
   candidate: Candidate,
   directory: AbsolutePath,
   staged: readonly StagedFile[],
 ): ThrowAway {
-  const {table, keys} = keyTableOf(candidate.keyTable, directory, staged);
+  const {text, keys} = keyTableOf(candidate, directory, staged);
   const tables = [
-    {name: 'KeyTable', table: candidate.keyTable, text: table},
-    {name: 'SigningTable', table: candidate.signingTable, text: candidate.signingTable.text},
-    {name: 'TrustedHosts', table: candidate.trustedHosts, text: candidate.trustedHosts.text},
-  ].flatMap(each =>
-    each.table.path === undefined
+    {name: 'KeyTable', table: {...candidate.keyTable, text}},
+    {name: 'SigningTable', table: candidate.signingTable},
+    {name: 'TrustedHosts', table: candidate.trustedHosts},
+  ].flatMap(({name, table}) =>
+    table.path === undefined
       ? []
-      : [{live: each.table.path, path: below(directory, each.name), text: each.text}],
+      : [{live: table.path, path: below(directory, name), octets: octetsOf(table)}],
   );
   const config = below(directory, 'opendkim.conf');
   const socket = below(directory, 'run', 'milter.sock');
@@ -66,8 +67,8 @@ export function throwAway(
     config,
     socket,
     files: [
-      {path: config, text: configOf(candidate.configText, moved, socket)},
-      ...tables.map(({path, text}) => ({path, text})),
+      {path: config, octets: Buffer.from(configOf(candidate.configText, moved, socket))},
+      ...tables.map(({path, octets}) => ({path, octets})),
     ],
     keys,
   };
@@ -102,26 +103,31 @@ function movedValue(value: string, moved: ReadonlyMap<AbsolutePath, AbsolutePath
   return copy === undefined ? value : `${match?.[1] ?? ''}${copy}`;
 }
 
+const octetsOf = ({text, encoding}: CandidateTable): Uint8Array => Buffer.from(text, encoding ?? 'utf8');
+
 function keyTableOf(
-  table: CandidateTable,
+  {keyTable, keys: inPlan}: Candidate,
   directory: AbsolutePath,
   staged: readonly StagedFile[],
-): {readonly table: string; readonly keys: ThrowAway['keys']} {
-  const lines = splitLines(table.text).map(line => line.raw);
-  const known = new Map(staged.map(each => [placeOf(each, each.stagedPath), each]));
+): {readonly text: string; readonly keys: ThrowAway['keys']} {
+  const lines = splitLines(keyTable.text);
+  const places = new Map<string, string>(inPlan.map(({path, sha256}) => [path, sha256]));
+  const known = new Map(staged.map(each => [nameOf(each), each]));
+  const changed = new Map<number, string>();
   const keys: {from: AbsolutePath; sha256: string; to: AbsolutePath}[] = [];
-  for (const row of keyRows(parseTable(table.text))) {
-    const path = parseAbsolutePath(row.path);
-    const key = path.ok ? known.get(placeOf(row, path.value)) : undefined;
-    if (key === undefined) continue;
+  for (const row of keyRows(parseTable(keyTable.text))) {
+    const path = parseAbsolutePath(row.path.replaceAll('%', row.domain));
+    const key = known.get(nameOf(row));
+    if (!path.ok || key === undefined || places.get(path.value) !== key.sha256) continue;
     const to = below(directory, `key-${keys.length}`);
     keys.push({from: key.stagedPath, sha256: key.sha256, to});
-    const raw = lines[row.line] ?? '';
+    const raw = lines[row.line]?.raw ?? '';
     const at = raw.lastIndexOf(row.path);
-    lines[row.line] = raw.slice(0, at) + to + raw.slice(at + row.path.length);
+    changed.set(row.line, raw.slice(0, at) + to + raw.slice(at + row.path.length));
   }
-  return {table: `${lines.join('\n')}\n`, keys};
+  const text = lines.map(({raw, end}, at) => (changed.get(at) ?? raw) + end).join('');
+  return {text, keys};
 }
 
-const placeOf = (of: {readonly domain: string; readonly selector: string}, path: AbsolutePath): string =>
-  JSON.stringify([of.domain.toLowerCase(), of.selector.toLowerCase(), path]);
+const nameOf = ({domain, selector}: {readonly domain: string; readonly selector: string}): string =>
+  JSON.stringify([domain.toLowerCase(), selector.toLowerCase()]);

@@ -2,7 +2,7 @@
 import type {DomainName} from '../domain/names.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {HostFacts} from './facts.ts';
+import type {DomainSelector, HostFacts} from './facts.ts';
 import {type KnownHost, textOf, textStep} from './files.ts';
 import type {Setting} from './opendkim/edit.ts';
 import {parseDataSet} from './opendkim/parse.ts';
@@ -11,6 +11,7 @@ import {parseSocket} from './opendkim/socket.ts';
 import {editConfig, mayReload, SINGLE_KEY, startSteps} from './opendkim/steps.ts';
 import {
   domainOfPattern,
+  type KeyRow,
   keyRows,
   labelOf,
   parseTable,
@@ -63,6 +64,29 @@ export function planRemoval(
   return ok(
     restarted(host, [...files, ...config.value.steps], tables.value.remarks, config.value.steps.length === 0),
   );
+}
+
+/**
+ * Plans that the key table forgets keys that are gone: rows that nothing refers to. OpenDKIM takes it over with its next
+ * reload; until then such a row does no harm. No steps where the tables are not in files, or no row is left.
+ */
+export function planForget(
+  facts: HostFacts,
+  snapshot: ConfigurationSnapshot,
+  keys: readonly DomainSelector[],
+): Result<readonly FileStep[]> {
+  const {layout, opendkim, postfix} = facts;
+  if (layout === undefined || opendkim === undefined || postfix === undefined) return ok([]);
+  const host: KnownHost = {facts, snapshot, layout, opendkim, postfix};
+  if (!hasTables(host)) return ok([]);
+  const tables = currentTables(host);
+  if (!tables.ok) return tables;
+  const gone = new Set(keys.map(({domain, selector}) => `${selector} ${domain}`));
+  const {keys: text} = withoutRows(tables.value.keys.text, tables.value.signing.text, {
+    isKey: row => gone.has(`${row.selector.toLowerCase()} ${row.domain.toLowerCase()}`),
+    isSigning: () => false,
+  });
+  return ok(changed(host, 'KeyTable', tables.value.keys, text, 'Take keys that are gone out of the table'));
 }
 
 function restarted(
@@ -157,24 +181,38 @@ const oddDomain = (host: KnownHost, type: string): Problem =>
     'Take the domains out there by hand, then: systemctl restart opendkim.',
   );
 
-function withoutDomains(
+function withoutDomains(keyText: string, signingText: string, domains: ReadonlySet<string>): Texts {
+  const doomed = new Set(
+    keyRows(parseTable(keyText))
+      .filter(row => domains.has(row.domain.toLowerCase()))
+      .map(row => row.label),
+  );
+  return withoutRows(keyText, signingText, {
+    isKey: row => doomed.has(row.label),
+    isSigning: row => doomed.has(labelOf(row.value)) || domains.has(domainOfPattern(row.key)),
+  });
+}
+
+interface Texts {
+  readonly keys: string;
+  readonly signing: string;
+}
+
+/** Takes signing rows out, and those key rows that nothing refers to then. */
+function withoutRows(
   keyText: string,
   signingText: string,
-  domains: ReadonlySet<string>,
-): {readonly keys: string; readonly signing: string} {
-  const keys = keyRows(parseTable(keyText));
-  const doomedLabels = new Set(
-    keys.filter(row => domains.has(row.domain.toLowerCase())).map(row => row.label),
-  );
+  {isKey, isSigning}: {isKey(row: KeyRow): boolean; isSigning(row: TableRow): boolean},
+): Texts {
   const signing = parseTable(signingText);
-  const isDoomed = (row: TableRow): boolean =>
-    doomedLabels.has(labelOf(row.value)) || domains.has(domainOfPattern(row.key));
-  const kept = new Set(signing.filter(row => !isDoomed(row)).map(row => labelOf(row.value)));
+  const used = new Set(signing.filter(row => !isSigning(row)).map(row => labelOf(row.value)));
+  const linesOf = (rows: readonly {readonly line: number}[]): ReadonlySet<number> =>
+    new Set(rows.map(({line}) => line));
   return {
-    signing: removeLines(signingText, new Set(signing.filter(isDoomed).map(row => row.line))),
+    signing: removeLines(signingText, linesOf(signing.filter(isSigning))),
     keys: removeLines(
       keyText,
-      new Set(keys.filter(row => doomedLabels.has(row.label) && !kept.has(row.label)).map(row => row.line)),
+      linesOf(keyRows(parseTable(keyText)).filter(row => isKey(row) && !used.has(row.label))),
     ),
   };
 }

@@ -18,6 +18,8 @@ export interface SigningChange {
   /** Where OpenDKIM answers afterwards, in paths of the host. */
   readonly endpoint: SocketEndpoint;
   readonly candidate: Candidate;
+  /** Rows that a rotation cannot move, `file:line: row`: they would sign with the replaced key afterwards, too. */
+  readonly keptRows: readonly string[];
   /** What is odd and stays, or what was decided and may surprise. */
   readonly remarks: readonly Problem[];
 }
@@ -62,6 +64,7 @@ export function planSigning(
     steps: [...signer.value.steps, ...mta.value.steps, ...others.value],
     endpoint: signer.value.endpoint,
     candidate: signer.value.candidate,
+    keptRows: signer.value.keptRows,
     remarks: [
       ...signer.value.remarks,
       ...mta.value.remarks,

@@ -12,6 +12,11 @@ export interface WantedDomain {
   readonly domain: DomainName;
   readonly selector: Selector;
   readonly key: StagedKey;
+  /**
+   * The selector of the key that this one replaces: every row that signs as the domain with that key moves to the new
+   * one, be it for one address, a subdomain or another domain. Absent for a set-up, which has no key before it.
+   */
+  readonly replaces?: Selector;
   /** One key for several domains of the plan: it is put in place once, and each domain has a row that names it. */
   readonly shared?: boolean;
 }

@@ -35,7 +35,11 @@ const staged = {domain, selector, stagedPath: absolute('/var/lib/waxseal/keys/ne
 /** Debian's unit: started as root, which then becomes opendkim. */
 const signer = {user: 'opendkim', changesTo: 'opendkim'};
 
+const place = absolute('/etc/dkimkeys/example.com/202611.private');
+
 const candidate: Candidate = {
+  config: [],
+  keys: [{path: place, from: staged.stagedPath, sha256}],
   configText: [
     '# comment',
     'Syslog yes',
@@ -51,7 +55,7 @@ const candidate: Candidate = {
   keyTable: {
     path: absolute('/etc/opendkim/KeyTable'),
     kind: 'file',
-    text: 'old._domainkey.example.net example.net:old:/etc/dkimkeys/old.private\n202611._domainkey.example.com example.com:202611:/var/lib/waxseal/keys/new.pem\n',
+    text: `old._domainkey.example.net example.net:old:/etc/dkimkeys/old.private\n202611._domainkey.example.com example.com:202611:${place}\n`,
   },
   signingTable: {
     path: absolute('/etc/opendkim/SigningTable'),
@@ -614,7 +618,8 @@ describe('a key that the real daemon could not read', () => {
 
 test('of many domains twenty are asked, and only their keys copied', async () => {
   const many = Array.from({length: 60}, (_, index) => domainOf(`d${index}.example`));
-  const rows = many.map(each => `202611._domainkey.${each} ${each}:202611:/var/lib/waxseal/keys/new.pem\n`);
+  const placeOf = (each: string) => absolute(`/etc/dkimkeys/${each}/202611.private`);
+  const rows = many.map(each => `202611._domainkey.${each} ${each}:202611:${placeOf(each)}\n`);
   const asked: string[] = [];
   let copied = 0;
   daemon.handler = (step, session) => {
@@ -628,7 +633,11 @@ test('of many domains twenty are asked, and only their keys copied', async () =>
     ).length;
   };
   const report = await run({
-    candidate: {...candidate, keyTable: {...candidate.keyTable, text: rows.join('')}},
+    candidate: {
+      ...candidate,
+      keyTable: {...candidate.keyTable, text: rows.join('')},
+      keys: many.map(each => ({path: placeOf(each), from: staged.stagedPath, sha256})),
+    },
     domains: many.map(each => ({...staged, domain: each})),
   });
   expect(asked).toHaveLength(20);

@@ -143,6 +143,7 @@ function showChange(change: SigningChange): string {
     `key table (${candidate.keyTable.kind} ${candidate.keyTable.path}):\n${withoutKeys(candidate.keyTable.text)}`,
     `signing table (${candidate.signingTable.kind} ${candidate.signingTable.path}):\n${candidate.signingTable.text}`,
     `trusted hosts (${candidate.trustedHosts.kind} ${candidate.trustedHosts.path}):\n${candidate.trustedHosts.text}`,
+    ...candidate.keys.map(({path, from}) => `key ${path}, until then ${from}`),
   ].join('\n');
 }
 

@@ -250,7 +250,14 @@ describe('planSigning', () => {
     const {candidate} = value((await planOn(host, wantedOn(host, ['example.com']))).change);
     expect(candidate.configText).not.toMatch(/^Include/m);
     expect(candidate.configText).toMatch(/^Mode sv$/m);
-    expect(candidate.keyTable.text).toContain(':/var/lib/waxseal/staged/example.com.202611.pem');
+    expect(candidate.keyTable.text).toContain(':/etc/dkimkeys/example.com/202611.private');
+    expect(candidate.keys).toEqual([
+      {
+        path: '/etc/dkimkeys/example.com/202611.private',
+        from: '/var/lib/waxseal/staged/example.com.202611.pem',
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+    ]);
   });
 });
 
@@ -388,7 +395,8 @@ describe('one key for several domains', () => {
       '202611._domainkey.a.example a.example:202611:/etc/dkimkeys/shared/202611.private\n' +
         '202611._domainkey.b.example b.example:202611:/etc/dkimkeys/shared/202611.private\n',
     );
-    expect(candidate.keyTable.text).toContain(`b.example:202611:${first.key.stagedPath}`);
+    const {stagedPath: from, sha256} = first.key;
+    expect(candidate.keys).toEqual([{path: '/etc/dkimkeys/shared/202611.private', from, sha256}]);
     await carryOut(host, steps);
     expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
     const later = {...wanted, domains: [{...third, key: first.key, shared: true}]};

@@ -232,6 +232,7 @@ export const fakeReady = (staged: readonly StagedDomain[], over: Partial<PlanRea
   plan: fakePlan(staged),
   changes: fakeChanges,
   preflight: proof(check('preflight.signs', 'pass', 'The new configuration signs')),
+  proven: [],
   endpoint: {kind: 'unix', path: absolute('/var/spool/postfix/opendkim/opendkim.sock')},
   remarks: [],
   ...over,

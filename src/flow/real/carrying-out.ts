@@ -25,6 +25,7 @@ import type {Answers} from '../answers.ts';
 import type {ApplyResult, PlanReady, StagedDomain, WorkEvent} from '../operations.ts';
 import type {WorkOptions} from './options.ts';
 import {changeFor, tried} from './planning.ts';
+import {asProven} from './proven.ts';
 
 const NO_PROOF: ProofReport = {checks: [], passed: false};
 
@@ -122,7 +123,12 @@ export async function applySetup(
   const outcome = await applyPlan(
     ports,
     ready.plan,
-    {proof: prove, ready: milterReadiness(ports), lockHeld: true},
+    {
+      preflight: () => asProven(ports, ready.plan, ready.proven),
+      proof: prove,
+      ready: milterReadiness(ports),
+      lockHeld: true,
+    },
     emit,
     signal,
   );

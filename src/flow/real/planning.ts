@@ -1,11 +1,13 @@
 /** What has to change on the host so that staged keys sign, and its trial before anything is touched. */
 import type {KeyLookup} from '../../dkim/index.ts';
+import type {DomainName, Selector} from '../../domain/names.ts';
 import {STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {changeViews} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import {preflight} from '../../proof/preflight.ts';
 import type {ProofReport} from '../../proof/proof.ts';
+import {provenFiles} from '../../services/candidate.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {planSigning, type SigningChange} from '../../services/signing.ts';
@@ -24,23 +26,26 @@ export interface StagedChange extends SigningChange {
   readonly facts: HostFacts;
 }
 
-/** Looks at the host anew and says what lets the staged keys sign there. */
+/**
+ * Looks at the host anew and says what lets the staged keys sign there. `replaces`: the selectors of the keys that retire
+ * by it; every row of them moves.
+ */
 export async function changeFor(
   ports: Ports,
   staged: readonly StagedDomain[],
   answers: SigningAnswers,
   signal: AbortSignal,
+  replaces: ReadonlyMap<DomainName, Selector> = new Map(),
 ): Promise<Result<StagedChange>> {
   const facts = await lookAtHost(ports, signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) return fail(blocker);
   const snapshot = await readConfiguration(ports, facts, staged);
   const change = planSigning(facts, snapshot, {
-    domains: staged.map(({domain, selector, stagedPath, sha256}) => ({
-      domain,
-      selector,
-      key: {stagedPath, sha256},
-    })),
+    domains: staged.map(({domain, selector, stagedPath, sha256}) => {
+      const old = replaces.get(domain);
+      return {domain, selector, key: {stagedPath, sha256}, ...(old === undefined ? {} : {replaces: old})};
+    }),
     socket: answers.socket ?? 'auto',
     canonicalization: answers.canonicalization ?? '',
     trustedHosts: answers.trustedHosts ?? [],
@@ -72,7 +77,14 @@ export async function tried(
         });
   const wrong = failedPreflight(proven);
   if (wrong !== undefined) return fail(wrong);
-  return ok({plan, changes: changeViews(plan), preflight: proven, endpoint, remarks});
+  return ok({
+    plan,
+    changes: changeViews(plan),
+    preflight: proven,
+    proven: provenFiles(candidate),
+    endpoint,
+    remarks,
+  });
 }
 
 /** What will be published; for a preflight before anything is. */

@@ -3,26 +3,27 @@ import {createPublicKey} from 'node:crypto';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
-import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {listed} from '../../domain/text.ts';
 import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {ProofReport} from '../../proof/proof.ts';
-import {type KeyEntry, revokedValue} from '../../rotation/index.ts';
-import type {Candidate} from '../../services/candidate.ts';
+import {type KeyEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
+import {type Candidate, type ProvenFile, provenFiles} from '../../services/candidate.ts';
 import type {HostFacts} from '../../services/facts.ts';
-import {textStep} from '../../services/files.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {keyRows, labelOf, parseTable, removeLines} from '../../services/opendkim/tables.ts';
+import {planForget} from '../../services/removal.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
-import type {FileStep, Step} from '../../services/step.ts';
+import type {Step} from '../../services/step.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {StagedDomain, WorkEvent} from '../operations.ts';
 import {milterReadiness, proveLive} from './carrying-out.ts';
-import {recordActive} from './key-book.ts';
+import {readKeys, recordActive} from './key-book.ts';
 import {stagedAgain} from './looking.ts';
 import type {WorkOptions} from './options.ts';
 import {changeFor} from './planning.ts';
+import {asProven} from './proven.ts';
 
 /** What a person may have said about a switch; nothing is said by default. */
 export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'subdomains'>;
@@ -34,35 +35,66 @@ export interface PlannedSwitch {
   readonly facts: HostFacts;
   readonly endpoint: SocketEndpoint;
   readonly candidate: Candidate;
+  readonly proven: readonly ProvenFile[];
   readonly remarks: readonly Problem[];
 }
 
-/** Plans the switch of staged keys; every row of the signing table whose key signs for the domains is part of it. */
+/**
+ * Plans the switch of staged keys; every row that signs with the keys before them is part of it. Problem
+ * `rotate.rows-kept` where a row cannot be moved: the old key must stay what signs then.
+ */
 export async function planSwitch(
   ports: Ports,
   staged: readonly StagedDomain[],
   answers: SwitchAnswers,
   signal: AbortSignal,
 ): Promise<Result<PlannedSwitch>> {
+  const replaces = replacedBy(staged, await readKeys(ports));
   // Rows for subdomains that are there get the new key; new ones are not a rotation's business.
   const change = await changeFor(
     ports,
     staged,
     {...answers, subdomains: answers.subdomains ?? false},
     signal,
+    replaces,
   );
   if (!change.ok) return change;
-  const {facts, steps, endpoint, candidate, remarks} = change.value;
+  const {facts, steps, endpoint, candidate, keptRows, remarks} = change.value;
+  if (keptRows.length > 0) return fail(rowsKept(staged, keptRows));
   const plan = makePlan({
     purpose: 'rotate',
     title: `New keys for ${staged.map(({domain, selector}) => `${domain} (${selector})`).join(', ')}`,
     domains: staged.map(({domain, selector}) => ({domain, selector})),
-    steps: everyRow(steps, candidate.signingTable.path, candidate.keyTable.text, staged),
+    steps,
     clock: ports.clock,
     random: ports.random,
   });
-  return ok({plan, facts, endpoint, candidate, remarks});
+  return ok({plan, facts, endpoint, candidate, proven: provenFiles(candidate), remarks});
 }
+
+/** The selectors that sign now for the domains of new keys, each of the same algorithm. */
+function replacedBy(
+  staged: readonly StagedDomain[],
+  {keys}: RotationState,
+): ReadonlyMap<DomainName, Selector> {
+  const nameOf = ({domain, algorithm}: Pick<KeyEntry, 'domain' | 'algorithm'>) => `${algorithm} ${domain}`;
+  const active = new Map(
+    keys.filter(key => key.state === 'active').map(key => [nameOf(key), key.selector] as const),
+  );
+  return new Map(
+    staged.flatMap(each => {
+      const old = active.get(nameOf(each));
+      return old === undefined || old === each.selector ? [] : [[each.domain, old] as const];
+    }),
+  );
+}
+
+const rowsKept = (staged: readonly StagedDomain[], rows: readonly string[]): Problem =>
+  problem(
+    'rotate.rows-kept',
+    `Mail would still be signed with the old key of ${listed(staged.map(({domain}) => domain))}: ${listed(rows)}. The old key stays active.`,
+    `Remove these rows or give them another key, then run: waxseal rotate --domain ${staged[0]?.domain ?? ''}`,
+  );
 
 export interface SwitchOutcome {
   /** Of the tables; where the keys could not even be put in place, of that. */
@@ -82,7 +114,7 @@ export interface SwitchOutcome {
 export async function carryOutSwitch(
   ports: Ports,
   options: WorkOptions,
-  {plan: whole, endpoint}: Pick<PlannedSwitch, 'plan' | 'endpoint'>,
+  {plan: whole, endpoint, proven}: Pick<PlannedSwitch, 'plan' | 'endpoint' | 'proven'>,
   staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
@@ -90,7 +122,8 @@ export async function carryOutSwitch(
   const places = partOf(ports, whole, isPlace, `Private keys in place: ${namesOf(staged)}`);
   const tables = partOf(ports, whole, step => !isPlace(step), whole.title);
   const keyPaths = placesOf(whole, staged);
-  const placed = await placeKeys(ports, {...places, domains: []}, counted(emit, 0, whole), signal);
+  const preflight = (): Promise<Result<true>> => asProven(ports, whole, proven);
+  const placed = await placeKeys(ports, {...places, domains: []}, preflight, counted(emit, 0, whole), signal);
   if (placed.result !== 'applied' && placed.result !== 'nothing') {
     return {outcome: placed, run: places, proof: undefined, keyPaths};
   }
@@ -98,7 +131,7 @@ export async function carryOutSwitch(
   const outcome = await applyPlan(
     ports,
     tables,
-    {proof, ready: milterReadiness(ports), lockHeld: true},
+    {preflight, proof, ready: milterReadiness(ports), lockHeld: true},
     counted(emit, places.steps.length, whole),
     signal,
   );
@@ -111,9 +144,9 @@ export async function carryOutSwitch(
     };
   }
   emit({type: 'proof-started'});
-  const proven = await proof();
+  const report = await proof();
   emit({type: 'proof-done'});
-  return {outcome, run: tables, proof: proven, keyPaths};
+  return {outcome, run: tables, proof: report, keyPaths};
 }
 
 const namesOf = (staged: readonly StagedDomain[]): string =>
@@ -196,13 +229,19 @@ const isPlace = (step: Step): boolean =>
 const placeKeys = (
   ports: Ports,
   places: Plan,
+  preflight: () => Promise<Result<true>>,
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<ApplyOutcome> =>
   applyPlan(
     ports,
     places,
-    {proof: async () => ({checks: [], passed: true}), ready: milterReadiness(ports), lockHeld: true},
+    {
+      preflight,
+      proof: async () => ({checks: [], passed: true}),
+      ready: milterReadiness(ports),
+      lockHeld: true,
+    },
     // There is nothing to prove yet.
     event => {
       if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);
@@ -251,51 +290,6 @@ async function takeUp(
   return staged;
 }
 
-/**
- * Every row of the signing table whose key signs as one of the domains gets its new key, be it for one address or for a
- * pattern: one that went on with the old key would sign with it after its record is gone.
- */
-function everyRow(
-  steps: readonly Step[],
-  signingTable: string | undefined,
-  keyTable: string,
-  staged: readonly StagedDomain[],
-): readonly Step[] {
-  const rows = keyRows(parseTable(keyTable));
-  const next = new Map(
-    staged.map(({domain, selector}) => [
-      domain as string,
-      rows.find(row => row.domain.toLowerCase() === domain && row.selector.toLowerCase() === selector)?.label,
-    ]),
-  );
-  const labels = new Map(
-    rows.flatMap(row => {
-      const label = next.get(row.domain.toLowerCase());
-      return label === undefined || label === row.label ? [] : [[row.label, label] as const];
-    }),
-  );
-  return steps.map(step => {
-    if (step.kind !== 'file' || step.path !== signingTable || step.after.content.from !== 'text') return step;
-    const text = relabelled(step.after.content.text, labels);
-    return {...step, after: {...step.after, content: {from: 'text', text}}} satisfies FileStep;
-  });
-}
-
-function relabelled(text: string, labels: ReadonlyMap<string, string>): string {
-  const rows = new Map(parseTable(text).map(row => [row.line, row]));
-  return text
-    .split(/(?<=\n)/)
-    .map((raw, line) => {
-      const row = rows.get(line);
-      const label = row === undefined ? undefined : labels.get(labelOf(row.value));
-      if (row === undefined || label === undefined) return raw;
-      const old = labelOf(row.value);
-      const at = raw.indexOf(old, raw.indexOf(row.key) + row.key.length);
-      return at < 0 ? raw : raw.slice(0, at) + label + raw.slice(at + old.length);
-    })
-    .join('');
-}
-
 /** Takes the rows of keys that are gone out of the key table; nothing refers to them any more. */
 export async function dropRows(
   ports: Ports,
@@ -304,30 +298,13 @@ export async function dropRows(
   signal: AbortSignal,
 ): Promise<void> {
   const facts = await lookAtHost(ports, signal);
-  const snapshot = await readConfiguration(ports, facts);
-  const tables = Object.values(snapshot.entries).filter(entry => entry.text !== undefined);
-  const keyTable = facts.opendkim?.settings['keytable']?.replace(/^(re)?file:/, '');
-  const signing = facts.opendkim?.settings['signingtable']?.replace(/^(re)?file:/, '');
-  const textAt = (path: string | undefined) =>
-    path === undefined ? undefined : (snapshot.entries[path] ?? tables.find(entry => entry.path === path));
-  const entry = textAt(keyTable);
-  const used = new Set(parseTable(textAt(signing)?.text ?? '').map(row => labelOf(row.value)));
-  if (entry?.text === undefined || textAt(signing)?.text === undefined) return;
-  const doomed = keyRows(parseTable(entry.text)).filter(
-    row =>
-      !used.has(row.label) &&
-      keys.some(
-        key => key.domain === row.domain.toLowerCase() && key.selector === row.selector.toLowerCase(),
-      ),
-  );
-  if (doomed.length === 0) return;
-  const text = removeLines(entry.text, new Set(doomed.map(row => row.line)));
+  const steps = planForget(facts, await readConfiguration(ports, facts), keys);
+  if (!steps.ok) throw new HostError(steps.problem);
   const plan = makePlan({
     purpose: 'rotate',
     title: `Removed keys out of the table: ${keys.map(({record}) => record.name).join(', ')}`,
     domains: [],
-    // OpenDKIM takes it over with its next reload; until then a row that nothing refers to does no harm.
-    steps: textStep(snapshot, entry.path, text, 'Take keys that are gone out of the table'),
+    steps: steps.value,
     clock: ports.clock,
     random: ports.random,
   });

@@ -1,6 +1,7 @@
 /** Where private keys go, and which rows name them. A key that is there is never overwritten. */
 import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import type {CandidateKey} from '../candidate.ts';
 import {beforeOf, directoryStep, entryOf, type KnownHost} from '../files.ts';
 import {type FileSnapshot, keyFolder} from '../snapshot.ts';
 import type {DirectoryStep, FileStep, Owner} from '../step.ts';
@@ -11,9 +12,10 @@ import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.
 export interface KeyPlan {
   readonly directories: readonly DirectoryStep[];
   readonly files: readonly FileStep[];
-  /** New key table rows, with final paths and with the paths that can be read before the plan is carried out. */
+  /** Every wanted key that is not in its place yet, by the place that its row names. */
+  readonly placed: readonly CandidateKey[];
+  /** New key table rows. */
   readonly rows: readonly string[];
-  readonly candidateRows: readonly string[];
   /** Label that signs for each wanted domain, in their order. */
   readonly labels: readonly string[];
 }
@@ -43,8 +45,8 @@ export function planKeys(
   const byLabel = new Map(existing.map(row => [row.label, row]));
   const directories: DirectoryStep[] = [];
   const files: FileStep[] = [];
+  const inPlan: CandidateKey[] = [];
   const rows: string[] = [];
-  const candidateRows: string[] = [];
   const labels: string[] = [];
   const seen = new Set<string>();
   const placed = new Map<string, string>();
@@ -67,17 +69,15 @@ export function planKeys(
       directories.push(...domainDirectory(host, want));
       files.push(keyStep(host, want, entry));
     }
-    placed.set(place.value, want.key.sha256);
-    if (row === undefined) {
-      rows.push(keyTableRow(label, want.domain, want.selector, place.value));
-      candidateRows.push(
-        keyTableRow(label, want.domain, want.selector, unfit ? want.key.stagedPath : place.value),
-      );
+    if ((unfit || moving.has(place.value)) && other === undefined) {
+      inPlan.push({path: place.value, from: want.key.stagedPath, sha256: want.key.sha256});
     }
+    placed.set(place.value, want.key.sha256);
+    if (row === undefined) rows.push(keyTableRow(label, want.domain, want.selector, place.value));
   }
   const unsafe = unsafePlace(host, [...placed.keys()], directories);
   if (unsafe !== undefined) return fail(unsafe);
-  return ok({directories, files, rows, candidateRows, labels});
+  return ok({directories, files, placed: inPlan, rows, labels});
 }
 
 /** The first place whose directories OpenDKIM would not trust, after what the plan itself puts right. */

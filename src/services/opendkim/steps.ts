@@ -1,25 +1,38 @@
 /** The part of the plan that makes OpenDKIM sign: keys, tables, opendkim.conf, restart. */
 import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
 import type {SocketEndpoint} from '../../system/ports.ts';
-import type {Candidate} from '../candidate.ts';
+import type {Candidate, CandidateFile, CandidateTable} from '../candidate.ts';
 import {directoryStep, entryOf, type KnownHost, ownerOf, ROOT, textOf, textStep} from '../files.ts';
 import type {CheckStep, DirectoryStep, FileStep, ServiceStep, Step} from '../step.ts';
 import type {Wanted} from '../wanted.ts';
 import {chooseSocket} from './choose-socket.ts';
 import {commentOut, type Setting, setParameters, withoutIncludes} from './edit.ts';
 import {planHosts} from './hosts.ts';
-import {definitions, isTrue} from './parse.ts';
+import {createKeyFinder, sharedKeyRemarks} from './keys-in-rows.ts';
+import {definitions, includesOf, isTrue} from './parse.ts';
 import {keyMayStay, planKeys, safeDirectory, secretStep} from './plan-keys.ts';
-import {currentTables, type MovedKey, movedRows, type Tables} from './plan-tables.ts';
+import {currentTables, type MovedKey, movedRows, type Table, type Tables} from './plan-tables.ts';
 import {rowRemarks} from './row-remarks.ts';
-import {appendRows, editSigningTable, keyRows, parseTable, type SeveralSignatures} from './tables.ts';
+import {
+  appendRows,
+  editSigningTable,
+  type KeyRow,
+  keptRows,
+  keyRows,
+  parseTable,
+  type SeveralSignatures,
+  type TableRow,
+} from './tables.ts';
 
 export interface OpenDkimChange {
   readonly steps: readonly Step[];
   readonly endpoint: SocketEndpoint;
   readonly endpointBefore: SocketEndpoint | undefined;
   readonly candidate: Candidate;
+  /** Rows that a rotation cannot move, `file:line: row`: they would sign with the replaced key afterwards, too. */
+  readonly keptRows: readonly string[];
   readonly remarks: readonly Problem[];
 }
 
@@ -38,14 +51,16 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
   const keys = planKeys(host, movedInto.keys.text, wanted.domains, moved.hashes);
   if (!keys.ok) return keys;
 
+  // The final texts: what is written, what the preflight proves and what the remarks are about.
   const keyText = appendRows(movedInto.keys.text, keys.value.rows);
-  const candidateBase =
-    moved.candidateRows === undefined ? movedInto : withRows(tables.value, moved.candidateRows);
+  const allKeys = keyRows(parseTable(keyText));
+  const find = createKeyFinder(host, allKeys);
   const wantedRows = wanted.domains.map((want, at) => ({
     domain: want.domain,
     label: keys.value.labels[at] ?? '',
+    ...(want.replaces === undefined ? {} : {replaces: find(want.domain, want.replaces).labels}),
   }));
-  const several = severalSignatures(host, movedInto.signing.kind, keyText);
+  const several = severalSignatures(host, movedInto.signing.kind, allKeys);
   const signingText = editSigningTable(
     movedInto.signing.text,
     movedInto.signing.kind,
@@ -95,27 +110,46 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
     endpointBefore: socket.value.before,
     candidate: {
       configText: config.value.flat,
-      keyTable: {...tables.value.keys, text: appendRows(candidateBase.keys.text, keys.value.candidateRows)},
-      signingTable: {...tables.value.signing, text: signingText},
-      trustedHosts: hosts.value.table,
+      config: config.value.files,
+      keyTable: finalTable(host, {...tables.value.keys, text: keyText}),
+      signingTable: finalTable(host, {...tables.value.signing, text: signingText}),
+      trustedHosts: finalTable(host, hosts.value.table),
+      keys: keys.value.placed,
     },
+    keptRows: keptRows(parseTable(signingText), wantedRows, several !== undefined).map(row =>
+      placeOfRow(tables.value.signing, row),
+    ),
     remarks: [
       ...socket.value.remarks,
       ...tables.value.remarks,
       ...hosts.value.remarks,
       ...rowRemarks(parseTable(signingText), wantedRows, several !== undefined),
+      ...sharedKeyRemarks(tables.value.keys.path, find, wanted.domains),
     ],
   });
+}
+
+/** A table of the candidate, with where its file is and how that is encoded. */
+function finalTable(host: KnownHost, table: CandidateTable): CandidateTable {
+  if (table.path === undefined) return table;
+  const {path, kind, text} = table;
+  const {path: realPath, encoding} = entryOf(host.snapshot, path);
+  return {path, kind, text, realPath, ...(encoding === undefined ? {} : {encoding})};
+}
+
+/** `/etc/opendkim/SigningTable:4: * KEY`: a row that stays, at its place in the file of today. */
+function placeOfRow({path, text}: Pick<Table, 'path' | 'text'>, {key, value}: TableRow): string {
+  const today = parseTable(text).find(row => row.key === key && row.value === value);
+  return `${path}${today === undefined ? '' : `:${today.line + 1}`}: ${visible(`${key} ${value}`)}`;
 }
 
 /** MultipleSignatures counts for patterns; other tables give one row for a pattern (FACTS 4). */
 function severalSignatures(
   host: KnownHost,
   kind: Tables['signing']['kind'],
-  keyText: string,
+  rows: readonly KeyRow[],
 ): SeveralSignatures | undefined {
   if (kind !== 'refile' || !isTrue(host.opendkim.settings['multiplesignatures'])) return undefined;
-  const rows = keyRows(parseTable(keyText));
   return {domainOf: new Map(rows.map(row => [row.label, row.domain.toLowerCase()]))};
 }
 
@@ -131,7 +165,6 @@ const withRows = (tables: Tables, rows: Rows): Pick<Tables, 'keys' | 'signing'> 
 
 interface MovedPlan {
   readonly rows?: Rows;
-  readonly candidateRows?: Rows;
   /** Hash of the key by its new place. */
   readonly hashes: ReadonlyMap<string, string>;
   readonly files: readonly FileStep[];
@@ -145,8 +178,7 @@ interface MovedPlan {
 function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): MovedPlan {
   if (moved === undefined) return {hashes: new Map(), files: [], directories: []};
   if (keyMayStay(host, moved.path)) {
-    const rows = movedRows(moved, moved.path);
-    return {rows, candidateRows: rows, hashes: new Map(), files: [], directories: []};
+    return {rows: movedRows(moved, moved.path), hashes: new Map(), files: [], directories: []};
   }
   const domain = moved.domains[0] ?? '';
   const directory = below(host.layout.opendkim.keyDirectory, domain);
@@ -157,7 +189,6 @@ function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): MovedPlan 
   const why = `Copy the private key of ${domain} to where OpenDKIM's own user may read it`;
   return {
     rows: movedRows(moved, path),
-    candidateRows: movedRows(moved, moved.path),
     hashes: new Map([[path, source.sha256]]),
     files: same ? [] : [secretStep(host, target, {stagedPath: source.path, sha256: source.sha256}, why)],
     directories: same ? [] : safeDirectory(host, directory, `Make the key directory of ${domain}`),
@@ -258,6 +289,9 @@ export const SINGLE_KEY = ['Domain', 'Selector', 'KeyFile'] as const;
 
 interface ConfigChange {
   readonly steps: readonly FileStep[];
+  /** opendkim.conf and every file that it includes, as they will be. */
+  readonly files: readonly CandidateFile[];
+  /** The same in one text. */
   readonly flat: string;
 }
 
@@ -277,10 +311,9 @@ export function editConfig(
   if (!main.ok) return main;
   const all = definitions(configFile, known);
   const places = new Map(all.map(definition => [definition.name, definition.file]));
-  const files = [...new Set([configFile, ...all.map(definition => definition.file)])];
-  const texts = new Map<string, string>();
+  const texts = new Map<AbsolutePath, string>();
   const steps: FileStep[] = [];
-  for (const file of files) {
+  for (const file of withIncludes(configFile, known)) {
     const text = known(file) ?? '';
     const own = settings.filter(setting => (places.get(setting.name.toLowerCase()) ?? configFile) === file);
     const single = dropped.length === 0 ? text : commentOut(text, dropped);
@@ -290,11 +323,26 @@ export function editConfig(
   }
   return ok({
     steps,
-    flat: withoutIncludes(
-      texts.get(configFile) ?? '',
-      path => texts.get(path) ?? known(path as AbsolutePath),
-    ),
+    files: [...texts].map(([path, text]) => {
+      const {path: realPath, encoding} = entryOf(host.snapshot, path);
+      return {realPath, text, ...(encoding === undefined ? {} : {encoding})};
+    }),
+    flat: withoutIncludes(texts.get(configFile) ?? '', path => texts.get(path as AbsolutePath)),
   });
+}
+
+/** The main file and what it includes, each once; an Include of a file that is not there is none. */
+function withIncludes(
+  main: AbsolutePath,
+  known: (path: AbsolutePath) => string | undefined,
+): readonly AbsolutePath[] {
+  const found = [main];
+  for (const path of found) {
+    for (const inner of includesOf(known(path) ?? '')) {
+      if (!found.includes(inner) && known(inner) !== undefined) found.push(inner);
+    }
+  }
+  return found;
 }
 
 /** What a running OpenDKIM does not take over by SIGUSR1 (opendkim(8), FACTS 2.6). */

@@ -76,6 +76,15 @@ export const keyLabel = (domain: DomainName, selector: Selector): string =>
 export interface WantedRow {
   readonly domain: DomainName;
   readonly label: string;
+  /** Labels of the key that it replaces; every row that has one of them moves. */
+  readonly replaces?: ReplacedLabels;
+}
+
+export interface ReplacedLabels {
+  /** Sign as the domain (d=), whoever sends the mail. */
+  readonly own: ReadonlySet<string>;
+  /** Sign as the domain of the sender (`%`): as this domain for its own mail only. */
+  readonly anyDomain: ReadonlySet<string>;
 }
 
 /** `refile`: patterns, first match wins. `file`: exact keys, the order does not matter. */
@@ -83,7 +92,8 @@ export type SigningKind = 'file' | 'refile';
 
 /**
  * Makes each wanted domain sign with its label. Rows that stand for exactly the domain get the new label and keep
- * their place; missing rows come at the end, or above the first row that would catch their mail before them.
+ * their place; missing rows come at the end, or above the first row that would catch their mail before them. Rows that
+ * have a label that is replaced get the new one, whatever they stand for.
  */
 export function editSigningTable(
   text: string,
@@ -121,7 +131,52 @@ export function editSigningTable(
       }
     }
   }
+  const replaced = replacements(wanted);
+  for (const row of rows) {
+    const label = changed.has(row.line) ? undefined : replaced(row);
+    if (label !== undefined) changed.set(row.line, relabel(lines[row.line]?.raw ?? '', row, label));
+  }
   return assemble(lines, changed, added);
+}
+
+/** The label that a row moves to; undefined where its key is not replaced, or it has a wanted label already. */
+function replacements(wanted: readonly WantedRow[]): (row: TableRow) => string | undefined {
+  const byLabel = new Map<string, string>();
+  const byDomain = new Map<string, WantedRow>();
+  for (const want of wanted) {
+    for (const old of want.replaces?.own ?? []) if (old !== want.label) byLabel.set(old, want.label);
+    if ((want.replaces?.anyDomain.size ?? 0) > 0) byDomain.set(want.domain, want);
+  }
+  return row => {
+    const label = labelOf(row.value);
+    const want = byDomain.get(domainOfSenders(row.key));
+    return byLabel.get(label) ?? (want?.replaces?.anyDomain.has(label) === true ? want.label : undefined);
+  };
+}
+
+/** The domain whose mail, and no other, a pattern stands for: `*@d`, `joe@d`, `d`; '' for subdomains and wider ones. */
+const domainOfSenders = (pattern: string): string =>
+  /(^|@)\*?\./.test(pattern) ? '' : domainOfPattern(pattern);
+
+/**
+ * Rows of the final table that sign mail of a wanted domain with the key that is replaced, all the same. Only with
+ * MultipleSignatures: else the row of the domain is met before a wider one (`*`).
+ */
+export function keptRows(
+  rows: readonly TableRow[],
+  wanted: readonly WantedRow[],
+  several: boolean,
+): readonly TableRow[] {
+  const byLabel = new Map<string, WantedRow[]>();
+  for (const want of several ? wanted : []) {
+    for (const old of want.replaces?.anyDomain ?? []) byLabel.set(old, [...(byLabel.get(old) ?? []), want]);
+  }
+  return rows.filter(row =>
+    (byLabel.get(labelOf(row.value)) ?? []).some(
+      ({domain, label}) =>
+        labelOf(row.value) !== label && matchesWildcard(row.key.toLowerCase(), `x@${domain}`),
+    ),
+  );
 }
 
 /** With `MultipleSignatures yes` every matching row signs: rows of other signing domains stay beside the wanted one. */
@@ -136,9 +191,15 @@ function theirs(
   want: WantedRow,
   {domainOf}: SeveralSignatures,
 ): TableRow | undefined {
-  const isOwn = (row: TableRow): boolean =>
-    ['%', want.domain, undefined].includes(domainOf.get(labelOf(row.value)));
-  return rows.find(row => labelOf(row.value) === want.label) ?? rows.find(isOwn);
+  const {label, domain, replaces} = want;
+  const has = (labels: ReadonlySet<string> | undefined) => (row: TableRow) =>
+    labels?.has(labelOf(row.value)) === true;
+  return (
+    rows.find(has(new Set([label]))) ??
+    rows.find(has(replaces?.own)) ??
+    rows.find(has(replaces?.anyDomain)) ??
+    rows.find(row => ['%', domain, undefined].includes(domainOf.get(labelOf(row.value))))
+  );
 }
 
 const rowsOfPattern = (index: RowIndex, rows: readonly TableRow[], pattern: string): readonly TableRow[] =>
