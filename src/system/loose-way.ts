@@ -1,6 +1,6 @@
 /** Programs that run as root: who else could put something in their place. */
 import {type AbsolutePath, absolute, parentOf} from '../domain/paths.ts';
-import type {FileStat, Ports} from './ports.ts';
+import type {FileStat, Files, Ports} from './ports.ts';
 
 /** What others than its owner can change, and the command that ends it, without the path. */
 export interface Loose {
@@ -19,7 +19,7 @@ const OTHERS_WRITE = 0o002;
  * /usr/local to such a one, `staff`. Undefined where all is tight, or where there is no file.
  */
 export async function looseWay(
-  {files, users}: Pick<Ports, 'files' | 'users'>,
+  {files, users}: Pick<Ports, 'users'> & {readonly files: Pick<Files, 'stat' | 'readLink'>},
   path: AbsolutePath,
   isOwn: (who: {readonly uid: number}) => boolean,
 ): Promise<Loose | undefined> {

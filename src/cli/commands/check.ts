@@ -1,3 +1,4 @@
+import {checkExposure} from '../../doctor/exposure.ts';
 import {checkHost, checkSigners} from '../../doctor/host.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
 import {checkNotes} from '../../doctor/notes.ts';
@@ -28,6 +29,7 @@ export async function check(context: Context): Promise<ExitCode> {
     ...checkHost(facts),
     ...checkSigners(facts),
     ...(await checkNotes(ports)),
+    ...(facts.opendkim === undefined ? [] : await checkExposure(ports, facts.opendkim)),
     ...(facts.blockers.length === 0 ? await checkSigning(context, ports, facts) : []),
   ];
   const advice = await checkPolicies(context, ports, facts);

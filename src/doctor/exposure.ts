@@ -1,0 +1,241 @@
+/**
+ * Who else can change what decides whose mail is signed, or read the keys that sign: tables, their directories,
+ * opendkim.conf and private keys. Only looks at kinds, owners and modes.
+ */
+import {command} from '../domain/command.ts';
+import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import {visible} from '../domain/text.ts';
+import type {Check, CheckStatus} from '../proof/proof.ts';
+import type {KnownKey, OpenDkimFacts} from '../services/facts.ts';
+import {parseDataSet} from '../services/opendkim/parse.ts';
+import {type Loose, looseWay} from '../system/loose-way.ts';
+import type {FileStat, Files, Ports} from '../system/ports.ts';
+
+type ReadFiles = Pick<Files, 'stat' | 'resolve' | 'readLink'>;
+type ExposurePorts = Pick<Ports, 'users'> & {readonly files: ReadFiles};
+type Signer = Pick<OpenDkimFacts, 'configFile' | 'settings' | 'keys' | 'user' | 'group'>;
+
+/** Parameters of opendkim.conf(5) that may name a file which decides whose mail is signed, or how. */
+const TABLES = [
+  'keytable',
+  'signingtable',
+  'internalhosts',
+  'externalignorelist',
+  'exemptdomains',
+  'peerlist',
+  'domain',
+] as const;
+
+/** Where web servers keep what they show to everyone. */
+const SERVED = /^\/(?:var\/www|srv\/(?:www|http|htdocs)|usr\/share\/nginx|usr\/local\/www)\/|\/public_html\//;
+
+const SETS_ID = 0o7000;
+
+/** One check a place and a kind of trouble; empty where only root can change things and only the signer reads keys. */
+export async function checkExposure(ports: ExposurePorts, signer: Signer): Promise<readonly Check[]> {
+  const look: ExposurePorts = {...ports, files: remembering(ports.files)};
+  const daemon = await look.users.user(signer.user);
+  const top = (await look.files.stat(absolute('/')))?.uid ?? 0;
+  // Whoever owns / can change everything anyway: in an image below --root it may not be root.
+  const isRoot = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === top;
+  const isSigner = ({uid}: {readonly uid: number}): boolean => uid === daemon?.uid;
+  const found = new Map<string, Check>();
+  const add = (check: Check, at: string): void => {
+    if (!found.has(`${check.id} ${at}`)) found.set(`${check.id} ${at}`, check);
+  };
+  for (const path of tablesOf(signer)) {
+    const others = await looseWay(look, path, who => isRoot(who) || isSigner(who));
+    const own = others === undefined ? await looseWay(look, path, isRoot) : undefined;
+    if (others !== undefined) add(await othersWrite(look, signer, others, path), others.at);
+    if (own !== undefined) add(signerWrites(signer, own, await look.files.stat(own.at), path), own.at);
+    const odd = await oddMode(look, path);
+    if (odd !== undefined) add(odd, path);
+  }
+  for (const key of signer.keys) {
+    const path = parseAbsolutePath(key.path);
+    if (!path.ok) continue;
+    const others = await looseWay(look, path.value, who => isRoot(who) || isSigner(who));
+    if (others !== undefined) add(await othersWrite(look, signer, others, path.value, 'key'), others.at);
+    for (const check of await keyChecks(look, signer, key, path.value)) add(check, path.value);
+  }
+  return [...found.values()];
+}
+
+function tablesOf({configFile, settings}: Signer): readonly AbsolutePath[] {
+  const files = TABLES.flatMap(name => {
+    const set = parseDataSet(settings[name] ?? '');
+    return set.kind === 'file' || set.kind === 'refile' ? [set.path] : [];
+  });
+  return [...new Set([configFile, ...files])];
+}
+
+/** Another account, or everyone. */
+async function othersWrite(
+  {files, users}: ExposurePorts,
+  signer: Signer,
+  {at, repair}: Loose,
+  what: AbsolutePath,
+  kind: 'table' | 'key' = 'table',
+): Promise<Check> {
+  const stat = await files.stat(at);
+  const isEveryone = stat !== undefined && (stat.mode & 0o002) !== 0 && stat.kind !== 'symlink';
+  const effect =
+    kind === 'key'
+      ? 'put another key in place of the one that signs'
+      : 'decide whose mail is signed, and with which key';
+  const owner = stat === undefined ? undefined : await users.userById(stat.uid);
+  const by = repair.startsWith('chown')
+    ? `belongs to ${visible(owner?.name ?? String(stat?.uid))}`
+    : isEveryone
+      ? 'can be written by everyone'
+      : 'can be written by its group, which has other members';
+  const evidence = `${visible(at)} ${by}${at === what ? '' : `, and ${visible(what)} is below it`}`;
+  const fix =
+    kind === 'key' && repair === 'chown root' && stat !== undefined && !everyoneReads(stat)
+      ? command('chown', signer.user, at)
+      : command(...words(repair), at);
+  return isEveryone
+    ? {
+        id: 'host.everyone-writes',
+        title: 'Only root changes what OpenDKIM uses',
+        status: 'fail',
+        evidence,
+        cause: `Every user of the host can ${effect}.`,
+        fix,
+      }
+    : {
+        id: 'host.account-writes',
+        title: 'Only root changes what OpenDKIM uses',
+        status: 'warn',
+        evidence,
+        cause: `Another account than root can ${effect}.`,
+        fix,
+      };
+}
+
+/** The user that OpenDKIM runs as: a flaw in OpenDKIM would be enough. It must still be able to read afterward. */
+function signerWrites(
+  {user, group}: Signer,
+  {at, repair}: Loose,
+  stat: FileStat | undefined,
+  what: AbsolutePath,
+): Check {
+  const isOwner = repair.startsWith('chown');
+  const needsGroup = isOwner && stat !== undefined && stat.kind !== 'symlink' && !everyoneReads(stat);
+  const fix = needsGroup
+    ? `${command('chown', `root:${group}`, at)} && ${command('chmod', 'g+rX,g-w', at)}`
+    : command(...words(repair), at);
+  const how = isOwner ? `belongs to ${user}` : `can be written by ${user}`;
+  return {
+    id: 'host.signer-writes',
+    title: 'Only root changes what OpenDKIM uses',
+    status: 'warn',
+    evidence: visible(`${at} ${how}${at === what ? '' : `, and ${what} is below it`}`),
+    cause:
+      'Who breaks into OpenDKIM could decide whose mail is signed, and change what waxseal works with as root.',
+    fix,
+  };
+}
+
+async function oddMode({files}: ExposurePorts, path: AbsolutePath): Promise<Check | undefined> {
+  const stat = await files.stat((await files.resolve(path)) ?? path);
+  if (stat?.kind !== 'file' || (stat.mode & SETS_ID) === 0) return undefined;
+  return {
+    id: 'host.odd-mode',
+    title: 'Modes of what OpenDKIM uses',
+    status: 'warn',
+    evidence: `${visible(path)} has mode ${stat.mode.toString(8).padStart(4, '0')}`,
+    cause: 'A table is no program: setuid, setgid and sticky bits have no use on it.',
+    fix: command('chmod', 'u-s,g-s,-t', path),
+  };
+}
+
+async function keyChecks(
+  look: ExposurePorts,
+  {user, group}: Signer,
+  {domain, selector}: KnownKey,
+  path: AbsolutePath,
+): Promise<readonly Check[]> {
+  const real = (await look.files.resolve(path)) ?? path;
+  const stat = await look.files.stat(real);
+  if (stat?.kind !== 'file') return [];
+  const title = `Private key ${visible(selector)} of ${visible(domain)}`;
+  const readers = await readersOf(look, user, real, stat);
+  const isRead = readers === 'everyone';
+  const checks: Check[] = [];
+  if (SERVED.test(real)) {
+    checks.push({
+      id: 'host.key-served',
+      title,
+      status: isRead ? 'fail' : 'warn',
+      evidence: visible(`${real} is among the files of a web server`),
+      cause: isRead
+        ? 'Anyone who fetches it can sign mail as this domain.'
+        : 'One wrong mode, and anyone who fetches it can sign mail as this domain.',
+      fix: isRead
+        ? `Replace it: ${command('waxseal', 'rotate', '--emergency', '--domain', domain)}`
+        : 'Move it elsewhere, and change its row in KeyTable.',
+    });
+  }
+  if (readers !== undefined) {
+    const status: CheckStatus = isRead ? 'fail' : 'warn';
+    checks.push({
+      id: 'host.key-readable',
+      title,
+      status,
+      evidence: `${visible(path)} can be read by ${isRead ? 'everyone' : 'its group, which has other members'}`,
+      cause: 'Who reads a private key can sign mail as this domain.',
+      fix: `${command('chown', `${user}:${group}`, real)} && ${command('chmod', '0600', real)}`,
+    });
+  }
+  return checks;
+}
+
+/** Who can read a key beside root and the signer. */
+async function readersOf(
+  {files, users}: ExposurePorts,
+  user: string,
+  path: AbsolutePath,
+  stat: FileStat,
+): Promise<'everyone' | 'group' | undefined> {
+  let everyone = (stat.mode & 0o004) !== 0;
+  let group = (stat.mode & 0o040) !== 0;
+  for (let at = parentOf(path); ; at = parentOf(at)) {
+    const mode = (await files.stat(at))?.mode ?? 0;
+    everyone &&= (mode & 0o001) !== 0;
+    group &&= (mode & 0o011) !== 0;
+    if (at === '/') break;
+  }
+  if (everyone) return 'everyone';
+  if (!group) return undefined;
+  const members = [
+    ...((await users.groupById(stat.gid))?.members ?? []),
+    ...(await users.primaryMembers(stat.gid)).map(({name}) => name),
+  ];
+  return members.some(name => name !== user && name !== 'root') ? 'group' : undefined;
+}
+
+/** By the bits for others, a directory to be entered, too. */
+const everyoneReads = ({kind, mode}: FileStat): boolean => {
+  const needed = kind === 'directory' ? 0o005 : 0o004;
+  return (mode & needed) === needed;
+};
+
+const words = (text: string): [string, ...string[]] => {
+  const [first = '', ...rest] = text.split(' ');
+  return [first, ...rest];
+};
+
+/** Ten thousand keys have their way in common. */
+function remembering(files: ReadFiles): ReadFiles {
+  const seen = new Map<AbsolutePath, Promise<FileStat | undefined>>();
+  return {
+    resolve: path => files.resolve(path),
+    readLink: path => files.readLink(path),
+    stat(path) {
+      const known = seen.get(path) ?? files.stat(path).catch(() => undefined);
+      seen.set(path, known);
+      return known;
+    },
+  };
+}

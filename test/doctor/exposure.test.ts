@@ -1,0 +1,186 @@
+import {describe, expect, it} from 'vitest';
+import {checkExposure} from '../../src/doctor/exposure.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import type {Check} from '../../src/proof/proof.ts';
+import type {Users} from '../../src/system/ports.ts';
+import {openWorld} from '../demo/world.ts';
+import {MemoryFiles} from '../support/fake-host.ts';
+
+const ACCOUNTS = [
+  {name: 'root', uid: 0, gid: 0},
+  {name: 'opendkim', uid: 105, gid: 110},
+  {name: 'mail', uid: 8, gid: 8},
+  {name: 'alice', uid: 1000, gid: 1000},
+];
+
+const GROUPS = [
+  {name: 'root', gid: 0, members: []},
+  {name: 'opendkim', gid: 110, members: []},
+  {name: 'mail', gid: 8, members: ['alice']},
+  {name: 'alone', gid: 50, members: []},
+];
+
+const users: Users = {
+  user: async name => ACCOUNTS.find(each => each.name === name),
+  userById: async uid => ACCOUNTS.find(each => each.uid === uid),
+  group: async name => GROUPS.find(each => each.name === name),
+  groupById: async gid => GROUPS.find(each => each.gid === gid),
+  primaryMembers: async gid => ACCOUNTS.filter(each => each.gid === gid),
+};
+
+const OPENDKIM = {uid: 105, gid: 110};
+const KEY = '/etc/dkimkeys/example.org/s1.private';
+
+/** A host as waxseal leaves it, then as `change` does. */
+async function look(change: (files: MemoryFiles) => void, path = KEY): Promise<readonly Check[]> {
+  const files = new MemoryFiles();
+  files.put('/etc/opendkim.conf', '');
+  for (const name of ['KeyTable', 'SigningTable', 'TrustedHosts']) files.put(`/etc/opendkim/${name}`, '');
+  files.directory('/etc/dkimkeys', {...OPENDKIM, mode: 0o700});
+  files.directory('/etc/dkimkeys/example.org', {...OPENDKIM, mode: 0o700});
+  files.put(KEY, '', {...OPENDKIM, mode: 0o600});
+  change(files);
+  return await checkExposure(
+    {files, users},
+    {
+      configFile: absolute('/etc/opendkim.conf'),
+      settings: {
+        keytable: 'file:/etc/opendkim/KeyTable',
+        signingtable: 'refile:/etc/opendkim/SigningTable',
+        internalhosts: '/etc/opendkim/TrustedHosts',
+        peerlist: '127.0.0.1',
+      },
+      keys: [{label: 'k', domain: 'example.org', selector: 's1', path}],
+      user: 'opendkim',
+      group: 'opendkim',
+    },
+  );
+}
+
+const summary = (checks: readonly Check[]): readonly string[] =>
+  checks.map(({id, status, fix}) => `${status} ${id}: ${fix}`);
+
+describe('checkExposure', () => {
+  it('finds nothing on a host as waxseal leaves it, nor behind links of root', async () => {
+    expect(await look(() => undefined)).toEqual([]);
+    expect(
+      await look(files => {
+        files.put('/srv/dkim/KeyTable', '');
+        files.symlink('/etc/opendkim/KeyTable', '/srv/dkim/KeyTable');
+        files.directory('/etc', {gid: 50, mode: 0o775});
+      }),
+    ).toEqual([]);
+  });
+
+  it('warns where the user of OpenDKIM has tables, and the repair leaves them readable for it', async () => {
+    // As many guides have it: chown -R opendkim:mail /etc/opendkim.
+    const checks = await look(files => {
+      files.directory('/etc/opendkim', {uid: 105, gid: 8, mode: 0o750});
+      files.put('/etc/opendkim/KeyTable', '', {uid: 105, gid: 8, mode: 0o640});
+    });
+    expect(summary(checks)).toEqual([
+      'warn host.signer-writes: chown root:opendkim /etc/opendkim && chmod g+rX,g-w /etc/opendkim',
+    ]);
+    expect(checks[0]).toMatchObject({
+      evidence: '/etc/opendkim belongs to opendkim, and /etc/opendkim/KeyTable is below it',
+      cause: expect.stringContaining('as root'),
+    });
+    const open = await look(files => files.put('/etc/opendkim.conf', '', {...OPENDKIM, mode: 0o644}));
+    expect(summary(open)).toEqual(['warn host.signer-writes: chown root /etc/opendkim.conf']);
+    const byGroup = await look(files => files.put('/etc/opendkim/SigningTable', '', {gid: 110, mode: 0o664}));
+    expect(summary(byGroup)).toEqual(['warn host.signer-writes: chmod go-w /etc/opendkim/SigningTable']);
+  });
+
+  it.each([
+    [
+      'everyone',
+      (files: MemoryFiles) => files.put('/etc/opendkim/TrustedHosts', '', {mode: 0o666}),
+      'fail host.everyone-writes: chmod go-w /etc/opendkim/TrustedHosts',
+    ],
+    [
+      'everyone, by the directory',
+      (files: MemoryFiles) => files.directory('/etc/opendkim', {mode: 0o777}),
+      'fail host.everyone-writes: chmod go-w /etc/opendkim',
+    ],
+    [
+      'another account',
+      (files: MemoryFiles) => files.put('/etc/opendkim/KeyTable', '', {uid: 1000}),
+      'warn host.account-writes: chown root /etc/opendkim/KeyTable',
+    ],
+    [
+      'a group with members',
+      (files: MemoryFiles) => files.put('/etc/opendkim/KeyTable', '', {gid: 8, mode: 0o664}),
+      'warn host.account-writes: chmod go-w /etc/opendkim/KeyTable',
+    ],
+    [
+      'a link of somebody else',
+      (files: MemoryFiles) => {
+        files.directory('/srv/alice', {uid: 1000});
+        files.put('/srv/alice/KeyTable', '');
+        files.symlink('/etc/opendkim/KeyTable', '/srv/alice/KeyTable');
+      },
+      'warn host.account-writes: chown root /srv/alice',
+    ],
+    [
+      'a key, by everyone',
+      (files: MemoryFiles) => files.put(KEY, '', {...OPENDKIM, mode: 0o602}),
+      `fail host.everyone-writes: chmod go-w ${KEY}`,
+    ],
+    [
+      'a key, by its owner',
+      (files: MemoryFiles) => files.put(KEY, '', {uid: 1000, gid: 110, mode: 0o640}),
+      `warn host.account-writes: chown opendkim ${KEY}`,
+    ],
+  ])('tells who else can change things: %s', async (_, change, expected) => {
+    expect(summary(await look(change))).toEqual([expected]);
+  });
+
+  it('finds bits on a table that belong on programs', async () => {
+    const checks = await look(files => files.put('/etc/opendkim/KeyTable', '', {mode: 0o4644}));
+    expect(summary(checks)).toEqual(['warn host.odd-mode: chmod u-s,g-s,-t /etc/opendkim/KeyTable']);
+    expect(checks[0]?.evidence).toBe('/etc/opendkim/KeyTable has mode 4644');
+  });
+
+  it('finds a key that others can read, where the way to it is open', async () => {
+    const open =
+      (mode: number, gid = 110) =>
+      (files: MemoryFiles) => {
+        files.directory('/etc/dkimkeys', {...OPENDKIM, mode: 0o755});
+        files.directory('/etc/dkimkeys/example.org', {...OPENDKIM, mode: 0o755});
+        files.put(KEY, '', {uid: 105, gid, mode});
+      };
+    const fix = `chown opendkim:opendkim ${KEY} && chmod 0600 ${KEY}`;
+    expect(summary(await look(open(0o644)))).toEqual([`fail host.key-readable: ${fix}`]);
+    expect(summary(await look(open(0o640, 8)))).toEqual([`warn host.key-readable: ${fix}`]);
+    expect(await look(open(0o640))).toEqual([]);
+    expect(await look(files => files.put(KEY, '', {...OPENDKIM, mode: 0o644}))).toEqual([]);
+  });
+
+  it('finds a key among the files of a web server', async () => {
+    const path = '/var/www/html/my key.private';
+    const place = (mode: number) => (files: MemoryFiles) => files.put(path, '', {...OPENDKIM, mode});
+    expect(summary(await look(place(0o644), path))).toEqual([
+      'fail host.key-served: Replace it: waxseal rotate --emergency --domain example.org',
+      `fail host.key-readable: chown opendkim:opendkim '${path}' && chmod 0600 '${path}'`,
+    ]);
+    expect(summary(await look(place(0o600), path))).toEqual([
+      'warn host.key-served: Move it elsewhere, and change its row in KeyTable.',
+    ]);
+  });
+});
+
+it('is part of waxseal check, and passes a host that waxseal has set up', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const ids = async (): Promise<readonly string[]> =>
+    (await world.run(['check', '--json'])).report.checks.map(({id, status}) => `${status} ${id}`);
+  expect((await ids()).filter(each => /write|readable|served|odd/.test(each))).toEqual([]);
+  const {files, users: accounts} = world.sandbox.ports;
+  const daemon = await accounts.user('opendkim');
+  await files.setAttributes(absolute('/etc/opendkim'), {
+    mode: 0o755,
+    uid: daemon?.uid ?? -1,
+    gid: daemon?.gid ?? -1,
+  });
+  expect(await ids()).toContain('warn host.signer-writes');
+});
