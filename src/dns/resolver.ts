@@ -1,14 +1,52 @@
 /** Questions to the host's resolver, or to those the user named. */
 
 import type {DnsName} from '../domain/names.ts';
+import type {Result} from '../domain/result.ts';
 import type {DnsServer} from '../system/ports.ts';
 import {ask, type DnsPorts} from './client.ts';
+import type {Zone} from './survey.ts';
 import type {DnsMessage, Question} from './wire.ts';
 
 export interface ResolverOptions {
   /** Instead of those in resolv.conf. */
   readonly resolvers?: readonly DnsServer[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What the same look has learned of zones and servers before; a look of its own where there is none. */
+  readonly learned?: Learned | undefined;
+}
+
+/**
+ * What one look over many records asks once: zones, and the names and addresses of their servers. Make a new one for each
+ * look: it holds no time to live. Records themselves are never in it.
+ */
+export interface Learned {
+  /** By question and manner. */
+  readonly answers: Map<string, Resolved>;
+  /** By apex. */
+  readonly zones: Map<DnsName, Result<Zone>>;
+}
+
+export const nothingLearned = (): Learned => ({answers: new Map(), zones: new Map()});
+
+/** Answers and zones that are kept at most: a list may have any length. */
+const MOST_LEARNED = 20_000;
+
+/**
+ * The value that is known, or the one that `find` finds; kept where it is `good`, or another may find a better one. Two who
+ * ask at the same time both find it: neither waits for what the other could not ask.
+ */
+export async function learn<K, V>(
+  known: Map<K, V>,
+  key: K,
+  find: () => Promise<V>,
+  isGood: (value: V) => boolean,
+): Promise<V> {
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const found = await find();
+  if (known.size >= MOST_LEARNED) known.clear();
+  if (isGood(found)) known.set(key, found);
+  return found;
 }
 
 /** DNSSEC bits of one question. */
@@ -33,6 +71,26 @@ export async function resolve(
   question: Question,
   options: ResolverOptions,
   manner: ResolveManner = {},
+): Promise<Resolved> {
+  const {learned} = options;
+  // A record is never taken from memory, nor is anything that DNSSEC decides on.
+  if (learned === undefined || question.type === 'TXT' || manner.dnssec === true) {
+    return await asked(ports, question, options, manner);
+  }
+  const key = `${question.name} ${question.type}${manner.unchecked === true ? ' unchecked' : ''}`;
+  return await learn(
+    learned.answers,
+    key,
+    () => asked(ports, question, options, manner),
+    ({kind}) => kind === 'answer',
+  );
+}
+
+async function asked(
+  ports: DnsPorts,
+  question: Question,
+  options: ResolverOptions,
+  manner: ResolveManner,
 ): Promise<Resolved> {
   const resolvers = options.resolvers ?? (await ports.dns.hostResolvers());
   let last: Resolved = {kind: 'none'};

@@ -9,7 +9,7 @@ import {type DnsName, isWithin} from '../domain/names.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {DnsServer} from '../system/ports.ts';
 import {ask, type DnsPorts} from './client.ts';
-import {type Resolved, type ResolverOptions, resolve} from './resolver.ts';
+import {learn, type Resolved, type ResolverOptions, resolve} from './resolver.ts';
 import type {AuthoritativeServer, Zone} from './survey.ts';
 import type {DnsMessage, DnsRecord, Question, SoaRecord} from './wire.ts';
 
@@ -60,7 +60,7 @@ async function zoneBelow(
 ): Promise<Result<Zone>> {
   const walked = await walkUp(ports, start, options);
   if (!walked.ok) return walked;
-  let zone = await describe(ports, walked.value, options);
+  let zone = await describedOnce(ports, walked.value, options);
   for (let cuts = 0; zone.ok && cuts < MAX_CUTS; cuts++) {
     const cut = await cutBelow(ports, zone.value, leaf, options);
     if (cut === undefined) break;
@@ -168,6 +168,18 @@ function unresolved(name: DnsName, resolved: Exclude<Resolved, {kind: 'answer'}>
     'dns.resolver-failed',
     `The resolver ${where} cannot look up ${name} (SERVFAIL).`,
     `The name servers of the domain do not answer it, or its DNSSEC is broken. Try: dig +cd @${address} SOA ${name}`,
+  );
+}
+
+/** A zone that many names are in is described once a look; one that only its servers know of, each time. */
+async function describedOnce(ports: DnsPorts, found: Found, options: ResolverOptions): Promise<Result<Zone>> {
+  const {learned} = options;
+  if (learned === undefined || found.remarks.length > 0) return await describe(ports, found, options);
+  return await learn(
+    learned.zones,
+    found.apex,
+    () => describe(ports, found, options),
+    zone => zone.ok && zone.value.remarks.length === 0,
   );
 }
 

@@ -6,12 +6,14 @@ import {type DnsName, type DomainName, keyRecordName, type Selector} from '../..
 import {type Problem, problem} from '../../domain/result.ts';
 import {type Audit, auditRecord} from '../audit.ts';
 import {surveyOnce} from '../authoritative.ts';
-import {ask, type DnsPorts, type Outcome} from '../client.ts';
+import type {DnsPorts} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
 import {type ResolverOptions, resolveOnlyText} from '../resolver.ts';
+import {createSilence, type SilentServer} from '../silence.ts';
 import type {AuthoritativeServer, Survey} from '../survey.ts';
 import {findZone} from '../zone.ts';
 import {createGate, type Gate} from './gate.ts';
+import {plainAnswers} from './plain.ts';
 import {createServerBook, type ServerBook} from './servers.ts';
 
 export interface KeyToCheck {
@@ -33,6 +35,8 @@ export interface KeyFinding {
   readonly mistake: Problem | undefined;
   /** It works, but is better mended. */
   readonly remark?: Problem;
+  /** Silent servers that were not asked for it: that they have no record is not known then. */
+  readonly unasked?: readonly SilentServer[];
 }
 
 export interface ManyOptions extends ResolverOptions {
@@ -57,10 +61,10 @@ export async function checkMany(
   keys: Iterable<KeyToCheck>,
   options: ManyOptions,
 ): Promise<void> {
-  const polite = considerate(ports);
-  const job: Job = {
-    ports: polite,
-    book: createServerBook(polite, {resolvers: options.resolvers}),
+  const polite = considerate();
+  const silence = createSilence(ports, options.signal);
+  const job: Omit<Job, 'ports'> = {
+    book: createServerBook(polite({...ports, dns: silence.dns}), {resolvers: options.resolvers}),
     thorough: createGate(THOROUGH_AT_ONCE),
     options,
   };
@@ -68,11 +72,20 @@ export async function checkMany(
   const worker = async (): Promise<void> => {
     for (let next = rest.next(); next.done !== true; next = rest.next()) {
       options.signal?.throwIfAborted();
-      await options.onFinding(await checkOne(job, next.value));
+      const watched = silence.watched();
+      const finding = await checkOne({...job, ports: polite({...ports, dns: watched.dns})}, next.value);
+      const unasked = isUnknown(finding) ? watched.unasked() : [];
+      await options.onFinding(unasked.length === 0 ? finding : {...finding, unasked});
     }
   };
   await Promise.all(Array.from({length: AT_ONCE}, worker));
 }
+
+/** Nobody objects: the zone could not be found, or its servers do not answer. */
+const isUnknown = ({mistake, servers}: KeyFinding): boolean =>
+  mistake !== undefined && (servers === 0 || UNKNOWN.has(mistake.id));
+
+const UNKNOWN: ReadonlySet<string> = new Set(['dns.server-silent', 'dns.server-no-tcp', 'dns.port-blocked']);
 
 interface Job {
   readonly ports: DnsPorts;
@@ -81,8 +94,8 @@ interface Job {
   readonly options: ManyOptions;
 }
 
-/** No server has more than a few of our questions at a time, however many domains it has. */
-function considerate(ports: DnsPorts): DnsPorts {
+/** No server has more than a few of our questions at a time, however many domains it has and whoever asks. */
+function considerate(): (ports: DnsPorts) => DnsPorts {
   const gates = new Map<string, Gate>();
   const gateOf = ({address, port}: {readonly address: string; readonly port: number}): Gate => {
     const key = `${address} ${port}`;
@@ -93,14 +106,14 @@ function considerate(ports: DnsPorts): DnsPorts {
     gates.set(key, made);
     return made;
   };
-  return {
+  return ports => ({
     ...ports,
     dns: {
       udp: (server, query, limits) => gateOf(server).run(() => ports.dns.udp(server, query, limits)),
       tcp: (server, query, limits) => gateOf(server).run(() => ports.dns.tcp(server, query, limits)),
       hostResolvers: () => ports.dns.hostResolvers(),
     },
-  };
+  });
 }
 
 /** A mail domain is a name in the DNS like any other. */
@@ -119,17 +132,12 @@ async function quickly(
   key: KeyToCheck,
   servers: readonly AuthoritativeServer[],
 ): Promise<KeyFinding | undefined> {
-  const question = {name: keyRecordName(key.selector, key.domain), type: 'TXT'} as const;
-  const outcomes = await Promise.all(servers.map(server => ask(ports, server, question, {recursion: false})));
-  // A server that this host has no route to cannot object.
-  const said = outcomes
-    .filter(({kind}) => kind !== 'no-route')
-    .map(outcome => textIn(outcome, question.name));
-  const [first] = said;
-  if (first === undefined) return undefined;
-  if (!said.every(text => text !== undefined && sameKeyRecord(text, key.expected ?? first))) return undefined;
+  const said = await plainAnswers(ports, servers, keyRecordName(key.selector, key.domain));
+  const [first] = said ?? [];
+  if (said === undefined || first === undefined) return undefined;
+  if (!said.every(({text}) => sameKeyRecord(text, key.expected ?? first.text))) return undefined;
   // Where no key is at hand to compare with, the record itself has to be good.
-  const {useless, remark} = key.expected === undefined ? auditRecord(first) : NOTHING_ODD;
+  const {useless, remark} = key.expected === undefined ? auditRecord(first.text) : NOTHING_ODD;
   if (useless !== undefined) return undefined;
   return {
     ...{key, servers: servers.length, matching: said.length, mistake: undefined},
@@ -138,16 +146,6 @@ async function quickly(
 }
 
 const NOTHING_ODD: Audit = {useless: undefined, remark: undefined};
-
-/** The one TXT record at the name, from a server that speaks for the zone. */
-function textIn(outcome: Outcome, name: string): string | undefined {
-  if (outcome.kind !== 'answer' || !outcome.message.authoritative) return undefined;
-  const {answers, rcode} = outcome.message;
-  const [only, ...more] = answers.flatMap(record =>
-    record.type === 'TXT' && record.name === name ? [record.text] : [],
-  );
-  return rcode === 'NOERROR' && more.length === 0 ? only : undefined;
-}
 
 async function thoroughly({ports, options}: Job, key: KeyToCheck): Promise<KeyFinding> {
   const {signal, resolvers} = options;

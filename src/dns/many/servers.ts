@@ -1,7 +1,7 @@
 /** The name servers of many domains: each name of a server is looked up once, however many domains it serves. */
 import type {DnsName} from '../../domain/names.ts';
 import type {DnsPorts} from '../client.ts';
-import {type Resolved, type ResolverOptions, resolve} from '../resolver.ts';
+import {learn, type Resolved, type ResolverOptions, resolve} from '../resolver.ts';
 import type {AuthoritativeServer} from '../survey.ts';
 
 const DNS_PORT = 53;
@@ -17,9 +17,10 @@ export interface ServerBook {
   serversOf(domain: DnsName): Promise<readonly AuthoritativeServer[] | undefined>;
 }
 
-/** Finds the servers of many domains, and asks for the addresses of a shared name server once. */
+/** Finds the servers of many domains, and asks once for a zone that many are in and for a name server they share. */
 export function createServerBook(ports: DnsPorts, options: ResolverOptions): ServerBook {
   const known = new Map<DnsName, Promise<readonly AuthoritativeServer[]>>();
+  const named = new Map<DnsName, Named>();
 
   const addressesOf = (name: DnsName): Promise<readonly AuthoritativeServer[]> => {
     const before = known.get(name);
@@ -27,6 +28,11 @@ export function createServerBook(ports: DnsPorts, options: ResolverOptions): Ser
     if (known.size >= REMEMBERED) known.clear();
     const asked = lookUp(name);
     known.set(name, asked);
+    // A server without an address, for all that is known now: another may have more luck.
+    void asked.then(
+      found => found.length === 0 && known.delete(name),
+      () => known.delete(name),
+    );
     return asked;
   };
   const lookUp = async (name: DnsName): Promise<readonly AuthoritativeServer[]> => {
@@ -41,7 +47,8 @@ export function createServerBook(ports: DnsPorts, options: ResolverOptions): Ser
       ),
     );
   };
-  const namesAt = async (zone: DnsName): Promise<Named> => {
+  const namesAt = (zone: DnsName): Promise<Named> => learn(named, zone, () => askNames(zone), isNamed);
+  const askNames = async (zone: DnsName): Promise<Named> => {
     const resolved = await resolve(ports, {name: zone, type: 'NS'}, options);
     const names = recordsOf(resolved).flatMap(record =>
       record.type === 'NS' && record.name === zone ? [record.target] : [],
@@ -65,6 +72,8 @@ export function createServerBook(ports: DnsPorts, options: ResolverOptions): Ser
     },
   };
 }
+
+const isNamed = ({names}: Named): boolean => names.length > 0;
 
 interface Named {
   readonly names: readonly DnsName[];
