@@ -43,6 +43,7 @@ export {
   type RotationFacts,
   revokedValue,
   type SeenAs,
+  type SilentFacts,
   type WaitsFor,
 } from './schedule.ts';
 export {proposeSelector} from './selector.ts';

@@ -25,6 +25,8 @@ export interface RecordFacts {
   readonly resolver: 'key' | 'other' | 'unknown';
   readonly ttlSeconds?: number;
   readonly negativeSeconds: number;
+  /** When it was seen; milliseconds since 1970. */
+  readonly at?: number;
   /** What is wrong, where a mistake could be named; a sentence. */
   readonly mistake?: string;
 }
@@ -34,6 +36,18 @@ export interface RotationFacts {
   readonly settings: RotationSettings;
   readonly queue: QueueFacts;
   readonly records: ReadonlyMap<DnsName, RecordFacts>;
+  /** Servers that were given up, and how many records are `unknown` for that reason. */
+  readonly silent?: readonly SilentFacts[];
+}
+
+/** A resolver or name server that was not asked any more, since it had not answered. */
+export interface SilentFacts {
+  readonly address: string;
+  readonly port: number;
+  /** Queries in a row without an answer. */
+  readonly unanswered: number;
+  /** Records that are not known because of it. */
+  readonly records: number;
 }
 
 /** What can be done at once, without asking anybody. */

@@ -6,7 +6,7 @@ import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {DomainList} from '../../flow/domain-list.ts';
 import type {Check} from '../../proof/proof.ts';
-import {formerRecords, type KeyEntry} from '../../rotation/index.ts';
+import {formerRecords, type KeyEntry, type SilentFacts} from '../../rotation/index.ts';
 import type {Clock} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -14,6 +14,7 @@ import {failureOf, failureReport, failureText} from '../failure.ts';
 import {adviceLines, checkLines, tell} from '../print.ts';
 import {reportOf} from '../report.ts';
 import {domainTexts} from '../session.ts';
+import {silentChecks, silentLines} from '../silent-report.ts';
 import {stateOf} from '../state-report.ts';
 import {createStreamedReport} from '../streamed-report.ts';
 import {writeOut} from '../write-out.ts';
@@ -139,6 +140,8 @@ function createTally(context: Context, {clock}: {readonly clock: Clock}, total: 
   const begun = clock.now().getTime();
   let done = 0;
   let wrong = 0;
+  let unknown = 0;
+  const silent = new Map<string, SilentFacts>();
   let drawnAt = 0;
   const rate = (now: number): number => Math.round((done * 1000) / Math.max(1, now - begun));
   const count = (number: number): string => number.toLocaleString('en-US');
@@ -163,7 +166,12 @@ function createTally(context: Context, {clock}: {readonly clock: Clock}, total: 
     async add(finding) {
       done++;
       const check = checkOf(finding);
-      if (check.status === 'fail') wrong++;
+      if (finding.unasked !== undefined) unknown++;
+      else if (check.status === 'fail') wrong++;
+      for (const server of finding.unasked ?? []) {
+        const name = `${server.address} ${server.port}`;
+        silent.set(name, {...server, records: (silent.get(name)?.records ?? 0) + 1});
+      }
       await say(check);
       const now = clock.now().getTime();
       if (bar && (now - drawnAt >= REDRAW_MS || done === total)) draw(now);
@@ -179,9 +187,14 @@ function createTally(context: Context, {clock}: {readonly clock: Clock}, total: 
     async end(advice) {
       const now = clock.now().getTime();
       const seconds = ((now - begun) / 1000).toFixed(1);
-      const exitCode: ExitCode = wrong > 0 ? 4 : 0;
-      const sum = `${count(done - wrong)} of ${count(total)} right, ${count(wrong)} wrong; ${seconds} s, ${count(rate(now))} a second`;
-      if (document === undefined) return await tell(context, {exitCode}, [...adviceLines(advice), sum]);
+      const exitCode: ExitCode = wrong > 0 || unknown > 0 ? 4 : 0;
+      const left = unknown === 0 ? '' : `, ${count(unknown)} not checked`;
+      const given = [...silent.values()];
+      const sum = `${count(done - wrong - unknown)} of ${count(total)} right, ${count(wrong)} wrong${left}; ${seconds} s, ${count(rate(now))} a second`;
+      if (document === undefined) {
+        return await tell(context, {exitCode}, [...adviceLines(advice), ...silentLines(given), sum]);
+      }
+      for (const check of silentChecks(given)) await document.add(check);
       await document.end(reportOf(context.command, {exitCode, advice}));
       return exitCode;
     },

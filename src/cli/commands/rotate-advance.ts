@@ -11,6 +11,7 @@ import type {Context} from '../context.ts';
 import {dueChecks, dueLines, dueReports} from '../due-report.ts';
 import {tell} from '../print.ts';
 import {publishFlag, wishLines} from '../publisher.ts';
+import {silentChecks, silentLines} from '../silent-report.ts';
 import {chosen, domainsOf, stateOf} from '../state-report.ts';
 
 /** One run of the scheduler, told as lines or as JSON. Exit 0, 3 where the DNS or a person is waited for, 4, 6. */
@@ -59,6 +60,7 @@ export async function runAdvance(
     ...result.failed.map(({message, hint}) => `FAILED: ${visible(message)} ${visible(hint)}`),
     ...(result.due.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : []),
     ...dueLines(result.due),
+    ...silentLines(result.facts.silent),
     ...(dryRun ? wishLines(state, result.due, result.facts, publish).map(line => visible(line)) : []),
     ...records(state, result.due),
   ];
@@ -69,7 +71,7 @@ export async function runAdvance(
       exitCode,
       changed: result.changed,
       domains: dueReports(state, result.due, ports.clock.now()),
-      checks: dueChecks(result.due),
+      checks: [...dueChecks(result.due), ...silentChecks(result.facts.silent)],
       ...(failed === undefined ? {} : {error: failed}),
     },
     isSet(flags, 'quiet') && isSet(flags, 'advance') ? newsOf(result, told) : lines,
@@ -88,10 +90,12 @@ const newsOf = (
   ...(told.how === 'new' || told.how === 'failed' ? told.lines : []),
 ];
 
-function exitCodeOf({due, failed}: AdvanceResult, dryRun: boolean): ExitCode {
+function exitCodeOf({due, failed, facts}: AdvanceResult, dryRun: boolean): ExitCode {
   if (dryRun) return 0;
   if (failed.length > 0) return 6;
   if (due.some(({level}) => level === 'alarm')) return 4;
+  // Nothing is known to be wrong, but not everything is known.
+  if (facts.silent !== undefined) return 3;
   return due.some(({waitsFor}) => waitsFor === 'person' || waitsFor === 'dns') ? 3 : 0;
 }
 

@@ -19,6 +19,7 @@ import {type Context, resolversOf} from '../context.ts';
 import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
 import {checkLines, tell} from '../print.ts';
+import {silentLines} from '../silent-report.ts';
 import {chosen, stateOf} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
@@ -120,6 +121,8 @@ async function monitor(context: Context): Promise<ExitCode> {
     );
     const [silent, ...others] = domains.filter(domain => !asked.has(domain));
     if (silent !== undefined) {
+      const [given] = silentLines(facts.silent);
+      if (given !== undefined) return await say(3, given, numbers);
       const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
       return await say(3, `${silent}: no name server answers${more}`, numbers);
     }

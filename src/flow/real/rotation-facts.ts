@@ -1,10 +1,14 @@
 /** Everything the rotation is decided on: settings, the clock, the queue, and what the servers say of each record. */
 import {isRevoked} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
-import {ask} from '../../dns/client.ts';
+import {ask, type DnsPorts} from '../../dns/client.ts';
 import {sameKeyRecord} from '../../dns/compare.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
 import {createGate} from '../../dns/many/gate.ts';
+import {plainAnswers} from '../../dns/many/plain.ts';
+import {createServerBook, type ServerBook} from '../../dns/many/servers.ts';
+import {type Learned, nothingLearned} from '../../dns/resolver.ts';
+import {createSilence, type Silence} from '../../dns/silence.ts';
 import type {ServerView, Survey} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
 import {UsageError} from '../../domain/errors.ts';
@@ -23,6 +27,7 @@ import {
   type RotationSettings,
   type RotationState,
   type SeenAs,
+  type SilentFacts,
   type TimeReading,
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -131,17 +136,61 @@ async function readInstance(
   };
 }
 
+interface Look {
+  readonly options: WorkOptions & {readonly explain: boolean};
+  readonly learned: Learned;
+  /** Undefined for few keys: then each record is looked at in the thorough way, right or wrong. */
+  readonly book: ServerBook | undefined;
+}
+
 /** What all servers say of the record of one key. A zone or servers that cannot be reached are `unknown`. */
 async function readRecord(
-  ports: Ports,
-  options: WorkOptions & {readonly explain?: boolean},
+  ports: DnsPorts,
+  look: Look,
+  key: KeyEntry,
+  signal: AbortSignal,
+): Promise<RecordFacts> {
+  const plain =
+    look.book !== undefined && mustStay(key) ? await readPlain(ports, look.book, key, signal) : undefined;
+  return plain ?? (await readThoroughly(ports, look, key, signal));
+}
+
+/** A record that nothing but its loss would be told of: no step rests on the rest of what servers say. */
+const mustStay = ({state, withdrawal, leakedAt}: KeyEntry): boolean =>
+  state === 'active' || (state === 'retiring' && withdrawal === undefined && leakedAt === undefined);
+
+/** Where every server has exactly the record, one query to each is enough; undefined where anything is otherwise. */
+async function readPlain(
+  ports: DnsPorts,
+  book: ServerBook,
+  {domain, record}: KeyEntry,
+  signal: AbortSignal,
+): Promise<RecordFacts | undefined> {
+  const servers = await book.serversOf(`${domain}` as DnsName);
+  if (servers === undefined) return undefined;
+  const said = await plainAnswers(ports, servers, record.name, signal);
+  if (said === undefined || !said.every(({text}) => sameKeyRecord(text, record.value))) return undefined;
+  return {
+    seen: 'key',
+    servers: said.map(({server}) => ({address: server.address})),
+    resolver: 'unknown',
+    ttlSeconds: Math.max(...said.map(({ttlSeconds}) => ttlSeconds)),
+    negativeSeconds: 0,
+  };
+}
+
+async function readThoroughly(
+  ports: DnsPorts,
+  {options, learned}: Look,
   key: KeyEntry,
   signal: AbortSignal,
 ): Promise<RecordFacts> {
   const {name, value} = key.record;
-  const zone = await findZone(ports, name, {resolvers: options.resolvers, signal});
+  const {resolvers, explain} = options;
+  const zone = await findZone(ports, name, {resolvers, signal, learned});
   if (!zone.ok) return {...UNKNOWN, mistake: zone.problem.message};
-  const survey = await surveyOnce(ports, {name, expected: value, zone: zone.value}, {...options, signal});
+  const subject = {name, expected: value, zone: zone.value};
+  const survey = await surveyOnce(ports, subject, {resolvers, explain, signal, learned});
   const seen = seenAs(survey);
   const mistake = survey.servers.find(view => view.mistake !== undefined)?.mistake?.message;
   const isOurs = seen === 'key';
@@ -190,7 +239,7 @@ function kindOf({status, records}: ServerView): SeenAs {
   return records.length === 1 && only !== undefined && isRevoked(only) ? 'revoked' : 'other';
 }
 
-async function ttlOf(ports: Ports, survey: Survey, signal: AbortSignal): Promise<number | undefined> {
+async function ttlOf(ports: DnsPorts, survey: Survey, signal: AbortSignal): Promise<number | undefined> {
   const view = survey.servers.find(({status}) => status === 'matching');
   if (view === undefined) return undefined;
   const answer = await ask(ports, view.server, {name: survey.name, type: 'TXT'}, {recursion: false, signal});
@@ -200,7 +249,7 @@ async function ttlOf(ports: Ports, survey: Survey, signal: AbortSignal): Promise
 }
 
 async function resolverSees(
-  ports: Ports,
+  ports: DnsPorts,
   options: WorkOptions,
   key: KeyEntry,
 ): Promise<RecordFacts['resolver']> {
@@ -213,32 +262,54 @@ async function resolverSees(
 
 /** Records that are looked at side by side: a host with a thousand domains must not ask for all in one breath. */
 const AT_ONCE = 32;
-/** Up to so many it is looked for where a missing record went, at one more question a server and second. */
+/**
+ * Up to so many keys each record is looked at thoroughly, and it is looked for where a missing one went, at one more
+ * question a server and second.
+ */
 const EXPLAINED = 100;
 
-/** All facts for the keys of a state, those of `only` asked in the DNS. */
+/**
+ * All facts for the keys of a state, those of `only` asked in the DNS. A server that is silent is given up; what is not
+ * known because of it is `unknown`, and counted in `silent`.
+ * @param silence that of the run; of this look alone where there is none
+ */
 export async function gatherFacts(
   ports: Ports,
   options: WorkOptions,
   state: RotationState,
   only: (key: KeyEntry) => boolean,
   signal: AbortSignal,
+  silence: Silence = createSilence(ports, signal),
 ): Promise<RotationFacts> {
   const settings = await readSettings(ports);
   const queue = await readQueue(ports, state);
   const asked = state.keys.filter(key => key.state !== 'removed' && only(key));
   const records = new Map<DnsName, RecordFacts>();
+  const silent = new Map<string, SilentFacts>();
   const gate = createGate(AT_ONCE);
-  const explain = asked.length <= EXPLAINED;
+  const isFew = asked.length <= EXPLAINED;
+  const book = isFew
+    ? undefined
+    : createServerBook({...ports, dns: silence.dns}, {resolvers: options.resolvers, signal});
+  const look: Look = {options: {...options, explain: isFew}, learned: nothingLearned(), book};
   await Promise.all(
     asked.map(key =>
       gate.run(async () => {
         signal.throwIfAborted();
         // A signal of its own: many waits at once must not be many listeners on one (Node warns from eleven on).
         const own = AbortSignal.any([signal]);
-        records.set(key.record.name, await readRecord(ports, {...options, explain}, key, own));
+        const at = ports.clock.now().getTime();
+        const watched = silence.watched();
+        const found = await readRecord({...ports, dns: watched.dns}, look, key, own);
+        records.set(key.record.name, {...found, at});
+        if (found.seen !== 'unknown') return;
+        for (const server of watched.unasked()) {
+          const name = `${server.address} ${server.port}`;
+          silent.set(name, {...server, records: (silent.get(name)?.records ?? 0) + 1});
+        }
       }),
     ),
   );
-  return {now: ports.clock.now(), settings, queue, records};
+  const facts = {now: ports.clock.now(), settings, queue, records};
+  return silent.size === 0 ? facts : {...facts, silent: [...silent.values()]};
 }
