@@ -201,13 +201,13 @@ interface InMemory {
 class Tables {
   readonly #machine: Machine;
   readonly #configFile: AbsolutePath;
-  #tables: InMemory;
+  #tables: Promise<InMemory>;
   #isStale = false;
 
   private constructor(machine: Machine, configFile: AbsolutePath, tables: InMemory) {
     this.#machine = machine;
     this.#configFile = configFile;
-    this.#tables = tables;
+    this.#tables = Promise.resolve(tables);
   }
 
   static async load(machine: Machine, configFile: AbsolutePath, settings: Settings): Promise<Tables> {
@@ -218,19 +218,26 @@ class Tables {
     this.#isStale = true;
   }
 
-  /** For a connection that has just come. Where the new configuration is wrong, the old one stays. */
-  async fresh(): Promise<InMemory> {
-    if (!this.#isStale) return this.#tables;
-    this.#isStale = false;
+  /** For a connection that has just come. All that come while the files are read wait for them, as in the daemon. */
+  fresh(): Promise<InMemory> {
+    if (this.#isStale) {
+      this.#isStale = false;
+      this.#tables = this.#tables.then(tables => this.#reread(tables));
+    }
+    return this.#tables;
+  }
+
+  /** Where the new configuration is wrong, the old one stays. */
+  async #reread(old: InMemory): Promise<InMemory> {
     const wrong = (await this.#unreadable()) ?? (await checkConfiguration(this.#machine, this.#configFile));
     const settings = wrong === '' ? await readSettings(this.#machine, this.#configFile) : undefined;
     if (settings === undefined) {
       this.#machine.journal(NAME, wrong.replace(`${NAME}: `, ''));
-      return this.#tables;
+      return old;
     }
-    this.#tables = await readTables(this.#machine, settings);
+    const tables = await readTables(this.#machine, settings);
     this.#machine.journal(NAME, `configuration reloaded from ${this.#configFile}`);
-    return this.#tables;
+    return tables;
   }
 
   /** A reload happens as the daemon's user; a start as root. */

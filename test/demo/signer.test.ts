@@ -1,6 +1,7 @@
 /** The sandbox's signer beside what FACTS.md 2.1 to 2.6 say of OpenDKIM. */
 import {generateKeyPairSync} from 'node:crypto';
-import {describe, expect, it, onTestFinished} from 'vitest';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {describe, expect, it, onTestFinished, vi} from 'vitest';
 import {openSandbox, type Sandbox} from '../../src/demo/sandbox.ts';
 import {startSigner} from '../../src/demo/signer.ts';
 import {absolute, parentOf} from '../../src/domain/paths.ts';
@@ -151,6 +152,28 @@ describe('keys (FACTS 2.1)', () => {
     expect(logged()).toContain('configuration reloaded from /etc/opendkim.conf');
     await sandbox.ports.files.remove(KEY);
     expect(verdictOf(await ask('bob@example.net'))).toBe('tempfail');
+  });
+
+  it('lets every connection wait for the files that the first one after a reload reads', async () => {
+    const {sandbox, write, ask} = await host();
+    const {files} = sandbox.machine;
+    await write('/etc/opendkim/SigningTable', '*@example.net k1\n');
+    await sandbox.ports.commands.run(['systemctl', 'reload', 'opendkim.service']);
+    const read = files.read.bind(files);
+    let begun = (): void => undefined;
+    const beginning = new Promise<void>(resolve => {
+      begun = resolve;
+    });
+    // A disk that takes its time; the second connection comes meanwhile.
+    vi.spyOn(files, 'read').mockImplementation(async (...given) => {
+      begun();
+      await sleep(50);
+      return await read(...given);
+    });
+    const first = ask('alice@example.org');
+    await beginning;
+    expect(verdictOf(await ask('alice@example.org'))).toBe('accept');
+    expect(verdictOf(await first)).toBe('accept');
   });
 
   it('keeps the old configuration where the new one is wrong or cannot be read any more', async () => {
