@@ -1,10 +1,14 @@
 import dgram from 'node:dgram';
+import {once} from 'node:events';
 import fs from 'node:fs';
 import net, {type AddressInfo} from 'node:net';
+import {Worker} from 'node:worker_threads';
 import {describe, expect, it, onTestFinished} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
+import {createSharedDnsTransport} from '../../src/system/real/dns-shared.ts';
 import {
   createClock,
+  createCommands,
   createDnsTransport,
   createRealPorts,
   createSockets,
@@ -37,6 +41,88 @@ async function tcpServer(serve: (socket: net.Socket) => void): Promise<number> {
 }
 
 const local = (port: number) => ({address: '127.0.0.1', port});
+
+/** Keeps this process from running, as a machine does that is busy elsewhere. */
+const holdUp = (ms: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+};
+
+/** A server in a thread of its own, which tells of each question and answers 50 ms later. */
+async function serverElsewhere(kind: 'udp' | 'tcp'): Promise<{port: number; asked: Promise<void>}> {
+  const worker = new Worker(
+    `const {parentPort, workerData: kind} = require('node:worker_threads');
+    const tell = server => parentPort.postMessage(server.address().port);
+    const later = act => { parentPort.postMessage('asked'); setTimeout(act, 50); };
+    if (kind === 'udp') {
+      const socket = require('node:dgram').createSocket('udp4');
+      socket.on('message', (message, from) => later(() => socket.send(message, from.port, from.address)));
+      socket.bind(0, '127.0.0.1', () => tell(socket));
+    } else {
+      const server = require('node:net').createServer(stream =>
+        stream.on('data', data => later(() => stream.write(data))).on('error', () => {}));
+      server.listen(0, '127.0.0.1', () => tell(server));
+    }`,
+    {eval: true, workerData: kind},
+  );
+  onTestFinished(async () => {
+    await worker.terminate();
+  });
+  const [port] = (await once(worker, 'message')) as [number];
+  return {port, asked: once(worker, 'message').then(() => undefined)};
+}
+
+describe('an answer that came while this process could not run', () => {
+  // Shorter than this process is held up, longer than the server takes.
+  const limit = {timeoutMs: 400, accept: () => true};
+  const HELD_UP_MS = 800;
+
+  it.each(['udp', 'tcp'] as const)('is heard: DNS over %s', async kind => {
+    const {port, asked} = await serverElsewhere(kind);
+    const answer = createDnsTransport(scratch0())[kind](local(port), query, limit);
+    await asked;
+    holdUp(HELD_UP_MS);
+    expect(Buffer.from(await answer).toString()).toBe('a question');
+  });
+
+  it('is heard: DNS over shared sockets', async () => {
+    const {port, asked} = await serverElsewhere('udp');
+    const shared = createSharedDnsTransport(createDnsTransport(scratch0()));
+    onTestFinished(() => shared.close());
+    const answer = shared.udp(local(port), query, limit);
+    await asked;
+    holdUp(HELD_UP_MS);
+    expect(Buffer.from(await answer).toString()).toBe('a question');
+  });
+
+  it('is heard: a connection', async () => {
+    const {port} = await serverElsewhere('tcp');
+    const connected = createSockets().connect({kind: 'tcp', host: '127.0.0.1', port}, 400);
+    holdUp(HELD_UP_MS);
+    (await connected).destroy();
+  });
+
+  it('is heard: what is waited for by the clock', async () => {
+    const {port, asked} = await serverElsewhere('tcp');
+    const stream = await createSockets().connect({kind: 'tcp', host: '127.0.0.1', port}, 10_000);
+    onTestFinished(() => {
+      stream.destroy();
+    });
+    const heard: string[] = [];
+    stream.on('data', data => heard.push(String(data)));
+    stream.write('a question');
+    const limit = createClock().sleep(400);
+    await asked;
+    holdUp(HELD_UP_MS);
+    await limit;
+    expect(heard).toEqual(['a question']);
+  });
+
+  it('is heard: a program that has ended', async () => {
+    const ended = createCommands().run(['sleep', '0.1'], {timeoutMs: 400});
+    holdUp(HELD_UP_MS);
+    expect(await ended).toMatchObject({status: 0, ended: 'exit'});
+  });
+});
 
 describe('DNS over UDP', () => {
   const transport = createDnsTransport(scratch0());

@@ -1,10 +1,13 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Argv, CommandOptions, CommandResult, Commands} from '../ports.ts';
+import {startLimit} from './limit.ts';
 
 const SEARCH_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-const DEFAULT_TIMEOUT_MS = 30_000;
+/** For what hangs: on a busy host a program of milliseconds takes many seconds. */
+const DEFAULT_TIMEOUT_MS = 120_000;
 const GRACE_MS = 2000;
+const DRAIN_MS = 1000;
 const MAX_OUTPUT = 4 * 1024 * 1024;
 
 export interface CommandsOptions {
@@ -74,13 +77,13 @@ function runOnce(argv: Argv, options: CommandOptions): Promise<CommandResult> {
         child.stderr?.destroy();
       }, graceMs);
     };
-    const limit = setTimeout(() => {
+    const endLimit = startLimit(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => {
       timedOut = true;
       stop();
-    }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    });
     signal?.addEventListener('abort', stop, {once: true});
     const finish = (result: CommandResult): void => {
-      clearTimeout(limit);
+      endLimit();
       clearTimeout(grace);
       signal?.removeEventListener('abort', stop);
       resolve(result);
@@ -90,15 +93,17 @@ function runOnce(argv: Argv, options: CommandOptions): Promise<CommandResult> {
       finish({status: null, stdout: '', stderr: error.message, ended: missing ? 'missing' : 'signal'});
     });
     // A daemon may keep the pipes of its parent open for ever: after the exit of the program, wait for them only shortly.
-    let drain: NodeJS.Timeout | undefined;
+    let endDrain = (): void => undefined;
     child.on('exit', () => {
-      drain = setTimeout(() => {
+      // It ended in time; what keeps its pipes open is another program.
+      endLimit();
+      endDrain = startLimit(DRAIN_MS, () => {
         child.stdout?.destroy();
         child.stderr?.destroy();
-      }, 1000);
+      });
     });
     child.on('close', status => {
-      clearTimeout(drain);
+      endDrain();
       const ended = timedOut ? 'timeout' : status === null ? 'signal' : 'exit';
       finish({status, stdout: stdout(), stderr: stderr(), ended});
     });

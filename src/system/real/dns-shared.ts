@@ -1,6 +1,7 @@
 import {createSocket, type RemoteInfo, type Socket} from 'node:dgram';
 import {isIPv6, SocketAddress} from 'node:net';
 import type {DnsServer, DnsTransport} from '../ports.ts';
+import {startLimit} from './limit.ts';
 
 /** Sockets of each family, and how many questions each sends before it is given up for one with another port. */
 const SOCKETS = 8;
@@ -80,16 +81,15 @@ export function createSharedDnsTransport(base: DnsTransport): DnsTransport & {cl
       return new Promise((resolve, reject) => {
         const {signal} = exchange;
         const settle = (act: () => void): void => {
-          clearTimeout(limit);
+          endLimit();
           signal?.removeEventListener('abort', leave);
           line.waiting.delete(key);
           retire(line);
           act();
         };
         const leave = (): void => settle(() => reject(signal?.reason));
-        const limit = setTimeout(
-          () => settle(() => reject(Object.assign(new Error('no answer in time'), {code: 'ETIMEDOUT'}))),
-          exchange.timeoutMs,
+        const endLimit = startLimit(exchange.timeoutMs, () =>
+          settle(() => reject(Object.assign(new Error('no answer in time'), {code: 'ETIMEDOUT'}))),
         );
         line.waiting.set(key, {
           accept: exchange.accept,

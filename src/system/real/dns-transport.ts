@@ -3,6 +3,7 @@ import {connect, isIPv6, type Socket} from 'node:net';
 import {connect as connectTls} from 'node:tls';
 import {absolute} from '../../domain/paths.ts';
 import type {DnsServer, DnsTransport, Files} from '../ports.ts';
+import {startLimit} from './limit.ts';
 
 export interface DnsTransportOptions {
   /** Asked instead of the resolvers of resolv.conf. */
@@ -31,7 +32,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
         const {signal} = exchange;
         const socket = createSocket(isIPv6(server.address) ? 'udp6' : 'udp4');
         const settle = (act: () => void): void => {
-          clearTimeout(limit);
+          endLimit();
           signal?.removeEventListener('abort', leave);
           socket.removeAllListeners();
           // A datagram that fails late must not become an uncaught error.
@@ -40,7 +41,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
           act();
         };
         const leave = (): void => settle(() => reject(signal?.reason));
-        const limit = setTimeout(() => settle(() => reject(timedOut())), exchange.timeoutMs);
+        const endLimit = startLimit(exchange.timeoutMs, () => settle(() => reject(timedOut())));
         if (signal?.aborted) {
           leave();
           return;
@@ -65,7 +66,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
         const {signal} = exchange;
         const socket = stream(server);
         const settle = (act: () => void): void => {
-          clearTimeout(limit);
+          endLimit();
           signal?.removeEventListener('abort', leave);
           socket.removeAllListeners();
           socket.on('error', () => undefined);
@@ -73,7 +74,7 @@ export function createDnsTransport(files: Files, options: DnsTransportOptions = 
           act();
         };
         const leave = (): void => settle(() => reject(signal?.reason));
-        const limit = setTimeout(() => settle(() => reject(timedOut())), exchange.timeoutMs);
+        const endLimit = startLimit(exchange.timeoutMs, () => settle(() => reject(timedOut())));
         if (signal?.aborted) {
           leave();
           return;

@@ -4,6 +4,7 @@ import {connect, type Socket} from 'node:net';
 import path from 'node:path';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {SocketEndpoint, Sockets} from '../ports.ts';
+import {startLimit} from './limit.ts';
 
 // sun_path of unix(7) has 108 octets with its NUL.
 const MAX_UNIX_PATH = 107;
@@ -39,17 +40,16 @@ async function dial(
 function opened(socket: Socket, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const refuse = (error: Error): void => {
-      clearTimeout(limit);
+      endLimit();
       socket.destroy();
       reject(error);
     };
-    const limit = setTimeout(
-      () => refuse(Object.assign(new Error('the connection took too long'), {code: 'ETIMEDOUT'})),
-      timeoutMs,
+    const endLimit = startLimit(timeoutMs, () =>
+      refuse(Object.assign(new Error('the connection took too long'), {code: 'ETIMEDOUT'})),
     );
     socket.once('error', refuse);
     socket.once('connect', () => {
-      clearTimeout(limit);
+      endLimit();
       socket.off('error', refuse);
       resolve(socket);
     });
