@@ -150,10 +150,16 @@ function covers(pattern: string, from: string): boolean {
 /** What the signer logged about this message, its queue id left out; '' where it said nothing. */
 async function reasonsIn(ports: Pick<Ports, 'commands'>, token: string, since: Date): Promise<string> {
   const from = `@${Math.floor(since.getTime() / 1000)}`;
-  const {stdout} = await ports.commands.run(
-    ['journalctl', '-t', 'opendkim', '--since', from, '-o', 'cat', '--no-pager'],
-    {timeoutMs: 5000},
-  );
+  const {stdout} = await ports.commands.run([
+    'journalctl',
+    '-t',
+    'opendkim',
+    '--since',
+    from,
+    '-o',
+    'cat',
+    '--no-pager',
+  ]);
   const id = `${token.toUpperCase()}: `;
   return stdout
     .split('\n')

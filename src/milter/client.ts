@@ -93,12 +93,17 @@ export type ProbeOutcome =
       readonly changes: readonly OtherChange[];
     };
 
+// As long as Postfix waits for a milter (milter_connect_timeout 30 s, milter_content_timeout 300 s).
+const CONNECT_MS = 30_000;
+const REPLY_MS = 120_000;
+const TOTAL_MS = 300_000;
+
 export interface ProbeOptions {
-  /** Milliseconds for connecting; default 5 000. */
+  /** Milliseconds for connecting; default 30 000. Like the others only for what hangs: a busy milter answers late. */
   readonly connectTimeoutMs?: number;
-  /** Milliseconds without any packet; a progress packet starts it again. Default 15 000. */
+  /** Milliseconds without any packet; a progress packet starts it again. Default 120 000. */
   readonly replyTimeoutMs?: number;
-  /** Milliseconds for the whole conversation, progress or not. Default 60 000. */
+  /** Milliseconds for the whole conversation, progress or not. Default 300 000. */
   readonly totalTimeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -113,7 +118,7 @@ export async function probeMilter(
   options.signal?.throwIfAborted();
   let stream: PacketStream;
   try {
-    stream = new PacketStream(await ports.sockets.connect(endpoint, options.connectTimeoutMs ?? 5000));
+    stream = new PacketStream(await ports.sockets.connect(endpoint, options.connectTimeoutMs ?? CONNECT_MS));
   } catch (error) {
     return unreachable(error);
   }
@@ -256,7 +261,7 @@ class Conversation {
     this.#ports = ports;
     this.#stream = stream;
     this.#options = options;
-    this.#deadlineMs = ports.clock.now().getTime() + (options.totalTimeoutMs ?? 60_000);
+    this.#deadlineMs = ports.clock.now().getTime() + (options.totalTimeoutMs ?? TOTAL_MS);
   }
 
   changes(): {readonly added: readonly AddedHeader[]; readonly changes: readonly OtherChange[]} {
@@ -367,7 +372,7 @@ class Conversation {
 
   async #receive(step: ProbeStep): Promise<Packet> {
     const left = this.#deadlineMs - this.#ports.clock.now().getTime();
-    const wait = Math.max(0, Math.min(left, this.#options.replyTimeoutMs ?? 15_000));
+    const wait = Math.max(0, Math.min(left, this.#options.replyTimeoutMs ?? REPLY_MS));
     try {
       return await this.#stream.receive(this.#ports.clock, wait, this.#options.signal);
     } catch (error) {

@@ -4,6 +4,7 @@ import {visible} from '../domain/text.ts';
 import type {Argv} from '../system/ports.ts';
 import type {HostFacts, OtherSigner} from './facts.ts';
 import {type KnownHost, textOf, textStep} from './files.ts';
+import {COMMAND_MS, READY_MS} from './limits.ts';
 import {splitLines} from './opendkim/parse.ts';
 import type {CheckStep, ServiceStep, Step} from './step.ts';
 
@@ -77,7 +78,7 @@ const WAYS: Readonly<Partial<Record<OtherSigner['name'], Way>>> = {
         id: 'check:rspamd',
         why: 'Let rspamd check its configuration',
         argv: ['rspamadm', 'configtest'],
-        timeoutMs: 30_000,
+        timeoutMs: COMMAND_MS,
       },
     ],
     action: 'reload',
@@ -118,10 +119,10 @@ function service(signer: OtherSigner, unit: string, way: Way): ServiceStep {
     unit,
     action: way.action,
     argv,
-    timeoutMs: 60_000,
+    timeoutMs: COMMAND_MS,
     ready: {
       activeArgv: ['systemctl', 'is-active', '--quiet', unit],
-      withinMs: 60_000,
+      withinMs: READY_MS,
       steadyMs: way.steadyMs,
     },
     wasActive: true,

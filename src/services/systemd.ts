@@ -14,10 +14,10 @@ export async function showUnits(
   properties: readonly string[],
   signal?: AbortSignal,
 ): Promise<readonly UnitProperties[]> {
-  const result = await commands.run(['systemctl', 'show', ...units, '-p', properties.join(',')], {
-    timeoutMs: 5000,
-    ...(signal === undefined ? {} : {signal}),
-  });
+  const result = await commands.run(
+    ['systemctl', 'show', ...units, '-p', properties.join(',')],
+    signal === undefined ? {} : {signal},
+  );
   const paragraphs = result.status === 0 ? result.stdout.split(/\n\n+/) : [];
   return units.map((_, at) => parseProperties(paragraphs[at] ?? ''));
 }

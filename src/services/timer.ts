@@ -2,6 +2,7 @@
 import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import type {HostFacts} from './facts.ts';
 import {directoryStep, entryOf, ROOT, textStep} from './files.ts';
+import {COMMAND_MS, READY_MS} from './limits.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {ServiceStep, Step} from './step.ts';
@@ -60,8 +61,8 @@ const READ_UNITS: ServiceStep = {
   unit: 'systemd',
   action: 'reload',
   argv: ['systemctl', 'daemon-reload'],
-  timeoutMs: 60_000,
-  ready: {withinMs: 5000, steadyMs: 0},
+  timeoutMs: COMMAND_MS,
+  ready: {withinMs: READY_MS, steadyMs: 0},
   wasActive: false,
   stopArgv: ['systemctl', 'daemon-reload'],
 };
@@ -73,10 +74,10 @@ const start = (wasActive: boolean): ServiceStep => ({
   unit: 'waxseal-rotate.timer',
   action: 'restart',
   argv: ['systemctl', 'restart', 'waxseal-rotate.timer'],
-  timeoutMs: 20_000,
+  timeoutMs: COMMAND_MS,
   ready: {
     activeArgv: ['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer'],
-    withinMs: 5000,
+    withinMs: READY_MS,
     steadyMs: 0,
   },
   wasActive,

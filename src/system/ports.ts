@@ -119,7 +119,7 @@ export interface Files {
 export type Argv = readonly [string, ...string[]];
 
 export interface CommandOptions {
-  /** Milliseconds until SIGTERM, two seconds later SIGKILL to the whole process group. Default 30 000. */
+  /** Milliseconds until SIGTERM, two seconds later SIGKILL to the whole process group. Default 120 000. */
   readonly timeoutMs?: number;
   readonly input?: Uint8Array;
   /** Added to a minimal environment (PATH, LC_ALL=C); the rest is not passed on. */

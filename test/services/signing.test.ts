@@ -50,7 +50,7 @@ describe('planSigning', () => {
     ]);
     const restart = steps.find(step => step.id === 'service:opendkim.service');
     expect(restart).toMatchObject({
-      timeoutMs: 20_000,
+      timeoutMs: 120_000,
       ready: {steadyMs: 2000, endpoint: {kind: 'unix', path: '/var/spool/postfix/opendkim/opendkim.sock'}},
     });
     expect(new Set(steps.map(step => step.id)).size).toBe(steps.length);

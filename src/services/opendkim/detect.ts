@@ -22,10 +22,7 @@ type Context = LookContext & {readonly layout: Layout};
 /** Undefined where the program is not installed. */
 export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | undefined> {
   const {ports, layout, systemd, signal} = context;
-  const run = await ports.commands.run(['opendkim', '-V'], {
-    timeoutMs: 5000,
-    ...(signal === undefined ? {} : {signal}),
-  });
+  const run = await ports.commands.run(['opendkim', '-V'], signal === undefined ? {} : {signal});
   if (run.ended === 'missing') return undefined;
   const [unit] = systemd
     ? await showUnits(ports.commands, [layout.opendkim.unit], UNIT_PROPERTIES, signal)

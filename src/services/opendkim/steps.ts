@@ -5,6 +5,7 @@ import {visible} from '../../domain/text.ts';
 import type {SocketEndpoint} from '../../system/ports.ts';
 import type {Candidate, CandidateFile, CandidateTable} from '../candidate.ts';
 import {directoryStep, entryOf, type KnownHost, ownerOf, ROOT, textOf, textStep} from '../files.ts';
+import {COMMAND_MS, READY_MS} from '../limits.ts';
 import type {CheckStep, DirectoryStep, FileStep, ServiceStep, Step} from '../step.ts';
 import type {Wanted} from '../wanted.ts';
 import {chooseSocket} from './choose-socket.ts';
@@ -395,7 +396,7 @@ const check = (host: KnownHost): CheckStep => ({
   id: 'check:opendkim',
   why: 'Let OpenDKIM check its configuration',
   argv: ['opendkim', '-n', '-x', host.opendkim.configFile],
-  timeoutMs: 20_000,
+  timeoutMs: COMMAND_MS,
 });
 
 function restart({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep {
@@ -408,11 +409,11 @@ function restart({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefi
     unit: opendkim.unit,
     action: 'restart',
     argv: systemd ? ['systemctl', 'restart', opendkim.unit] : ['service', name, 'restart'],
-    timeoutMs: 20_000,
+    timeoutMs: COMMAND_MS,
     ready: {
       ...(systemd ? {activeArgv: ['systemctl', 'is-active', '--quiet', opendkim.unit] as const} : {}),
       ...(endpoint === undefined ? {} : {endpoint}),
-      withinMs: 15_000,
+      withinMs: READY_MS,
       // systemctl may say yes although the daemon dies 100 ms later (FACTS 0.3).
       steadyMs: 2000,
     },

@@ -102,7 +102,7 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
 const runner =
   ({ports, signal}: LookContext) =>
   (argv: readonly [string, ...string[]]): Promise<CommandResult> =>
-    ports.commands.run(argv, {timeoutMs: 10_000, ...(signal === undefined ? {} : {signal})});
+    ports.commands.run(argv, signal === undefined ? {} : {signal});
 
 const pathOr = (text: string | undefined, fallback: string): AbsolutePath => {
   const path = parseAbsolutePath(text ?? '');

@@ -4,6 +4,7 @@ import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {PostfixFacts} from '../facts.ts';
 import {type KnownHost, textOf, textStep} from '../files.ts';
+import {COMMAND_MS, READY_MS} from '../limits.ts';
 import type {CheckStep, ServiceStep, Step} from '../step.ts';
 import {changersBehind, editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
 import {editMasterCf} from './master.ts';
@@ -115,7 +116,7 @@ const check = (): CheckStep => ({
   id: 'check:postfix',
   why: 'Let Postfix check its configuration',
   argv: ['postfix', 'check'],
-  timeoutMs: 30_000,
+  timeoutMs: COMMAND_MS,
 });
 
 function reload({facts, postfix}: KnownHost): ServiceStep {
@@ -127,9 +128,9 @@ function reload({facts, postfix}: KnownHost): ServiceStep {
     unit: systemd ? postfix.unit : 'postfix',
     action: 'reload',
     argv: systemd ? ['systemctl', 'reload', postfix.unit] : ['postfix', 'reload'],
-    timeoutMs: 20_000,
+    timeoutMs: COMMAND_MS,
     // The unit of Debian 12 says nothing about Postfix itself; this does on every release (FACTS 1.1).
-    ready: {activeArgv: ['postfix', 'status'], withinMs: 10_000, steadyMs: 500},
+    ready: {activeArgv: ['postfix', 'status'], withinMs: READY_MS, steadyMs: 500},
     wasActive: postfix.running,
   };
 }

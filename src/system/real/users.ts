@@ -12,7 +12,7 @@ export function createUsers(files: Files, getent?: Commands): Users {
   const ask = async (database: 'passwd' | 'group', key: string): Promise<readonly string[]> => {
     // A key that begins with a hyphen would be an option.
     if (getent === undefined || key.startsWith('-') || key === '') return [];
-    const answer = await getent.run(['getent', database, key], {timeoutMs: 5000});
+    const answer = await getent.run(['getent', database, key]);
     return answer.status === 0 ? answer.stdout.split('\n') : [];
   };
   return {
