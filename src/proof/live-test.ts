@@ -9,6 +9,7 @@ import {rivals} from '../services/switch-over.ts';
 import type {FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
 import {journalLines} from './journal.ts';
+import {keptCheck, type Meant, type SignedBefore} from './kept.ts';
 import {type MailTarget, testMail} from './mail-test.ts';
 import {proofToken} from './message.ts';
 import {endpointText, probeSigning} from './milter-probe.ts';
@@ -25,6 +26,8 @@ export interface LiveTestInput {
   readonly endpoint: SocketEndpoint;
   readonly domains: readonly DomainSelector[];
   readonly lookup: KeyLookup;
+  /** What was signed before a change, and what the change is meant to do: nobody else may lose a signature. */
+  readonly kept?: {readonly before: SignedBefore; readonly meant: readonly Meant[]};
   /** Default 127.0.0.1 port 25. */
   readonly smtp?: SocketEndpoint;
 }
@@ -41,8 +44,9 @@ const CHECKS = {
 } as const;
 
 /**
- * Runs the four checks in order: `live.milter`, `live.socket-access`, `live.sendmail`, `live.smtp`; `onCheck` hears
- * each as it is known. After a failure of the first two no message is sent. Every test message is removed again;
+ * Runs the checks in order: `live.milter`, `live.kept` (only after a change, where something was signed before),
+ * `live.socket-access`, `live.sendmail`, `live.smtp`; `onCheck` hears each as it is known. After a failure of the first
+ * three no message is sent. Every test message is removed again;
  * rejects only with the reason of an abort, after that.
  */
 export async function liveTest(
@@ -58,6 +62,15 @@ export async function liveTest(
   };
   const stop = signal === undefined ? {} : {signal};
   tell(await milterCheck(ports, input, stop));
+  const kept =
+    input.kept === undefined
+      ? undefined
+      : await keptCheck(
+          ports,
+          {...input.kept, endpoint: input.endpoint, otherSigners: input.facts.otherSigners},
+          signal,
+        );
+  if (kept !== undefined) tell(kept);
   tell(checkFrom(CHECKS.access.id, CHECKS.access.title, await socketAccess(ports, input)));
   const broken = checks.some(check => check.status === 'fail');
   for (const way of ['sendmail', 'smtp'] as const) {
@@ -67,11 +80,7 @@ export async function liveTest(
 }
 
 const notSent = (way: Way): Check =>
-  checkFrom(
-    CHECKS[way].id,
-    CHECKS[way].title,
-    skipped('not sent', 'The signer does not sign on its socket, or Postfix may not use it.'),
-  );
+  checkFrom(CHECKS[way].id, CHECKS[way].title, skipped('not sent', 'An earlier check failed.'));
 
 interface Stop {
   readonly signal?: AbortSignal;

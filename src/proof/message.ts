@@ -1,5 +1,4 @@
 /** The message that is signed for the proof: harmless, short, ASCII, and recognisable by its token. */
-import type {DomainName} from '../domain/names.ts';
 import type {HeaderField} from '../milter/packets.ts';
 import type {Random} from '../system/ports.ts';
 
@@ -24,8 +23,12 @@ export const proofToken = (random: Random): string =>
   `waxseal-${Buffer.from(random.bytes(8)).toString('hex')}`;
 
 /** Builds the message. `postmaster` exists in every domain (RFC 5321 §4.5.1), so that no sender check refuses it. */
-export function composeProof(token: string, domain: DomainName, now: Date): ProofMail {
-  const from = `postmaster@${domain}`;
+export function composeProof(
+  token: string,
+  domain: string,
+  now: Date,
+  from: string = `postmaster@${domain}`,
+): ProofMail {
   const recipient = `${token}@${UNREACHABLE_LITERAL}`;
   return {
     token,

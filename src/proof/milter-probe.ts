@@ -70,7 +70,8 @@ export async function probeSigning(
 /** The name under which the milter logs a probe. */
 export const queueIdOf = (token: string): string => token.toUpperCase();
 
-function asInternalClient(mail: ProofMail, domain: string): ProbeMessage {
+/** A message of a program on this host, which every signer signs for. */
+export function asInternalClient(mail: ProofMail, domain: string): ProbeMessage {
   return {
     client: {host: 'localhost', address: '127.0.0.1', port: 25},
     helo: 'localhost',

@@ -82,6 +82,16 @@ export interface OtherSigner {
   /** Where its signing is switched on and off; absent where waxseal does not know it. */
   readonly configFile?: AbsolutePath;
   readonly unit?: string;
+  /** Whose mail it signs; absent where nobody looked. */
+  readonly domains?: OtherDomains;
+}
+
+/** What the configuration of another signer says about whose mail it signs. */
+export interface OtherDomains {
+  /** Lower case. */
+  readonly known: readonly string[];
+  /** What could not be read or names no domain, for a person: more may be signed than is known. */
+  readonly unread: readonly string[];
 }
 
 export interface HostFacts {

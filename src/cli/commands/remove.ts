@@ -3,10 +3,11 @@ import {ChangeFailed, Declined, type ExitCode, HostError, UsageError} from '../.
 import {type DomainName, parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
-import {milterReadiness} from '../../flow/real/carrying-out.ts';
+import {beforeChange, milterReadiness} from '../../flow/real/carrying-out.ts';
 import {isComing, recordStopped} from '../../flow/real/key-book.ts';
 import {type ApplyOutcome, applyPlan, changeViews, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
+import {keptCheck, withCheck} from '../../proof/kept.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
@@ -160,14 +161,22 @@ async function carryOut(
   const {opendkim} = facts;
   const socket = opendkim === undefined ? undefined : opendkim.socketOverride || opendkim.settings['socket'];
   const endpoint = parseSocket(socket ?? '');
+  const before = await beforeChange(ports, plan, context.signal);
+  const meant = domains.map(domain => ({domain, selector: undefined}));
   const outcome = await applyPlan(
     ports,
     plan,
     {
-      proof: async () =>
-        opendkim === undefined || endpoint === undefined
-          ? {checks: [], passed: true}
-          : await proveUnsigned(ports, {endpoint, opendkim}, domains, context.signal),
+      proof: async () => {
+        if (opendkim === undefined || endpoint === undefined) return {checks: [], passed: true};
+        const unsigned = await proveUnsigned(ports, {endpoint, opendkim}, domains, context.signal);
+        if (!unsigned.passed || before === undefined) return unsigned;
+        const {otherSigners} = facts;
+        return withCheck(
+          unsigned,
+          await keptCheck(ports, {before, endpoint, meant, otherSigners}, context.signal),
+        );
+      },
       ready: milterReadiness(ports),
       lockHeld: true,
     },

@@ -13,8 +13,10 @@ import {
   type Ready,
   recoverRun,
 } from '../../plan/index.ts';
+import type {Plan} from '../../plan/plan.ts';
 import {journalLines} from '../../proof/journal.ts';
-import {liveTest} from '../../proof/live-test.ts';
+import {type SignedBefore, signedBefore} from '../../proof/kept.ts';
+import {type LiveTestInput, liveTest} from '../../proof/live-test.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
@@ -92,6 +94,30 @@ async function rivalOnPort(
   );
 }
 
+/**
+ * What OpenDKIM signs now, for the comparison after `plan`: taken before its first step. undefined where the plan
+ * changes nothing; without senders where no OpenDKIM is at work yet.
+ */
+export async function beforeChange(
+  ports: Ports,
+  plan: Pick<Plan, 'steps'>,
+  signal: AbortSignal,
+): Promise<SignedBefore | undefined> {
+  if (plan.steps.length === 0) return undefined;
+  const {opendkim, otherSigners} = await lookAtHost(ports, signal);
+  const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  if (opendkim?.active !== true || endpoint === undefined) {
+    return {marks: [], total: 0, unread: [], others: otherSigners};
+  }
+  return await signedBefore(ports, {opendkim, endpoint, otherSigners}, plan.steps, signal);
+}
+
+/** What the live test compares after `plan`: its own domains sign with its selectors, all others as before. */
+export const keptBy = (
+  before: SignedBefore | undefined,
+  plan: Pick<Plan, 'domains'>,
+): LiveTestInput['kept'] => (before === undefined ? undefined : {before, meant: plan.domains});
+
 /** The live test of the host as it is now, each check told when it is known. */
 export async function proveLive(
   ports: Ports,
@@ -100,11 +126,18 @@ export async function proveLive(
   staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
+  kept?: LiveTestInput['kept'],
 ): Promise<ProofReport> {
   const facts = await lookAtHost(ports, signal);
   return await liveTest(
     ports,
-    {facts, endpoint, domains: staged, lookup: publishedKeys(ports, staged, options)},
+    {
+      facts,
+      endpoint,
+      domains: staged,
+      lookup: publishedKeys(ports, staged, options),
+      ...(kept === undefined ? {} : {kept}),
+    },
     check => emit({type: 'check', check}),
     signal,
   );
@@ -119,7 +152,10 @@ export async function applySetup(
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<ApplyResult> {
-  const prove = (): Promise<ProofReport> => proveLive(ports, options, ready.endpoint, staged, emit, signal);
+  const before = await beforeChange(ports, ready.plan, signal);
+  const kept = keptBy(before, ready.plan);
+  const prove = (): Promise<ProofReport> =>
+    proveLive(ports, options, ready.endpoint, staged, emit, signal, kept);
   const outcome = await applyPlan(
     ports,
     ready.plan,
@@ -191,7 +227,8 @@ async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<
       headers: [{name: 'Subject', value: 'readiness'}],
       body: new TextEncoder().encode('\r\n'),
     },
-    {connectTimeoutMs: 2000, replyTimeoutMs: 3000, totalTimeoutMs: 8000},
+    // Polled until the service step gives up; a busy daemon is not a dead one, and a dead one hangs up.
+    {connectTimeoutMs: 30_000, replyTimeoutMs: 60_000, totalTimeoutMs: 120_000},
   );
   return outcome.ended === 'answered'
     ? undefined

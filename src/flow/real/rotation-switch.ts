@@ -18,7 +18,7 @@ import type {Step} from '../../services/step.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {StagedDomain, WorkEvent} from '../operations.ts';
-import {milterReadiness, proveLive} from './carrying-out.ts';
+import {beforeChange, keptBy, milterReadiness, proveLive} from './carrying-out.ts';
 import {readKeys, recordActive} from './key-book.ts';
 import {stagedAgain} from './looking.ts';
 import type {WorkOptions} from './options.ts';
@@ -123,11 +123,13 @@ export async function carryOutSwitch(
   const tables = partOf(ports, whole, step => !isPlace(step), whole.title);
   const keyPaths = placesOf(whole, staged);
   const preflight = (): Promise<Result<true>> => asProven(ports, whole, proven);
+  // Before the first of both: putting keys in place may change directories of others, too.
+  const kept = keptBy(await beforeChange(ports, whole, signal), whole);
   const placed = await placeKeys(ports, {...places, domains: []}, preflight, counted(emit, 0, whole), signal);
   if (placed.result !== 'applied' && placed.result !== 'nothing') {
     return {outcome: placed, run: places, proof: undefined, keyPaths};
   }
-  const proof = (): Promise<ProofReport> => proveLive(ports, options, endpoint, staged, emit, signal);
+  const proof = (): Promise<ProofReport> => proveLive(ports, options, endpoint, staged, emit, signal, kept);
   const outcome = await applyPlan(
     ports,
     tables,

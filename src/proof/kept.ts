@@ -1,0 +1,340 @@
+/**
+ * Nobody loses a signature by a change: the running OpenDKIM is queried about the sender of every row before and after,
+ * not only about the domains of the plan. Nothing is sent.
+ */
+import {isWithin} from '../domain/names.ts';
+import {visible} from '../domain/text.ts';
+import {probeMilter} from '../milter/client.ts';
+import type {OpenDkimFacts, OtherSigner} from '../services/facts.ts';
+import {parseDataSet} from '../services/opendkim/parse.ts';
+import {anyMatch, type Sender, sendersInEffect, senderText} from '../services/opendkim/senders.ts';
+import {keyRows, parseTable, type TableRow} from '../services/opendkim/tables.ts';
+import type {Step} from '../services/step.ts';
+import type {Ports, SocketEndpoint} from '../system/ports.ts';
+import {checkFrom, failed, passed, warned} from './finding.ts';
+import {journalLines} from './journal.ts';
+import {composeProof, proofToken} from './message.ts';
+import {asInternalClient, PATIENT} from './milter-probe.ts';
+import type {Check, ProofReport} from './proof.ts';
+import {sampleOf} from './sample.ts';
+
+type KeptPorts = Pick<Ports, 'files' | 'commands' | 'sockets' | 'clock' | 'random'>;
+
+export interface Signature {
+  /** d= and s=, lower case. */
+  readonly domain: string;
+  readonly selector: string;
+}
+
+/** What the signer did with the mail of one sender. */
+export type Mark =
+  | {readonly state: 'signed'; readonly by: readonly Signature[]}
+  | {readonly state: 'unsigned'}
+  /** It refuses or defers the mail, or does not answer. */
+  | {readonly state: 'broken'; readonly why: string};
+
+/** The host before a change: who was queried, and what became of their mail. */
+export interface SignedBefore {
+  readonly marks: readonly {readonly sender: Sender; readonly mark: Mark}[];
+  /** How many senders the rows in effect have. */
+  readonly total: number;
+  /** Tables that could not be read: their senders are not known. */
+  readonly unread: readonly string[];
+  readonly others: readonly OtherSigner[];
+}
+
+/** What a change is meant to do: domains that get the named selector, or, where it is undefined, no signature of their own. */
+export interface Meant {
+  readonly domain: string;
+  readonly selector: string | undefined;
+}
+
+const KEPT = {id: 'live.kept', title: 'Every sender that was signed before is still signed'} as const;
+const SAMPLE = 20;
+/** Senders whose rows a plan touches, over and above the sample. */
+const MOST_TOUCHED = 200;
+const NAMED = 10;
+
+/**
+ * Queries the live signer at `endpoint` about the senders of the rows in effect: all, or, of more than 20, those whose
+ * rows `steps` touch and 20 by chance. Rejects only with the reason of an abort.
+ */
+export async function signedBefore(
+  ports: KeptPorts,
+  host: {
+    readonly opendkim: OpenDkimFacts;
+    readonly endpoint: SocketEndpoint;
+    readonly otherSigners: readonly OtherSigner[];
+  },
+  steps: readonly Step[],
+  signal?: AbortSignal,
+): Promise<SignedBefore> {
+  const {opendkim, endpoint, otherSigners} = host;
+  const {all, kind, unread} = await sendersInEffect(ports.files, opendkim.settings);
+  const isTouched = await touchedBy(ports, opendkim, steps, kind);
+  const touched = all.length <= SAMPLE ? all : sampleOf(all.filter(isTouched), MOST_TOUCHED, ports.random);
+  const chosen = new Set([...touched, ...sampleOf(all, SAMPLE, ports.random)]);
+  const senders = all.filter(sender => chosen.has(sender));
+  const marks = await marksOf(ports, endpoint, senders, signal);
+  return {
+    marks: senders.flatMap(sender => {
+      const mark = marks.get(sender.address);
+      return mark === undefined ? [] : [{sender, mark}];
+    }),
+    total: all.length,
+    unread,
+    others: otherSigners,
+  };
+}
+
+/** Whether a row that a plan adds, changes or removes has a say about a sender. */
+async function touchedBy(
+  ports: Pick<Ports, 'files'>,
+  {settings}: OpenDkimFacts,
+  steps: readonly Step[],
+  kind: 'file' | 'refile',
+): Promise<(sender: Sender) => boolean> {
+  const changed = async (name: string): Promise<readonly TableRow[]> => {
+    const set = parseDataSet(settings[name] ?? '');
+    if (set.kind !== 'file' && set.kind !== 'refile') return [];
+    const path = (await ports.files.resolve(set.path)) ?? set.path;
+    return steps.flatMap(step =>
+      step.kind === 'file' && step.path === path && step.after.content.from === 'text'
+        ? differing(step.beforeText ?? '', step.after.content.text)
+        : [],
+    );
+  };
+  const signing = await changed('signingtable');
+  const labels = new Set((await changed('keytable')).map(row => row.key));
+  const domains = new Set(keyRows(await changed('keytable')).map(row => row.domain.toLowerCase()));
+  const isCaught = anyMatch(
+    signing.map(row => row.key),
+    kind,
+  );
+  return ({address, domain, label}) => labels.has(label) || domains.has(domain) || isCaught(address);
+}
+
+/** Rows that only one of two texts has. */
+function differing(before: string, after: string): readonly TableRow[] {
+  const rows = (text: string): ReadonlyMap<string, TableRow> =>
+    new Map(parseTable(text).map(row => [`${row.key} ${row.value}`, row]));
+  const [old, next] = [rows(before), rows(after)];
+  return [
+    ...[...next].flatMap(([key, row]) => (old.has(key) ? [] : row)),
+    ...[...old].flatMap(([key, row]) => (next.has(key) ? [] : row)),
+  ];
+}
+
+/** One conversation a sender; after the first silence nobody else is queried, for each would take minutes. */
+async function marksOf(
+  ports: KeptPorts,
+  endpoint: SocketEndpoint,
+  senders: readonly Sender[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, Mark>> {
+  const marks = new Map<string, Mark>();
+  for (const {address} of senders) {
+    const mark = await markOf(ports, endpoint, address, signal);
+    marks.set(address, mark.mark);
+    if (mark.isSilent) break;
+  }
+  return marks;
+}
+
+async function markOf(
+  ports: KeptPorts,
+  endpoint: SocketEndpoint,
+  address: string,
+  signal: AbortSignal | undefined,
+): Promise<{readonly mark: Mark; readonly isSilent: boolean}> {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  const mail = composeProof(proofToken(ports.random), domain, ports.clock.now(), address);
+  const outcome = await probeMilter(ports, endpoint, asInternalClient(mail, domain), {
+    ...PATIENT,
+    ...(signal === undefined ? {} : {signal}),
+  });
+  if (outcome.ended !== 'answered') {
+    return {
+      mark: {state: 'broken', why: outcome.detail},
+      isSilent: outcome.ended === 'unreachable' || outcome.cause === 'timeout',
+    };
+  }
+  const {reply} = outcome;
+  if (reply.verdict !== 'accept') {
+    const why = reply.verdict === 'reply' ? `${reply.code} ${visible(reply.text)}` : reply.verdict;
+    return {mark: {state: 'broken', why}, isSilent: false};
+  }
+  const by = outcome.added.flatMap(header =>
+    header.name.toLowerCase() === 'dkim-signature' ? signatureOf(header.value) : [],
+  );
+  return {mark: by.length === 0 ? {state: 'unsigned'} : {state: 'signed', by}, isSilent: false};
+}
+
+function signatureOf(field: string): readonly Signature[] {
+  const tags = new Map(
+    field.split(';').map(tag => {
+      const at = tag.indexOf('=');
+      return [
+        tag.slice(0, at).trim(),
+        tag
+          .slice(at + 1)
+          .replaceAll(/\s+/g, '')
+          .toLowerCase(),
+      ];
+    }),
+  );
+  const [domain, selector] = [tags.get('d'), tags.get('s')];
+  return domain === undefined || selector === undefined ? [] : [{domain, selector}];
+}
+
+/**
+ * The check `live.kept`: each sender of `before` is queried again at `endpoint`. It fails where one is not signed any
+ * more, or by another domain or selector than before, unless the change was `meant` to do that; also where another
+ * signer was switched off and a domain of its is not signed now. undefined where nothing was signed before.
+ */
+export async function keptCheck(
+  ports: KeptPorts,
+  input: {
+    readonly before: SignedBefore;
+    readonly endpoint: SocketEndpoint;
+    readonly meant: readonly Meant[];
+    /** Who else signs now: whoever did and is not among them was switched off. */
+    readonly otherSigners: readonly OtherSigner[];
+  },
+  signal?: AbortSignal,
+): Promise<Check | undefined> {
+  const {before, endpoint, meant} = input;
+  const since = ports.clock.now();
+  const signed = before.marks.filter(
+    ({sender, mark}) => mark.state === 'signed' && !mark.by.every(each => isGivenUp(sender, each, meant)),
+  );
+  const taken = takenOver(before.others, input.otherSigners);
+  if (signed.length + taken.length === 0) return undefined;
+  const after = await marksOf(ports, endpoint, [...signed.map(({sender}) => sender), ...taken], signal);
+  const now = (sender: Sender): Mark =>
+    after.get(sender.address) ?? {state: 'broken', why: "OpenDKIM doesn't answer"};
+  const losses = [
+    ...signed.flatMap(({sender, mark}) => {
+      const loss = lossOf(sender, mark, now(sender), meant);
+      return loss === undefined ? [] : [loss];
+    }),
+    ...taken.flatMap(sender => {
+      const mark = now(sender);
+      const isSigned = mark.state === 'signed' && mark.by.some(({domain}) => isWithin(sender.domain, domain));
+      return isSigned ? [] : [`${visible(sender.domain)} was signed by ${sender.label}; ${told(mark)}`];
+    }),
+  ];
+  const evidence = evidenceOf(before, signed.length + taken.length, losses);
+  const [first] = losses;
+  if (first !== undefined) {
+    const lines = await journalLines(ports, 'opendkim', since);
+    return checkFrom(
+      KEPT.id,
+      KEPT.title,
+      failed(
+        [evidence, ...lines].join('; '),
+        `${first}.`,
+        'Find the row of this sender in the signing table: a row above it may match first, or its key may be unreadable.',
+      ),
+    );
+  }
+  const broken = before.marks.some(({mark}) => mark.state === 'broken');
+  return checkFrom(
+    KEPT.id,
+    KEPT.title,
+    broken
+      ? warned(
+          evidence,
+          'OpenDKIM refused or deferred mail of these senders before this change, too.',
+          `sudo waxseal explain ${firstBroken(before)}`,
+        )
+      : passed(evidence),
+  );
+}
+
+const firstBroken = ({marks}: SignedBefore): string =>
+  visible(marks.find(({mark}) => mark.state === 'broken')?.sender.address ?? '');
+
+/** The domains of signers that were at work before and are not now, as senders; `label` is the signer. */
+function takenOver(before: readonly OtherSigner[], now: readonly OtherSigner[]): readonly Sender[] {
+  return before
+    .filter(({signs, name}) => signs !== 'no' && !now.some(each => each.name === name && each.signs !== 'no'))
+    .flatMap(({name, domains}) =>
+      (domains?.known ?? []).map(domain => ({
+        address: `postmaster@${domain}`,
+        domain,
+        pattern: '',
+        label: name,
+      })),
+    );
+}
+
+/** What became of a signature that is not there any more, as a sentence; undefined where none is missed. */
+function lossOf(sender: Sender, before: Mark, after: Mark, meant: readonly Meant[]): string | undefined {
+  if (before.state !== 'signed') return undefined;
+  const by = after.state === 'signed' ? after.by : [];
+  const gone = before.by.filter(old => !by.some(each => isSame(each, old)));
+  const missed = gone.find(old => !isMeant(sender, old, by, meant));
+  if (missed === undefined) return undefined;
+  return `${senderText(sender)} was signed with ${signatureText(missed)}; ${told(after)}`;
+}
+
+const isSame = (one: Signature, other: Signature): boolean =>
+  one.domain === other.domain && one.selector === other.selector;
+
+/** The change names the domain that signed, or the row's, and the mail has the signature that it promises instead. */
+const isMeant = (
+  sender: Sender,
+  old: Signature,
+  by: readonly Signature[],
+  meant: readonly Meant[],
+): boolean =>
+  meant.some(
+    ({domain, selector}) =>
+      (old.domain === domain || sender.domain === domain) &&
+      (selector === undefined || by.some(each => isSame(each, {domain, selector}))),
+  );
+
+/** A removal: what becomes of this signature is not asked. */
+const isGivenUp = (sender: Sender, old: Signature, meant: readonly Meant[]): boolean =>
+  meant.some(
+    ({domain, selector}) => selector === undefined && (old.domain === domain || sender.domain === domain),
+  );
+
+const signatureText = ({domain, selector}: Signature): string =>
+  `d=${visible(domain)} s=${visible(selector)}`;
+
+function told(mark: Mark): string {
+  if (mark.state === 'unsigned') return "now OpenDKIM doesn't sign it";
+  if (mark.state === 'broken') return `now OpenDKIM refuses it (${mark.why})`;
+  return `now it is signed with ${mark.by.map(signatureText).join(' and ')}`;
+}
+
+function evidenceOf(before: SignedBefore, compared: number, losses: readonly string[]): string {
+  const listed = (state: Mark['state']): string => {
+    const all = before.marks
+      .filter(({mark}) => mark.state === state)
+      .map(({sender}) => visible(sender.address));
+    const more = all.length > NAMED ? `, and ${all.length - NAMED} more` : '';
+    return all.slice(0, NAMED).join(', ') + more;
+  };
+  const unsigned = listed('unsigned');
+  const broken = listed('broken');
+  const of = before.marks.length < before.total ? ` (a sample of ${before.total})` : '';
+  return [
+    losses.length === 0
+      ? `${compared} ${compared === 1 ? 'sender' : 'senders'} signed as before${of}`
+      : losses.slice(0, NAMED).join('; '),
+    ...(unsigned === '' ? [] : [`not signed before either: ${unsigned}`]),
+    ...(broken === '' ? [] : [`refused or deferred before, too: ${broken}`]),
+    ...(before.unread.length === 0
+      ? []
+      : [`not known, because it can't be read: ${before.unread.join(', ')}`]),
+  ].join('; ');
+}
+
+/** A report with one check more. */
+export const withCheck = (report: ProofReport, check: Check | undefined): ProofReport =>
+  check === undefined
+    ? report
+    : {checks: [...report.checks, check], passed: report.passed && check.status !== 'fail'};

@@ -1,0 +1,68 @@
+import {expect, test} from 'vitest';
+import {anyMatch, senderOf, sendersInEffect} from '../../src/services/opendkim/senders.ts';
+
+const addresses = (key: string, kind: 'file' | 'refile'): readonly string[] =>
+  senderOf({line: 0, key, value: 'k'}, kind).map(({address}) => address);
+
+test.each([
+  ['*@example.com', 'postmaster@example.com'],
+  ['*@*.Example.COM', 'postmaster@x.example.com'],
+  ['joe@example.com', 'joe@example.com'],
+  ['news-*@example.com', 'news-x@example.com'],
+  ['*@*', 'postmaster@waxseal.invalid'],
+  ['*', 'postmaster@waxseal.invalid'],
+  // Matches no sender at all (FACTS 2.3).
+  ['example.com', undefined],
+  ['*@localhost', undefined],
+  ['a\u0000b@example.com', undefined],
+])('refile: %s stands for %s', (key, expected) => {
+  const found = addresses(key, 'refile');
+  expect(found).toEqual(expected === undefined ? [] : [expected]);
+  for (const address of found) expect(anyMatch([key], 'refile')(address)).toBe(true);
+});
+
+test.each([
+  ['example.com', 'postmaster@example.com'],
+  ['.example.com', 'postmaster@x.example.com'],
+  ['joe@example.com', 'joe@example.com'],
+  ['joe@.example.com', 'joe@x.example.com'],
+  ['*', 'postmaster@waxseal.invalid'],
+])('file: %s stands for %s', (key, expected) => {
+  expect(addresses(key, 'file')).toEqual([expected]);
+  expect(anyMatch([key], 'file')(expected)).toBe(true);
+});
+
+test('a pattern has a say about its own addresses only', () => {
+  const odd = anyMatch(['*@*.example.com', 'a*b@x*.net'], 'refile');
+  expect(odd('joe@news.example.com')).toBe(true);
+  expect(odd('joe@example.com')).toBe(false);
+  expect(odd('axxb@xy.net')).toBe(true);
+  expect(odd('ab@y.net')).toBe(false);
+  expect(anyMatch(['.example.com'], 'file')('joe@example.com')).toBe(false);
+});
+
+test('every row counts once, keys without a row as well, and what cannot be read is named', async () => {
+  const texts: Readonly<Record<string, string>> = {
+    '/k': 'a example.com:s:/x\nb other.example:s:/y\nc %:s:/z\n',
+    '/s': '*@example.com a\n*@EXAMPLE.com b\njoe@example.net a\n',
+  };
+  const files = {
+    read: async (path: string) => (texts[path] === undefined ? undefined : Buffer.from(texts[path])),
+  };
+  const found = await sendersInEffect(files, {keytable: 'file:/k', signingtable: 'refile:/s'});
+  expect(found.all.map(({address, label}) => `${address} ${label}`)).toEqual([
+    'postmaster@example.com a',
+    'joe@example.net a',
+    'postmaster@other.example ',
+  ]);
+  expect(found.unread).toEqual([]);
+  const lost = await sendersInEffect(files, {keytable: 'file:/k', signingtable: 'refile:/gone'});
+  expect(lost.unread).toEqual(['SigningTable']);
+  const single = await sendersInEffect(files, {domain: 'one.example, two.example', subdomains: 'yes'});
+  expect(single.all.map(({address}) => address)).toEqual([
+    'postmaster@one.example',
+    'postmaster@x.one.example',
+    'postmaster@two.example',
+    'postmaster@x.two.example',
+  ]);
+});
