@@ -163,7 +163,7 @@ async function writeFile(
   if (now.state === 'absent') await ports.files.create(step.path, content, attributes);
   else if (now.kind === 'directory') throw changedMeanwhile(step);
   // Only the owner or mode: the file keeps its inode, and with it access lists and labels.
-  else if (now.sha256 === sha256Of(content)) await ports.files.setAttributes(step.path, attributes);
+  else if (now.sha256 === sha256Of(content)) await ports.files.setAttributes(step.path, attributes, now);
   else await ports.files.replace(step.path, content, attributes, {keepLabels: true});
 }
 
@@ -175,7 +175,7 @@ async function writeDirectory(
 ): Promise<void> {
   if (now.state === 'absent') await ports.files.makeDirectory(step.path, attributes);
   else if (now.kind === 'file') throw changedMeanwhile(step);
-  else await ports.files.setAttributes(step.path, attributes);
+  else await ports.files.setAttributes(step.path, attributes, now);
 }
 
 async function removeEntry(ports: Ports, step: RemoveStep, now: Observed): Promise<void> {

@@ -4,7 +4,7 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Before, Owner} from '../services/step.ts';
-import type {FileAttributes, Files, Mode, Users} from '../system/ports.ts';
+import type {FileAttributes, FileStat, Files, Mode, Users} from '../system/ports.ts';
 
 export const sha256Of = (content: Uint8Array | string): string =>
   createHash('sha256').update(content).digest('hex');
@@ -12,31 +12,21 @@ export const sha256Of = (content: Uint8Array | string): string =>
 /** What is at a path now. `content` only for a file. */
 export type Observed =
   | {readonly state: 'absent'}
-  | {
-      readonly state: 'present';
-      readonly kind: 'file';
-      readonly sha256: string;
-      readonly mode: Mode;
-      readonly uid: number;
-      readonly gid: number;
-      readonly links: number;
-      readonly content: Uint8Array;
-    }
-  | {
-      readonly state: 'present';
-      readonly kind: 'directory';
-      readonly sha256: '';
-      readonly mode: Mode;
-      readonly uid: number;
-      readonly gid: number;
-    };
+  | (Pick<FileStat, 'mode' | 'uid' | 'gid' | 'device' | 'inode'> & {readonly state: 'present'} & (
+        | {
+            readonly kind: 'file';
+            readonly sha256: string;
+            readonly links: number;
+            readonly content: Uint8Array;
+          }
+        | {readonly kind: 'directory'; readonly sha256: ''}
+      ));
 
 /** Looks at a path without following a symlink there. HostError `file.kind` where it is neither file nor directory. */
 export async function observe(files: Files, path: AbsolutePath): Promise<Observed> {
   const stat = await files.stat(path);
   if (stat === undefined) return {state: 'absent'};
-  const {mode, uid, gid, links} = stat;
-  if (stat.kind === 'directory') return {state: 'present', kind: 'directory', sha256: '', mode, uid, gid};
+  if (stat.kind === 'directory') return {state: 'present', kind: 'directory', sha256: '', ...idsOf(stat)};
   if (stat.kind !== 'file') {
     throw new HostError(
       problem(
@@ -46,10 +36,15 @@ export async function observe(files: Files, path: AbsolutePath): Promise<Observe
       ),
     );
   }
-  const content = await files.read(path, {follow: false});
-  if (content === undefined) return {state: 'absent'};
-  return {state: 'present', kind: 'file', sha256: sha256Of(content), mode, uid, gid, links, content};
+  // Another file may have that name by now: what it is and what is in it are of one and the same.
+  const found = await files.inspect(path);
+  if (found === undefined) return {state: 'absent'};
+  const {content} = found;
+  const {links} = found.stat;
+  return {state: 'present', kind: 'file', sha256: sha256Of(content), ...idsOf(found.stat), links, content};
 }
+
+const idsOf = ({mode, uid, gid, device, inode}: FileStat) => ({mode, uid, gid, device, inode});
 
 /** The form in which a step remembers what was there when the plan was made. */
 export function asBefore(observed: Observed): Before {

@@ -170,9 +170,9 @@ async function putPathBack(tools: Tools, undo: PathRecord, done: boolean, kept: 
     await files.remove(path);
   } else if (before.kind === 'directory') {
     if (now.state === 'absent') await files.makeDirectory(path, before);
-    else await files.setAttributes(path, before);
+    else await files.setAttributes(path, before, now);
   } else if (now.state === 'present' && now.kind === 'file' && now.sha256 === before.sha256) {
-    await files.setAttributes(path, before);
+    await files.setAttributes(path, before, now);
   } else {
     const content = await tools.journal.readBackup(undo.backup ?? 'none', before.sha256);
     if (now.state === 'absent') await files.create(path, content, before);

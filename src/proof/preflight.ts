@@ -12,7 +12,7 @@ import {visible} from '../domain/text.ts';
 import type {Candidate} from '../services/candidate.ts';
 import type {DomainSelector} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
-import type {Argv, CommandResult, FileAttributes, Ports} from '../system/ports.ts';
+import type {Argv, CommandResult, FileAttributes, FileStat, Ports} from '../system/ports.ts';
 import {asIdentity, type Identities, type Identity, identitiesOf, type SignerAccount} from './account.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
 import {journalLines, shownLine} from './journal.ts';
@@ -224,7 +224,9 @@ class Trial {
     const {socket} = this.#plan;
     if ((await files.stat(socket)) === undefined) return undefined;
     if (!this.#isClosed) {
-      await files.setAttributes(parentOf(socket), {...ROOT, mode: 0o711});
+      const place = await files.stat(parentOf(socket));
+      if (place === undefined) return undefined;
+      await files.setAttributes(parentOf(socket), {...ROOT, mode: 0o711}, place);
       this.#isClosed = true;
     }
     const stat = await files.stat(socket);
@@ -347,15 +349,16 @@ const ignoreToolError = (error: unknown): void => {
 
 /** The directory has plain files, and one directory with the socket. Keys go first: a fault may end it early. */
 async function removeTree(ports: PreflightPorts, directory: AbsolutePath): Promise<void> {
-  const places: AbsolutePath[] = [];
+  const places: {readonly place: AbsolutePath; readonly seen: FileStat}[] = [];
   for (const name of (await ports.files.list(directory)) ?? []) {
     const entry = below(directory, name);
-    if ((await ports.files.stat(entry))?.kind === 'directory') places.push(entry);
+    const seen = await ports.files.stat(entry);
+    if (seen?.kind === 'directory') places.push({place: entry, seen});
     else await ports.files.remove(entry);
   }
-  for (const place of places) {
+  for (const {place, seen} of places) {
     // The signer's user made what is in it: from here on it can add nothing.
-    await ports.files.setAttributes(place, {...ROOT, mode: 0o700});
+    await ports.files.setAttributes(place, {...ROOT, mode: 0o700}, seen);
     for (const name of (await ports.files.list(place)) ?? []) await ports.files.remove(below(place, name));
     await ports.files.removeDirectory(place);
   }

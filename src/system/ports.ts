@@ -52,6 +52,8 @@ export interface Files {
   /**
    * Content of a regular file; `undefined` where it does not exist. Throws HostError otherwise (EACCES). A symlink at the
    * end is followed unless `follow` is false: for what `stat` has just called a file, which somebody may swap meanwhile.
+   * HostError `file.unsafe-link` for a link, `file.hard-link` for a second name, that somebody else than root or this user
+   * could have put on the way: it may lead to any file of the host.
    */
   read(path: AbsolutePath, how?: {readonly follow?: boolean}): Promise<Uint8Array | undefined>;
   /**
@@ -69,7 +71,7 @@ export interface Files {
   /**
    * Puts new content in place of `path` (or where nothing was) in one step: a new file beside it, exclusive and not
    * followed, owner and mode before content, fsync, rename, fsync of the directory. `path` must not be a symlink:
-   * resolve first. Refuses (HostError) in a directory that others than root and `attributes.uid` can write, unless sticky.
+   * resolve first. HostError `file.exchanged` where the owner of the directory exchanged a name meanwhile. Refuses (HostError) in a directory that others than root and `attributes.uid` can write, unless sticky.
    */
   replace(
     path: AbsolutePath,
@@ -94,12 +96,21 @@ export interface Files {
   create(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
   /** mkdir(2) of one level, owner and mode before it can be seen by others. Rejects where something is there. */
   makeDirectory(path: AbsolutePath, attributes: FileAttributes): Promise<void>;
-  /** chown then chmod through an open handle, no symlink followed. */
-  setAttributes(path: AbsolutePath, attributes: FileAttributes): Promise<void>;
-  makeSymlink(path: AbsolutePath, target: string): Promise<void>;
-  /** Appends and fsyncs; creates with `attributes` where missing. For journals and logs. */
+  /**
+   * chown then chmod of the file or directory that was `seen` there, through an open handle, no symlink followed.
+   * HostError `file.exchanged` where another one has its name now: it would be given away unseen.
+   */
+  setAttributes(
+    path: AbsolutePath,
+    attributes: FileAttributes,
+    seen: Pick<FileStat, 'device' | 'inode'>,
+  ): Promise<void>;
+  /**
+   * Appends and fsyncs; creates with `attributes` where missing. For journals and logs. HostError `file.kind`,
+   * `file.symlink`, `file.hard-link`, or `file.loose` where what is there belongs to somebody else, or others could write
+   * it, or everyone read it.
+   */
   append(path: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void>;
-  rename(from: AbsolutePath, to: AbsolutePath): Promise<void>;
   /**
    * Overwrites a regular file with random octets, syncs it, and removes its name. It is opened once, without following
    * a link, and only touched where it has one name and `isExpected` is true for what is in it (up to 1 MiB) and what it

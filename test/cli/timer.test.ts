@@ -2,6 +2,7 @@
 import {expect, it} from 'vitest';
 import {type AbsolutePath, absolute, below, parentOf} from '../../src/domain/paths.ts';
 import {openWorld, type World} from '../demo/world.ts';
+import {setAttributes} from '../support/attributes.ts';
 
 const ROOT = {mode: 0o644, uid: 0, gid: 0};
 
@@ -71,6 +72,6 @@ it('is not installed where others could change what it runs as root, nor what th
   await files.replace(chunk, Buffer.from(''), {mode: 0o644, uid: 101, gid: 0});
   expect(await refused()).toContain(`chown root ${chunk}`);
   await files.replace(chunk, Buffer.from(''), ROOT);
-  await files.setAttributes(folder, {mode: 0o777, uid: 0, gid: 0});
+  await setAttributes(files, folder, {mode: 0o777, uid: 0, gid: 0});
   expect(await refused()).toContain(`by ${folder}`);
 });

@@ -6,6 +6,7 @@ import {openSandbox, type Sandbox} from '../../src/demo/sandbox.ts';
 import {startSigner} from '../../src/demo/signer.ts';
 import {absolute, parentOf} from '../../src/domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
+import {setAttributes} from '../support/attributes.ts';
 import {hastyClock, pemOf, testParts} from './world.ts';
 
 const SOCKET = absolute('/run/opendkim/opendkim.sock');
@@ -103,7 +104,7 @@ describe('keys (FACTS 2.1)', () => {
     ['root 0600', 0o600, {uid: 0, gid: 0}, 'tempfail', `can't load key from ${KEY}: Permission denied`],
   ])('%s', async (_, mode, owner, verdict, line) => {
     const {sandbox, ask, logged} = await host();
-    await sandbox.ports.files.setAttributes(KEY, {mode, ...owner});
+    await setAttributes(sandbox.ports.files, KEY, {mode, ...owner});
     expect(verdictOf(await ask('alice@example.org'))).toBe(verdict);
     expect(logged()).toContain(line);
     if (verdict === 'tempfail') expect(logged()).toContain("error loading key 'k1'");
@@ -114,7 +115,7 @@ describe('keys (FACTS 2.1)', () => {
     [0o755, {uid: 101, gid: 106}, 'is writeable and owned by uid 101 which is not the executing uid (102)'],
   ])('refuses a key in a directory %o of %j', async (mode, owner, line) => {
     const {sandbox, ask, logged} = await host();
-    await sandbox.ports.files.setAttributes(parentOf(KEY), {mode, ...owner});
+    await setAttributes(sandbox.ports.files, parentOf(KEY), {mode, ...owner});
     expect(verdictOf(await ask('alice@example.org'))).toBe('tempfail');
     expect(logged()).toContain(line);
   });
@@ -179,7 +180,7 @@ describe('keys (FACTS 2.1)', () => {
   it('keeps the old configuration where the new one is wrong or cannot be read any more', async () => {
     const {sandbox, ask, logged} = await host();
     const conf = absolute('/etc/opendkim.conf');
-    await sandbox.ports.files.setAttributes(conf, {mode: 0o400, uid: 0, gid: 0});
+    await setAttributes(sandbox.ports.files, conf, {mode: 0o400, uid: 0, gid: 0});
     expect((await sandbox.ports.commands.run(['systemctl', 'reload', 'opendkim'])).status).toBe(0);
     expect(verdictOf(await ask('alice@example.org'))).toBe('signed d=example.org');
     expect(logged()).toContain('configuration error at line 0: error reading configuration file');

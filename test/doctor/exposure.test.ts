@@ -4,6 +4,7 @@ import {absolute} from '../../src/domain/paths.ts';
 import type {Check} from '../../src/proof/proof.ts';
 import type {Users} from '../../src/system/ports.ts';
 import {openWorld} from '../demo/world.ts';
+import {setAttributes} from '../support/attributes.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
 
 const ACCOUNTS = [
@@ -177,7 +178,7 @@ it('is part of waxseal check, and passes a host that waxseal has set up', async 
   expect((await ids()).filter(each => /write|readable|served|odd/.test(each))).toEqual([]);
   const {files, users: accounts} = world.sandbox.ports;
   const daemon = await accounts.user('opendkim');
-  await files.setAttributes(absolute('/etc/opendkim'), {
+  await setAttributes(files, absolute('/etc/opendkim'), {
     mode: 0o755,
     uid: daemon?.uid ?? -1,
     gid: daemon?.gid ?? -1,

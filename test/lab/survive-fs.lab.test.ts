@@ -5,6 +5,7 @@
  */
 import {execFileSync} from 'node:child_process';
 import fs from 'node:fs';
+import {open} from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import {describe, expect, onTestFinished, test} from 'vitest';
@@ -312,9 +313,13 @@ describe('on ext4', () => {
     sh('mount', '-t', 'ramfs', 'waxseal', base);
     onTestFinished(() => void sh('umount', base));
     fs.writeFileSync(path.join(base, 'to'), '');
-    await expect(
-      copyLabels(absolute('/etc/opendkim.conf'), from, path.join(base, 'to')),
-    ).rejects.toMatchObject({
+    const source = await open(from, 'r');
+    const target = await open(path.join(base, 'to'), 'w');
+    onTestFinished(async () => {
+      await source.close();
+      await target.close();
+    });
+    await expect(copyLabels(absolute('/etc/opendkim.conf'), source, target)).rejects.toMatchObject({
       id: 'file.labels',
       message: expect.stringContaining('/etc/opendkim.conf'),
       exitCode: 5,

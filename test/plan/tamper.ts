@@ -53,10 +53,9 @@ export function tamper(
     checkChangeable: path => around(`checkChangeable ${path}`, () => files.checkChangeable(path)),
     create: (path, ...rest) => around(`create ${path}`, () => files.create(path, ...rest)),
     makeDirectory: (path, as) => around(`makeDirectory ${path}`, () => files.makeDirectory(path, as)),
-    setAttributes: (path, as) => around(`setAttributes ${path}`, () => files.setAttributes(path, as)),
-    makeSymlink: (path, to) => around(`makeSymlink ${path}`, () => files.makeSymlink(path, to)),
+    setAttributes: (path, ...rest) =>
+      around(`setAttributes ${path}`, () => files.setAttributes(path, ...rest)),
     append: (path, ...rest) => around(`append ${path}`, () => files.append(path, ...rest)),
-    rename: (from, to) => around(`rename ${from}`, () => files.rename(from, to)),
     destroy: (path, isExpected) => around(`destroy ${path}`, () => files.destroy(path, isExpected)),
     remove: path => around(`remove ${path}`, () => files.remove(path)),
     removeDirectory: path => around(`removeDirectory ${path}`, () => files.removeDirectory(path)),

@@ -168,19 +168,9 @@ export class MemoryFiles implements Files {
     if (node !== undefined && node.kind !== 'symlink') this.nodes.set(at, {...node, attributes});
   }
 
-  async makeSymlink(at: AbsolutePath, target: string): Promise<void> {
-    this.symlink(at, target);
-  }
-
   async append(at: AbsolutePath, content: Uint8Array, attributes: FileAttributes): Promise<void> {
     const before = (await this.read(at)) ?? new Uint8Array();
     await this.replace(at, Buffer.concat([before, content]), attributes);
-  }
-
-  async rename(from: AbsolutePath, to: AbsolutePath): Promise<void> {
-    const node = this.nodes.get(from);
-    if (node !== undefined) this.nodes.set(to, node);
-    this.nodes.delete(from);
   }
 
   async remove(at: AbsolutePath): Promise<void> {

@@ -127,3 +127,83 @@ it('replaces with the time of modification that it is told', async () => {
   await files.replace(absolute('/etc/a'), Buffer.from('x'), {mode: 0o644, uid: 0, gid: 0});
   expect(fs.statSync(real('/etc/a')).mtime).not.toEqual(modified);
 });
+
+describe('reading where others can write', () => {
+  it('follows a link of theirs neither at the end nor on the way', async () => {
+    const {files, real} = keyAndVictim();
+    fs.mkdirSync(real('/var/theirs'));
+    fs.symlinkSync('../../etc/shadow', real('/var/theirs/file'));
+    fs.symlinkSync('../../etc', real('/var/theirs/way'));
+    const paths = [absolute('/var/theirs/file'), absolute('/var/theirs/way/shadow')];
+    // Links of root's, or of whoever runs this, are links as any other.
+    for (const path of paths) expect(text(await files.read(path))).toBe('secret');
+    if (process.getuid?.() !== 0) return;
+    fs.chownSync(real('/var/theirs'), 104, 110);
+    for (const name of ['file', 'way']) fs.lchownSync(real(`/var/theirs/${name}`), 104, 110);
+    for (const path of paths) {
+      await expect(files.read(path)).rejects.toMatchObject({id: 'file.unsafe-link'});
+      await expect(files.inspect(path, {follow: true})).rejects.toMatchObject({id: 'file.unsafe-link'});
+      // Where it leads to may be looked at.
+      expect(await files.resolve(path)).toBe('/etc/shadow');
+    }
+  });
+
+  it('takes no file that has a second name elsewhere', async () => {
+    const {files, real} = keyAndVictim();
+    fs.mkdirSync(real('/var/drop'));
+    fs.linkSync(real('/etc/shadow'), real('/var/drop/mine'));
+    expect(text(await files.read(absolute('/var/drop/mine')))).toBe('secret');
+    fs.chmodSync(real('/var/drop'), 0o1777);
+    await expect(files.read(absolute('/var/drop/mine'))).rejects.toMatchObject({id: 'file.hard-link'});
+    await expect(files.inspect(absolute('/var/drop/mine'))).rejects.toMatchObject({id: 'file.hard-link'});
+  });
+
+  it('reads the links of proc, to whomever they belong', async () => {
+    const {createFiles} = await import('../../src/system/real/index.ts');
+    const files = createFiles({owners: 'real'});
+    expect(text(await files.read(absolute('/proc/self/status')))).toContain('Name:');
+  });
+});
+
+describe('append', () => {
+  const LOG = absolute('/var/log');
+  const own = {mode: 0o600, uid: 0, gid: 0};
+
+  it.each([
+    ['everyone could write', 0o602],
+    ['everyone could read', 0o604],
+    ['a group could write', 0o620],
+  ])('adds nothing to a file that %s', async (_who, mode) => {
+    const {files, real} = keyAndVictim();
+    fs.writeFileSync(real(LOG), 'before');
+    fs.chmodSync(real(LOG), mode);
+    const add = files.append(LOG, Buffer.from('more'), own);
+    await expect(add).rejects.toMatchObject({id: 'file.loose', hint: expect.stringContaining('chmod 0600')});
+    expect(fs.readFileSync(real(LOG), 'utf8')).toBe('before');
+    fs.chmodSync(real(LOG), 0o640);
+    await files.append(LOG, Buffer.from(' more'), own);
+    expect(fs.readFileSync(real(LOG), 'utf8')).toBe('before more');
+  });
+
+  it.runIf(process.getuid?.() === 0)('adds nothing to a file of somebody else', async () => {
+    const {files, real} = keyAndVictim();
+    fs.writeFileSync(real(LOG), 'before', {mode: 0o600});
+    fs.chownSync(real(LOG), 1000, 1000);
+    await expect(files.append(LOG, Buffer.from('more'), own)).rejects.toMatchObject({id: 'file.loose'});
+    expect(fs.readFileSync(real(LOG), 'utf8')).toBe('before');
+  });
+
+  it('never waits for a FIFO, and takes no second name of another file in a place of all', async () => {
+    const {files, real} = keyAndVictim();
+    const {execFileSync} = await import('node:child_process');
+    execFileSync('mkfifo', [real(LOG)]);
+    await expect(files.append(LOG, Buffer.from('x'), own)).rejects.toMatchObject({id: 'file.kind'});
+    fs.mkdirSync(real('/var/drop'));
+    fs.chmodSync(real('/var/drop'), 0o1777);
+    fs.linkSync(real(KEY), real('/var/drop/log'));
+    await expect(files.append(absolute('/var/drop/log'), Buffer.from('x'), own)).rejects.toMatchObject({
+      id: 'file.hard-link',
+    });
+    expect(fs.readFileSync(real(KEY), 'utf8')).toBe('the key');
+  });
+});

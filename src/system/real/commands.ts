@@ -1,4 +1,5 @@
 import {type ChildProcess, spawn} from 'node:child_process';
+import type {FileHandle} from 'node:fs/promises';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Argv, CommandOptions, CommandResult, Commands} from '../ports.ts';
 import {startLimit} from './limit.ts';
@@ -26,6 +27,19 @@ export function createCommands(options: CommandsOptions = {}): Commands {
   };
 }
 
+/** Standard input, output and error come first. */
+const FIRST_HANDED_ON = 3;
+
+/** Path by which a program that inherits handles reaches the one of this index. */
+export const handedOn = (index: number): string => `/proc/self/fd/${FIRST_HANDED_ON + index}`;
+
+/** Runs a program of this host (never below a root) that inherits open files; see {@link handedOn}. */
+export const runWithHandles = (
+  argv: Argv,
+  handles: readonly FileHandle[],
+  options: CommandOptions = {},
+): Promise<CommandResult> => runOnce(argv, options, handles);
+
 /** Collects the first {@link MAX_OUTPUT} octets and lets the rest pass, so that the program never blocks on a full pipe. */
 function collect(stream: NodeJS.ReadableStream | null): () => string {
   const chunks: Buffer[] = [];
@@ -48,7 +62,11 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function runOnce(argv: Argv, options: CommandOptions): Promise<CommandResult> {
+function runOnce(
+  argv: Argv,
+  options: CommandOptions,
+  handles: readonly FileHandle[] = [],
+): Promise<CommandResult> {
   return new Promise(resolve => {
     const [program, ...rest] = argv;
     const {runAs, signal} = options;
@@ -60,7 +78,7 @@ function runOnce(argv: Argv, options: CommandOptions): Promise<CommandResult> {
       cwd: '/',
       detached: true,
       env: {PATH: SEARCH_PATH, LC_ALL: 'C', ...options.environment},
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...handles.map(({fd}) => fd)],
       ...(runAs === undefined ? {} : {uid: runAs.uid, gid: runAs.gid}),
     });
     const stdout = collect(child.stdout);

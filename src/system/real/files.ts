@@ -11,7 +11,6 @@ import {
   readlink,
   rename,
   rmdir,
-  symlink,
   unlink,
 } from 'node:fs/promises';
 import {HostError} from '../../domain/errors.ts';
@@ -22,7 +21,7 @@ import type {Destruction, FileAttributes, FileStat, Files} from '../ports.ts';
 import {destroyRegular} from './destroy.ts';
 import {copyLabels} from './labels.ts';
 import type {OwnerLedger} from './owner-ledger.ts';
-import {notAFile, openRegular} from './regular.ts';
+import {byHandle, hold, isSameFile, notAFile, openRegular} from './regular.ts';
 import {codeOf, fileError, isMissing} from './system-error.ts';
 import {type Place, type Trust, walk} from './walk.ts';
 
@@ -60,17 +59,31 @@ export function createFiles(options: FilesOptions): Files {
 
   async function looking<T>(
     path: AbsolutePath,
-    follow: boolean,
+    {follow, refusesPlanted = false}: {readonly follow: boolean; readonly refusesPlanted?: boolean},
     work: (place: Place) => Promise<T>,
   ): Promise<T | undefined> {
     try {
-      const place = await walk(path, {root, follow});
+      const place = await walk(path, {root, follow, refusesPlanted});
       return place === undefined ? undefined : await closing(place, work);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
     }
   }
+
+  /** Opens a file once, judges it, and gives that very file to `work`. */
+  const reading = <T>(
+    path: AbsolutePath,
+    follow: boolean,
+    work: (handle: FileHandle, stats: Stats) => Promise<T>,
+  ): Promise<T | undefined> =>
+    looking(path, {follow, refusesPlanted: true}, place =>
+      closingHandle(openRegular(place.at, path, O_RDONLY), async handle => {
+        const stats = await handle.stat();
+        if (mayBeForeign(place, stats)) throw severalNames(path);
+        return await work(handle, stats);
+      }),
+    );
 
   async function own(handle: FileHandle, attributes: FileAttributes): Promise<void> {
     const stats = await handle.stat();
@@ -87,28 +100,29 @@ export function createFiles(options: FilesOptions): Files {
     content: Uint8Array,
     attributes: FileAttributes,
     put: (temporary: string, place: Place) => Promise<void>,
-    prepare?: (temporary: string, place: Place) => Promise<void>,
+    prepare: (handle: FileHandle, place: Place) => Promise<void> = async () => {},
     modified?: Date,
   ): Promise<void> {
     await within(path, attributes.uid, async place => {
       const temporary = place.at.slice(0, -place.name.length) + temporaryName(place.name);
-      const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-      try {
+      await closingHandle(open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600), async handle => {
         try {
           // Labels first, while the file is empty: they may widen its mode, which is set right before the content.
-          await prepare?.(temporary, place);
+          await prepare(handle, place);
           await own(handle, attributes);
           await handle.writeFile(content);
           if (modified !== undefined) await handle.utimes(modified, modified);
           await handle.sync();
-        } finally {
-          await handle.close();
+          // Whoever owns the directory may exchange any name in it, at any time: what was written goes to no other
+          // place than its own, and where it did not get there, nothing is said to be done.
+          await mustBe(handle, temporary, path);
+          await put(temporary, place);
+          await mustBe(handle, place.at, path);
+        } catch (error) {
+          await unlink(temporary).catch(() => undefined);
+          throw error;
         }
-        await put(temporary, place);
-      } catch (error) {
-        await unlink(temporary).catch(() => undefined);
-        throw error;
-      }
+      });
       await syncDirectory(place);
     });
   }
@@ -116,38 +130,34 @@ export function createFiles(options: FilesOptions): Files {
   return {
     stat: path =>
       told('look at', path, () =>
-        looking(path, false, async place => describe(await lstat(place.at), ledger)),
+        looking(path, {follow: false}, async place => describe(await lstat(place.at), ledger)),
       ),
 
     read: (path, {follow = true} = {}) =>
-      told('read', path, () =>
-        looking(path, follow, place =>
-          closingHandle(openRegular(place.at, path, O_RDONLY), handle => handle.readFile()),
-        ),
-      ),
+      told('read', path, () => reading(path, follow, handle => handle.readFile())),
 
     inspect: (path, {follow = false} = {}) =>
       told('read', path, () =>
-        looking(path, follow, place =>
-          closingHandle(openRegular(place.at, path, O_RDONLY), async handle => {
-            const stat = describe(await handle.stat(), ledger);
-            return {content: await handle.readFile(), stat};
-          }),
-        ),
+        reading(path, follow, async (handle, stats) => ({
+          content: await handle.readFile(),
+          stat: describe(stats, ledger),
+        })),
       ),
 
     list: path =>
-      told('list', path, () => looking(path, true, async place => (await readdir(place.at)).sort())),
+      told('list', path, () =>
+        looking(path, {follow: true}, async place => (await readdir(place.at)).sort()),
+      ),
 
     resolve: path =>
       told('look at', path, () =>
-        looking(path, true, async place => {
+        looking(path, {follow: true}, async place => {
           await lstat(place.at);
           return place.path;
         }),
       ),
 
-    readLink: path => told('read', path, () => looking(path, false, place => readlink(place.at))),
+    readLink: path => told('read', path, () => looking(path, {follow: false}, place => readlink(place.at))),
 
     replace: (path, content, attributes, how = {}) =>
       told('write', path, () =>
@@ -160,9 +170,10 @@ export function createFiles(options: FilesOptions): Files {
             if (there !== undefined && !there.isFile()) throw notAFile(path, there);
             await rename(temporary, place.at);
           },
-          async (temporary, place) => {
-            if (how.keepLabels !== true || (await lstatOrUndefined(place.at))?.isFile() !== true) return;
-            await copyLabels(path, place.at, temporary);
+          async (handle, place) => {
+            if (how.keepLabels !== true) return;
+            const old = await openRegular(place.at, path, O_RDONLY).catch(missingIsFine);
+            if (old !== undefined) await closingHandle(old, from => copyLabels(path, from, handle));
           },
           how.modified,
         ),
@@ -170,7 +181,7 @@ export function createFiles(options: FilesOptions): Files {
 
     checkChangeable: path =>
       told('change', path, async () => {
-        await looking(path, false, async place => {
+        await looking(path, {follow: false}, async place => {
           try {
             await access(place.at, W_OK);
           } catch (error) {
@@ -194,7 +205,12 @@ export function createFiles(options: FilesOptions): Files {
         within(path, attributes.uid, async place => {
           await mkdir(place.at, 0o700);
           try {
-            await onHandle(place.at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, handle => own(handle, attributes));
+            await closingHandle(open(place.at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), async handle => {
+              // Another directory may have its name by now; only a new and empty one may be given away.
+              if (!(await isFresh(handle))) throw exchanged(path);
+              await own(handle, attributes);
+              await mustBe(handle, place.at, path);
+            });
           } catch (error) {
             await rmdir(place.at).catch(() => undefined);
             throw error;
@@ -203,64 +219,42 @@ export function createFiles(options: FilesOptions): Files {
         }),
       ),
 
-    setAttributes: (path, attributes) =>
+    setAttributes: (path, attributes, seen) =>
       told('change the owner or mode of', path, () =>
-        within(path, attributes.uid, async place => {
-          const before = await lstat(place.at);
-          if (!before.isFile() && !before.isDirectory()) throw notAFile(path, before);
-          await onHandle(place.at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, async handle => {
-            const stats = await handle.stat();
-            // A hard link in somebody else's directory may be any file of the host.
-            if (stats.isFile() && stats.nlink > 1 && !place.exclusive) throw severalNames(path);
-            await own(handle, attributes);
-            await handle.sync();
-          });
-        }),
-      ),
-
-    makeSymlink: (path, target) =>
-      told('make the link', path, () =>
-        within(path, 0, async place => {
-          await symlink(target, place.at);
-          await syncDirectory(place);
-        }),
+        within(path, attributes.uid, place =>
+          hold(place.at, async (held, stats) => {
+            if (!stats.isFile() && !stats.isDirectory()) throw notAFile(path, stats);
+            if (stats.dev !== seen.device || stats.ino !== seen.inode) throw exchanged(path);
+            await closingHandle(open(byHandle(held), O_RDONLY | O_NONBLOCK), async handle => {
+              // A hard link in somebody else's directory may be any file of the host.
+              if (stats.isFile() && stats.nlink > 1 && !place.exclusive) throw severalNames(path);
+              await own(handle, attributes);
+              await handle.sync();
+            });
+          }),
+        ),
       ),
 
     append: (path, content, attributes) =>
       told('write', path, () =>
         within(path, attributes.uid, async place => {
-          const isNew = (await lstatOrUndefined(place.at)) === undefined;
-          const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | (isNew ? O_CREAT | O_EXCL : 0);
-          await onHandle(
-            place.at,
-            flags,
-            async handle => {
-              if (isNew) await own(handle, attributes);
-              const {size} = await handle.stat();
-              try {
-                await handle.writeFile(content);
-                await handle.sync();
-              } catch (error) {
-                // A full disk may have taken half a line; the next one must not be glued to it.
-                await handle.truncate(size).catch(() => undefined);
-                throw error;
-              }
-            },
-            0o600,
-          );
-          if (isNew) await syncDirectory(place);
+          const there = await openRegular(place.at, path, O_WRONLY | O_APPEND).catch(missingIsFine);
+          const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_CREAT | O_EXCL;
+          await closingHandle(there ?? open(place.at, flags, 0o600), async handle => {
+            if (there === undefined) await own(handle, attributes);
+            else refuseLoose(path, place, await handle.stat(), attributes);
+            const {size} = await handle.stat();
+            try {
+              await handle.writeFile(content);
+              await handle.sync();
+            } catch (error) {
+              // A full disk may have taken half a line; the next one must not be glued to it.
+              await handle.truncate(size).catch(() => undefined);
+              throw error;
+            }
+          });
+          if (there === undefined) await syncDirectory(place);
         }),
-      ),
-
-    rename: (from, to) =>
-      told('rename', from, () =>
-        within(from, 0, source =>
-          within(to, 0, async target => {
-            await rename(source.at, target.at);
-            await syncDirectory(source);
-            await syncDirectory(target);
-          }),
-        ),
       ),
 
     destroy: async (path, isExpected) => {
@@ -311,7 +305,7 @@ async function closing<T>(place: Place, work: (place: Place) => Promise<T>): Pro
 }
 
 async function closingHandle<T>(
-  opening: Promise<FileHandle>,
+  opening: FileHandle | Promise<FileHandle>,
   work: (handle: FileHandle) => Promise<T>,
 ): Promise<T> {
   const handle = await opening;
@@ -322,21 +316,17 @@ async function closingHandle<T>(
   }
 }
 
-async function onHandle(
-  at: string,
-  flags: number,
-  work: (handle: FileHandle) => Promise<void>,
-  mode?: number,
-): Promise<void> {
-  await closingHandle(open(at, flags, mode), work);
-}
-
 async function told<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     throw fileError(action, path, error);
   }
+}
+
+function missingIsFine(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+  return undefined;
 }
 
 async function lstatOrUndefined(at: string): Promise<Stats | undefined> {
@@ -351,7 +341,7 @@ async function lstatOrUndefined(at: string): Promise<Stats | undefined> {
 // A rename is only safe from a power cut when its directory has reached the disk too.
 async function syncDirectory(place: Place): Promise<void> {
   try {
-    await onHandle(place.directory, O_RDONLY | O_DIRECTORY, handle => handle.sync());
+    await closingHandle(open(place.directory, O_RDONLY | O_DIRECTORY), handle => handle.sync());
   } catch (error) {
     // Some file systems cannot sync a directory; a directory may be searchable but not readable.
     if (!['EINVAL', 'EACCES', 'ENOTSUP'].includes(codeOf(error))) throw error;
@@ -379,6 +369,58 @@ function describe(stats: Stats, ledger: OwnerLedger | undefined): FileStat {
     modifiedMs: stats.mtimeMs,
   };
 }
+
+/** Rejects where `at` is not the name of the open file any more. */
+async function mustBe(handle: FileHandle, at: string, path: AbsolutePath): Promise<void> {
+  const [stats, there] = await Promise.all([handle.stat(), lstatOrUndefined(at)]);
+  if (!isSameFile(stats, there)) throw exchanged(path);
+}
+
+/** True for a directory of this process that nobody else can enter and nothing is in. */
+async function isFresh(handle: FileHandle): Promise<boolean> {
+  const {uid, mode} = await handle.stat();
+  return (
+    uid === process.geteuid?.() && (mode & 0o077) === 0 && (await readdir(byHandle(handle))).length === 0
+  );
+}
+
+/** A file with several names that somebody else may have put into this directory, where it may be any file of the host. */
+const mayBeForeign = ({exclusive, stats: directory}: Place, {nlink, uid}: Stats): boolean =>
+  !exclusive && nlink > 1 && ((directory.mode & 0o022) !== 0 || uid !== directory.uid);
+
+/** Throws where what is to be appended to is not what this process, or `attributes`, would have made. */
+function refuseLoose(
+  path: AbsolutePath,
+  place: Place,
+  {nlink, uid, mode}: Stats,
+  attributes: FileAttributes,
+): void {
+  if (nlink > 1 && !place.exclusive) throw severalNames(path);
+  const isOwn = [0, process.geteuid?.(), attributes.uid].includes(uid);
+  // The group that the owner has chosen may read along: log files are rotated with 0640.
+  const isTight = (mode & 0o666 & ~(attributes.mode | 0o640)) === 0;
+  if (isOwn && isTight) return;
+  throw new HostError(
+    problem(
+      'file.loose',
+      isOwn
+        ? `waxseal does not write ${visible(path)}: others than its owner can write it, or everyone can read it.`
+        : `waxseal does not write ${visible(path)}: it belongs to somebody else (user ${uid}).`,
+      isOwn
+        ? `Take the rights away (chmod 0600 ${visible(path)}), or name another file.`
+        : 'Name another file, or move that one away.',
+    ),
+  );
+}
+
+const exchanged = (path: AbsolutePath): HostError =>
+  new HostError(
+    problem(
+      'file.exchanged',
+      `Somebody else put something in the place of ${visible(path)} while waxseal was writing it; nothing else was touched.`,
+      `See who can write in its directory (namei -l ${visible(path)}), make it root's, then run waxseal again.`,
+    ),
+  );
 
 const severalNames = (path: AbsolutePath): HostError =>
   new HostError(

@@ -3,7 +3,7 @@
  * for a symbolic link between a check and the use. Node has no openat; `/proc/self/fd/N/name` is the same on Linux.
  */
 import {constants, type Stats} from 'node:fs';
-import {type FileHandle, lstat, open, readlink} from 'node:fs/promises';
+import {type FileHandle, lstat, open, readlink, statfs} from 'node:fs/promises';
 import {HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, absolute} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
@@ -13,6 +13,8 @@ import {O_PATH} from './regular.ts';
 import {isMissing} from './system-error.ts';
 
 const MAX_LINKS = 40;
+// statfs(2).
+const PROC_SUPER_MAGIC = 0x9fa0;
 
 /** Whom the caller trusts to own a directory on the way of a write. */
 export interface Trust {
@@ -25,7 +27,12 @@ export interface WalkOptions {
   readonly root: string;
   /** Whether a symlink at the very end is followed. */
   readonly follow: boolean;
-  /** Set for writes: refuse directories that others can write and links that others could have planted. */
+  /**
+   * Set where content is read: refuse links that others could have planted. They would have this
+   * process, which may be root, read what they cannot, and take it for what it is not.
+   */
+  readonly refusesPlanted?: boolean;
+  /** Set for writes: refuse directories that others can write, too. */
   readonly trust?: Trust;
 }
 
@@ -38,6 +45,8 @@ export interface Place {
   readonly path: AbsolutePath;
   /** True where the directory is writable for root and this process only: nobody else can have planted what is in it. */
   readonly exclusive: boolean;
+  /** The directory itself. */
+  readonly stats: Stats;
   close(): Promise<void>;
 }
 
@@ -63,8 +72,10 @@ function stranger(stats: Stats, trust: Trust): string | undefined {
 }
 
 // With an access list the bits of the group are its mask (acl(5)): they say that somebody may write, not who.
-const listed = async (stats: Stats, at: string): Promise<string | undefined> =>
-  (stats.mode & 0o1020) === 0o020 && (await hasAccessList(at)) ? 'somebody in its access list' : undefined;
+const listed = async (stats: Stats, directory: FileHandle): Promise<string | undefined> =>
+  (stats.mode & 0o1020) === 0o020 && (await hasAccessList(directory))
+    ? 'somebody in its access list'
+    : undefined;
 
 const isExclusive = (stats: Stats): boolean =>
   (stats.mode & 0o022) === 0 && (stats.uid === 0 || stats.uid === process.geteuid?.());
@@ -116,7 +127,9 @@ async function descend(
     if (stats.isSymbolicLink()) {
       links += 1;
       if (links > MAX_LINKS) throw tooManyLinks(path);
-      if (options.trust !== undefined) refusePlanted(path, level, name, stats);
+      if (options.trust !== undefined || options.refusesPlanted === true) {
+        await refusePlanted(path, level, name, stats, options.trust === undefined ? 'read' : 'write');
+      }
       const target = await readlink(inside(level, name));
       if (target.startsWith('/')) {
         for (const above of stack.splice(1)) await above.handle.close();
@@ -143,7 +156,7 @@ async function enter(
   const stats = await handle.stat();
   stack.push({handle, name, stats});
   if (check?.trust === undefined) return;
-  const who = stranger(stats, check.trust) ?? (await listed(stats, `/proc/self/fd/${handle.fd}/.`));
+  const who = stranger(stats, check.trust) ?? (await listed(stats, handle));
   if (who === undefined) return;
   const directory = pathOf(stack);
   throw new HostError(
@@ -155,16 +168,29 @@ async function enter(
   );
 }
 
-// A link in a directory that only root can write was made by root. Any other might lead anywhere.
-function refusePlanted(path: AbsolutePath, level: Level, name: string, link: Stats): void {
+/**
+ * A link in a directory that only root can write was made by root. Any other might lead anywhere. For reading, a link of
+ * root's or of whoever runs this is enough: others can move it, but not make one.
+ */
+async function refusePlanted(
+  path: AbsolutePath,
+  level: Level,
+  name: string,
+  link: Stats,
+  purpose: 'read' | 'write',
+): Promise<void> {
   const mine = link.uid === 0 || link.uid === process.geteuid?.();
   const sticky = (level.stats.mode & 0o1000) !== 0;
-  if (isExclusive(level.stats) || (sticky && mine)) return;
+  if (isExclusive(level.stats) || (mine && (sticky || purpose === 'read'))) return;
+  // In an unprivileged container the links of proc(5) belong to nobody; they are the kernel's all the same.
+  if ((await statfs(inside(level, '.'))).type === PROC_SUPER_MAGIC) return;
   throw new HostError(
     problem(
       'file.unsafe-link',
-      `waxseal does not write ${visible(path)}: ${visible(name)} on the way is a symbolic link that others can change.`,
-      'Replace the link by what it points to, then run waxseal again.',
+      `waxseal does not ${purpose} ${visible(path)}: ${visible(name)} on the way is a symbolic link that others can change.`,
+      purpose === 'read'
+        ? `Name the file that it leads to (realpath ${visible(path)}), or replace the link by it, then run waxseal again.`
+        : 'Replace the link by what it points to, then run waxseal again.',
     ),
   );
 }
@@ -194,5 +220,6 @@ function placeAt(stack: readonly Level[], level: Level, name: string): Omit<Plac
     directory: inside(level, '.'),
     path: name === '.' ? parent : absolute(parent === '/' ? `/${name}` : `${parent}/${name}`),
     exclusive: isExclusive(level.stats),
+    stats: level.stats,
   };
 }

@@ -4,6 +4,7 @@ import {absolute} from '../../../src/domain/paths.ts';
 import {runHooks} from '../../../src/flow/real/rotation-hooks.ts';
 import type {CommandResult, Ports} from '../../../src/system/ports.ts';
 import {keyIn} from '../../rotation/keys.ts';
+import {setAttributes} from '../../support/attributes.ts';
 import {scratch} from '../../system/scratch.ts';
 
 const FOLDER = absolute('/etc/waxseal/hooks.d');
@@ -87,7 +88,7 @@ it.each([
 ])('runs nothing where others can write %s', async (_what, open) => {
   const {calls, files, put, run} = await host();
   await put('10-a');
-  await files.setAttributes(open, {mode: 0o777, uid: 0, gid: 0});
+  await setAttributes(files, open, {mode: 0o777, uid: 0, gid: 0});
   expect(await run()).toMatchObject([{hook: FOLDER, ok: false, said: expect.stringContaining('not run')}]);
   expect(calls).toEqual([]);
 });
