@@ -56,7 +56,7 @@ export const placeOf = ({file, line}: SignerRow): string =>
  *
  * @param key whose record or private key is to go; `label` names its successor, where it has one
  */
-export function useText(
+export function describeUse(
   row: SignerRow,
   key: {readonly domain: string; readonly successor?: string | undefined},
 ): string {
@@ -74,5 +74,5 @@ export function useText(
 }
 
 /** `mail.example.org (/etc/opendkim/SigningTable line 3)`: for a list of everybody who uses a key. */
-export const useName = (row: SignerRow): string =>
+export const nameUse = (row: SignerRow): string =>
   `${row.domain === undefined ? row.what : visible(row.domain)} (${placeOf(row)})`;

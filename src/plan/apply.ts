@@ -1,10 +1,11 @@
 import {ChangeFailed, HostError, Interrupted, RollbackIncomplete, ToolError} from '../domain/errors.ts';
 import {type Problem, problem, type Result} from '../domain/result.ts';
 import type {ProofReport} from '../proof/proof.ts';
-import type {Step} from '../services/step.ts';
+import {isFinal, type Step} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 import {carryOut, carryOutNew, makesSomethingNew} from './carry-out.ts';
 import {refuseUnchangeable} from './changeable.ts';
+import {carryOutFinal, keyPathOf, type LeftStep, settleFinal} from './final.ts';
 import {
   beginJournal,
   entriesOf,
@@ -33,7 +34,13 @@ export interface ApplyHooks {
 }
 
 export type ApplyOutcome =
-  | {readonly result: 'applied'; readonly run: RunId; readonly proof: ProofReport}
+  | {
+      readonly result: 'applied';
+      readonly run: RunId;
+      readonly proof: ProofReport;
+      /** Irreversible steps that found another file than they were made for, and left it. */
+      readonly left?: readonly LeftStep[];
+    }
   /** The plan is empty, or this very plan has been applied already. */
   | {readonly result: 'nothing'}
   /** Nothing was touched. `stale` says what has changed since the plan was made. */
@@ -121,7 +128,12 @@ async function gate(
   if (!plan.steps.some(step => step.kind === 'package')) await knowOwners(ports, plan);
   const stale = await findStale(ports, plan);
   if (stale.length > 0) return {result: 'refused', error: staleError(stale), stale};
-  await refuseUnchangeable(ports.files, plan.steps.filter(hasPath));
+  await refuseUnchangeable(ports.files, [
+    ...plan.steps.filter(hasPath),
+    ...plan.steps
+      .filter(isFinal)
+      .map(({kind, path}) => ({path, before: {state: kind === 'dispose' ? 'present' : 'absent'}}) as const),
+  ]);
   const ready = await hooks.preflight?.();
   signal.throwIfAborted();
   if (ready?.ok === false) throw new ChangeFailed(ready.problem);
@@ -162,7 +174,8 @@ async function run(
         current = '';
       },
     };
-    for (const group of groupsOf(plan.steps)) {
+    const finals = plan.steps.filter(isFinal);
+    for (const group of groupsOf(plan.steps.filter(step => !isFinal(step)))) {
       const fresh = group.filter(makesSomethingNew);
       if (fresh.length > 1) {
         await carryOutNew(work, fresh, around);
@@ -179,10 +192,22 @@ async function run(
     proof = await hooks.proof();
     signal.throwIfAborted();
     if (!proof.passed) throw new ChangeFailed(proofProblem(proof));
+    const left: LeftStep[] = [];
+    const held = new Set<string>();
+    for (const step of finals) {
+      if (step.kind === 'dispose' && held.has(step.fingerprint)) continue;
+      around.started(step);
+      const one = await carryOutFinal(ports, journal, step);
+      if (one === undefined) around.done(step);
+      else left.push(one);
+      // A key that was to be published and is not stays where it is.
+      if (one !== undefined && step.kind === 'reveal') held.add(step.fingerprint);
+    }
+    current = '';
     await journal.write({run: 'applied'});
     await releaseReserve(ports, plan.id);
     emit({type: 'proof-done'});
-    return {result: 'applied', run: plan.id, proof};
+    return {result: 'applied', run: plan.id, proof, ...(finals.length === 0 ? {} : {left})};
   } catch (error) {
     const known = asToolError(error, signal);
     const message = known?.message ?? 'A fault in waxseal.';
@@ -194,6 +219,7 @@ async function run(
     emit({type: 'rolling-back', because: message});
     const back = await takeBack(ports, journal, hooks.ready, emit, 'rolled-back');
     if (known === undefined) throw error;
+    if (back.passed !== undefined && proof !== undefined) return stopped(ports, plan, journal, proof, known);
     const shown = proof === undefined ? {} : {proof};
     return back.whole
       ? {result: 'rolled-back', run: plan.id, error: putBackError(known), kept: back.kept, ...shown}
@@ -207,6 +233,26 @@ async function run(
   }
 }
 
+/** A run that was stopped behind its point of no return: what had happened stays, and the rest is left. */
+async function stopped(
+  ports: Ports,
+  plan: Plan,
+  journal: Journal,
+  proof: ProofReport,
+  because: ToolError,
+): Promise<ApplyOutcome> {
+  const passed = new Set(
+    entriesOf(await readJournal(ports, journal.run))
+      .filter(({undo, done}) => undo.kind === 'final' && done)
+      .map(({step}) => step),
+  );
+  const left = plan.steps
+    .filter(isFinal)
+    .filter(step => !passed.has(step.id))
+    .map(step => ({step: step.id, path: keyPathOf(step), why: `was left: ${because.message}`}));
+  return {result: 'applied', run: plan.id, proof, left};
+}
+
 /** Steps in a row that only add are one group; every other step is one of its own. */
 function groupsOf(steps: readonly Step[]): readonly (readonly Step[])[] {
   const groups: Step[][] = [];
@@ -218,7 +264,10 @@ function groupsOf(steps: readonly Step[]): readonly (readonly Step[])[] {
   return groups;
 }
 
-/** Takes back what the journal of a run tells, and closes it with `end` where that worked whole. */
+/**
+ * Takes back what the journal of a run tells, and closes it with `end` where that worked whole. A run that has destroyed or
+ * published a key is closed as applied instead: behind that point nothing is taken back.
+ */
 export async function takeBack(
   ports: Ports,
   journal: Journal,
@@ -228,7 +277,8 @@ export async function takeBack(
 ): Promise<PutBack> {
   await releaseReserve(ports, journal.run);
   const back = await putBackWhatIsTold(ports, journal, ready, emit);
-  const closed = back.whole ? await close(ports, journal, end, back) : back;
+  const mark = back.passed === undefined ? end : 'applied';
+  const closed = back.whole ? await close(ports, journal, mark, back) : back;
   emit({type: 'rolled-back', whole: closed.whole, remains: closed.remains});
   return closed;
 }
@@ -241,6 +291,9 @@ async function putBackWhatIsTold(
 ): Promise<PutBack> {
   try {
     const entries = entriesOf(await readJournal(ports, journal.run));
+    const passed = await settleFinal(ports, journal, entries);
+    // Behind the point of no return the proof has passed: the rest of the run stays as it was proven.
+    if (passed.length > 0) return {whole: true, remains: [], kept: [], passed};
     return await putBack({ports, journal, ready, emit}, entries);
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;

@@ -41,6 +41,10 @@ export async function carryOut(work: Work, step: Step): Promise<void> {
       await work.journal.write({mark: 'intent', step: step.id, undo: {kind: 'service', service: step}});
       await bringToRun(work.ports, step, work.ready, work.signal);
       return await work.journal.write({mark: 'done', step: step.id});
+    case 'dispose':
+    case 'reveal':
+      // They come after the proof, by ./final.ts.
+      throw new TypeError(`${step.id} cannot be taken back, and is not carried out among steps that can`);
     case 'check': {
       const result = await work.ports.commands.run(step.argv, {
         timeoutMs: step.timeoutMs,

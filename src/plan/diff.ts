@@ -43,6 +43,24 @@ function viewOf(step: Step): ChangeView[] {
       ];
     case 'service':
       return [{kind: 'service', target: visible(step.unit), action: step.action, diff: ''}];
+    case 'dispose':
+      return [
+        {
+          kind: 'write',
+          target: visible(step.path),
+          action: 'destroy; it cannot be taken back',
+          diff: '- private key, not shown\n',
+        },
+      ];
+    case 'reveal':
+      return [
+        {
+          kind: 'write',
+          target: visible(step.path),
+          action: 'publish the private key, root:root 0644; it cannot be taken back',
+          diff: '+ private key, not shown\n',
+        },
+      ];
     case 'check':
       return [];
   }

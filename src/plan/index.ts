@@ -1,9 +1,10 @@
 export {type ApplyHooks, type ApplyOutcome, applyPlan} from './apply.ts';
 export {changeViews, octal, planDiff, secretNotice} from './diff.ts';
+export {type LeftStep, wasDisposed, whyNotFinal} from './final.ts';
 export {isRunId, makePlan, newRunId} from './make.ts';
 export {asBefore, type Observed, observe, sha256Of} from './observe.ts';
 export type {ApplyEvent, ChangeView, Plan, RunId} from './plan.ts';
-export {findUnfinished, recoverRun} from './recover.ts';
+export {findUnfinished, type Recovery, recoverRun} from './recover.ts';
 export {isUnfinished, listRuns, type RunSummary, readRuns} from './runs.ts';
 export {basicReadiness, type Ready} from './service-state.ts';
 export {findStale, type StaleStep} from './staleness.ts';

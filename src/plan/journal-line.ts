@@ -29,7 +29,20 @@ export type UndoRecord =
       /** Name in backups/ of the list of packages that were there before. */
       readonly backup: string;
     }
-  | {readonly kind: 'service'; readonly service: ServiceStep};
+  | {readonly kind: 'service'; readonly service: ServiceStep}
+  | FinalRecord;
+
+/** A step that cannot be taken back: enough to find out, after a crash, whether it had happened. */
+export interface FinalRecord {
+  readonly kind: 'final';
+  readonly act: 'dispose' | 'reveal';
+  /** The private key that is destroyed, or the file that publishes it. */
+  readonly path: AbsolutePath;
+  readonly fingerprint: string;
+  /** The very file that is destroyed; absent for `reveal`. */
+  readonly device?: number;
+  readonly inode?: number;
+}
 
 export type StepLine =
   | {readonly at: string; readonly mark: 'intent'; readonly step: string; readonly undo: UndoRecord}
@@ -192,6 +205,12 @@ function isUndo(undo: Fields | undefined): boolean {
         areTexts(undo['names']) &&
         areTexts(undo['adds']) &&
         isCopy(undo['backup'])
+      );
+    case 'final':
+      return (
+        (undo['act'] === 'dispose' || undo['act'] === 'reveal') &&
+        isPath(undo['path']) &&
+        isSha256(undo['fingerprint'])
       );
     case 'service': {
       const service = fieldsOf(undo['service']);

@@ -1,6 +1,6 @@
 import {UsageError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
-import type {Step} from '../services/step.ts';
+import {isFinal, type Step} from '../services/step.ts';
 import type {Clock, Random} from '../system/ports.ts';
 import type {Plan, RunId} from './plan.ts';
 
@@ -40,6 +40,16 @@ export function makePlan(wanted: {
       }
       seen.add(mark);
     }
+  }
+  const final = wanted.steps.findIndex(isFinal);
+  if (final >= 0 && !wanted.steps.slice(final).every(isFinal)) {
+    throw new UsageError(
+      problem(
+        'plan.order',
+        'The plan goes on after a step that cannot be taken back.',
+        'This is a fault in waxseal; please report it.',
+      ),
+    );
   }
   return {
     version: 1,

@@ -26,6 +26,8 @@ export interface PutBack {
   readonly remains: readonly string[];
   /** Copies of edits that somebody else made meanwhile. */
   readonly kept: readonly string[];
+  /** Keys that were destroyed or published before: the run is over, and nothing was taken back. */
+  readonly passed?: readonly string[];
 }
 
 interface Tools {
@@ -62,7 +64,8 @@ export function wayBack(entries: readonly Entry[]): readonly Return[] {
   };
   for (const entry of [...entries].reverse()) {
     const {undo} = entry;
-    if (entry.undone) continue;
+    // What cannot be taken back is settled before anything else is (./final.ts).
+    if (entry.undone || undo.kind === 'final') continue;
     if (undo.kind === 'service') {
       services.push({entry, service: undo.service});
     } else if (undo.kind === 'package') {

@@ -3,13 +3,18 @@ import {problem} from '../domain/result.ts';
 import type {Ports} from '../system/ports.ts';
 import {type ApplyOutcome, incompleteError, takeBack} from './apply.ts';
 import {openJournal} from './journal.ts';
-import type {ApplyEvent} from './plan.ts';
+import type {ApplyEvent, RunId} from './plan.ts';
 import {isUnfinished, listRuns, type RunSummary} from './runs.ts';
 import type {Ready} from './service-state.ts';
 
 /** Runs that were cut off (kill -9, power), newest first: the order in which they must be taken back. */
 export const findUnfinished = async (ports: Pick<Ports, 'files'>): Promise<readonly RunSummary[]> =>
   (await listRuns(ports)).filter(isUnfinished).reverse();
+
+export type Recovery =
+  | Extract<ApplyOutcome, {result: 'rolled-back' | 'incomplete'}>
+  /** It was cut off behind its point of no return: what it destroyed or published stays so, a sentence each. */
+  | {readonly result: 'finished'; readonly run: RunId; readonly passed: readonly string[]};
 
 /**
  * Takes back what a cut-off run changed, or finishes a cut-off undo: both end in the state before that run. Rejects
@@ -20,7 +25,7 @@ export async function recoverRun(
   run: RunSummary,
   hooks: {readonly ready: Ready; readonly lockHeld?: boolean},
   emit: (event: ApplyEvent) => void,
-): Promise<Extract<ApplyOutcome, {result: 'rolled-back' | 'incomplete'}>> {
+): Promise<Recovery> {
   const lock = hooks.lockHeld === true ? undefined : await ports.locks.acquire('waxseal recover');
   try {
     const because = new ChangeFailed(
@@ -35,6 +40,8 @@ export async function recoverRun(
     const end = run.status === 'undoing' ? 'undone' : 'rolled-back';
     const back = await takeBack(ports, journal, hooks.ready, emit, end);
     const {kept} = back;
+    if (back.whole && back.passed !== undefined)
+      return {result: 'finished', run: run.run, passed: back.passed};
     return back.whole
       ? {result: 'rolled-back', run: run.run, error: because, kept}
       : {result: 'incomplete', run: run.run, error: incompleteError(run.run, cutOff(run), back), kept};

@@ -4,6 +4,7 @@ import {RUNS_DIRECTORY, STATE_DIRECTORY} from '../domain/places.ts';
 import {fail, ok, type Problem, type Result} from '../domain/result.ts';
 import {judgeOwn, sweepTemporary} from '../keys/index.ts';
 import type {Files, Ports} from '../system/ports.ts';
+import {passedFinal} from './final.ts';
 import {
   backupsOf,
   damagedRun,
@@ -30,6 +31,8 @@ export interface RunSummary {
   readonly status: RunMark;
   /** How many steps it carried out. */
   readonly changes: number;
+  /** True where it destroyed or published a key: then it cannot be undone. */
+  readonly final: boolean;
 }
 
 export interface Runs {
@@ -102,11 +105,20 @@ async function readRun(ports: Pick<Ports, 'files'>, run: RunId): Promise<Result<
   if (status !== 'rolled-back' && status !== 'undone') {
     const known = new Set(copies);
     const lost = entries
-      .flatMap(({undo, undone}) => (undo.kind === 'service' || undone ? [] : (undo.backup ?? [])))
+      .flatMap(({undo, undone}) =>
+        undo.kind === 'service' || undo.kind === 'final' || undone ? [] : (undo.backup ?? []),
+      )
       .find(name => !known.has(name));
     if (lost !== undefined) return bad(below(backupsOf(run), lost), 'it is missing');
   }
-  return ok({run, status, changes: entries.length, at: first?.at ?? '', ...head});
+  return ok({
+    run,
+    status,
+    changes: entries.length,
+    final: entries.some(passedFinal),
+    at: first?.at ?? '',
+    ...head,
+  });
 }
 
 /** Runs that were cut off: not applied to the end, or not undone to the end. */

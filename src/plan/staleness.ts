@@ -4,11 +4,13 @@ import {
   type Before,
   type DirectoryStep,
   type FileStep,
+  isFinal,
   octetsOfText,
   type RemoveStep,
   type Step,
 } from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
+import {keyPathOf, whyNotFinal} from './final.ts';
 import {attributesOf, isSame, type Observed, observe, sha256Of} from './observe.ts';
 import {shownOctets, shownText} from './octets.ts';
 import type {Plan} from './plan.ts';
@@ -40,6 +42,10 @@ export async function findStale(
     refuseSeveralNames(step, now);
     if (isSame(now, step.before) || (await isDone(ports, step, now))) continue;
     stale.push({step: step.id, path: step.path, change: changeOf(step.before, now), diff: diffOf(step, now)});
+  }
+  for (const step of plan.steps.filter(isFinal)) {
+    const why = await whyNotFinal(ports, step);
+    if (why !== undefined) stale.push({step: step.id, path: keyPathOf(step), change: why, diff: ''});
   }
   return stale;
 }

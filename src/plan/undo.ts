@@ -43,7 +43,7 @@ export type UndoOutcome =
 
 /** Runs that are applied and not undone, newest first. */
 export const listUndoable = async (ports: Pick<Ports, 'files'>): Promise<readonly RunSummary[]> =>
-  (await listRuns(ports)).filter(run => run.status === 'applied').reverse();
+  (await listRuns(ports)).filter(run => run.status === 'applied' && !run.final).reverse();
 
 /** Shows what undoing would change. Problem `undo.unknown` where there is no such run, or it is not applied any more. */
 export async function planUndo(
@@ -56,6 +56,15 @@ export async function planUndo(
   if (summary?.status !== 'applied') {
     return fail(
       problem('undo.unknown', `There is no run ${visible(run)} to undo.`, 'List the runs with: waxseal undo'),
+    );
+  }
+  if (summary.final) {
+    return fail(
+      problem(
+        'undo.final',
+        `Run ${run} destroyed or published a private key. It can't be undone.`,
+        'Runs that can be undone: waxseal undo --list',
+      ),
     );
   }
   const entries = entriesOf(await readJournal(ports, run));

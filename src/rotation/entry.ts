@@ -57,7 +57,8 @@ export type Evidence =
   | {
       readonly kind: 'record-gone';
       readonly servers: readonly ServerWord[];
-      readonly key: 'shredded' | 'published' | 'kept';
+      /** `kept`: left where it is; `missing`: it was not there any more, and waxseal had not destroyed it. */
+      readonly key: 'shredded' | 'published' | 'kept' | 'missing';
     }
   /** staged, pending, ready → removed: never signed and will not. */
   | {readonly kind: 'abandoned'; readonly why: string};
@@ -95,6 +96,8 @@ export interface KeyEntry {
   readonly leakedAt?: string;
   /** Retiring: since then no message in the queue is signed with it. ISO 8601, UTC. */
   readonly clearSince?: string;
+  /** Retiring: when a row of a signer was last seen to use it; its time to stay counts from then. ISO 8601, UTC. */
+  readonly usedAt?: string;
   /** Its record was asked to be withdrawn; noted before anybody is asked. */
   readonly withdrawal?: Withdrawal;
   /** Appended, never changed. */

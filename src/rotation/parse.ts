@@ -186,6 +186,7 @@ function entry(value: unknown, at: string): KeyEntry {
     ...(fields['standby'] === true ? {standby: true} : {}),
     ...optional(fields, 'leakedAt', () => time(fields, 'leakedAt', at)),
     ...optional(fields, 'clearSince', () => time(fields, 'clearSince', at)),
+    ...optional(fields, 'usedAt', () => time(fields, 'usedAt', at)),
     ...optional(fields, 'withdrawal', () =>
       withdrawal(object(fields['withdrawal'], `${at}.withdrawal`), `${at}.withdrawal`),
     ),
@@ -323,7 +324,7 @@ function evidence(value: unknown, at: string): Evidence {
       return {
         kind,
         servers: servers(),
-        key: oneOf(['shredded', 'published', 'kept'], text('key'), `${at}.key`),
+        key: oneOf(['shredded', 'published', 'kept', 'missing'], text('key'), `${at}.key`),
       };
     case 'abandoned':
       return {kind, why: text('why')};

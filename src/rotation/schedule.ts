@@ -36,6 +36,11 @@ export interface RotationFacts {
   readonly settings: RotationSettings;
   readonly queue: QueueFacts;
   readonly records: ReadonlyMap<DnsName, RecordFacts>;
+  /**
+   * Keys that a signer of this host still uses, or may use, by the name of their record: sentences that name the row with
+   * its file and line, and what to do. Looked at for every key that is on its way out.
+   */
+  readonly inUse: ReadonlyMap<DnsName, string>;
   /** Servers that were given up, and how many records are `unknown` for that reason. */
   readonly silent?: readonly SilentFacts[];
 }
@@ -58,6 +63,8 @@ export type Act =
   | {readonly do: 'switch'}
   /** When the queue was seen to hold no message that needs the key. */
   | {readonly do: 'note'; readonly clearSince: string | undefined}
+  /** When a key that retires was seen in use: its time begins anew. */
+  | {readonly do: 'note-use'; readonly at: string}
   | {readonly do: 'withdraw'; readonly because: 'not-needed' | 'leaked'; readonly oldestQueuedAt?: string}
   | {readonly do: 'destroy'; readonly evidence: Extract<Evidence, {kind: 'record-gone'}>};
 
@@ -310,6 +317,46 @@ function lostStep(key: KeyEntry, record: RecordFacts, why: string): Step | undef
   };
 }
 
+/** A key that is on its way out and still signs stays where it is, whatever else would be due. */
+function usedStep(
+  key: KeyEntry,
+  use: string,
+  state: RotationState,
+  facts: RotationFacts,
+  record: RecordFacts,
+): Step {
+  const {name} = key.record;
+  const {now} = facts;
+  const noted = key.usedAt === undefined ? undefined : elapsedSince(key.usedAt, now, state.time?.jumps ?? []);
+  if (
+    key.state === 'retiring' &&
+    (noted === undefined || noted > NOTE_USE_MS || key.clearSince !== undefined)
+  ) {
+    return {
+      act: {do: 'note-use', at: now.toISOString()},
+      waitsFor: 'nobody',
+      text: `Note that ${name} is still in use.`,
+    };
+  }
+  const isLost = record.seen !== 'key' && record.seen !== 'unknown';
+  return {
+    waitsFor: 'person',
+    text: isLost
+      ? `Put the record ${name} back: ${use} (waxseal record --domain ${key.domain} --selector ${key.selector})`
+      : `Keep the record ${name}. ${use}`,
+    level: isLost || key.leakedAt !== undefined ? 'alarm' : 'warn',
+  };
+}
+
+/** A use that lasts is written down that often. */
+const NOTE_USE_MS = 3_600_000;
+
+/** When a key signed last, as far as is known: at the switch, or when a row was last seen to use it. ISO 8601. */
+function lastSigned(key: KeyEntry): string {
+  const switchedAt = lastEntered(key, 'retiring') ?? key.createdAt;
+  return key.usedAt !== undefined && key.usedAt > switchedAt ? key.usedAt : switchedAt;
+}
+
 /** How long after the switch a record must stay, at least. Milliseconds. */
 export function keepMs(key: KeyEntry, {queue, settings}: Pick<RotationFacts, 'queue' | 'settings'>): number {
   const queued = queue.known ? Math.max(queue.lifetimeSeconds, queue.bounceSeconds) : 0;
@@ -317,6 +364,8 @@ export function keepMs(key: KeyEntry, {queue, settings}: Pick<RotationFacts, 'qu
 }
 
 function retiringStep(key: KeyEntry, state: RotationState, facts: RotationFacts, record: RecordFacts): Step {
+  const use = facts.inUse.get(key.record.name);
+  if (use !== undefined) return usedStep(key, use, state, facts, record);
   if (key.withdrawal !== undefined) return withdrawnStep(key, key.withdrawal, state, facts, record);
   const {name} = key.record;
   if (key.leakedAt !== undefined) {
@@ -350,7 +399,7 @@ function retiringStep(key: KeyEntry, state: RotationState, facts: RotationFacts,
 function waitForMail(key: KeyEntry, state: RotationState, facts: RotationFacts): Step {
   const {queue, settings, now} = facts;
   const {name} = key.record;
-  const since = inState(key, state, facts);
+  const since = elapsedSince(lastSigned(key), now, state.time?.jumps ?? []);
   const left = keepMs(key, facts) - since;
   const needed = neededBy(key, facts);
   // Sessions that were open at the switch go on with the tables they began with: before that nothing is certain.
@@ -388,8 +437,7 @@ function waitForMail(key: KeyEntry, state: RotationState, facts: RotationFacts):
 /** `no`, `unknown`, or the sentence that names the message in the queue that may be signed with the key. */
 function neededBy(key: KeyEntry, {queue, settings}: RotationFacts): string {
   if (!queue.known) return 'unknown';
-  const switchedAt = lastEntered(key, 'retiring') ?? key.createdAt;
-  const signedUntil = new Date(Date.parse(switchedAt) + settings.safetyMs).toISOString();
+  const signedUntil = new Date(Date.parse(lastSigned(key)) + settings.safetyMs).toISOString();
   if (queue.oldest === undefined || queue.oldest.at > signedUntil) return 'no';
   const {id, queue: where, directory} = queue.oldest;
   const [which, of] = directory === undefined ? ['', ''] : [`-c ${directory} `, ` of ${directory}`];
@@ -424,6 +472,8 @@ function withdrawnStep(
 }
 
 function revokedStep(key: KeyEntry, state: RotationState, facts: RotationFacts, record: RecordFacts): Step {
+  const use = facts.inUse.get(key.record.name);
+  if (use !== undefined) return usedStep(key, use, state, facts, record);
   const {name} = key.record;
   const left = revokedFor(key, facts) - inState(key, state, facts);
   if (record.seen === 'key') {

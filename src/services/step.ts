@@ -97,7 +97,33 @@ export interface CheckStep extends StepBase {
   readonly timeoutMs: number;
 }
 
-export type Step = PackageStep | DirectoryStep | FileStep | RemoveStep | ServiceStep | CheckStep;
+/** A private key as an irreversible step must find it, or it is left alone. */
+interface KeyFile {
+  /** As `KeyDescription.fingerprint`: a key is known by its material, never by its name. */
+  readonly fingerprint: string;
+  /** Ids of the users that the file may belong to. */
+  readonly owners: readonly number[];
+}
+
+/** Destroys a private key. It can be taken back until its first octet is overwritten, and never after. */
+export interface DisposeStep extends StepBase, KeyFile {
+  readonly kind: 'dispose';
+  readonly path: AbsolutePath;
+}
+
+/** Publishes a private key: copies it to `path`, readable for everybody. It cannot be taken back. */
+export interface RevealStep extends StepBase, KeyFile {
+  readonly kind: 'reveal';
+  readonly from: AbsolutePath;
+  readonly path: AbsolutePath;
+}
+
+export type FinalStep = DisposeStep | RevealStep;
+
+export type Step = PackageStep | DirectoryStep | FileStep | RemoveStep | ServiceStep | CheckStep | FinalStep;
+
+/** Steps that cannot be taken back; a plan has them at its end, after its proof. */
+export const isFinal = (step: Step): step is FinalStep => step.kind === 'dispose' || step.kind === 'reveal';
 
 /** The octets that a text content stands for. */
 export const octetsOfText = (content: Extract<FileContent, {from: 'text'}>): Uint8Array =>

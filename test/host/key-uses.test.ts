@@ -3,7 +3,7 @@ import {createPrivateKey, generateKeyPairSync} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import {formatKeyRecord} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
-import {lookAtSignerRows, placeOf, type SignerRow, usesOf, useText} from '../../src/host/index.ts';
+import {describeUse, lookAtSignerRows, placeOf, type SignerRow, usesOf} from '../../src/host/index.ts';
 import {inspectKey, recordFingerprint} from '../../src/keys/index.ts';
 import type {HostFacts, OtherSigner} from '../../src/services/facts.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
@@ -245,18 +245,18 @@ describe('words', () => {
   const known = {known: true, fingerprint: 'f'} as const;
 
   it('name the row, its file and line, and what to do', () => {
-    expect(useText(row(known, {domain: 'mail.example.org'}), {domain: 'example.org'})).toBe(
+    expect(describeUse(row(known, {domain: 'mail.example.org'}), {domain: 'example.org'})).toBe(
       'OpenDKIM still signs with this key: *@mail.example.org x (/etc/opendkim/SigningTable line 3). Rotate that domain first: waxseal rotate --domain mail.example.org',
     );
     expect(
-      useText(row(known, {domain: 'example.org'}), {
+      describeUse(row(known, {domain: 'example.org'}), {
         domain: 'example.org',
         successor: 's2._domainkey.example.org',
       }),
     ).toBe(
       'OpenDKIM still signs with this key: *@mail.example.org x (/etc/opendkim/SigningTable line 3). Give that line the key s2._domainkey.example.org first.',
     );
-    expect(useText(row({known: false, why: 'names /k, which is missing'}), {domain: 'example.org'})).toBe(
+    expect(describeUse(row({known: false, why: 'names /k, which is missing'}), {domain: 'example.org'})).toBe(
       'OpenDKIM may still sign with this key: *@mail.example.org x (/etc/opendkim/SigningTable line 3) names /k, which is missing. Fix or remove that line first.',
     );
   });

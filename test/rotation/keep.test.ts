@@ -25,6 +25,7 @@ const facts = (now: number, known: QueueFacts): RotationFacts => ({
   now: new Date(now),
   settings: DEFAULT_SETTINGS,
   queue: known,
+  inUse: new Map(),
   records: new Map([
     [retired.record.name, {seen: 'key', servers, resolver: 'unknown', negativeSeconds: 300}],
   ]),

@@ -28,6 +28,7 @@ describe('many domains', () => {
       settings: DEFAULT_SETTINGS,
       queue: {known: true, lifetimeSeconds: 432_000, bounceSeconds: 432_000},
       records: new Map(),
+      inUse: new Map(),
     } as const;
     const all = due({keys}, facts);
     expect(all).toHaveLength(3 * COUNT);

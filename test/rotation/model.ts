@@ -161,6 +161,7 @@ export class Model {
       now,
       settings: this.settings,
       records: this.records(),
+      inUse: new Map(),
       queue: {
         known: true,
         lifetimeSeconds: LIFETIME / SECOND,
@@ -288,6 +289,8 @@ export class Model {
         this.state = take(putEntry(this.state, noted));
         return;
       }
+      case 'note-use':
+        throw new TypeError('no key is in use here');
       case 'withdraw':
         if (crash) throw new Crash();
         if (this.signs === entry.selector) this.fault(`${entry.selector} signs and is to be withdrawn`);

@@ -59,6 +59,7 @@ const factsFor = (keys: readonly KeyEntry[], seen: readonly SeenAs[], now = NOW)
   now: new Date(now),
   settings: DEFAULT_SETTINGS,
   queue: {known: true, lifetimeSeconds: 432_000, bounceSeconds: 432_000},
+  inUse: new Map(),
   records: new Map(
     keys.map((key, index): [DnsName, RecordFacts] => [
       key.record.name,
@@ -179,6 +180,8 @@ function perform(
         putEntry(state, act.clearSince === undefined ? rest : {...rest, clearSince: act.clearSince}),
       );
     }
+    case 'note-use':
+      throw new TypeError('no key is in use here');
     case 'withdraw':
       return take(putEntry(state, {...key, withdrawal: {at: now.toISOString(), because: act.because}}));
     case 'destroy':

@@ -62,7 +62,7 @@ export async function runAdvance(
     ...dueLines(result.due),
     ...silentLines(result.facts.silent),
     ...(dryRun ? wishLines(state, result.due, result.facts, publish).map(line => visible(line)) : []),
-    ...records(state, result.due),
+    ...records(state, result.due, result.facts),
   ];
   const [failed] = [...result.failed, ...result.refused];
   return await tell(
@@ -136,12 +136,16 @@ async function tellPerson(
 }
 
 /** What a person is asked to publish, ready to be copied. */
-function records(state: RotationState, all: readonly Due[]): readonly string[] {
+function records(
+  state: RotationState,
+  all: readonly Due[],
+  {inUse}: AdvanceResult['facts'],
+): readonly string[] {
   const find = entryFinder(state);
   return all.flatMap(step => {
     const key = find(step);
     if (key === undefined || step.waitsFor !== 'person') return [];
-    const revoked = key.state === 'retiring' && key.withdrawal !== undefined;
+    const revoked = key.state === 'retiring' && key.withdrawal !== undefined && !inUse.has(key.record.name);
     if (key.state !== 'pending' && key.state !== 'active' && !revoked) return [];
     return [
       '',

@@ -2,6 +2,7 @@ import {checkNotes, inspectNotes} from '../../doctor/notes.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
+import {keysInUse} from '../../flow/real/key-uses.ts';
 import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
 import {
   ageOf,
@@ -32,7 +33,7 @@ export async function status(context: Context): Promise<ExitCode> {
   // What can't be read is a finding; the domains of --domain are not unknown for it.
   const state = loaded.ok ? loaded.value : EMPTY_STATE;
   const keys = (loaded.ok ? chosen(context, state) : []).filter(each => each.state !== 'removed');
-  const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys);
+  const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys, context.signal);
   const lines = keys.flatMap((key, index) => {
     const next = all[index];
     return [
@@ -54,18 +55,20 @@ export async function status(context: Context): Promise<ExitCode> {
   );
 }
 
-/** What comes next, by the clock and the queue of this host. */
+/** What comes next, by the clock, the queue and the signers of this host. */
 async function nextSteps(
   ports: Ports,
   state: RotationState,
   keys: readonly KeyEntry[],
+  signal: AbortSignal,
 ): Promise<readonly Due[]> {
   const settings = await readSettings(ports);
   const wantsQueue = keys.some(({state: at}) => at === 'retiring');
   const queue = wantsQueue
     ? await readQueue(ports, state)
     : ({known: false, why: 'it was not asked'} as const);
-  const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map()});
+  const inUse = await keysInUse(ports, state, signal);
+  const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map(), inUse});
   const steps = new Map(all.map(step => [entryName(step), step]));
   return keys.flatMap(key => steps.get(entryName(key)) ?? []);
 }

@@ -42,6 +42,13 @@ export async function undo(context: Context): Promise<ExitCode> {
         say(context),
       );
       if (back.result === 'incomplete') throw back.error;
+      if (back.result === 'finished') {
+        const lines = [
+          `finished: ${back.run}; it can't be put back`,
+          ...back.passed.map(text => visible(text)),
+        ];
+        return await tell(context, {exitCode: 0, changed: true}, lines);
+      }
       return await tell(context, {exitCode: 0, changed: true}, [`put back: ${unfinished.run}`]);
     }
     return await undoOne(context, ports);
@@ -50,7 +57,7 @@ export async function undo(context: Context): Promise<ExitCode> {
 
 async function list(context: Context, ports: Ports): Promise<ExitCode> {
   const {runs: all, damaged} = await readRuns(ports);
-  const runs = all.filter(({status}) => status === 'applied').reverse();
+  const runs = all.filter(({status, final}) => status === 'applied' && !final).reverse();
   const changes = runs.map(
     ({run, title, at}): ChangeView => ({
       kind: 'write',

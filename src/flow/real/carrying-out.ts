@@ -273,6 +273,8 @@ export async function recoverUnfinished(
 ): Promise<ApplyResult> {
   const outcome = await recoverRun(ports, run, {ready: basicReadiness(ports), lockHeld: true}, emit);
   if (outcome.result === 'incomplete') return resultOf(outcome);
+  if (outcome.result === 'finished')
+    return {applied: true, changed: true, proof: NO_PROOF, interrupted: false};
   return {applied: false, changed: false, proof: NO_PROOF, interrupted: false};
 }
 

@@ -4,6 +4,7 @@ import {ToolError} from '../../domain/errors.ts';
 import type {DnsName, DomainName} from '../../domain/names.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
+import type {RowKey} from '../../host/index.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {
   type Act,
@@ -26,7 +27,7 @@ import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {WorkEvent} from '../operations.ts';
 import {recoverUnfinished} from './carrying-out.ts';
-import {dispose} from './disposal.ts';
+import {disposeKeys} from './disposal.ts';
 import {FailedStep} from './failed-step.ts';
 import {changeEach, must, readKeys} from './key-book.ts';
 import {inspectDomain} from './looking.ts';
@@ -35,7 +36,7 @@ import type {WorkOptions} from './options.ts';
 import {enterRecord, rememberPublisher, revoking, withdrawRecord} from './publishing.ts';
 import {gatherFacts, readTime} from './rotation-facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
-import {dropRows, revokedRecord, switchKeys} from './rotation-switch.ts';
+import {revokedRecord, switchKeys} from './rotation-switch.ts';
 import {checkSelector, stage, suggestSelector} from './staging.ts';
 
 export interface AdvanceOptions extends WorkOptions {
@@ -103,6 +104,8 @@ class Run {
   /** What the servers said in this run, of records that nothing was done to since. */
   readonly #records = new Map<DnsName, RecordFacts>();
   #recordsAt = Number.NEGATIVE_INFINITY;
+  /** What key files of the host held, by what they were: no file is read twice in a run to tell who uses a key. */
+  readonly #seenKeys = new Map<string, RowKey>();
 
   constructor(ports: Ports, options: AdvanceOptions, emit: (event: WorkEvent) => void, signal: AbortSignal) {
     this.#ports = ports;
@@ -115,7 +118,11 @@ class Run {
     for (const unfinished of await findUnfinished(this.#ports)) {
       const back = await recoverUnfinished(this.#ports, unfinished, this.#emit);
       if (back.failure !== undefined) throw new FailedStep(back.failure.problem);
-      this.#done.push(`Put back the run ${unfinished.run}, which was cut off.`);
+      this.#done.push(
+        back.applied
+          ? `Run ${unfinished.run} was cut off after it had destroyed or published a key; that stays.`
+          : `Put back the run ${unfinished.run}, which was cut off.`,
+      );
     }
   }
 
@@ -180,7 +187,7 @@ class Run {
     if (this.#ports.clock.now().getTime() - this.#recordsAt > RECORDS_MS) this.#records.clear();
     const facts = await gatherFacts(
       this.#ports,
-      this.#options,
+      {...this.#options, seenKeys: this.#seenKeys},
       state,
       key => this.#isChosen(key.domain) && !this.#records.has(key.record.name),
       this.#signal,
@@ -203,9 +210,13 @@ class Run {
     if (switches.length > 0) {
       return await this.#attempt(switches, () => this.#switch(state, facts, switches));
     }
+    const ends = next.filter(({act}) => act?.do === 'destroy');
+    if (ends.length > 0) {
+      await this.#attempt(ends, () => this.#destroy(state, facts, ends));
+    }
     for (const step of next) {
       this.#signal.throwIfAborted();
-      await this.#attempt([step], () => this.#one(state, facts, step));
+      if (step.act?.do !== 'destroy') await this.#attempt([step], () => this.#one(state, step));
     }
   }
 
@@ -225,7 +236,7 @@ class Run {
       const {act} = step;
       const key = findEntry(own, step.domain, step.selector);
       if (key === undefined || act === undefined) return own;
-      if (act.do !== 'note') {
+      if (act.do !== 'note' && act.do !== 'note-use') {
         this.#done.push(step.text);
         this.#records.delete(key.record.name);
       }
@@ -250,7 +261,29 @@ class Run {
     for (const key of keys) await this.#hook('activate', key, key.record.value);
   }
 
-  async #one(state: RotationState, facts: RotationFacts, step: Due): Promise<void> {
+  /** Private keys of selectors that are gone, all in one change; each is asked about once more before it. */
+  async #destroy(state: RotationState, facts: RotationFacts, steps: readonly Due[]): Promise<void> {
+    const wanted = steps.flatMap(({domain, selector, act, text}) => {
+      const key = findEntry(state, domain, selector);
+      return key === undefined || act?.do !== 'destroy' ? [] : [{key, evidence: act.evidence, text}];
+    });
+    const {publishDirectory} = facts.settings;
+    const ended = await disposeKeys(this.#ports, wanted, publishDirectory, this.#emit, this.#signal);
+    const gone = ended.flatMap(each => ('refused' in each ? [] : [{...each, domain: each.key.domain}]));
+    const after = changeEach(await readKeys(this.#ports), gone, (own, {key, evidence}) => {
+      const {
+        stagedPath: _staged,
+        keyPath: _path,
+        ...rest
+      } = must(transition(key, 'removed', evidence, facts.now));
+      return must(putEntry(own, rest));
+    });
+    await saveState(this.#ports.files, after);
+    this.#done.push(...gone.map(({said}) => said));
+    this.#failed.push(...ended.flatMap(each => ('refused' in each ? [each.refused] : [])));
+  }
+
+  async #one(state: RotationState, step: Due): Promise<void> {
     const {act} = step;
     const key = findEntry(state, step.domain, step.selector);
     if (act === undefined || key === undefined) return;
@@ -258,27 +291,8 @@ class Run {
       case 'stage':
         await this.#stage(key, act.standby);
         break;
-      case 'destroy': {
-        await dropRows(this.#ports, [key], this.#emit, this.#signal);
-        const end = await dispose(
-          this.#ports,
-          key,
-          act.evidence.key,
-          facts.settings.publishDirectory,
-          this.#signal,
-        );
-        const {
-          stagedPath: _staged,
-          keyPath: _path,
-          ...gone
-        } = must(transition(key, 'removed', {...act.evidence, key: end}, facts.now));
-        await saveState(this.#ports.files, must(putEntry(await readKeys(this.#ports), gone)));
-        if (end === act.evidence.key) break;
-        this.#done.push(
-          `${key.record.name} is gone: its private key ${end === 'kept' ? 'stays' : 'is not published'}, since another domain signs with it.`,
-        );
-        return;
-      }
+      case 'destroy':
+      case 'note-use':
       case 'move':
       case 'note':
       case 'publish':
@@ -381,7 +395,7 @@ class Run {
     const find = entryFinder(state);
     for (const step of all) {
       const key = find(step);
-      if (key === undefined || step.waitsFor !== 'person') continue;
+      if (key === undefined || step.waitsFor !== 'person' || facts.inUse.has(key.record.name)) continue;
       const seen = facts.records.get(key.record.name)?.seen;
       if (key.state === 'pending') {
         ran = (await this.#hook('publish', key, key.record.value)) || ran;
@@ -414,7 +428,7 @@ class Run {
 }
 
 /** Acts that only the state file knows of. */
-const NOTES: ReadonlySet<Act['do']> = new Set(['move', 'note', 'publish', 'withdraw']);
+const NOTES: ReadonlySet<Act['do']> = new Set(['move', 'note', 'note-use', 'publish', 'withdraw']);
 
 /** The key after such an act. */
 function noted(key: KeyEntry, act: Act, {now, records}: RotationFacts): KeyEntry {
@@ -434,6 +448,10 @@ function noted(key: KeyEntry, act: Act, {now, records}: RotationFacts): KeyEntry
       const {clearSince: _old, ...rest} = key;
       return act.clearSince === undefined ? rest : {...rest, clearSince: act.clearSince};
     }
+    case 'note-use': {
+      const {clearSince: _old, ...rest} = key;
+      return {...rest, usedAt: act.at};
+    }
     case 'stage':
     case 'switch':
     case 'destroy':
@@ -451,9 +469,11 @@ const WISHED: Readonly<Record<Wish, string>> = {
 };
 
 /** What a person would be asked to do in the DNS; undefined where nothing is asked. */
-export function wishOf(key: KeyEntry, step: Due, {records}: RotationFacts): Wish | undefined {
+export function wishOf(key: KeyEntry, step: Due, {records, inUse}: RotationFacts): Wish | undefined {
   if (step.waitsFor !== 'person') return undefined;
   const seen = records.get(key.record.name)?.seen;
+  // The record of a key that still signs is never emptied or deleted; one that is gone is put back.
+  if (inUse.has(key.record.name)) return seen === 'absent' ? 'enter' : undefined;
   switch (key.state) {
     case 'pending':
       return 'enter';

@@ -15,6 +15,7 @@ import {UsageError} from '../../domain/errors.ts';
 import type {DnsName} from '../../domain/names.ts';
 import {absolute} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
+import type {RowKey} from '../../host/index.ts';
 import {
   DEFAULT_SETTINGS,
   type KeyEntry,
@@ -31,6 +32,7 @@ import {
   type TimeReading,
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
+import {keysInUse} from './key-uses.ts';
 import type {WorkOptions} from './options.ts';
 
 const SETTINGS_FILE = absolute('/etc/waxseal/rotation.conf');
@@ -275,7 +277,7 @@ const EXPLAINED = 100;
  */
 export async function gatherFacts(
   ports: Ports,
-  options: WorkOptions,
+  options: WorkOptions & {readonly seenKeys?: Map<string, RowKey>},
   state: RotationState,
   only: (key: KeyEntry) => boolean,
   signal: AbortSignal,
@@ -310,6 +312,7 @@ export async function gatherFacts(
       }),
     ),
   );
-  const facts = {now: ports.clock.now(), settings, queue, records};
+  const inUse = await keysInUse(ports, state, signal, options.seenKeys);
+  const facts = {now: ports.clock.now(), settings, queue, records, inUse};
   return silent.size === 0 ? facts : {...facts, silent: [...silent.values()]};
 }

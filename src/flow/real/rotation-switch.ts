@@ -1,5 +1,3 @@
-/** The switch to new keys, and taking old ones out of the tables: planned, applied and proven as any other change. */
-import {createPublicKey} from 'node:crypto';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
@@ -329,7 +327,3 @@ export const revokedRecord = (key: KeyEntry): KeyEntry['record'] => ({
   ...key.record,
   value: revokedValue(key),
 });
-
-/** The name of a published private key: derived from its public key, so that it tells nothing of its age. */
-export const revealedName = (pem: string): Buffer =>
-  createPublicKey(pem).export({type: 'spki', format: 'der'});

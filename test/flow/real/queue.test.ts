@@ -110,6 +110,7 @@ describe('several instances', () => {
         settings: DEFAULT_SETTINGS,
         queue: await read(both),
         records: new Map([[key.record.name, record]]),
+        inUse: new Map(),
       },
     );
     expect(step?.text).toContain('message 4bbb (hold of /etc/postfix-out) may be signed with it');
