@@ -6,6 +6,7 @@ import {type Answers, type QuestionId, selectorFor} from './answers.ts';
 import {finish, type Next} from './ending.ts';
 import {line, tell} from './lines.ts';
 import {nextSelector, QUESTION_ORDER, questionOf} from './questions.ts';
+import {startExitCode} from './setup-rule.ts';
 import type {Effect, Phase, State} from './state.ts';
 
 type Asking = Extract<Phase, {at: 'asking'}>;
@@ -100,12 +101,13 @@ const isOurs = (state: State, id: QuestionId, answers: Answers): boolean =>
 
 /** Shows why an answer is not taken; without a terminal that is the end, and the hint names the flag. */
 export function refuse(state: State, id: QuestionId, text: string, why: Problem): Next {
-  if (!state.mode.interactive) return finish(state, 2, namingFlag(id, why));
+  if (!state.mode.interactive) return finish(state, startExitCode(why) ?? 2, namingFlag(id, why));
   const phase: Asking = {at: 'asking', question: id, initial: text, problem: why, checking: false};
   return [{...state, phase}, []];
 }
 
 function namingFlag(id: QuestionId, why: Problem): Problem {
+  if (startExitCode(why) !== undefined) return why;
   const flags = questionOf(id).flags.map(each => each.flag);
   if (flags.length === 0 || flags.some(name => why.hint.includes(name))) return why;
   return {...why, hint: `${why.hint}${why.hint === '' ? '' : ' '}(${flags.join(', ')})`};

@@ -146,6 +146,17 @@ export interface Operations {
     selector: Selector,
     signal: AbortSignal,
   ): Promise<Result<true>>;
+  /**
+   * Whether this run may sign for these domains with these selectors: a set-up never replaces the key that signs. The
+   * Problem is `rotate.running` or `rotate.needed`.
+   *
+   * @param wished the selector that a person names for a domain
+   */
+  checkStart(
+    domains: readonly DomainName[],
+    wished: (domain: DomainName) => Selector | undefined,
+    signal: AbortSignal,
+  ): Promise<Result<true>>;
   checkKey(key: KeyChoice, facts: HostFacts): Promise<Result<true>>;
   /** Makes or imports the keys, tests each against its record, writes them under the state directory. */
   stage(

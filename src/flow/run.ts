@@ -1,6 +1,6 @@
 /** The one runner: performs effects, feeds their results back as events, one event at a time. */
 import {type ExitCode, RollbackIncomplete, ToolError} from '../domain/errors.ts';
-import type {DomainName, Selector} from '../domain/names.ts';
+import {type DomainName, parseSelector, type Selector} from '../domain/names.ts';
 import {ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Clock} from '../system/ports.ts';
@@ -12,6 +12,7 @@ import {publishesItself} from './publisher-name.ts';
 import {nextSelector} from './questions.ts';
 import {initialState, reduce} from './reduce.ts';
 import type {Report} from './report.ts';
+import {startExitCode} from './setup-rule.ts';
 import type {Effect, Event, Mode, Session, State} from './state.ts';
 import {isEnough} from './survey-facts.ts';
 
@@ -268,8 +269,11 @@ async function checkAnswer(shop: Workshop, effect: Of<'check-answer'>): Promise<
 async function checkAlone({operations, state, signal}: Workshop, question: QuestionId, answers: Answers) {
   const {facts, domainFacts} = state();
   if (question === 'selector' && answers.selector !== undefined) {
-    const common = domainFacts.filter(({domain}) => answers.selectors?.has(domain) !== true);
-    return operations.checkSelector(common, answers.selector, signal);
+    const {selector, selectors} = answers;
+    const common = domainFacts.filter(({domain}) => selectors?.has(domain) !== true);
+    const domains = common.map(({domain}) => domain);
+    const start = await operations.checkStart(domains, () => selector, signal);
+    return start.ok ? await operations.checkSelector(common, selector, signal) : start;
   }
   if (question === 'key' && answers.key !== undefined && facts !== undefined) {
     return operations.checkKey(answers.key, facts);
@@ -283,6 +287,11 @@ async function checkDomains(
   refused: (why: Problem) => void,
 ): Promise<void> {
   const domains = answers.domains ?? [];
+  const own = answers.selectors ?? new Map<DomainName, Selector>();
+  const named = parseSelector(shop.state().given.selector ?? '');
+  const wished = (domain: DomainName) => own.get(domain) ?? (named.ok ? named.value : undefined);
+  const start = await shop.operations.checkStart(domains, wished, shop.signal);
+  if (!start.ok) return refused(start.problem);
   const domainFacts: DomainFacts[] = [];
   for (let from = 0; from < domains.length; from += AT_ONCE) {
     const batch = await Promise.all(
@@ -293,7 +302,6 @@ async function checkDomains(
       domainFacts.push(found.value);
     }
   }
-  const own = answers.selectors ?? new Map<DomainName, Selector>();
   const free = await checkOwn(shop, domainFacts, own);
   if (!free.ok) return refused(free.problem);
   const common = domainFacts.filter(({domain}) => !own.has(domain));
@@ -365,7 +373,9 @@ async function stage({operations, state, send, signal}: Workshop, effect: Of<'st
 
 /** Why there is no key: another answer would help, or the host has to be mended first. No change of it has begun. */
 function unstagedCode({id}: Problem, answers: Answers): ExitCode {
-  const byAnswer = id.startsWith('selector.') || id === 'key.exists' || id === 'key.missing';
+  if (id === 'rotate.running') return 3;
+  const byAnswer =
+    id === 'rotate.needed' || id.startsWith('selector.') || id === 'key.exists' || id === 'key.missing';
   return byAnswer || (answers.key?.source === 'import' && id.startsWith('key.')) ? 2 : 5;
 }
 
@@ -382,7 +392,9 @@ async function plan({operations, state, send, signal}: Workshop): Promise<void> 
   if (facts === undefined) throw new TypeError('planned before the look');
   const ready = await operations.plan(answers, staged, facts, signal);
   send(
-    ready.ok ? {type: 'planned', ready: ready.value} : {type: 'failed', problem: ready.problem, exitCode: 5},
+    ready.ok
+      ? {type: 'planned', ready: ready.value}
+      : {type: 'failed', problem: ready.problem, exitCode: startExitCode(ready.problem) ?? 5},
   );
 }
 

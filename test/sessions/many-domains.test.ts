@@ -138,17 +138,24 @@ it('adds a domain to others without touching their keys and rows, whatever their
   expect(second.report, second.err).toMatchObject({exitCode: 0, changed: false, changes: []});
 });
 
-it('makes new keys for domains that have some where a selector is named', async () => {
+it('makes no second key for domains that have one, where a selector is named: a rotation does', async () => {
   const world = await openWorld();
   list(world, 'domains.csv', 'example.org,s1\nnews.example.org,s2\n');
   expect((await world.setUp('--domains-file', 'domains.csv')).exitCode).toBe(0);
   const more = ['--domain', 'example.org', '--domain', 'news.example.org', '--selector', 's3'];
-  expect((await world.setUp(...more)).exitCode).toBe(0);
-  expect(await statesOf(world)).toEqual([
-    'example.org s1 retiring',
-    'example.org s3 active',
-    'news.example.org s2 retiring',
-    'news.example.org s3 active',
+  const refused = await world.setUp(...more);
+  expect(refused.exitCode).toBe(2);
+  expect(refused.report.error).toMatchObject({
+    id: 'rotate.needed',
+    hint: 'Run: waxseal rotate --domain example.org --selector s3',
+  });
+  const begun = await world.run(['rotate', ...more, '--yes', '--no-wait', '--json']);
+  expect(begun.exitCode, begun.err).toBe(3);
+  expect((await statesOf(world)).toSorted()).toEqual([
+    'example.org s1 active',
+    'example.org s3 pending',
+    'news.example.org s2 active',
+    'news.example.org s3 pending',
   ]);
 });
 

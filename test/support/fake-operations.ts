@@ -308,6 +308,7 @@ export function fakeOperations(options: FakeOptions = {}): FakeOperations {
       return selectorOf('202611');
     },
     knownSelectors: () => new Map(),
+    checkStart: async () => ({ok: true, value: true}),
     async checkSelector(domains, selector, signal) {
       await begin('checkSelector', signal);
       return options.takenSelectors?.includes(selector) === true

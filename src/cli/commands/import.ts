@@ -4,6 +4,7 @@ import {stagedKeyPath} from '../../domain/places.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {must} from '../../flow/real/key-book.ts';
+import {setupStart} from '../../flow/setup-rule.ts';
 import {inspectKey, selfTest, stageKey} from '../../keys/index.ts';
 import {
   addEntry,
@@ -62,8 +63,12 @@ export async function importState(context: Context): Promise<ExitCode> {
       if (pem === undefined || findEntry(state, key.domain, key.selector) !== undefined) continue;
       state = must(addEntry(state, await entryOf(key, pem, ports.clock.now())));
       taken.push({key, pem});
+      const {start} = setupStart(
+        state.keys.filter(({domain}) => domain === key.domain),
+        key.selector,
+      );
       lines.push(
-        `To sign with the same key here: waxseal setup --domain ${key.domain} --selector ${key.selector}`,
+        `To sign with the same key here: waxseal ${start === 'rotation' ? 'rotate' : 'setup'} --domain ${key.domain} --selector ${key.selector}`,
       );
     }
     if (!isSet(context.flags, 'dry-run')) {

@@ -75,8 +75,15 @@ function signing(context: Context, state: RotationState): readonly DomainName[] 
   const keys = chosen(context, state);
   const domains = [...new Set(keys.filter(key => key.state === 'active').map(({domain}) => domain))];
   if (domains.length > 0) return domains;
+  const waiting = keys.find(isComing);
   throw new UsageError(
-    problem('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup'),
+    waiting === undefined
+      ? problem('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup')
+      : problem(
+          'rotate.none',
+          `${waiting.domain} has no key that signs yet.`,
+          `Finish its setup first: waxseal setup --domain ${waiting.domain}`,
+        ),
   );
 }
 

@@ -5,7 +5,7 @@ import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
 import {STATE_DIRECTORY} from '../../domain/places.ts';
-import {fail, ok, problem} from '../../domain/result.ts';
+import {fail, ok, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {makeStateDirectory} from '../../keys/index.ts';
 import {isRunId, listRuns} from '../../plan/index.ts';
@@ -15,6 +15,7 @@ import {dropDraft, EMPTY_STATE, findEntry, formerRecords, type RotationState} fr
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
+import {selectorFor} from '../answers.ts';
 import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../operations.ts';
 import {advise} from './advising.ts';
 import {applySetup, installMissing, planSetup, recoverUnfinished} from './carrying-out.ts';
@@ -26,6 +27,7 @@ import {publishAll, rememberPublisher} from './publishing.ts';
 import {
   checkKey,
   checkSelector,
+  checkStart as checkSetupStart,
   discard,
   keysLeft,
   knownSelectors,
@@ -54,6 +56,15 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
   const makeHome = (): Promise<void> => {
     home ??= makeStateDirectory(ports.files, STATE_DIRECTORY);
     return home;
+  };
+  const checkStart: Operations['checkStart'] = async (domains, wished, signal) =>
+    options.newSelector === true
+      ? ok(true as const)
+      : await checkSetupStart(ports, options, domains, wished, signal);
+  // Asked once more before anything is written: what is kept of a set-up asks no questions.
+  const checkStaged = (staged: readonly StagedDomain[], signal: AbortSignal): Promise<Result<true>> => {
+    const selectors = new Map(staged.map(({domain, selector}) => [domain, selector]));
+    return checkStart([...selectors.keys()], domain => selectors.get(domain), signal);
   };
   return {
     async look(signal) {
@@ -84,8 +95,12 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     knownSelectors: domains => knownSelectors(keys, domains, options),
     checkSelector: (domains, selector, signal) =>
       checkSelector(ports, known(), domains, selector, signal, options),
+    checkStart,
     checkKey: (key, host) => checkKey(named, key, host),
     async stage(answers, domains, emit, signal, how) {
+      const names = domains.map(({domain}) => domain);
+      const start = await checkStart(names, domain => selectorFor(answers, domain), signal);
+      if (!start.ok) return start;
       await makeHome();
       return await stage(ports, named, answers, domains, emit, signal, how);
     },
@@ -100,7 +115,10 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return done;
     },
     watch: (staged, how) => watchAll(ports, options, staged, how),
-    plan: (answers, staged, _facts, signal) => planSetup(ports, answers, staged, signal),
+    async plan(answers, staged, _facts, signal) {
+      const start = await checkStaged(staged, signal);
+      return start.ok ? await planSetup(ports, answers, staged, signal) : start;
+    },
     async apply(ready, staged, emit, signal) {
       const result = await applySetup(ports, options, ready, staged, emit, signal);
       return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
@@ -109,7 +127,7 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     async saveDraft(answers) {
       if (!ports.process.privileged) return;
       await makeHome();
-      await keepDraft(ports, answers);
+      await keepDraft(ports, options, answers);
     },
     async saveRecord(path, text) {
       try {

@@ -28,7 +28,7 @@ export async function look(ports: Ports, options: WorkOptions, signal: AbortSign
   const [run] = await findUnfinished(ports);
   const state = await readKeys(ports);
   const facts = {...host, publishers: await findPublishers(ports, state, options)};
-  const draft = await draftAnswers(ports, facts);
+  const draft = await draftAnswers(ports, facts, options);
   return {
     facts,
     pending: facts.blockers.length > 0 ? undefined : await pendingSetup(ports, options, state, draft, signal),
@@ -54,7 +54,10 @@ export async function inspectDomain(
 
 const serverNames = (zone: Zone): readonly string[] => [...new Set(zone.servers.map(({name}) => name))];
 
-/** The keys of the newest setup that is on its way: those that were written down together. */
+/**
+ * The keys of the newest setup that is on its way, for a rotation those of the newest rotation: those that were written
+ * down together. Neither goes on with what the other one began.
+ */
 async function pendingSetup(
   ports: Ports,
   options: WorkOptions,
@@ -62,7 +65,9 @@ async function pendingSetup(
   draft: Answers | undefined,
   signal: AbortSignal,
 ): Promise<PendingSetup | undefined> {
-  const coming = state.keys.filter(isComing);
+  const signing = new Set(state.keys.filter(key => key.state === 'active').map(({domain}) => domain));
+  const isRotation = options.newSelector === true;
+  const coming = state.keys.filter(key => isComing(key) && signing.has(key.domain) === isRotation);
   const newest = coming.toSorted((one, other) => (one.createdAt < other.createdAt ? 1 : -1))[0];
   if (newest === undefined) return undefined;
   // Single domains may have selectors of their own.
@@ -136,18 +141,30 @@ export async function stagedAgain(
 }
 
 /** Answers are kept as the texts that their flags take, and read back by the parsers of today. */
-export async function keepDraft(ports: Ports, answers: Answers): Promise<void> {
+export async function keepDraft(
+  ports: Ports,
+  options: Pick<WorkOptions, 'newSelector'>,
+  answers: Answers,
+): Promise<void> {
   if (!ports.process.privileged) return;
   const texts = QUESTION_ORDER.flatMap(id => {
     const text = questionOf(id).textIn(answers);
     return text === undefined ? [] : [[id, text] as const];
   });
-  await saveDraft(ports.files, Object.fromEntries(texts));
+  await saveDraft(ports.files, {...Object.fromEntries(texts), command: commandOf(options)});
 }
 
-async function draftAnswers(ports: Ports, facts: HostFacts): Promise<Answers | undefined> {
+/** Whose answers they are: those of a rotation are none for a set-up, and the other way round. */
+const commandOf = ({newSelector}: Pick<WorkOptions, 'newSelector'>): 'rotate' | 'setup' =>
+  newSelector === true ? 'rotate' : 'setup';
+
+async function draftAnswers(
+  ports: Ports,
+  facts: HostFacts,
+  options: WorkOptions,
+): Promise<Answers | undefined> {
   const draft = await loadDraft(ports.files);
-  if (draft?.ok !== true) return undefined;
+  if (draft?.ok !== true || (draft.value['command'] ?? 'setup') !== commandOf(options)) return undefined;
   let answers: Answers = {};
   for (const id of QUESTION_ORDER) {
     const text = draft.value[id];

@@ -22,6 +22,7 @@ import {
 } from '../../keys/index.ts';
 import {
   addEntry,
+  due,
   findEntry,
   type KeyEntry,
   newEntry,
@@ -35,9 +36,11 @@ import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
 import {type Answers, type KeyChoice, selectorFor} from '../answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../operations.ts';
+import {rotationProblem, setupStart} from '../setup-rule.ts';
 import {changeEach, isComing, must, readKeys, recordOf} from './key-book.ts';
 import type {NamedFiles} from './named-files.ts';
 import type {WorkOptions} from './options.ts';
+import {gatherFacts} from './rotation-facts.ts';
 
 const DEFAULT_KEY: KeyChoice = {source: 'generate', spec: {algorithm: 'rsa', bits: 2048}};
 
@@ -118,20 +121,68 @@ const nameIn = (domain: DomainName, selector: Selector): string => `${selector} 
 const entriesIn = ({keys}: RotationState): Entries =>
   new Map(keys.map(key => [nameIn(key.domain, key.selector), key]));
 
-/** What each domain has already, the key on its way before the one that signs; none for a rotation. */
+/** What each domain has already: the key that signs, else the one on its way; none for a rotation. */
 export function knownSelectors(
   state: RotationState,
   domains: readonly DomainName[],
   options: Pick<WorkOptions, 'newSelector'> = {},
 ): ReadonlyMap<DomainName, Selector> {
   if (options.newSelector === true) return new Map();
-  const wanted = new Set(domains);
-  const found = new Map<DomainName, Selector>();
-  for (const isMeant of [({state: now}: KeyEntry) => now === 'active', isComing]) {
-    for (const key of state.keys)
-      if (wanted.has(key.domain) && isMeant(key)) found.set(key.domain, key.selector);
-  }
+  const own = keysOf(state, domains);
+  return new Map(
+    domains.flatMap(domain => {
+      const start = setupStart(own.get(domain) ?? []);
+      return start.start === 'continue' || start.start === 'signing'
+        ? [[domain, start.selector] as const]
+        : [];
+    }),
+  );
+}
+
+/** The keys of some domains, by domain: thousands are looked up. */
+function keysOf(
+  {keys}: RotationState,
+  domains: readonly DomainName[],
+): ReadonlyMap<DomainName, readonly KeyEntry[]> {
+  const found = new Map<DomainName, KeyEntry[]>(domains.map(domain => [domain, []]));
+  for (const key of keys) found.get(key.domain)?.push(key);
   return found;
+}
+
+/**
+ * Whether a set-up may begin, or go on, for these domains: `rotate.running` or `rotate.needed` where only a rotation may,
+ * with the moment from which it may.
+ */
+export async function checkStart(
+  ports: Ports,
+  options: WorkOptions,
+  domains: readonly DomainName[],
+  wished: (domain: DomainName) => Selector | undefined,
+  signal: AbortSignal,
+): Promise<Result<true>> {
+  const state = await readKeysIfAllowed(ports);
+  const own = keysOf(state, domains);
+  for (const [domain, keys] of own) {
+    const start = setupStart(keys, wished(domain));
+    if (start.start !== 'rotation') continue;
+    const notBefore = start.isRunning
+      ? await earliest(ports, options, {...state, keys: [...keys]}, start.by, signal)
+      : undefined;
+    return fail(rotationProblem(domain, start, notBefore));
+  }
+  return ok(true);
+}
+
+/** When the scheduler lets a key sign; undefined where it waits for something else than time. */
+async function earliest(
+  ports: Ports,
+  options: WorkOptions,
+  state: RotationState,
+  selector: Selector,
+  signal: AbortSignal,
+): Promise<Date | undefined> {
+  const facts = await gatherFacts(ports, options, state, () => true, signal);
+  return due(state, facts).find(step => step.selector === selector)?.notBefore;
 }
 
 /** Free on disk and on every authoritative server, or our own. */
@@ -340,7 +391,7 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
       problem(
         'key.elsewhere',
         `The key ${selector}._domainkey.${domain} signs, but its copy under the state directory is gone.`,
-        'Choose another --selector; the old key is retired when the new one signs.',
+        `Replace it: waxseal rotate --domain ${domain}`,
       ),
     );
   }
@@ -446,7 +497,9 @@ async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise
   const forsaken: AbsolutePath[] = [];
   const state = changeEach(before, staged, (own, each) => {
     let next = own;
-    for (const old of own.keys) {
+    // A key that signs already gives up nothing: one that stands by goes on standing by.
+    const isNew = findEntry(own, each.domain, each.selector)?.state !== 'active';
+    for (const old of isNew ? own.keys : []) {
       if (old.selector === each.selector || !isComing(old) || old.algorithm !== each.algorithm) continue;
       next = must(putEntry(next, abandoned(old, each.selector, now)));
       if (old.stagedPath !== undefined) forsaken.push(old.stagedPath);
