@@ -46,8 +46,12 @@ const pemArmour: Rule = (found, published) => {
 
 const KINDS: readonly (readonly [id: string, characters: RegExp, what: string])[] = [
   ['dns.typographic-quotes', /[\u00ab\u00bb\u2018-\u201f\u2039\u203a]/u, 'a typographic quotation mark'],
-  ['dns.zero-width', /[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]/u, 'an invisible character'],
-  ['dns.odd-blank', /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]/u, 'a blank that is none for programs'],
+  ['dns.zero-width', /[\p{Cf}\p{Default_Ignorable_Code_Point}]/u, 'an invisible character'],
+  [
+    'dns.odd-blank',
+    /[\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]/u,
+    'a blank that is none for programs',
+  ],
   ['dns.odd-characters', /[^\x20-\x7e\t\r\n]/u, 'a character that does not belong there'],
 ];
 

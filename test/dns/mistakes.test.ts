@@ -46,7 +46,7 @@ test.each([
   ['dns.literal-quotes', [`"${VALUE.slice(0, 200)}" "${VALUE.slice(200)}"`]],
   ['dns.literal-backslash', [VALUE.replaceAll(';', '\\;')]],
   ['dns.pem-armour', [`v=DKIM1; k=rsa; p=-----BEGIN PUBLIC KEY-----${KEY}-----END PUBLIC KEY-----`]],
-  ['dns.zero-width', [VALUE.replace('p=', 'p=\u200b')]],
+  ['dns.zero-width', [VALUE.replace('p=', 'p=\u200b'), `${VALUE}\u{e0041}`, `${VALUE}\ufe0f`]],
   ['dns.typographic-quotes', [`\u201c${VALUE}\u201d`]],
   ['dns.odd-blank', [VALUE.replace('; k', ';\u00a0k')]],
   ['dns.odd-characters', [VALUE.replace('p=', '\u0440=')]],

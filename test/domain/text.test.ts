@@ -27,6 +27,67 @@ describe('visible', () => {
     expect(visible('Grüße 日本語 👍')).toBe('Grüße 日本語 👍');
   });
 
+  it.each([
+    ['a space that is none behind a record', 'p=QUJD\u00a0', 'p=QUJD\\u{a0}'],
+    ['a sentence in tags', 'p=QUJD\u{e0068}\u{e0069}', 'p=QUJD\\u{e0068}\\u{e0069}'],
+    ['variation selectors', 'a\ufe0f\u{e0100}', 'a\\u{fe0f}\\u{e0100}'],
+    ['fillers of Hangul', '\u115f\u1160\u3164\uffa0', '\\u{115f}\\u{1160}\\u{3164}\\u{ffa0}'],
+    [
+      'letters and signs that are drawn as a blank',
+      '\u2800\u{16fe4}\u{1d159}',
+      '\\u{2800}\\u{16fe4}\\u{1d159}',
+    ],
+    [
+      'a joiner, a vowel that is not drawn, old format characters',
+      '\u034f\u17b4\u206a',
+      '\\u{34f}\\u{17b4}\\u{206a}',
+    ],
+    ['marks of annotations and of music', '\ufff9\u{1d173}', '\\u{fff9}\\u{1d173}'],
+    ['characters of nobody and of a font', '\ufff0\uffff\ue000', '\\u{fff0}\\u{ffff}\\u{e000}'],
+    ['half of a character', 'a\ud800b', 'a\\u{d800}b'],
+  ])('shows %s', (_what, text, shown) => {
+    expect(visible(text)).toBe(shown);
+  });
+
+  it.each([
+    'bücher.example',
+    'Ωμέγα',
+    'почта.рф',
+    'メール.みんな',
+    '한국어',
+    'العربية',
+    'हिन्दी',
+    'café',
+    '👍🏽🇩🇪',
+    '“–…” €',
+  ])('leaves %s as it is', text => expect(visible(text)).toBe(text));
+
+  it('shows every character of Unicode that is not seen, and no other', () => {
+    const unseen: readonly RegExp[] = [
+      /\p{Control}/u,
+      /\p{Format}/u,
+      /\p{Private_Use}/u,
+      /\p{Surrogate}/u,
+      /\p{Unassigned}/u,
+      /\p{Line_Separator}/u,
+      /\p{Paragraph_Separator}/u,
+      /\p{Default_Ignorable_Code_Point}/u,
+      /\p{Variation_Selector}/u,
+      /\p{Space_Separator}/u,
+      /\p{White_Space}/u,
+      /\p{Bidi_Control}/u,
+      /\p{Noncharacter_Code_Point}/u,
+      /[\u2800\u{16fe4}\u{1d159}]/u,
+    ];
+    const wrong: string[] = [];
+    for (let code = 0; code <= 0x10ffff; code += 1) {
+      const character = String.fromCodePoint(code);
+      const shouldStay = character === ' ' || !unseen.some(each => each.test(character));
+      if ((visible(character) === character) !== shouldStay) wrong.push(code.toString(16));
+    }
+    expect(wrong).toEqual([]);
+  });
+
   it('never lets an escape through', () => {
     fc.assert(
       fc.property(fc.string({unit: 'binary'}), text => {
