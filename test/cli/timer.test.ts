@@ -72,6 +72,26 @@ it('is not installed where others could change what it runs as root, nor what th
   await files.replace(chunk, Buffer.from(''), {mode: 0o644, uid: 101, gid: 0});
   expect(await refused()).toContain(`chown root ${chunk}`);
   await files.replace(chunk, Buffer.from(''), ROOT);
+  // Most of the program is in a directory below; what decides how it is read, in one above.
+  const chunks = below(folder, 'chunks');
+  await files.makeDirectory(chunks, {...ROOT, mode: 0o755});
+  const inner = below(chunks, 'chunk-Y.js');
+  await files.replace(inner, Buffer.from(''), {...ROOT, mode: 0o646});
+  expect(await refused()).toContain(`chmod go-w ${inner}`);
+  await files.replace(inner, Buffer.from(''), ROOT);
+  expect(await refused()).toBe('');
+  await setAttributes(files, chunks, {mode: 0o1777, uid: 0, gid: 0});
+  expect(await refused()).toContain(`chmod go-w ${chunks}`);
+  await setAttributes(files, chunks, {mode: 0o755, uid: 0, gid: 0});
+  const description = below(parentOf(folder), 'package.json');
+  await files.replace(description, Buffer.from('{}'), {mode: 0o644, uid: 101, gid: 0});
+  expect(await refused()).toContain(`chown root ${description}`);
+  const beside = below(parentOf(folder), 'node_modules');
+  await files.replace(description, Buffer.from('{}'), ROOT);
+  if ((await files.stat(beside)) === undefined) {
+    await files.makeDirectory(beside, {mode: 0o777, uid: 101, gid: 0});
+  }
+  expect(await refused()).toBe('');
   await setAttributes(files, folder, {mode: 0o777, uid: 0, gid: 0});
   expect(await refused()).toContain(`by ${folder}`);
 });

@@ -1,5 +1,5 @@
 import {ChangeFailed, Declined, type ExitCode, HostError} from '../../domain/errors.ts';
-import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {readSettings} from '../../flow/real/rotation-facts.ts';
@@ -8,7 +8,7 @@ import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
 import {planTimer, rotationPlaces, TIMER_FILES} from '../../services/timer.ts';
-import {looseWay} from '../../system/loose-way.ts';
+import {loosePackage, looseWay} from '../../system/loose-way.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -83,35 +83,25 @@ const programOf = (interpreter: string, script: string | undefined): readonly st
   script === undefined ? ['waxseal'] : [interpreter, script];
 
 /**
- * Root runs the program every hour from now on: whoever can change it, or what it loads from beside it, would be root.
- * Rejects with HostError `timer.loose-program`.
+ * Root runs the program every hour from now on: whoever can change it, the interpreter, or any file or directory of the
+ * package that it loads, would be root. Rejects with HostError `timer.loose-program`.
  */
 async function refuseLoose(ports: Pick<Ports, 'files' | 'users'>, program: readonly string[]): Promise<void> {
   for (const part of program) {
     const path = parseAbsolutePath(part);
     if (!path.ok) continue;
-    const beside = part === program.at(-1) ? await besides(ports.files, path.value) : [];
-    for (const each of [path.value, ...beside]) {
-      const loose = await looseWay(ports, each, ({uid}) => uid === 0);
-      if (loose === undefined) continue;
-      const by = loose.at === each ? '' : `, by ${visible(loose.at)}`;
-      throw new HostError(
-        problem(
-          'timer.loose-program',
-          `Others than root can change ${visible(each)}${by}, and the timer would run it as root.`,
-          `Install waxseal where root alone can write, as with: npm install --global waxseal. Or run: ${loose.repair} ${visible(loose.at)}`,
-        ),
-      );
-    }
+    const look = part === program.at(-1) ? loosePackage : looseWay;
+    const loose = await look(ports, path.value, ({uid}) => uid === 0);
+    if (loose === undefined) continue;
+    const by = loose.at === path.value ? '' : `, by ${visible(loose.at)}`;
+    throw new HostError(
+      problem(
+        'timer.loose-program',
+        `Others than root can change ${visible(path.value)}${by}, and the timer would run it as root.`,
+        `Install waxseal where root alone can write, as with: npm install --global waxseal. Or run: ${loose.repair} ${visible(loose.at)}`,
+      ),
+    );
   }
-}
-
-/** The other files of the bundle. */
-async function besides(files: Ports['files'], script: AbsolutePath): Promise<readonly AbsolutePath[]> {
-  const directory = parentOf((await files.resolve(script)) ?? script);
-  return ((await files.list(directory)) ?? [])
-    .filter(name => name.endsWith('.js'))
-    .map(name => below(directory, name));
 }
 
 /** Real directories that a rotation of this host writes to. */
