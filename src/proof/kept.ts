@@ -49,7 +49,7 @@ export interface Meant {
   readonly selector: string | undefined;
 }
 
-const KEPT = {id: 'live.kept', title: 'Every sender that was signed before is still signed'} as const;
+const KEPT = {id: 'live.kept', title: 'Signatures of all senders, before and after'} as const;
 const SAMPLE = 20;
 /** Senders whose rows a plan touches, over and above the sample. */
 const MOST_TOUCHED = 200;
@@ -233,7 +233,7 @@ export async function keptCheck(
       KEPT.title,
       failed(
         [evidence, ...lines].join('; '),
-        `${first}.`,
+        `${losses.slice(0, 3).join('; ')}.${losses.length > 3 ? ` ${losses.length - 3} more lost theirs.` : ''}`,
         'Find the row of this sender in the signing table: a row above it may match first, or its key may be unreadable.',
       ),
     );

@@ -5,6 +5,13 @@ import type {SocketEndpoint} from '../system/ports.ts';
 import type {OpenDkimFacts, OtherSigner, PostfixFacts} from './facts.ts';
 import type {LookContext} from './look-context.ts';
 import {parseSocket, sameEndpoint} from './opendkim/socket.ts';
+import {
+  amavisDomains,
+  openDkimDomains,
+  rspamdDomains,
+  runningOpenDkims,
+  unreadDomains,
+} from './other-domains.ts';
 import type {PostfixFound} from './postfix/detect.ts';
 import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';
 import {tokens} from './postfix/parse.ts';
@@ -29,7 +36,7 @@ export async function findOtherSigners(
   const signers = [
     await rspamd(context, wired, runs('rspamd.service')),
     await amavis(context, postfix, UNITS.filter(unit => unit.startsWith('amavis')).find(runs)),
-    dkimpy(wired, runs('dkimpy-milter.service')),
+    await dkimpy(context, wired, runs('dkimpy-milter.service')),
     dkimFilter(wired),
     dkimproxy(postfix),
     await secondOpenDkim(context, postfix, wired, opendkim),
@@ -75,6 +82,10 @@ async function rspamd(
     evidence,
     signs: off || !reached ? 'no' : hasKeys ? 'yes' : 'perhaps',
     configFile: wins ? override : local,
+    domains: await rspamdDomains(context.ports.files, [
+      {path: local, text: general ?? ''},
+      {path: override, text: winning ?? ''},
+    ]),
     ...(running ? {unit: 'rspamd.service'} : {}),
   };
 }
@@ -128,6 +139,7 @@ async function amavis(
       : filter === undefined || isSilent || (at >= 0 && switches[at] === '0')
         ? 'no'
         : 'perhaps',
+    domains: amavisDomains(paths.map((path, index) => ({path, text: texts[index] ?? ''}))),
     ...(configFile === undefined ? {} : {configFile}),
     ...(unit === undefined ? {} : {unit}),
   };
@@ -137,14 +149,24 @@ async function amavis(
 function dkimFilter(wired: string): OtherSigner | undefined {
   const entry = entryOf(wired, /dkim-(?:filter|milter)/);
   if (entry === undefined) return undefined;
-  return {name: 'dkim-milter', evidence: `smtpd_milters has ${visible(entry)}`, signs: 'yes'};
+  return {
+    name: 'dkim-milter',
+    evidence: `smtpd_milters has ${visible(entry)}`,
+    signs: 'yes',
+    domains: unreadDomains('the configuration of dkim-milter'),
+  };
 }
 
 /** An SMTP proxy: mail goes to it as to a content filter and comes back signed. */
 function dkimproxy(postfix: PostfixFacts | undefined): OtherSigner | undefined {
   const filter = contentFilters(postfix).find(value => /dksign|dkimproxy|:1002[78]\b/.test(value));
   if (filter === undefined) return undefined;
-  return {name: 'dkimproxy', evidence: `content_filter is ${visible(filter)}`, signs: 'yes'};
+  return {
+    name: 'dkimproxy',
+    evidence: `content_filter is ${visible(filter)}`,
+    signs: 'yes',
+    domains: unreadDomains('the configuration of dkimproxy'),
+  };
 }
 
 /**
@@ -167,7 +189,19 @@ async function secondOpenDkim(
     if (!isOpenDkim(text, {wanted: known, before: known}, postfix)) continue;
     if (!(await isListening(context, endpoint))) continue;
     const evidence = `smtpd_milters has ${visible(addressOf(text))}, where another program listens`;
-    return {name: 'opendkim', evidence, signs: 'perhaps'};
+    const own = opendkim?.configFile ?? absolute('/etc/opendkim.conf');
+    const configs = await runningOpenDkims(context.ports.files, own);
+    const [config] = configs;
+    return {
+      name: 'opendkim',
+      evidence,
+      signs: 'perhaps',
+      // Of several running ones nobody can tell which one listens there.
+      domains:
+        config !== undefined && configs.length === 1
+          ? await openDkimDomains(context.ports.files, 'that OpenDKIM', [config])
+          : unreadDomains('the configuration of that OpenDKIM'),
+    };
   }
   return undefined;
 }
@@ -186,7 +220,11 @@ async function isListening({ports}: LookContext, endpoint: SocketEndpoint): Prom
   return (await Promise.all(tables)).some(text => text?.split('\n').some(isListed));
 }
 
-function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
+async function dkimpy(
+  context: LookContext,
+  wired: string,
+  running: boolean,
+): Promise<OtherSigner | undefined> {
   const entry = entryOf(wired, /dkimpy|^inet:(?:127\.0\.0\.1|localhost):8892\b/);
   if (entry === undefined && !running) return undefined;
   return {
@@ -194,8 +232,14 @@ function dkimpy(wired: string, running: boolean): OtherSigner | undefined {
     evidence:
       entry === undefined ? 'dkimpy-milter.service is running' : `smtpd_milters has ${visible(entry)}`,
     signs: entry === undefined ? 'no' : 'yes',
+    domains: await openDkimDomains(context.ports.files, 'dkimpy-milter', DKIMPY),
   };
 }
+
+const DKIMPY = [
+  absolute('/etc/dkimpy-milter/dkimpy-milter.conf'),
+  absolute('/etc/dkimpy-milter.conf'),
+] as const;
 
 const withoutComments = (text: string): string =>
   text

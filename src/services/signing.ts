@@ -2,14 +2,14 @@
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
-import type {HostFacts} from './facts.ts';
+import type {HostFacts, OpenDkimFacts} from './facts.ts';
 import {entryOf} from './files.ts';
 import {parseSocket} from './opendkim/socket.ts';
 import {planOpenDkim} from './opendkim/steps.ts';
 import {planPostfix} from './postfix/steps.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
-import {goOnSigning, isOtherSigner, switchOver} from './switch-over.ts';
+import {goOnSigning, isOtherSigner, switchOver, whoWouldLose} from './switch-over.ts';
 import type {Wanted} from './wanted.ts';
 
 export interface SigningChange {
@@ -49,6 +49,8 @@ export function planSigning(
   const signer = planOpenDkim(host, wanted);
   if (!signer.ok) return signer;
   const switching = wanted.otherSigners === 'switch';
+  const loser = switching ? whoWouldLose(facts, signedAfter(opendkim, wanted)) : undefined;
+  if (loser !== undefined) return fail(loser);
   const mta = planPostfix(host, {
     wanted: signer.value.endpoint,
     before: signer.value.endpointBefore,
@@ -72,6 +74,13 @@ export function planSigning(
     ],
   });
 }
+
+/** The domains that OpenDKIM signs when the plan is done. */
+const signedAfter = (opendkim: Pick<OpenDkimFacts, 'signedDomains'>, wanted: Wanted): ReadonlySet<string> =>
+  new Set([
+    ...opendkim.signedDomains.map(domain => domain.toLowerCase()),
+    ...wanted.domains.map(({domain}) => domain),
+  ]);
 
 export const noMta = (): Problem =>
   problem(

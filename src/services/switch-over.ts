@@ -1,6 +1,6 @@
 /** Switches the signing of others off, where waxseal knows the one line that does it. Their other work goes on. */
 import {ok, type Problem, problem, type Result} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
+import {listed, visible} from '../domain/text.ts';
 import type {Argv} from '../system/ports.ts';
 import type {HostFacts, OtherSigner} from './facts.ts';
 import {type KnownHost, textOf, textStep} from './files.ts';
@@ -28,6 +28,44 @@ export function whyNotSwitched(signer: OtherSigner): string | undefined {
     ? `the line that switches the signing of ${signer.name} was not found`
     : undefined;
 }
+
+/**
+ * Why the others cannot be switched off without a loss: whose mail they sign is not known, or not all of it is signed by
+ * OpenDKIM afterwards. `signed` are the domains that it signs then, lower case.
+ */
+export function whoWouldLose(
+  facts: Pick<HostFacts, 'otherSigners'>,
+  signed: ReadonlySet<string>,
+): Problem | undefined {
+  for (const {name, domains} of rivals(facts)) {
+    const unread = domains === undefined ? ['its configuration'] : domains.unread;
+    const missing = (domains?.known ?? []).filter(domain => !signed.has(domain));
+    if (missing.length > 0) {
+      const flags = missing.slice(0, NAMED).map(domain => `--domain ${domain}`);
+      return problem(
+        'other-signer.domains',
+        `${name} signs mail from ${namesOf(missing)}, too, which would leave this host unsigned.`,
+        `Take them along: ${flags.join(' ')}. Or keep ${name}: --other-signer leave.`,
+      );
+    }
+    if (unread.length > 0) {
+      return problem(
+        'other-signer.domains',
+        `waxseal can't tell whose mail ${name} signs: ${namesOf(unread)} can't be read or names no domain.`,
+        `Keep ${name}: --other-signer leave. Or turn its signing off yourself, once every domain is set up here.`,
+      );
+    }
+  }
+  return undefined;
+}
+
+const NAMED = 20;
+
+const namesOf = (names: readonly string[]): string =>
+  listed(
+    names.map(name => visible(name)),
+    NAMED,
+  );
 
 /** What it means that they go on signing: said with the plan, before anybody agrees to it. */
 export function goOnSigning(facts: Pick<HostFacts, 'otherSigners'>): readonly Problem[] {

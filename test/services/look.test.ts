@@ -182,6 +182,7 @@ describe('lookAtHost', () => {
       configFile: '/etc/rspamd/local.d/dkim_signing.conf',
       evidence: 'smtpd_milters has inet:127.0.0.1:11332',
       signs: 'perhaps',
+      domains: {known: [], unread: []},
     });
     host.files.put('/var/lib/rspamd/dkim/example.com.dkim.key', '');
     expect((await lookAtHost(host)).otherSigners[0]?.signs).toBe('yes');
@@ -237,6 +238,7 @@ describe('lookAtHost', () => {
         name: 'opendkim',
         evidence: 'smtpd_milters has inet:localhost:8891, where another program listens',
         signs: 'perhaps',
+        domains: {known: [], unread: ['the configuration of that OpenDKIM']},
       },
     ]);
     // The one that is known here is no second one.

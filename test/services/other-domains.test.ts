@@ -1,0 +1,120 @@
+/** Whose mail another signer signs, and what its switching off would lose. */
+import {describe, expect, test} from 'vitest';
+import {absolute} from '../../src/domain/paths.ts';
+import type {OtherSigner} from '../../src/services/facts.ts';
+import {
+  amavisDomains,
+  openDkimDomains,
+  rspamdDomains,
+  runningOpenDkims,
+} from '../../src/services/other-domains.ts';
+import {whoWouldLose} from '../../src/services/switch-over.ts';
+
+const CONF = absolute('/etc/rspamd/local.d/dkim_signing.conf');
+
+function filesOf(texts: Readonly<Record<string, string>>) {
+  return {
+    read: async (path: string) => (texts[path] === undefined ? undefined : Buffer.from(texts[path])),
+    list: async (path: string) => {
+      const names = Object.keys(texts)
+        .filter(each => each.startsWith(`${path}/`))
+        .map(each => each.slice(path.length + 1).split('/')[0] ?? '');
+      return names.length === 0 ? undefined : [...new Set(names)];
+    },
+  };
+}
+
+const rspamd = (text: string, texts: Readonly<Record<string, string>> = {}) =>
+  rspamdDomains(filesOf(texts), [{path: CONF, text}]);
+
+describe('rspamd', () => {
+  test.each([
+    ['domain { example.com { path = "/k"; selector = "s"; } }', ['example.com'], []],
+    [
+      'domain {\n "a.example" { selectors [ { path: "/k" } ] }\n b.example { }\n}\n',
+      ['a.example', 'b.example'],
+      [],
+    ],
+    ['path = "/keys/$domain.key";', ['c.example'], []],
+    ['path_map = "/etc/maps/paths";', ['a.example', 'b.example'], []],
+    ['signing_table = "/etc/maps/signing";', ['a.example'], ['* in /etc/maps/signing']],
+    ['path = "/keys/one.key";', [], ['path /keys/one.key of rspamd, which names no domain']],
+    ['use_redis = true;', [], [`use_redis = in ${CONF}`]],
+    ['path_map = "http://maps.example/paths";', [], [`path_map in ${CONF}`]],
+    ['domain { example.com {', [], [`domain in ${CONF}`]],
+    ['.include "/etc/more"\n', [], [`.include in ${CONF}`]],
+  ] as const)('%s', async (text, known, unread) => {
+    const texts = {
+      '/keys/c.example.key': 'k',
+      '/etc/maps/paths': 'a.example /k\n# x\nb.example /k\n',
+      '/etc/maps/signing': '*@a.example k\n* k\n',
+    };
+    expect(await rspamd(text, texts)).toEqual({known, unread});
+  });
+
+  test('without a word of its own: the keys where it looks for them', async () => {
+    const texts = {'/var/lib/rspamd/dkim/news.example.com.dkim.key': 'k', '/var/lib/rspamd/dkim/x.pub': ''};
+    expect(await rspamd('enabled = true;', texts)).toEqual({known: ['news.example.com'], unread: []});
+  });
+});
+
+test('amavis', () => {
+  const path = absolute('/etc/amavis/conf.d/50-user');
+  const text = `dkim_key('example.com', 'am1', '/k');\ndkim_key("b.example", 's', '/k');\ndkim_key(qr/x/, 's', '/k');`;
+  expect(amavisDomains([{path, text}])).toEqual({
+    known: ['b.example', 'example.com'],
+    unread: [`a dkim_key in ${path}`],
+  });
+});
+
+test('another OpenDKIM is found by its process, and read as ours', async () => {
+  const own = absolute('/etc/opendkim.conf');
+  const files = filesOf({
+    '/proc/12/comm': 'opendkim\n',
+    '/proc/12/cmdline': 'opendkim\0-x\0/etc/old.conf\0',
+    '/proc/13/comm': 'opendkim\n',
+    '/proc/13/cmdline': 'opendkim\0-x\0/etc/opendkim.conf\0',
+    '/proc/14/comm': 'less\n',
+    '/proc/14/cmdline': 'less\0-x\0/etc/other.conf\0',
+    '/etc/old.conf': 'Include /etc/more.conf\nKeyTable file:/k\n',
+    '/etc/more.conf': 'SigningTable refile:/s\n',
+    '/k': 'k a.example:s:/x\n',
+    '/s': '*@b.example k\n* k\n',
+  });
+  const found = await runningOpenDkims(files, own);
+  expect(found).toEqual(['/etc/old.conf']);
+  expect(await openDkimDomains(files, 'it', found)).toEqual({
+    known: ['a.example', 'b.example'],
+    unread: ['* in /etc/old.conf'],
+  });
+  expect(await openDkimDomains(files, 'it', [absolute('/etc/gone.conf')])).toEqual({
+    known: [],
+    unread: ['the configuration of it'],
+  });
+});
+
+describe('to switch it off', () => {
+  const other = (domains?: OtherSigner['domains']): {readonly otherSigners: readonly OtherSigner[]} => ({
+    otherSigners: [{name: 'rspamd', evidence: '', signs: 'yes', ...(domains === undefined ? {} : {domains})}],
+  });
+  const signed = new Set(['example.com']);
+
+  test('is fine where all that it signs is signed here', () => {
+    expect(whoWouldLose(other({known: ['example.com'], unread: []}), signed)).toBeUndefined();
+    expect(whoWouldLose({otherSigners: []}, signed)).toBeUndefined();
+  });
+
+  test('names the domains that would lose their signature, and the way out', () => {
+    const problem = whoWouldLose(other({known: ['a.example', 'example.com'], unread: []}), signed);
+    expect(problem).toMatchObject({id: 'other-signer.domains'});
+    expect(problem?.message).toContain('rspamd signs mail from a.example, too');
+    expect(problem?.hint).toContain('--domain a.example');
+    expect(problem?.hint).toContain('--other-signer leave');
+  });
+
+  test('what cannot be read counts as a loss', () => {
+    for (const domains of [undefined, {known: ['example.com'], unread: ['use_redis in x']}]) {
+      expect(whoWouldLose(other(domains), signed)?.message).toContain("can't tell whose mail rspamd signs");
+    }
+  });
+});
