@@ -31,7 +31,7 @@ interface Given {
 /** What is due for the first of the keys. */
 function dueFor({keys, now, record = {}, queue = EMPTY}: Given): Due {
   const facts = {
-    ...{now, settings: DEFAULT_SETTINGS, queue},
+    ...{now, settings: DEFAULT_SETTINGS, queue, inUse: new Map()},
     records: new Map(keys.map(key => [key.record.name, {...THERE, ...record}])),
   };
   const [first] = due({keys}, facts);

@@ -188,7 +188,15 @@ describe('rotate --advance', () => {
     const selectors = new Set(states((await advance(world)).report));
     expect(selectors.size).toBeGreaterThan(1);
     expect(kills).toBe(KILLS);
-    expect(states((await world.run(['status', '--json'])).report).at(-1)).toMatch(/ active$/);
+    // The last kill may have met a key on its way: it gets where it was going.
+    const last = async (): Promise<string> =>
+      states((await world.run(['status', '--json'])).report).at(-1) ?? '';
+    for (let more = 0; more < 8 && !/ active$/.test(await last()); more += 1) {
+      obey(world, (await advance(world)).report);
+      await lag(world);
+      world.clock.advance(DAY / 8);
+    }
+    expect(await last()).toMatch(/ active$/);
   }, 120_000);
 });
 

@@ -43,7 +43,12 @@ export async function withdrawRecords(
     if (key.state !== 'staged') lines.push(...(await withdrawUnused(context, ports, options, key, choice)));
   }
   await abandonKeys(ports, coming, 'signing was stopped for the domain');
-  const result = await advance(ports, {...options, domains, dryRun: false}, () => undefined, context.signal);
+  const result = await advance(
+    ports,
+    {...options, domains, dryRun: false, lockHeld: true},
+    () => undefined,
+    context.signal,
+  );
   const state = await stateOf(ports);
   return {
     outcome: {

@@ -1,6 +1,7 @@
-import type {ExitCode} from '../../domain/errors.ts';
+import {type ExitCode, LockHeld} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
 import type {WorkOptions} from '../../flow/real/index.ts';
+import {inTurn} from '../../flow/real/lock-turns.ts';
 import {type AdvanceOptions, type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
 import {type Due, entryFinder, entryName, type RotationState, revokedValue} from '../../rotation/index.ts';
@@ -58,13 +59,14 @@ export async function runAdvance(
     ...result.hooks.map(({hook, ok, said}) => `hook: ${visible(hook)} ${ok ? 'ok' : 'FAILED'}: ${said}`),
     ...result.refused.map(({message, hint}) => `NOT DONE IN THE DNS: ${visible(message)} ${visible(hint)}`),
     ...result.failed.map(({message, hint}) => `FAILED: ${visible(message)} ${visible(hint)}`),
+    ...(result.held === undefined ? [] : [`LEFT TO THE NEXT RUN: ${visible(result.held.message)}`]),
     ...(result.due.length === 0 ? ['No keys yet. Begin with: waxseal setup'] : []),
     ...dueLines(result.due),
     ...silentLines(result.facts.silent),
     ...(dryRun ? wishLines(state, result.due, result.facts, publish).map(line => visible(line)) : []),
     ...records(state, result.due, result.facts),
   ];
-  const [failed] = [...result.failed, ...result.refused];
+  const [failed] = [...(result.held === undefined ? [] : [result.held]), ...result.failed, ...result.refused];
   return await tell(
     context,
     {
@@ -90,8 +92,9 @@ const newsOf = (
   ...(told.how === 'new' || told.how === 'failed' ? told.lines : []),
 ];
 
-function exitCodeOf({due, failed, facts}: AdvanceResult, dryRun: boolean): ExitCode {
+function exitCodeOf({due, failed, facts, held}: AdvanceResult, dryRun: boolean): ExitCode {
   if (dryRun) return 0;
+  if (held !== undefined) return 8;
   if (failed.length > 0) return 6;
   if (due.some(({level}) => level === 'alarm')) return 4;
   // Nothing is known to be wrong, but not everything is known.
@@ -122,17 +125,31 @@ async function tellPerson(
     [...facts.records].flatMap(([name, {seen}]) => (seen === 'unknown' ? [name as string] : [])),
   );
   const {mail} = facts.settings;
-  const how = await tellByMail(
-    ports,
-    {
-      to: mail,
-      host: async () => (await lookAtHost(ports, context.signal)).hostname,
-      isSeen: about => !silent.has(about) && (isWhole || names.has(about)),
-    },
-    news,
+  const lines = news.map(({text}) => text);
+  if (news.length === 0 && (result.state.told ?? []).length === 0) return {how: 'nothing', lines};
+  const how = await whileHeld(ports, context.signal, () =>
+    tellByMail(
+      ports,
+      {
+        to: mail,
+        host: async () => (await lookAtHost(ports, context.signal)).hostname,
+        isSeen: about => !silent.has(about) && (isWhole || names.has(about)),
+      },
+      news,
+    ),
   );
   if (how === 'failed') context.say(`waxseal: warning: sendmail did not take the mail to ${visible(mail)}`);
-  return {how, lines: news.map(({text}) => text)};
+  return {how, lines};
+}
+
+/** What was told is written down, so it needs the lock. Where another run has it, whoever prints this run tells it. */
+async function whileHeld(ports: Ports, signal: AbortSignal, work: () => Promise<HowTold>): Promise<HowTold> {
+  try {
+    return await inTurn(ports, signal, true, work);
+  } catch (error) {
+    if (error instanceof LockHeld) return 'new';
+    throw error;
+  }
 }
 
 /** What a person is asked to publish, ready to be copied. */

@@ -34,21 +34,24 @@ export async function rotate(context: Context): Promise<ExitCode> {
       problem('usage.value', '--all and --domain exclude each other.', 'Give one of them.'),
     );
   }
-  return await changing(ports, 'rotate', async () => {
+  const standby = isSet(flags, 'standby') ? {standby: true} : {};
+  const others = ['emergency', 'install-timer', 'check-hosts'] as const;
+  if (isSet(flags, 'advance') && !others.some(each => isSet(flags, each))) {
+    // Takes the lock itself, for one act at a time.
+    return await runAdvance(context, ports, optionsOf(context), standby);
+  }
+  const rest = await changing(ports, 'rotate', async (): Promise<ExitCode | (() => Promise<ExitCode>)> => {
     if (isSet(flags, 'install-timer')) return await installTimer(context, ports);
     if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
-    const standby = isSet(flags, 'standby') ? {standby: true} : {};
-    if (isSet(flags, 'advance') && !isSet(flags, 'emergency')) {
-      return await runAdvance(context, ports, optionsOf(context), standby);
-    }
     const known = await adopt(context, ports);
     if (isSet(flags, 'emergency')) return await emergency(context, ports, known);
     if (isSet(flags, 'dry-run') || isSet(flags, 'standby')) {
       const supposed = (state: RotationState): RotationState => ({...state, keys: known.keys});
-      return await runAdvance(context, ports, optionsOf(context), {...standby, supposed});
+      return () => runAdvance(context, ports, optionsOf(context), {...standby, supposed});
     }
     return await guided(context, ports, known);
   });
+  return typeof rest === 'function' ? await rest() : rest;
 }
 
 function optionsOf({flags, outside}: Context): WorkOptions {
@@ -87,7 +90,12 @@ function signing(context: Context, state: RotationState): readonly DomainName[] 
   );
 }
 
-async function emergency(context: Context, ports: Ports, known: RotationState): Promise<ExitCode> {
+/** Gives the keys up; what is returned does the rest, and takes the lock itself. */
+async function emergency(
+  context: Context,
+  ports: Ports,
+  known: RotationState,
+): Promise<() => Promise<ExitCode>> {
   if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
     throw new UsageError(
       problem(
@@ -105,13 +113,13 @@ async function emergency(context: Context, ports: Ports, known: RotationState): 
   if (dryRun) {
     const supposed = (state: RotationState): RotationState =>
       withLeak({...state, keys: known.keys}, domains, ports.clock.now());
-    return await runAdvance(context, ports, optionsOf(context), {supposed});
+    return () => runAdvance(context, ports, optionsOf(context), {supposed});
   }
   if (!isSet(context.flags, 'yes') && !(await confirm(context, 'Replace and revoke it?'))) {
     throw new Declined(problem('declined', 'Nothing was changed.', 'Run it again when you want to.'));
   }
   await markLeaked(ports, domains);
-  return await runAdvance(context, ports, optionsOf(context));
+  return () => runAdvance(context, ports, optionsOf(context));
 }
 
 /** The main job again with a new selector. A rotation that was begun goes on with its own key. */

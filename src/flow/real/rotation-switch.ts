@@ -1,3 +1,5 @@
+/** The switch to new keys: planned, applied and proven as any other change. */
+import {createGate} from '../../dns/many/gate.ts';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
@@ -171,17 +173,16 @@ const counted =
       : emit(event);
 
 /**
- * The same for keys that the scheduler found ready, and only then written down, together with the keys before them.
- * Throws a ToolError where it did not work; everything is as it was then.
+ * The same for keys that the scheduler found ready (see `takeUp`), and only then written down, together with the keys before
+ * them. Throws a ToolError where it did not work; everything is as it was then.
  */
 export async function switchKeys(
   ports: Ports,
   options: WorkOptions,
-  keys: readonly KeyEntry[],
+  staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const staged = await takeUp(ports, options, keys, signal);
   const planned = await planSwitch(ports, staged, {}, signal);
   if (!planned.ok) throw new HostError(planned.problem);
   const switched = await carryOutSwitch(ports, options, planned.value, staged, emit, signal);
@@ -267,27 +268,31 @@ const errorOf = (outcome: ApplyOutcome): ToolError =>
     ? outcome.error
     : new ChangeFailed(problem('rotate.failed', 'The keys were not switched.', 'Run it again.'));
 
-async function takeUp(
+/** Keys that are looked up side by side. */
+const AT_ONCE = 16;
+
+/** What a switch needs to know of keys that are ready; asks the DNS, changes nothing. */
+export async function takeUp(
   ports: Ports,
   options: WorkOptions,
   keys: readonly KeyEntry[],
   signal: AbortSignal,
 ): Promise<readonly StagedDomain[]> {
-  const staged: StagedDomain[] = [];
-  for (const key of keys) {
-    const each = await stagedAgain(ports, options, key, signal);
-    if (each === undefined) {
-      throw new HostError(
-        problem(
-          'key.missing',
-          `The private key of ${key.record.name} is not under the state directory any more.`,
-          `Begin anew with another selector: waxseal rotate --domain ${key.domain} --selector NAME`,
-        ),
-      );
-    }
-    staged.push(each);
-  }
-  return staged;
+  const gate = createGate(AT_ONCE);
+  const staged = await Promise.all(
+    keys.map(key => gate.run(() => stagedAgain(ports, options, key, AbortSignal.any([signal])))),
+  );
+  return staged.map((each, at) => {
+    if (each !== undefined) return each;
+    const key = keys[at];
+    throw new HostError(
+      problem(
+        'key.missing',
+        `The private key of ${key?.record.name} is not under the state directory any more.`,
+        `Begin anew with another selector: waxseal rotate --domain ${key?.domain} --selector NAME`,
+      ),
+    );
+  });
 }
 
 /** Takes the rows of keys that are gone out of the key table; nothing refers to them any more. */

@@ -192,9 +192,9 @@ export async function checkSelector(
   domains: readonly DomainFacts[],
   selector: Selector,
   signal: AbortSignal,
-  options: Partial<Pick<WorkOptions, 'resolvers'>> = {},
+  options: Partial<Pick<WorkOptions, 'resolvers'>> & {readonly state?: RotationState} = {},
 ): Promise<Result<true>> {
-  const entries = entriesIn(await readKeysIfAllowed(ports));
+  const entries = entriesIn(options.state ?? (await readKeysIfAllowed(ports)));
   for (const {domain, zone} of domains) {
     const entry = entries.get(nameIn(domain, selector));
     if (entry !== undefined && (isComing(entry) || entry.state === 'active')) continue;
