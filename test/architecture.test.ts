@@ -186,6 +186,45 @@ describe('imports', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('write in few places, each with its reason', () => {
+    const writes =
+      /\b[fF]iles(?:\(\))?\)?\.(?:replace|create|append|makeDirectory|setAttributes|makeSymlink|remove|removeDirectory|rename|destroy)\(/;
+    const places: Readonly<Record<string, string>> = {
+      'plan/': 'what a person has seen as a diff, with its journal',
+      'keys/stage.ts': 'staged keys, in the state directory',
+      'keys/state-directory.ts': 'the state directory itself, and what a crash left in it',
+      'rotation/state.ts': 'the state file',
+      'rotation/draft.ts': 'the draft',
+      'flow/real/named-files.ts': 'files that a person names',
+      'proof/preflight.ts': 'the directory of the trial signer, in the state directory, removed after it',
+      'cli/context.ts': 'the log that a person names',
+      'demo/': 'the sandbox',
+    };
+    expect(writes.test('await ports.files.replace(path, content)')).toBe(true);
+    expect(writes.test('(await context.outside.files()).create(path)')).toBe(true);
+    expect(writes.test('files.read(path)')).toBe(false);
+    const found = files.filter(file =>
+      withoutComments(readFileSync(path.join(source, file), 'utf8'))
+        .split('\n')
+        .some(line => writes.test(line)),
+    );
+    const isAt = (file: string, place: string): boolean =>
+      file === place || (place.endsWith('/') && file.startsWith(place));
+    expect(found.filter(file => !Object.keys(places).some(place => isAt(file, place)))).toEqual([]);
+    // A place that writes no more is taken out of the list.
+    expect(Object.keys(places).filter(place => !found.some(file => isAt(file, place)))).toEqual([]);
+  });
+
+  it("run no program that writes files, but in plan/ and on what is waxseal's own", () => {
+    const program =
+      /(?:\brun\(|Argv = )\s*\[\s*'(?:cp|mv|rm|shred|touch|chmod|chown|chgrp|install|ln|mkdir|tee|dd|sed|truncate|setfacl|chattr|restorecon)'/;
+    expect(program.test("commands.run(['shred', '-n', '1', path])")).toBe(true);
+    const wrong = files
+      .filter(file => !within(file, 'system', 'demo'))
+      .filter(file => program.test(withoutComments(readFileSync(path.join(source, file), 'utf8'))));
+    expect(wrong).toEqual([]);
+  });
+
   it('export by name', () => {
     const wrong = files.filter(file =>
       /\nexport default\b/.test(withoutComments(readFileSync(path.join(source, file), 'utf8'))),

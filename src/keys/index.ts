@@ -10,7 +10,7 @@ export {
   recordFingerprint,
 } from './inspect.ts';
 export {type SelfTestName, selfTest} from './self-test.ts';
-export {readStagedKey, type StagedKey, stageKey} from './stage.ts';
+export {dropEmptyStage, dropStagedKey, readStagedKey, type StagedKey, stageKey} from './stage.ts';
 export {
   judgeOwn,
   makeStateDirectory,

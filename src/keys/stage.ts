@@ -3,7 +3,7 @@ import type {DomainName, Selector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf} from '../domain/paths.ts';
 import {stagedKeyPath} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
-import type {Ports} from '../system/ports.ts';
+import type {Files, Ports} from '../system/ports.ts';
 import {inspectKey, type KeyDescription} from './inspect.ts';
 import {makeStateDirectory, OWN_FILE, sweepTemporary} from './state-directory.ts';
 
@@ -61,4 +61,16 @@ export async function readStagedKey(
   if (!described.ok) return described;
   const sha256 = createHash('sha256').update(content).digest('hex');
   return ok({...described.value, domain, selector, path, sha256, pem});
+}
+
+/** Gives up a staged key; no error where it is not there any more. */
+export const dropStagedKey = (files: Pick<Files, 'remove'>, path: AbsolutePath): Promise<void> =>
+  files.remove(path);
+
+/** Removes the directory of staged keys of a domain where no key is left in it. */
+export async function dropEmptyStage(
+  files: Pick<Files, 'list' | 'removeDirectory'>,
+  directory: AbsolutePath,
+): Promise<void> {
+  if ((await files.list(directory))?.length === 0) await files.removeDirectory(directory);
 }

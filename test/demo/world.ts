@@ -97,6 +97,8 @@ export interface Run {
 export interface World {
   readonly sandbox: Sandbox;
   readonly clock: ReturnType<typeof hastyClock>;
+  /** Where a path of the sandbox's host lies on this one: for what the program itself never does, as links. */
+  real(hostPath: string): string;
   /** A directory of the person who runs the program; relative paths begin there. */
   readonly home: string;
   /** Runs the program on the sandbox's host. */
@@ -118,7 +120,13 @@ export interface RunOptions {
 
 export async function openWorld(options: SandboxOptions = {}): Promise<World> {
   const clock = hastyClock();
-  const sandbox = await openSandbox(testParts(clock), {lagMs: 600, ...options});
+  const parts = testParts(clock);
+  let root = '';
+  const createAt: RealParts['createFiles'] = how => {
+    root = how.root ?? root;
+    return parts.createFiles(how);
+  };
+  const sandbox = await openSandbox({...parts, createFiles: createAt}, {lagMs: 600, ...options});
   const home = mkdtempSync(path.join(tmpdir(), 'waxseal-home-'));
   onTestFinished(async () => {
     await sandbox.close();
@@ -156,6 +164,7 @@ export async function openWorld(options: SandboxOptions = {}): Promise<World> {
   };
   return {
     ...{sandbox, clock, home, run, publish},
+    real: hostPath => path.join(root, hostPath),
     async setUp(...argv) {
       const first = await run(['setup', '--yes', '--json', '--no-wait', ...argv]);
       if (first.exitCode !== 3) return first;

@@ -1,7 +1,13 @@
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
-import {foreignOf} from '../../rotation/index.ts';
+import {visible} from '../../domain/text.ts';
+import {lookAtUses} from '../../flow/real/key-uses.ts';
+import {createNamedFiles} from '../../flow/real/named-files.ts';
+import {nameUse, type SignerRow} from '../../host/index.ts';
+import {privateFingerprint, recordFingerprint} from '../../keys/index.ts';
+import {foreignOf, type KeyEntry} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
@@ -25,10 +31,14 @@ export async function exportState(context: Context): Promise<ExitCode> {
   const keys = chosen(context, await stateOf(ports));
   const {hostname} = await lookAtHost(ports, context.signal);
   const secret: Record<string, string> = {};
-  for (const key of withKeys ? keys.filter(({state}) => state === 'active') : []) {
-    const path = key.keyPath ?? key.stagedPath;
-    const content = path === undefined ? undefined : await ports.files.read(path);
-    if (content !== undefined) secret[key.record.name] = Buffer.from(content).toString('utf8');
+  const shared: string[] = [];
+  if (withKeys) {
+    const uses = await lookAtUses(ports, context.signal);
+    for (const key of keys.filter(({state}) => state === 'active')) {
+      const pem = await privateKeyOf(ports, key);
+      if (pem !== undefined) secret[key.record.name] = pem;
+      shared.push(...sharedLines(key, uses(key)));
+    }
   }
   const document = {
     waxseal: 'export',
@@ -43,11 +53,40 @@ export async function exportState(context: Context): Promise<ExitCode> {
     await writeOut(context.streams.stdout, text);
     return 0;
   }
-  const files = await context.outside.files();
-  const {uid, gid} = context.outside.person;
-  await files.create(context.pathOf(file), new TextEncoder().encode(text), {mode: 0o600, uid, gid});
+  const named = createNamedFiles(await context.outside.files(), context.outside.person);
+  await named.create(context.pathOf(file), text);
   return await tell(context, {exitCode: 0}, [
     `Written: ${file}${withKeys ? ' (with private keys: carry it by a safe way and delete it then)' : ''}`,
+    ...shared,
     `On the other host: waxseal import ${file}`,
   ]);
+}
+
+/**
+ * The private key that belongs to a record; undefined where none was put in place. The file is read once, and only what
+ * is that key is given out: who owns its directory could have put a link to any file of the host there.
+ */
+async function privateKeyOf({files}: Ports, key: KeyEntry): Promise<string | undefined> {
+  const path = key.keyPath ?? key.stagedPath;
+  if (path === undefined) return undefined;
+  const found = await files.inspect(path, {follow: true});
+  const fingerprint = recordFingerprint(key.record.value);
+  if (found !== undefined && fingerprint !== undefined && privateFingerprint(found.content) === fingerprint) {
+    return Buffer.from(found.content).toString('utf8');
+  }
+  throw new HostError(
+    problem(
+      'export.not-the-key',
+      `${visible(path)} ${found === undefined ? 'is missing' : `does not hold the key of ${key.record.name}`}. Nothing was exported.`,
+      'Export without the private keys: waxseal export',
+    ),
+  );
+}
+
+/** Rows of other domains that sign with the key: whoever gets it can sign for them. */
+function sharedLines(key: KeyEntry, rows: readonly SignerRow[]): readonly string[] {
+  const others = rows.filter(row => row.key.known && row.domain !== key.domain);
+  return others.length === 0
+    ? []
+    : [`The key of ${key.record.name} also signs for: ${others.map(nameUse).join(', ')}`];
 }

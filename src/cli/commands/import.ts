@@ -4,7 +4,9 @@ import {stagedKeyPath} from '../../domain/places.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {must} from '../../flow/real/key-book.ts';
+import {lookAtUses} from '../../flow/real/key-uses.ts';
 import {setupStart} from '../../flow/setup-rule.ts';
+import {nameUse} from '../../host/index.ts';
 import {inspectKey, selfTest, stageKey} from '../../keys/index.ts';
 import {
   addEntry,
@@ -70,6 +72,12 @@ export async function importState(context: Context): Promise<ExitCode> {
       lines.push(
         `To sign with the same key here: waxseal ${start === 'rotation' ? 'rotate' : 'setup'} --domain ${key.domain} --selector ${key.selector}`,
       );
+    }
+    const uses = taken.length === 0 ? undefined : await lookAtUses(ports, context.signal);
+    for (const {key} of taken) {
+      const rows = (uses?.(key) ?? []).filter(row => row.key.known);
+      if (rows.length > 0)
+        lines.push(`The key of ${key.record.name} signs here already: ${rows.map(nameUse).join(', ')}`);
     }
     if (!isSet(context.flags, 'dry-run')) {
       // Only when all of them are known to be good: a half import would leave private keys that nothing names.

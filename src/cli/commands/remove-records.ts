@@ -2,6 +2,7 @@ import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {abandonKeys, isComing} from '../../flow/real/key-book.ts';
+import {lookAtUses, whatUses} from '../../flow/real/key-uses.ts';
 import type {WorkOptions} from '../../flow/real/options.ts';
 import {withdrawRecord} from '../../flow/real/publishing.ts';
 import {advance, publisherFor} from '../../flow/real/rotation-advance.ts';
@@ -38,7 +39,13 @@ export async function withdrawRecords(
   };
   const lines: string[] = [];
   const coming = own.filter(isComing);
+  const uses = coming.length === 0 ? undefined : await lookAtUses(ports, context.signal);
   for (const key of coming) {
+    const use = whatUses(key, before, uses?.(key) ?? []);
+    if (use !== undefined) {
+      lines.push(`Keep the record ${key.record.name}. ${use}`);
+      continue;
+    }
     const choice = publisherFor(before, options, key.domain);
     if (key.state !== 'staged') lines.push(...(await withdrawUnused(context, ports, options, key, choice)));
   }

@@ -220,15 +220,15 @@ async function endOf(ports: Ports, plan: Planned, left: readonly LeftStep[]): Pr
   const told = (end: KeyEnd, said: string): Disposed => ({key, evidence: {...evidence, key: end}, said});
   const {name} = key.record;
   if (evidence.key === 'kept') return told('kept', plan.text);
+  const isOut = published !== undefined && (await isPublished(ports, published, fingerprint));
+  const list = files.map(({path, why}) => `${visible(path)} ${why}`).join('; ');
+  if (isOut) return told('published', files.length === 0 ? plan.text : `${plan.text} Left: ${list}.`);
   if (files.length > 0) {
-    const list = files.map(({path, why}) => `${visible(path)} ${why}`).join('; ');
     return told(
       'kept',
       `${name} is gone. Its private key was left: ${list}. Look at it and remove it by hand.`,
     );
   }
-  const isOut = published !== undefined && (await isPublished(ports, published, fingerprint));
-  if (evidence.key === 'published' && isOut) return told('published', plan.text);
   const isDestroyed =
     steps.length > 0 ||
     (fingerprint !== undefined && (await anyOf(absent, path => wasDisposed(ports, path, fingerprint))));

@@ -5,6 +5,7 @@ import {HostError, UsageError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Result} from '../../domain/result.ts';
+import {dropStagedKey} from '../../keys/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
 import {
@@ -267,5 +268,5 @@ export async function abandonKeys(
     return must(putEntry(next, rest));
   });
   await saveState(ports.files, state);
-  for (const {stagedPath} of keys) if (stagedPath !== undefined) await ports.files.remove(stagedPath);
+  for (const {stagedPath} of keys) if (stagedPath !== undefined) await dropStagedKey(ports.files, stagedPath);
 }

@@ -16,9 +16,12 @@ export interface NamedFiles {
    * repeated. Rejects with HostError `file.exists` or another that says why.
    */
   save(path: AbsolutePath, text: string): Promise<void>;
+  /** Writes 0600, never over a file that is there: for what holds private keys. Rejects with HostError `file.exists`. */
+  create(path: AbsolutePath, text: string): Promise<void>;
 }
 
 const MODE = 0o644;
+const SECRET_MODE = 0o600;
 
 /**
  * @param files the whole file system of the person
@@ -31,6 +34,8 @@ export function createNamedFiles(
 ): NamedFiles {
   return {
     read: path => files.read(path),
+    create: (path, text) =>
+      files.create(path, Buffer.from(text, 'utf8'), {mode: SECRET_MODE, uid: person.uid, gid: person.gid}),
     async save(path, text) {
       const content = Buffer.from(text, 'utf8');
       const there = await files.read(path);

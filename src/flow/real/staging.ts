@@ -11,6 +11,8 @@ import {KEYS_DIRECTORY, STATE_DIRECTORY, stagedKeyPath} from '../../domain/place
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {
+  dropEmptyStage,
+  dropStagedKey,
   generateKey,
   type ImportedKey,
   inspectKey,
@@ -374,7 +376,7 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
     if (!imported.ok) return imported;
     if (there !== undefined && there.value.pem !== imported.value.pem) {
       if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
-      await ports.files.remove(there.value.path);
+      await dropStagedKey(ports.files, there.value.path);
     }
     return ok(imported.value.pem);
   }
@@ -383,7 +385,7 @@ async function keyFor(job: Job, domain: DomainName, entry: KeyEntry | undefined)
     if (isContent || fits(there.value, choice.spec)) return ok(there.value.pem);
     if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
     const made = await job.newKey(choice.spec);
-    await ports.files.remove(there.value.path);
+    await dropStagedKey(ports.files, there.value.path);
     return ok(made);
   }
   if (entry?.state === 'active') {
@@ -513,7 +515,7 @@ async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise
   });
   if (state !== before) await saveState(ports.files, state);
   // Only now: a state file must never name a key that is gone.
-  for (const path of forsaken) await ports.files.remove(path);
+  for (const path of forsaken) await dropStagedKey(ports.files, path);
   return done;
 }
 
@@ -562,7 +564,7 @@ export async function discard(
 ): Promise<void> {
   const state = await readKeys(ports);
   for (const {domain, selector, stagedPath} of staged) {
-    if (findEntry(state, domain, selector) === undefined) await ports.files.remove(stagedPath);
+    if (findEntry(state, domain, selector) === undefined) await dropStagedKey(ports.files, stagedPath);
     await removeIfEmpty(ports.files, parentOf(stagedPath));
   }
   await removeIfEmpty(ports.files, KEYS_DIRECTORY);
@@ -570,5 +572,5 @@ export async function discard(
 }
 
 async function removeIfEmpty(files: Ports['files'], directory: AbsolutePath): Promise<void> {
-  if ((await files.list(directory))?.length === 0) await files.removeDirectory(directory);
+  await dropEmptyStage(files, directory);
 }
