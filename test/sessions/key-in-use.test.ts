@@ -2,7 +2,8 @@
  * A key is known by its material: while a row of any signer uses it, nobody is asked to revoke its record, and its private
  * key is neither destroyed nor published, whatever the rows and records look like.
  */
-import {renameSync, rmSync, symlinkSync} from 'node:fs';
+import {existsSync, renameSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import path from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {type AbsolutePath, absolute} from '../../src/domain/paths.ts';
 import type {Report} from '../../src/flow/report.ts';
@@ -185,3 +186,33 @@ it("a file that is not the key of the record is neither published nor destroyed:
   const old = keys.find(({selector}: {selector: string}) => selector === '202611');
   expect(old.log.at(-1).evidence).toMatchObject({kind: 'record-gone', key: 'kept'});
 }, 120_000);
+
+describe('export --with-keys', () => {
+  it('says for whom else a key signs', async () => {
+    const world = await shared();
+    const run = await world.run([
+      'export',
+      '--with-keys',
+      '--domain',
+      'example.org',
+      '--output',
+      'keys.json',
+    ]);
+    expect(run.exitCode, run.err).toBe(0);
+    expect(run.out).toMatch(
+      /The key of 202611\._domainkey\.example\.org also signs for: mail\.example\.org \(\/etc\/opendkim\/SigningTable line \d+\)/,
+    );
+  });
+
+  it('gives out the key of the record only, whatever has its name', async () => {
+    const world = await openWorld();
+    expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+    writeFileSync(world.real('/etc/tls-root.key'), pemOf({algorithm: 'rsa', bits: 2048}), {mode: 0o600});
+    renameSync(world.real(OLD), world.real('/etc/dkimkeys/example.org/mine'));
+    symlinkSync('/etc/tls-root.key', world.real(OLD));
+    const run = await world.run(['export', '--with-keys', '--json', '--output', 'keys.json']);
+    expect(run.exitCode).toBe(5);
+    expect(run.report.error).toMatchObject({id: 'export.not-the-key'});
+    expect(existsSync(path.join(world.home, 'keys.json'))).toBe(false);
+  });
+});
