@@ -20,7 +20,7 @@ export async function journalLines(
   const seconds = Math.floor(since.getTime() / 1000);
   const {status, stdout} = await ports.commands.run(
     ['journalctl', '-t', identifier, '--since', `@${seconds}`, '-o', 'cat', '--no-pager', '-q', '-n', '200'],
-    {timeoutMs: 5000},
+    {timeoutMs: 60_000},
   );
   if (status !== 0) return [];
   const lines = stdout.split('\n').filter(line => line.trim() !== '' && line.includes(about));

@@ -11,7 +11,10 @@ export type Queued =
   | {readonly state: 'missing'};
 
 const POLL_MS = 250;
-const PATIENCE_MS = 20_000;
+/** Only for what hangs: a busy Postfix may take its time, and one that is gone or has dropped the message says so. */
+const PATIENCE_MS = 300_000;
+/** How often Postfix is asked whether there is anything to wait for. */
+const ASK_MS = 5000;
 /** pickup(8) is told of new mail at once; what lies longer in maildrop was sent back. */
 const MAILDROP_MS = 5000;
 
@@ -28,6 +31,7 @@ export async function awaitQueued(
 ): Promise<Queued> {
   const started = ports.clock.now().getTime();
   let dropped: string | undefined;
+  let asked = 0;
   for (;;) {
     const waited = ports.clock.now().getTime() - started;
     const entry = await findByToken(ports, token);
@@ -37,6 +41,13 @@ export async function awaitQueued(
     if (id !== undefined && message !== undefined) return {state: 'queued', id, message};
     if (dropped !== undefined && waited >= MAILDROP_MS && (await sentBack(ports, token, since))) break;
     if (waited >= PATIENCE_MS) break;
+    if (waited - asked >= ASK_MS) {
+      asked = waited;
+      if (!(await isRunning(ports))) break;
+      if (dropped === undefined && (await isGone(ports, token, id, since))) break;
+      const found = dropped === undefined ? await byJournal(ports, token, since) : undefined;
+      if (found?.state === 'queued') return found;
+    }
     await ports.clock.sleep(POLL_MS, signal);
   }
   if (dropped !== undefined) return {state: 'maildrop', id: dropped};
@@ -49,6 +60,29 @@ async function byJournal(ports: QueuePorts, token: string, since: Date): Promise
   const id = /^([0-9A-Za-z]{6,30}): message-id=/.exec(lines.at(-1) ?? '')?.[1];
   const message = id === undefined ? undefined : await readQueued(ports, id);
   return id === undefined || message === undefined ? {state: 'missing'} : {state: 'queued', id, message};
+}
+
+/** True also where that cannot be found out. */
+const isRunning = async (ports: QueuePorts): Promise<boolean> => {
+  const {status, ended} = await ports.commands.run(['postfix', 'status'], {timeoutMs: 60_000});
+  return status === 0 || ended !== 'exit';
+};
+
+/** Postfix says itself that it has the message no more: refused by a milter, discarded, delivered or bounced. */
+async function isGone(
+  ports: QueuePorts,
+  token: string,
+  id: string | undefined,
+  since: Date,
+): Promise<boolean> {
+  const ended = /\b(?:milter-(?:reject|discard)|reject|discard): |: removed$/;
+  const about = [token, ...(id === undefined ? [] : [`${id}: `])];
+  for (const program of ['postfix/cleanup', 'postfix/qmgr']) {
+    for (const words of about) {
+      if ((await journalLines(ports, program, since, words)).some(line => ended.test(line))) return true;
+    }
+  }
+  return false;
 }
 
 const sentBack = async (ports: QueuePorts, token: string, since: Date): Promise<boolean> =>

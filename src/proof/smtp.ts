@@ -20,9 +20,9 @@ export type SmtpOutcome =
   /** `queueId` as Postfix tells it in its reply; undefined where it does not. */
   | {readonly ended: 'accepted'; readonly queueId: string | undefined; readonly text: string};
 
-const CONNECT_TIMEOUT_MS = 5000;
-/** A milter may hold the reply to the message up (milter_content_timeout is 300 s); we do not wait that long. */
-const REPLY_TIMEOUT_MS = 60_000;
+const CONNECT_TIMEOUT_MS = 30_000;
+/** RFC 5321 §4.5.3.2 gives a server five minutes for most replies: a busy one is not a dead one, which hangs up. */
+const REPLY_TIMEOUT_MS = 300_000;
 const QUIT_TIMEOUT_MS = 2000;
 /** RFC 5321 §4.5.3.1.5 allows 512 octets a line; a reply of many long lines is no reply to us. */
 const MAX_REPLY = 65_536;
