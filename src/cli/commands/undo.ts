@@ -2,7 +2,7 @@ import {checkNotes} from '../../doctor/notes.ts';
 import {ChangeFailed, Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {milterReadiness} from '../../flow/real/carrying-out.ts';
+import {milterReadiness, undoAndCompare} from '../../flow/real/carrying-out.ts';
 import {recordUndone} from '../../flow/real/key-book.ts';
 import {
   findUnfinished,
@@ -103,11 +103,19 @@ async function undoOne(context: Context, ports: Ports): Promise<ExitCode> {
   if (dryRun) return await tell(context, {exitCode: 0, changes}, lines);
   if (!isSet(context.flags, 'json')) for (const line of lines) context.say(line);
   await agree(context, `Undo ${visible(view.value.run.title)} of ${view.value.run.at}?`);
-  const done = await undoRun(ports, run, hooks, say(context));
+  const {outcome: done, check} = await undoAndCompare(
+    ports,
+    view.value.run.domains,
+    () => undoRun(ports, run, hooks, say(context)),
+    context.signal,
+  );
   if (done.result !== 'undone') throw done.error;
   await bookUndone(context, ports, run);
-  return await tell(context, {exitCode: 0, changed: true, changes}, [
+  const isLost = check?.status === 'fail';
+  const checks = check === undefined ? {} : {checks: [check]};
+  return await tell(context, {exitCode: isLost ? 4 : 0, changed: true, changes, ...checks}, [
     `undone: ${visible(view.value.run.title)}`,
+    ...(check === undefined || check.status === 'pass' ? [] : checkLines(check)),
     'The DNS record was not touched: keep it for a week, for mail that is on its way.',
   ]);
 }

@@ -15,13 +15,14 @@ import {
 } from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import {journalLines} from '../../proof/journal.ts';
-import {type SignedBefore, signedBefore} from '../../proof/kept.ts';
+import {keptCheck, type SignedBefore, signedBefore} from '../../proof/kept.ts';
 import {type LiveTestInput, liveTest} from '../../proof/live-test.ts';
-import type {ProofReport} from '../../proof/proof.ts';
+import type {Check, ProofReport} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {parseSocket, sameEndpoint} from '../../services/opendkim/socket.ts';
 import {packageSteps} from '../../services/signing.ts';
+import type {Step} from '../../services/step.ts';
 import type {Ports, SocketEndpoint} from '../../system/ports.ts';
 import type {Answers} from '../answers.ts';
 import type {ApplyResult, PlanReady, StagedDomain, WorkEvent} from '../operations.ts';
@@ -103,13 +104,38 @@ export async function beforeChange(
   plan: Pick<Plan, 'steps'>,
   signal: AbortSignal,
 ): Promise<SignedBefore | undefined> {
-  if (plan.steps.length === 0) return undefined;
+  return plan.steps.length === 0 ? undefined : await signedNow(ports, plan.steps, signal);
+}
+
+async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {
   const {opendkim, otherSigners} = await lookAtHost(ports, signal);
   const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
   if (opendkim?.active !== true || endpoint === undefined) {
     return {marks: [], total: 0, unread: [], others: otherSigners};
   }
-  return await signedBefore(ports, {opendkim, endpoint, otherSigners}, plan.steps, signal);
+  return await signedBefore(ports, {opendkim, endpoint, otherSigners}, steps, signal);
+}
+
+/**
+ * Undoes a run, and compares the signatures of all senders before and after. An undo is never undone: a loss is a check
+ * that failed, `live.kept`. The domains of the run may change as they will.
+ */
+export async function undoAndCompare<T extends {readonly result: string}>(
+  ports: Ports,
+  domains: readonly string[],
+  undo: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<{readonly outcome: T; readonly check: Check | undefined}> {
+  const before = await signedNow(ports, [], signal);
+  const outcome = await undo();
+  if (outcome.result !== 'undone') return {outcome, check: undefined};
+  const {opendkim} = await lookAtHost(ports, signal);
+  const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  if (endpoint === undefined) return {outcome, check: undefined};
+  const meant = domains.map(domain => ({domain, selector: undefined}));
+  // Another signer that the run had switched off signs again: nothing to compare.
+  const check = await keptCheck(ports, {before, endpoint, meant, otherSigners: before.others}, signal);
+  return {outcome, check};
 }
 
 /** What the live test compares after `plan`: its own domains sign with its selectors, all others as before. */
