@@ -1,5 +1,6 @@
 import path from 'node:path';
 import {defineConfig} from 'vitest/config';
+import {PATIENCE_MS} from './test/support/patience.ts';
 
 const top = import.meta.dirname;
 const withFaults = process.env['WAXSEAL_FAULTS'] !== undefined;
@@ -37,8 +38,10 @@ export default defineConfig({
       CONTINUOUS_INTEGRATION: 'false',
     },
     // A limit is for what hangs, not a measure: on a busy machine a test takes many times as long as alone.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    teardownTimeout: 120_000,
+    expect: {poll: {timeout: PATIENCE_MS}},
     // Snapshots are part of what the project shows; they live in one place at the top, by test file.
     resolveSnapshotPath: (testPath, extension) =>
       path.join(top, 'snapshots', path.relative(path.join(top, 'test'), testPath) + extension),

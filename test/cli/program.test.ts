@@ -48,7 +48,7 @@ beforeAll(async () => {
     metafile: true,
   });
   metafile = built.metafile;
-}, 60_000);
+});
 
 afterAll(() => rmSync(scratch, {recursive: true, force: true}));
 
@@ -141,7 +141,7 @@ describe('the program', () => {
     });
     expect(readdirSync(scratch).filter(name => !before.includes(name))).toEqual(['record.txt']);
     expect(readdirSync(deep)).toEqual([]);
-  }, 60_000);
+  });
 
   it.each([
     ['SIGINT', 130],
@@ -174,7 +174,7 @@ describe('the program', () => {
     child.kill('SIGTERM');
     expect(await new Promise(resolve => child.on('close', resolve))).toBe(143);
     expect(readdirSync(scratch)).toEqual(before);
-  }, 60_000);
+  });
 
   it.each([['--help'], ['setup', '--help'], ['demo', '--lag', '200ms']])(
     'prints no stack where nobody reads %s any more',

@@ -7,7 +7,6 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {PassThrough} from 'node:stream';
-import {setTimeout as sleep} from 'node:timers/promises';
 import {onTestFinished} from 'vitest';
 import {main} from '../../src/cli/main.ts';
 import type {Outside} from '../../src/cli/outside.ts';
@@ -35,18 +34,15 @@ const worked = workingTime();
 
 /** Counts working time, so that no time limit passes while the machine is busy elsewhere; who slept finds it passed. */
 export function hastyClock(begin = BEGIN): Clock & {advance(ms: number): void} {
-  const started = worked();
+  const started = worked.now();
   let leap = 0;
-  const now = (): number => begin + leap + (worked() - started) * HASTE;
+  const now = (): number => begin + leap + (worked.now() - started) * HASTE;
   return {
     now: () => new Date(now()),
     async sleep(ms, signal) {
       signal?.throwIfAborted();
       const end = now() + ms;
-      await sleep(ms / HASTE, undefined, signal === undefined ? {} : {signal}).catch(error => {
-        signal?.throwIfAborted();
-        throw error;
-      });
+      await worked.sleep(ms / HASTE, signal);
       leap += Math.max(0, end - now());
     },
     advance(ms) {

@@ -1,5 +1,5 @@
 import process from 'node:process';
-import {describe, expect, it, vi} from 'vitest';
+import {describe, expect, it} from 'vitest';
 import {canonicalizeHeader} from '../../src/dkim/canonicalize-header.ts';
 import {parseHeaderBlock} from '../../src/dkim/header-block.ts';
 import {createKeyCache, lintKeyRecord, verifyMessage} from '../../src/dkim/index.ts';
@@ -8,9 +8,6 @@ import {parseSignature} from '../../src/dkim/signature.ts';
 import {seeded} from './corpus/cases.ts';
 import {HOSTILE_MESSAGES, HOSTILE_RECORDS} from './hostile-shapes.ts';
 import {against, octets, recordOf, rsa} from './support.ts';
-
-// Work for the processor: on a busy machine the clock runs many times as long.
-vi.setConfig({testTimeout: 120_000});
 
 // A million inputs over the parsers; DKIM_FUZZ scales it: 1 is the million, the default is a tenth of it.
 const SHARE = Number(process.env['DKIM_FUZZ'] ?? 0.1);

@@ -42,7 +42,7 @@ describe('hostile packets', () => {
     // Both ways are gone often, or the packets are no test.
     expect(read).toBeGreaterThan(COUNT / 50);
     expect(refused).toBeGreaterThan(COUNT / 50);
-  }, 600_000);
+  });
 
   test('counts of thousands are refused before anything is read', () => {
     expect(decodeMessage(manyLongNames(64_000))).toEqual({
@@ -117,7 +117,7 @@ const HOSTILE_DMARC: readonly string[] = [
 
 describe('hostile policies', () => {
   test('are judged in little time, with typed outcomes and short words', async () => {
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     for (const [at, spf] of HOSTILE_SPF.entries()) {
       const dmarc = HOSTILE_DMARC[at % HOSTILE_DMARC.length] ?? '';
       const ports = tablePorts({'example.org TXT': [spf], '_dmarc.example.org TXT': [dmarc]});
@@ -133,8 +133,8 @@ describe('hostile policies', () => {
       if (ports.asked.length > 150) throw new Error(`record ${at}: ${ports.asked.length} questions`);
     }
     // Each takes some hundredths of a second; with the square of its size it would be minutes.
-    expect(performance.now() - begun).toBeLessThan(60_000);
-  }, 120_000);
+    expect(process.cpuUsage(begun).user / 1000).toBeLessThan(60_000);
+  });
 });
 
 describe('hostile records', () => {
@@ -171,5 +171,5 @@ describe('hostile records', () => {
       });
       if (mistake !== undefined && mistake.message.length > 2000) throw new Error(`record ${number}`);
     }
-  }, 120_000);
+  });
 });

@@ -14,27 +14,12 @@ import {type DnsName, parseDnsName} from '../../src/domain/names.ts';
 import type {Clock, DnsTransport, Files} from '../../src/system/ports.ts';
 import {createDnsTransport} from '../../src/system/real/dns-transport.ts';
 import {createRandom} from '../../src/system/real/random.ts';
+import {workingClock, workingTime} from '../support/working-time.ts';
 
-/** `factor` seconds pass in one. */
-export function fastClock(factor: number): Clock {
-  const begun = Date.now();
-  return {
-    now: () => new Date(begun + (Date.now() - begun) * factor),
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(signal.reason);
-        const leave = (): void => {
-          clearTimeout(timer);
-          reject(signal?.reason);
-        };
-        const timer = setTimeout(() => {
-          signal?.removeEventListener('abort', leave);
-          resolve();
-        }, ms / factor);
-        signal?.addEventListener('abort', leave, {once: true});
-      }),
-  };
-}
+/** `factor` seconds pass in one in which this process could work. */
+export const fastClock = (factor: number): Clock => workingClock(worked, factor);
+
+export const worked = workingTime();
 
 /** Time that stands still until it is moved: what is between two questions does not depend on how busy the machine is. */
 export function standingClock(): Clock & {move(ms: number): Promise<void>} {

@@ -95,7 +95,7 @@ describe('the documentation', () => {
       const {report} = await world.run(['status', '--json']);
       world.publish({...report, domains: report.domains.filter(({state}) => state === 'pending')});
     }
-  }, 120_000);
+  });
 });
 
 /** What a person at the terminal would say where the page leaves it to them. */

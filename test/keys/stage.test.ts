@@ -1,13 +1,10 @@
 import fs from 'node:fs';
-import {expect, it, vi} from 'vitest';
+import {expect, it} from 'vitest';
 import {parseDomain, parseSelector} from '../../src/domain/names.ts';
 import type {Result} from '../../src/domain/result.ts';
 import {generateKey, readStagedKey, signerSupports, stageKey} from '../../src/keys/index.ts';
 import {createKeySource} from '../../src/system/real/index.ts';
 import {scratch} from '../system/scratch.ts';
-
-// Work for the processor: on a busy machine the clock runs many times as long.
-vi.setConfig({testTimeout: 120_000});
 
 const take = <T>(result: Result<T>): T => {
   if (!result.ok) throw new Error(result.problem.message);

@@ -83,7 +83,7 @@ describe('textDiff', () => {
     expect(seconds(rows(0, 10) + tail, rows(0, 50_010) + tail)).toBeLessThan(5);
     // The worst case, everything different, is cut off: without that it takes minutes.
     expect(seconds(rows(0, 20_000), rows(20_000, 40_000))).toBeLessThan(20);
-  }, 120_000);
+  });
 });
 
 describe('changeViews', () => {

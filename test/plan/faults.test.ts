@@ -91,7 +91,7 @@ describe('a fault at every single operation of an apply', () => {
     expect(results['rolled-back']).toBeGreaterThan(60);
     // Tidying before and after the change may fail without harm, and nothing else.
     expect(results['applied'] ?? 0).toBe(tidying(calls));
-  }, 180_000);
+  });
 
   // A cut before an operation leaves what a cut after the one before it leaves: one of them is enough.
   it('cut off: the next start finds the old or the new host', async () => {
@@ -114,7 +114,7 @@ describe('a fault at every single operation of an apply', () => {
       if (isLast) ({world, before, again} = await freshWorld());
     }
     expect(recovered).toBeGreaterThan(60);
-  }, 180_000);
+  });
 
   it('survives a second cut during the recovery from the first', async () => {
     const {calls} = await appliedState();
@@ -135,5 +135,5 @@ describe('a fault at every single operation of an apply', () => {
       if (!(cut instanceof PowerCut)) break;
       expect(at).toBeLessThan(390);
     }
-  }, 180_000);
+  });
 });

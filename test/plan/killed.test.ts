@@ -59,7 +59,7 @@ it('kill -9 of the process at many moments: the next start takes over the lock a
     new AbortController().signal,
   );
   expect(outcome.result).toBe('applied');
-}, 60_000);
+});
 
 it('counts as applied where the process lived to the end', async () => {
   const world = scratchWorld();

@@ -8,6 +8,7 @@ import type {HostFacts} from '../../src/services/facts.ts';
 import type {Clock} from '../../src/system/ports.ts';
 import {createSockets} from '../../src/system/real/index.ts';
 import {type Listening, serve} from '../milter/serving.ts';
+import {workingClock, workingTime} from '../support/working-time.ts';
 import {FakePostfix, type Signing} from './fake-postfix.ts';
 import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
 import {scratchHost} from './scratch.ts';
@@ -77,18 +78,8 @@ afterEach(async () => {
   host.remove();
 });
 
-/** Time runs a hundred times as fast where something is waited for by polling. */
-const fast: Clock = {
-  now: () => new Date(Date.now() * 100),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, ms / 100);
-      signal?.addEventListener('abort', () => {
-        clearTimeout(timer);
-        reject(signal.reason);
-      });
-    }),
-};
+/** Time in which this process can work runs a hundred times as fast where something is waited for by polling. */
+const fast: Clock = workingClock(workingTime(), 100);
 
 const run = (
   more: Partial<LiveTestInput> = {},

@@ -51,7 +51,7 @@ test('the demo, key by key, from the first look to the last word', async () => {
   expect(history).toContain('That was the sandbox, which is gone now; nothing of this machine was touched.');
   expect(terminal.lines()).toContain('code 0');
   expect(terminal.cursor()).toMatchObject({visible: true, line: 'PROMPT>'});
-}, 120_000);
+});
 
 describe('where Ink has no place', () => {
   test('H19: TERM=dumb asks line by line and moves no cursor', async () => {
@@ -72,7 +72,7 @@ describe('where Ink has no place', () => {
     const terminal = run('waxseal demo --lag 0s | cat');
     await terminal.waitFor('PROMPT>', 60_000);
     expect(movesCursor(terminal.raw)).toBe(false);
-  }, 90_000);
+  });
 
   test('H6: with stdin closed nothing is asked', async () => {
     const terminal = run(`waxseal setup --root ${built.directory} </dev/null`);

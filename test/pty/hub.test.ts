@@ -13,7 +13,7 @@ let pty: Pty | undefined;
 
 beforeAll(async () => {
   built = await bundle('./hub-program.ts');
-}, 60_000);
+});
 afterAll(() => {
   built.remove();
 });
@@ -99,7 +99,7 @@ test('every domain with its key, its age, its state, its next step and the date'
   // Nothing was begun: there is nothing to resume.
   expect(screen).not.toContain('u resume');
   expect(await leave(terminal)).toBe(`example.org ${month} active\nnews.example.org ${month}a active\n`);
-}, 90_000);
+});
 
 test('record, check, advance, remove, rotate and resume: each is reached, and left again by Esc', async () => {
   const terminal = await open();
@@ -142,7 +142,7 @@ test('record, check, advance, remove, rotate and resume: each is reached, and le
   expect(await leave(terminal)).toBe(
     `example.org ${month} active\nnews.example.org ${month}a active\nnews.example.org ${month}b pending\n`,
   );
-}, 180_000);
+});
 
 test('a whole rotation from the hub, with the wait counted down, and back', async () => {
   const terminal = await open('--publish');
@@ -173,4 +173,4 @@ test('a whole rotation from the hub, with the wait counted down, and back', asyn
   expect(await leave(terminal)).toBe(
     `example.org ${month} retiring\nnews.example.org ${month}a active\nexample.org ${month}b active\n`,
   );
-}, 180_000);
+});

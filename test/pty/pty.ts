@@ -1,6 +1,7 @@
 /** A program in a real pseudo-terminal, and what a person would see of it. */
 import {type IPty, spawn} from '@lydell/node-pty';
 import xterm from '@xterm/headless';
+import {PATIENCE_MS} from '../support/patience.ts';
 
 export interface PtyOptions {
   readonly columns?: number;
@@ -14,7 +15,6 @@ export interface Ended {
 }
 
 /** Every open terminal, so that a failed test leaves no process behind. */
-const LIMIT_MS = 30_000;
 
 export class Pty {
   /** Everything that came out, octet for octet. */
@@ -104,7 +104,7 @@ export class Pty {
     };
   }
 
-  async waitFor(what: string | RegExp, withinMs = LIMIT_MS): Promise<void> {
+  async waitFor(what: string | RegExp, withinMs = PATIENCE_MS): Promise<void> {
     const holds = (): boolean => {
       const text = this.lines().join('\n');
       return typeof what === 'string' ? text.includes(what) : what.test(text);
@@ -114,7 +114,7 @@ export class Pty {
 
   /** Waits for a line in scrollback or screen, as `history` gives it. */
   async waitForLine(what: RegExp): Promise<void> {
-    await this.#until(() => this.history().some(line => what.test(line)), LIMIT_MS, `line ${what}`);
+    await this.#until(() => this.history().some(line => what.test(line)), PATIENCE_MS, `line ${what}`);
   }
 
   /** Presses keys one by one, each after the screen has shown the text that stands before it. */

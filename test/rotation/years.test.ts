@@ -152,4 +152,4 @@ test('whatever happens over years: one key, visible, kept while needed, and alwa
   expect(sums.verified).toBeGreaterThan(5000);
   expect(sums.crashes).toBeGreaterThan(100);
   console.log(`simulated: ${JSON.stringify(sums)}`);
-}, 300_000);
+});

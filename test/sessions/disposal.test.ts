@@ -78,7 +78,7 @@ describe('a removed selector', () => {
     expect(((await files.stat(RETIRED))?.mode ?? 0) & 0o777).toBe(0o711);
     expect(await files.stat(OLD)).toBeUndefined();
     expect(await lastEvidence(world)).toMatchObject({kind: 'record-gone', key: 'published'});
-  }, 60_000);
+  });
 
   it('--publish-retired: a key whose revocation nobody saw is destroyed and not published', async () => {
     const {world} = await ready();
@@ -88,7 +88,7 @@ describe('a removed selector', () => {
     });
     expect(await files.stat(OLD)).toBeUndefined();
     expect(await lastEvidence(world)).toMatchObject({kind: 'record-gone', key: 'shredded'});
-  }, 60_000);
+  });
 
   it('--shred: its private key is overwritten, then removed, and nothing of it is left', async () => {
     const {world, pem} = await ready();
@@ -123,5 +123,5 @@ describe('a removed selector', () => {
       const content = await files.read(absolute(`/var/lib/waxseal/keys/example.org/${each}`));
       expect(Buffer.from(content ?? []).toString('utf8')).not.toContain(secret);
     }
-  }, 60_000);
+  });
 });

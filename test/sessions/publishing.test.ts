@@ -101,7 +101,7 @@ describe('a program that was named once', () => {
       `add ${name} v=DKIM1; k=rsa; p=`,
       `delete ${name} v=DKIM1; k=rsa; p=`,
     ]);
-  }, 120_000);
+  });
 
   it('is told as what it would do in a dry run', async () => {
     const {world, updates} = await ready();
@@ -111,7 +111,7 @@ describe('a program that was named once', () => {
     const dry = await world.run(['rotate', '--dry-run']);
     expect(dry.out).toContain('nsupdate would enter: 202705._domainkey.example.org');
     expect(updates.asked).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('that refuses leaves everything as it is, and names who must act (exit 3)', async () => {
     const {world, updates} = await ready();
@@ -129,7 +129,7 @@ describe('a program that was named once', () => {
     updates.refuses = undefined;
     await advance(world);
     expect(summary(updates).at(-1)).toBe('add 202705._domainkey.example.org v=DKIM1; k=rsa; p=KEY');
-  }, 60_000);
+  });
 
   it('is used by a guided rotation without being named again', async () => {
     const {world, updates} = await ready();
@@ -138,7 +138,7 @@ describe('a program that was named once', () => {
     expect(run.exitCode, run.err).toBe(3);
     expect(summary(updates)[1]).toBe('add 202612._domainkey.example.org v=DKIM1; k=rsa; p=KEY');
     expect(run.err).toContain('entered by nsupdate');
-  }, 60_000);
+  });
 
   it('enters the new record and empties that of a leaked key, as soon as each may be', async () => {
     const {world, updates} = await ready();
@@ -153,7 +153,7 @@ describe('a program that was named once', () => {
       'add 202612._domainkey.example.org v=DKIM1; k=rsa; p=KEY',
       'add 202611._domainkey.example.org v=DKIM1; k=rsa; p=',
     ]);
-  }, 60_000);
+  });
 
   it('is forgotten where a person takes over, and taken up again where it is named', async () => {
     const {world, updates} = await ready();
@@ -164,7 +164,7 @@ describe('a program that was named once', () => {
     await advance(world, ...BY_UPDATE);
     await advance(world);
     expect(updates.asked).toHaveLength(2);
-  }, 60_000);
+  });
 
   it('empties and deletes the record of a domain that is removed, when no mail needs it any more', async () => {
     const {world, updates} = await ready();
@@ -189,7 +189,7 @@ describe('a program that was named once', () => {
       'add 202611._domainkey.example.org v=DKIM1; k=rsa; p=',
       'delete 202611._domainkey.example.org v=DKIM1; k=rsa; p=',
     ]);
-  }, 120_000);
+  });
 
   it('leaves another record at the name alone, and names it', async () => {
     const {world, updates} = await ready();
@@ -210,7 +210,7 @@ describe('a program that was named once', () => {
     expect(run.exitCode).toBe(3);
     expect(run.report.error).toMatchObject({id: 'publish.foreign', message: expect.stringContaining(name)});
     expect(updates.asked).toHaveLength(2);
-  }, 60_000);
+  });
 
   it('deletes the record of a key that was on its way when its domain is removed', async () => {
     const {world, updates} = await ready();
@@ -221,7 +221,7 @@ describe('a program that was named once', () => {
     expect(run.exitCode, run.err).toBe(0);
     expect(run.out).toContain('done: Deleted 202705._domainkey.example.org: its key never signed.');
     expect(summary(updates).at(-1)).toBe('delete 202705._domainkey.example.org v=DKIM1; k=rsa; p=KEY');
-  }, 60_000);
+  });
 });
 
 describe('without a program', () => {
@@ -237,5 +237,5 @@ describe('without a program', () => {
       /Keep 202611\._domainkey\.example\.org: messages that it signed may be under way/,
     );
     expect(run.out).toContain('Go on with: waxseal rotate --advance');
-  }, 60_000);
+  });
 });

@@ -3,6 +3,7 @@ import {PassThrough} from 'node:stream';
 import type {Report} from '../../src/flow/report.ts';
 import type {Session} from '../../src/flow/state.ts';
 import {runPlain} from '../../src/views/plain/run.ts';
+import {PATIENCE_MS} from './patience.ts';
 
 export class Conversation {
   readonly #input = new PassThrough();
@@ -25,7 +26,7 @@ export class Conversation {
   }
 
   /** Waits until `words` stand on the screen after everything that was answered so far. */
-  async sees(words: string | RegExp, withinMs = 30_000): Promise<this> {
+  async sees(words: string | RegExp, withinMs = PATIENCE_MS): Promise<this> {
     const end = performance.now() + withinMs;
     for (;;) {
       const rest = this.#screen.slice(this.#read);

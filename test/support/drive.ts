@@ -2,6 +2,7 @@
 import {startSession} from '../../src/flow/run.ts';
 import type {Mode, Phase, Session, State} from '../../src/flow/state.ts';
 import {type FakeOperations, type FakeOptions, fakeClock, fakeOperations} from './fake-operations.ts';
+import {PATIENCE_MS} from './patience.ts';
 
 export const mode = (over: Partial<Mode> = {}): Mode => ({
   interactive: true,
@@ -29,7 +30,11 @@ export function start(
 }
 
 /** Waits until `holds` is true for the state; rejects after `withinMs` with what the state was. */
-export function until(session: Session, holds: (state: State) => boolean, withinMs = 30_000): Promise<State> {
+export function until(
+  session: Session,
+  holds: (state: State) => boolean,
+  withinMs = PATIENCE_MS,
+): Promise<State> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       stop();

@@ -7,6 +7,7 @@ import {App} from '../../src/views/tui/app.tsx';
 import {KeyPump} from '../../src/views/tui/input/key-pump.ts';
 import {outputForInk} from '../../src/views/tui/terminal.ts';
 import {makeTheme} from '../../src/views/tui/theme.tsx';
+import {PATIENCE_MS} from './patience.ts';
 
 /** Names for the keys that tests press; anything else is typed as it is. */
 const KEYS: Readonly<Record<string, string>> = {
@@ -181,7 +182,7 @@ export async function renderSession(session: Session, options: FrameOptions = {}
       input.type(text);
       await settle();
     },
-    async waitFor(text, withinMs = 30_000) {
+    async waitFor(text, withinMs = PATIENCE_MS) {
       const holds = (): boolean => (typeof text === 'string' ? frame().includes(text) : text.test(frame()));
       for (let waited = 0; !holds(); waited += 5) {
         if (waited > withinMs) throw new Error(`no ${String(text)} in\n${frame()}`);

@@ -40,16 +40,13 @@ it('ends the whole process group at the time limit, also one that ignores SIGTER
   const pid = Number(decode(fs.readFileSync(real('/run/pid'), 'utf8')));
   // A zombie may stay until init reaps it; it must not run.
   await expect
-    .poll(
-      () => {
-        try {
-          return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z');
-        } catch {
-          return true;
-        }
-      },
-      {timeout: 15_000},
-    )
+    .poll(() => {
+      try {
+        return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z');
+      } catch {
+        return true;
+      }
+    })
     .toBe(true);
 });
 
@@ -61,9 +58,9 @@ it('ends with the signal of the caller', async () => {
 
 it('does not wait for a daemon that keeps the pipes', async () => {
   const begun = Date.now();
-  const result = await commands.run(['sh', '-c', 'sleep 20 & echo started']);
+  const result = await commands.run(['sh', '-c', 'sleep 60 & echo started']);
   expect(result).toMatchObject({status: 0, stdout: 'started\n'});
-  expect(Date.now() - begun).toBeLessThan(10_000);
+  expect(Date.now() - begun).toBeLessThan(50_000);
 });
 
 it('cuts endless output without blocking', async () => {

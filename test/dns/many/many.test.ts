@@ -144,6 +144,7 @@ async function checked(
 ): Promise<ReadonlyMap<string, KeyFinding>> {
   const dns = transport();
   const found = new Map<string, KeyFinding>();
+  asked.clear();
   try {
     await checkMany({dns, clock: fastClock(1), random: createRandom()}, keys, {
       thorough,

@@ -2,6 +2,7 @@ import {Console} from 'node:console';
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {runTui, type TuiOptions} from '../../../src/views/tui/run-tui.tsx';
 import {at, start, toPlan, toRecord, until} from '../../support/drive.ts';
+import {PATIENCE_MS} from '../../support/patience.ts';
 import {FakeInput, FakeOutput, stillSession} from '../../support/render-frame.tsx';
 import {sampleState} from '../../support/sample-states.ts';
 
@@ -63,7 +64,7 @@ describe('runTui', () => {
     const running = runTui(session, options);
     await at(session, 'host');
     await vi.waitFor(() => expect(stdout.frames.at(-1)).toContain('What was found on this host'), {
-      timeout: 15_000,
+      timeout: PATIENCE_MS,
     });
     expect(stdout.frames.at(-1)).toContain('Postfix 3.10.5, running, chrooted');
     stdout.emit('resize');
