@@ -13,14 +13,29 @@ import {activeEntry, entryName, type KeyEntry, type RotationState} from '../../r
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 
+type AskUses = (key: Pick<KeyEntry, 'record'>) => readonly SignerRow[];
+
+/** How long a look at the signers counts within a run. Milliseconds. */
+const LOOK_MS = 60_000;
+
+/**
+ * What was seen of the signers in one run: ten thousand rows are not read anew in every round. What is about to be
+ * destroyed or published asks without it.
+ */
+export interface SeenUses {
+  readonly keys: Map<string, RowKey>;
+  look?: {readonly at: number; readonly ask: AskUses} | undefined;
+}
+
 /** Answers who uses a key now, from a look at every signer of this host. */
-export async function lookAtUses(
-  ports: Ports,
-  signal: AbortSignal,
-  seen?: Map<string, RowKey>,
-): Promise<(key: Pick<KeyEntry, 'record'>) => readonly SignerRow[]> {
-  const uses: UsesOf = usesOf(await lookAtSignerRows(ports, await lookAtHost(ports, signal), seen));
-  return ({record}) => uses(recordFingerprint(record.value));
+export async function lookAtUses(ports: Ports, signal: AbortSignal, seen?: SeenUses): Promise<AskUses> {
+  const now = ports.clock.now().getTime();
+  if (seen?.look !== undefined && now - seen.look.at < LOOK_MS) return seen.look.ask;
+  const rows = await lookAtSignerRows(ports, await lookAtHost(ports, signal), seen?.keys);
+  const uses: UsesOf = usesOf(rows);
+  const ask: AskUses = ({record}) => uses(recordFingerprint(record.value));
+  if (seen !== undefined) seen.look = {at: now, ask};
+  return ask;
 }
 
 /** For every key that is on its way out and still in use: what uses it, and what to do, by the name of its record. */
@@ -28,7 +43,7 @@ export async function keysInUse(
   ports: Ports,
   state: RotationState,
   signal: AbortSignal,
-  seen?: Map<string, RowKey>,
+  seen?: SeenUses,
 ): Promise<ReadonlyMap<DnsName, string>> {
   const leaving = state.keys.filter(key => key.state === 'retiring' || key.state === 'revoked');
   if (leaving.length === 0) return new Map();

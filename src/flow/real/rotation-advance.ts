@@ -7,7 +7,6 @@ import {LockHeld, ToolError} from '../../domain/errors.ts';
 import type {DnsName, DomainName} from '../../domain/names.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, type Problem, problem, type Result} from '../../domain/result.ts';
-import type {RowKey} from '../../host/index.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {
   type Act,
@@ -35,7 +34,7 @@ import {recoverUnfinished} from './carrying-out.ts';
 import {disposeKeys} from './disposal.ts';
 import {FailedStep} from './failed-step.ts';
 import {changeEach, must, readKeys} from './key-book.ts';
-import {keysInUse} from './key-uses.ts';
+import {keysInUse, type SeenUses} from './key-uses.ts';
 import {inTurn} from './lock-turns.ts';
 import type {WorkOptions} from './options.ts';
 import {enterRecord, rememberPublisher, revoking, withdrawRecord} from './publishing.ts';
@@ -134,7 +133,7 @@ class Run {
   readonly #seen = new Map<DnsName, Seen>();
   readonly #silent = new Map<string, SilentFacts>();
   /** What key files of the host held, by what they were: no file is read twice in a run to tell who uses a key. */
-  readonly #seenKeys = new Map<string, RowKey>();
+  readonly #seenUses: SeenUses = {keys: new Map()};
 
   constructor(
     ports: Ports,
@@ -242,7 +241,7 @@ class Run {
     }
     const gathered = await gatherFacts(
       this.#ports,
-      {...this.#options, seenKeys: this.#seenKeys},
+      {...this.#options, seenUses: this.#seenUses},
       state,
       key => this.#isChosen(key.domain) && !this.#seen.has(key.record.name),
       this.#signal,
@@ -315,7 +314,7 @@ class Run {
   }
 
   #inUse(state: RotationState, signal: AbortSignal): Promise<RotationFacts['inUse']> {
-    return keysInUse(this.#ports, state, signal, this.#seenKeys);
+    return keysInUse(this.#ports, state, signal, {keys: this.#seenUses.keys});
   }
 
   /** What a step may rest on now; what is too old is looked at again in the next round. */
@@ -385,6 +384,7 @@ class Run {
       const names = new Set(keys.map(({record}) => record.name));
       const chosen = staged.filter(({record}) => names.has(record.absoluteName));
       await switchKeys(this.#ports, this.#options, chosen, this.#emit, signal);
+      this.#seenUses.look = undefined;
       this.#forget();
       for (const step of steps) this.#done.push(step.text);
       for (const key of keys) await this.#runHook('activate', key, key.record.value, signal);

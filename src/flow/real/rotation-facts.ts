@@ -15,7 +15,6 @@ import {UsageError} from '../../domain/errors.ts';
 import type {DnsName} from '../../domain/names.ts';
 import {absolute} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
-import type {RowKey} from '../../host/index.ts';
 import {
   DEFAULT_SETTINGS,
   type KeyEntry,
@@ -32,7 +31,7 @@ import {
   type TimeReading,
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
-import {keysInUse} from './key-uses.ts';
+import {keysInUse, type SeenUses} from './key-uses.ts';
 import type {WorkOptions} from './options.ts';
 
 const SETTINGS_FILE = absolute('/etc/waxseal/rotation.conf');
@@ -277,7 +276,7 @@ const EXPLAINED = 100;
  */
 export async function gatherFacts(
   ports: Ports,
-  options: WorkOptions & {readonly seenKeys?: Map<string, RowKey>},
+  options: WorkOptions & {readonly seenUses?: SeenUses},
   state: RotationState,
   only: (key: KeyEntry) => boolean,
   signal: AbortSignal,
@@ -312,7 +311,7 @@ export async function gatherFacts(
       }),
     ),
   );
-  const inUse = await keysInUse(ports, state, signal, options.seenKeys);
+  const inUse = await keysInUse(ports, state, signal, options.seenUses);
   const facts = {now: ports.clock.now(), settings, queue, records, inUse};
   return silent.size === 0 ? facts : {...facts, silent: [...silent.values()]};
 }
