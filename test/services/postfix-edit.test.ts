@@ -12,6 +12,26 @@ const ours = {wanted, before: undefined};
 const REST = 'milter_default_action = accept\ninternal_mail_filter_classes = bounce\n';
 const after = (text: string): string => editMainCf(text + REST, ours, view).slice(0, -REST.length);
 
+describe('milter_protocol', () => {
+  // Postfix knows 2, 3, 4 and 6; with any other word it speaks to no milter at all.
+  it.each([
+    ['2', '2'],
+    ['3', '3'],
+    ['4', '4'],
+    ['5', '6'],
+    ['6', '6'],
+    ['7', '6'],
+    ['1', '6'],
+    ['0', '6'],
+    ['26', '6'],
+    ['six', '6'],
+    ['$mine', '$mine'],
+  ])('%s becomes %s', (written, right) => {
+    const text = editMainCf(`milter_protocol = ${written}\n${REST}`, ours, view);
+    expect(inForce(parseMainCf(text), 'milter_protocol')?.value).toBe(right);
+  });
+});
+
 describe('parseMainCf', () => {
   it('joins continuation lines across comments and blank lines', () => {
     const lines = parseMainCf('a = 1\nb =\n # not mine\n  2,\n\n# nor this\n\t3\n#c = 4\nd=5\r\n');

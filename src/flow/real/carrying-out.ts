@@ -74,8 +74,8 @@ export async function planSetup(
  * A TCP port that somebody else has taken already: OpenDKIM would start and die (FACTS 10.12). Where OpenDKIM itself
  * listens there today, the port is its own.
  */
-async function rivalOnPort(
-  ports: Ports,
+export async function rivalOnPort(
+  ports: Pick<Ports, 'sockets'>,
   facts: HostFacts,
   endpoint: SocketEndpoint,
 ): Promise<Problem | undefined> {

@@ -110,7 +110,7 @@ function placeOf(host: KnownHost, want: WantedDomain, row: KeyRow | undefined): 
 }
 
 /** Owner and mode with which OpenDKIM takes a key named in a KeyTable (FACTS 2.1). */
-function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
+export function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
   const {stat} = entry;
   const user = host.snapshot.users[host.opendkim.user];
   const group = host.snapshot.groups[host.layout.opendkim.group];
