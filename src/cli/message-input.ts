@@ -24,7 +24,7 @@ export async function messageInput(
           'usage.operand',
           `There is no file ${visible(file)}.`,
           file.startsWith('/dev/fd/')
-            ? `Hand a pipe over on standard input: … | waxseal ${context.command}`
+            ? 'Give a pipe on standard input instead.'
             : 'Check the name of the message.',
         ),
       );

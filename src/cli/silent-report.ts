@@ -1,4 +1,5 @@
 /** Servers that were given up in a run, as a person and the JSON contract see them. */
+import {command} from '../domain/command.ts';
 import {visible} from '../domain/text.ts';
 import type {Check} from '../proof/proof.ts';
 import type {SilentFacts} from '../rotation/index.ts';
@@ -24,5 +25,5 @@ export const silentChecks = (silent: readonly SilentFacts[] = []): readonly Chec
     status: 'warn',
     evidence: counted(silent[at]?.records ?? 0, 'record', 'records'),
     cause,
-    fix: `Check that it runs and that this host reaches it: dig @${visible(silent[at]?.address ?? '')} . NS`,
+    fix: `Check that it runs and that this host reaches it: ${command('dig', `@${silent[at]?.address ?? ''}`, '.', 'NS')}`,
   }));

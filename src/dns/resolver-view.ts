@@ -170,5 +170,5 @@ const weakerClaim = ({zone}: Survey, status: ResolverStatus) =>
   problem(
     'dns.port-blocked',
     `No name server of ${zone.apex} can be reached from this host, though its resolver can look the zone up: port 53 outward is blocked. The resolver ${WORDS[status]}; whether every server does is not known from here.`,
-    'Allow UDP and TCP port 53 outward, or look from another host: dig +norecurse @SERVER TXT NAME for each server.',
+    'Allow UDP and TCP port 53 outward, or ask each server of the zone from another host.',
   );

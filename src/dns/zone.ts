@@ -5,6 +5,7 @@
  * `_domainkey` down go to authoritative servers alone: a resolver would remember "not there" for the negative TTL, and
  * so hide the record from the live test after it was published.
  */
+import {command} from '../domain/command.ts';
 import {type DnsName, isWithin} from '../domain/names.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import type {DnsServer} from '../system/ports.ts';
@@ -103,7 +104,7 @@ const zoneBogus = (apex: DnsName): Problem =>
   problem(
     'dns.zone-bogus',
     `DNSSEC of ${apex} is broken: the resolver answers for it only without validation.`,
-    `Until that is mended, receivers that validate find no key. Try: delv ${apex === '' ? '.' : apex} SOA`,
+    `Until that is mended, receivers that validate find no key. Try: ${command('delv', apex === '' ? '.' : apex, 'SOA')}`,
   );
 
 async function walkUp(ports: DnsPorts, start: DnsName, options: ResolverOptions): Promise<Result<Found>> {

@@ -8,7 +8,7 @@ import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import type {KnownKey, OpenDkimFacts} from '../services/facts.ts';
 import {parseDataSet} from '../services/opendkim/parse.ts';
-import {type Loose, looseWay} from '../system/loose-way.ts';
+import {type Loose, looseWay, repairOf} from '../system/loose-way.ts';
 import type {FileStat, Files, Ports} from '../system/ports.ts';
 
 type ReadFiles = Pick<Files, 'stat' | 'resolve' | 'readLink'>;
@@ -73,10 +73,11 @@ function tablesOf({configFile, settings}: Signer): readonly AbsolutePath[] {
 async function othersWrite(
   {files, users}: ExposurePorts,
   signer: Signer,
-  {at, repair}: Loose,
+  loose: Loose,
   what: AbsolutePath,
   kind: 'table' | 'key' = 'table',
 ): Promise<Check> {
+  const {at, repair} = loose;
   const stat = await files.stat(at);
   const isEveryone = stat !== undefined && (stat.mode & 0o002) !== 0 && stat.kind !== 'symlink';
   const effect =
@@ -93,7 +94,7 @@ async function othersWrite(
   const fix =
     kind === 'key' && repair === 'chown root' && stat !== undefined && !everyoneReads(stat)
       ? command('chown', signer.user, at)
-      : command(...words(repair), at);
+      : repairOf(loose);
   return isEveryone
     ? {
         id: 'host.everyone-writes',
@@ -116,15 +117,16 @@ async function othersWrite(
 /** The user that OpenDKIM runs as: a flaw in OpenDKIM would be enough. It must still be able to read afterward. */
 function signerWrites(
   {user, group}: Signer,
-  {at, repair}: Loose,
+  loose: Loose,
   stat: FileStat | undefined,
   what: AbsolutePath,
 ): Check {
+  const {at, repair} = loose;
   const isOwner = repair.startsWith('chown');
   const needsGroup = isOwner && stat !== undefined && stat.kind !== 'symlink' && !everyoneReads(stat);
   const fix = needsGroup
     ? `${command('chown', `root:${group}`, at)} && ${command('chmod', 'g+rX,g-w', at)}`
-    : command(...words(repair), at);
+    : repairOf(loose);
   const how = isOwner ? `belongs to ${user}` : `can be written by ${user}`;
   return {
     id: 'host.signer-writes',
@@ -219,11 +221,6 @@ async function readersOf(
 const everyoneReads = ({kind, mode}: FileStat): boolean => {
   const needed = kind === 'directory' ? 0o005 : 0o004;
   return (mode & needed) === needed;
-};
-
-const words = (text: string): [string, ...string[]] => {
-  const [first = '', ...rest] = text.split(' ');
-  return [first, ...rest];
 };
 
 /** Ten thousand keys have their way in common. */

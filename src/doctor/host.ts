@@ -1,7 +1,8 @@
 /** Findings about the host itself: what the look at it found odd. */
 import type {Problem} from '../domain/result.ts';
 import type {Check} from '../proof/proof.ts';
-import type {HostFacts} from '../services/facts.ts';
+import type {HostFacts, OtherSigner} from '../services/facts.ts';
+import {whyNotSwitched} from '../services/switch-over.ts';
 
 const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check => ({
   id,
@@ -23,16 +24,25 @@ export function checkHost(facts: HostFacts): readonly Check[] {
   return [{id: 'host', title: 'Host', status: 'pass', evidence, cause: '', fix: ''}];
 }
 
+function bySwitching(signer: OtherSigner): string {
+  const whyNot = whyNotSwitched(signer);
+  const how =
+    whyNot === undefined
+      ? 'waxseal setup --other-signer switch'
+      : `switch its signing off yourself (${whyNot})`;
+  return `If only OpenDKIM should sign: ${how}. If both should sign, nothing needs to be done.`;
+}
+
 /** Two signers make two signatures, or one that the other breaks (FACTS 10.47, 10.83). */
 export function checkSigners(facts: HostFacts): readonly Check[] {
   return facts.otherSigners
     .filter(({signs}) => signs !== 'no')
-    .map(({name, evidence}) => ({
+    .map(signer => ({
       id: 'host.second-signer',
       title: 'One signer',
       status: 'warn' as const,
-      evidence: `${name}: ${evidence}`,
+      evidence: `${signer.name}: ${signer.evidence}`,
       cause: 'A second program on this host may sign, or change what was signed.',
-      fix: `Let only one of OpenDKIM and ${name} sign: waxseal setup with --other-signer switch. Where both shall sign, this is as it should be.`,
+      fix: bySwitching(signer),
     }));
 }

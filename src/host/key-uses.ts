@@ -2,6 +2,7 @@
  * Who uses a key. A key is known by its material, never by a path or a name: a copy, a symbolic link and a key that
  * stands in the table itself are the same key. Pure; what the rows are is looked up in ./look.ts.
  */
+import {command} from '../domain/command.ts';
 import {visible} from '../domain/text.ts';
 
 /** One place of a configuration that makes a program on this host sign. */
@@ -66,7 +67,7 @@ export function describeUse(
   }
   const what = `${row.signer} still signs with this key: ${row.what} (${place}).`;
   if (row.domain !== undefined && row.domain !== key.domain && row.signer === 'OpenDKIM') {
-    return `${what} Rotate that domain first: waxseal rotate --domain ${visible(row.domain)}`;
+    return `${what} Rotate that domain first: ${command('waxseal', 'rotate', '--domain', row.domain)}`;
   }
   return key.successor === undefined
     ? `${what} Give that line another key first.`

@@ -42,7 +42,7 @@ const FOREIGN: Readonly<Record<string, readonly [id: string, what: string, hint:
   'ENCRYPTED PRIVATE KEY': [
     'key.encrypted',
     'a private key with a pass phrase',
-    'A signer cannot ask for it. Take it off: openssl pkey -in FILE -out NEW',
+    'OpenDKIM cannot ask for it. Make a copy without it (openssl pkey writes one), and import that.',
   ],
 };
 
@@ -92,7 +92,7 @@ const damaged = (): Result<never> =>
   refuse(
     'key.damaged',
     'The private key is damaged.',
-    'Check the file with: openssl pkey -noout -check -in FILE',
+    'Check the file: it must hold one complete private key as PEM.',
   );
 
 interface Block {
@@ -134,7 +134,7 @@ function notPem(text: string): Result<never> {
     'key.not-pem',
     der ? 'The key is in binary form (DER).' : 'There is no private key in the file.',
     der
-      ? 'Convert it: openssl pkey -inform DER -in FILE -out NEW'
+      ? 'Convert it to PEM (openssl pkey reads DER), and import that.'
       : 'A private key begins with -----BEGIN PRIVATE KEY-----.',
   );
 }

@@ -25,7 +25,7 @@ export function inspectKey(pem: string): Result<KeyDescription> {
       problem(
         'key.unreadable',
         'The private key cannot be read.',
-        'Check it with: openssl pkey -noout -check -in FILE',
+        'Check the file: it must hold one private key as PEM, without a passphrase.',
       ),
     );
   }

@@ -1,4 +1,5 @@
 /** Which layout a host has. */
+import {command} from '../domain/command.ts';
 import {alpine} from './alpine.ts';
 import {arch} from './arch.ts';
 import {debian} from './debian.ts';
@@ -24,6 +25,19 @@ const BY_ID: ReadonlyMap<string, Layout> = new Map([
 
 /** Every layout, for tests and documentation. */
 export const layouts: readonly Layout[] = [debian, arch, rhel, alpine, suse, freebsd];
+
+const INSTALL: Readonly<Record<NonNullable<Layout['packageManager']>, readonly [string, ...string[]]>> = {
+  apt: ['apt-get', 'install'],
+  pacman: ['pacman', '-S'],
+};
+
+/** The command by which a person installs packages here; undefined where the package manager is not known. */
+export function installCommand(
+  {packageManager}: Pick<Layout, 'packageManager'>,
+  names: readonly string[],
+): string | undefined {
+  return packageManager === undefined ? undefined : command(...INSTALL[packageManager], ...names);
+}
 
 /** The layout by ID of os-release(5), then by each of ID_LIKE in order; undefined where none is known. */
 export function layoutFor(distribution: Pick<Distribution, 'id' | 'like'>): Layout | undefined {

@@ -1,3 +1,4 @@
+import {command} from '../domain/command.ts';
 import {CommandFailed} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {trimEndOf} from '../domain/scan.ts';
@@ -16,7 +17,7 @@ export function commandFailed(id: string, argv: Argv, result: CommandResult, hin
   // Its last line is the reason, as a rule; the others go before it.
   const why = trimEndOf(visible((lines.at(-1) ?? '').trim().slice(0, MOST_CHARACTERS)), '.:;');
   const message = `${line} ${endOf(result)}${why === '' ? '' : `: ${why}`}.`;
-  return new CommandFailed(problem(id, message, hint ?? `Run it by hand: ${line}`), {
+  return new CommandFailed(problem(id, message, hint ?? `Run it yourself: ${command(...argv)}`), {
     argv,
     status: result.status,
     stderr,

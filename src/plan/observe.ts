@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto';
+import {command} from '../domain/command.ts';
 import {HostError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
@@ -32,7 +33,7 @@ export async function observe(files: Files, path: AbsolutePath): Promise<Observe
       problem(
         'file.kind',
         `${visible(path)} is a ${stat.kind === 'other' ? 'special file' : stat.kind}, not a regular file.`,
-        `Look at it with ls -l ${visible(path)}`,
+        `See what it is: ${command('ls', '-ld', path)}`,
       ),
     );
   }

@@ -1,3 +1,4 @@
+import {command} from '../domain/command.ts';
 import {CommandFailed} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -83,6 +84,9 @@ const MANAGERS: Readonly<Record<Manager, PackageManager>> = {
   },
 };
 
+/** Never the command itself: pasted later it might take something else away than was agreed to. */
+const seeWhat = (argv: Argv): string => `See what it would do: ${command(...argv)}`;
+
 const execute = (commands: Commands, manager: PackageManager, argv: Argv): Promise<CommandResult> =>
   commands.run(argv, {timeoutMs: TIMEOUT_MS, environment: manager.environment});
 
@@ -110,13 +114,14 @@ export async function foreseeInstall(
     await execute(commands, manager, manager.refreshArgv);
     result = await execute(commands, manager, argv);
   }
-  if (result.status !== 0) throw commandFailed('package.install', argv, result);
+  if (result.status !== 0)
+    throw commandFailed('package.install', argv, result, seeWhat(manager.tryInstallArgv(names)));
   const {adds, removes} = manager.parseInstall(result.stdout);
   if (removes.length === 0) return adds;
   const told = problem(
     'package.removes',
     `The installation of ${names.join(' ')} would remove ${removes.map(one => visible(one)).join(', ')}.`,
-    `Look at it, and install by hand: ${argv.join(' ')}`,
+    `waxseal removes no package of yours. See what would happen: ${command(...argv)}`,
   );
   throw new CommandFailed(told, {argv, status: result.status, stderr: ''});
 }
@@ -134,7 +139,8 @@ export async function installPackages(
     await execute(commands, manager, manager.refreshArgv);
     result = await execute(commands, manager, argv);
   }
-  if (result.status !== 0) throw commandFailed('package.install', argv, result);
+  if (result.status !== 0)
+    throw commandFailed('package.install', argv, result, seeWhat(manager.tryInstallArgv(names)));
   const now = new Set((await installedPackages(commands, name)).map(withoutArchitecture));
   const missing = names.filter(wanted => !now.has(wanted));
   if (missing.length === 0) return;
@@ -142,7 +148,7 @@ export async function installPackages(
     problem(
       'package.missing',
       `${missing.join(', ')} is not installed afterwards.`,
-      `Look at: ${argv.join(' ')}`,
+      `See what it would do now: ${command(...manager.tryInstallArgv(names))}`,
     ),
     {argv, status: result.status, stderr: ''},
   );
@@ -196,7 +202,9 @@ export async function removeBrought(commands: Commands, name: Manager, brought: 
     throw new CommandFailed(neededProblem(others), {argv, status: null, stderr: ''});
   }
   const result = await execute(commands, manager, argv);
-  if (result.status !== 0) throw commandFailed('package.remove', argv, result);
+  if (result.status !== 0) {
+    throw commandFailed('package.remove', argv, result, seeWhat(manager.tryRemovalArgv(doomed)));
+  }
 }
 
 export const neededProblem = (others: readonly string[]): Problem =>

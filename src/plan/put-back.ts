@@ -7,9 +7,9 @@
  * packages go. Directories that this run made go after the services that put sockets into them, and so do private keys:
  * OpenDKIM reads them for each message, and until it has the old tables a key that is gone means 451 (FACTS 2.1).
  */
+import {command} from '../domain/command.ts';
 import {ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below, nameOf, parentOf} from '../domain/paths.ts';
-import {visible} from '../domain/text.ts';
 import {makeStateDirectory, OWN_FILE, sweepTemporary} from '../keys/index.ts';
 import type {ServiceStep} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
@@ -131,9 +131,11 @@ async function goBack(tools: Tools, move: Return, kept: string[]): Promise<void>
 
 /** The command that does by hand what failed. */
 function mendOf(journal: Journal, move: Return): string {
-  if (move.kind === 'service') return `Look at: systemctl status ${visible(move.services[0].unit)}`;
-  if (move.kind === 'package') return `Remove it with the package manager: ${move.undo.names.join(' ')}`;
-  return move.kind === 'path' ? mendingOf(journal, move.undo) : `Remove it: rm -r ${move.undo.path}`;
+  if (move.kind === 'service') return `See why: ${command('systemctl', 'status', move.services[0].unit)}`;
+  if (move.kind === 'package') return `Remove these with the package manager: ${move.undo.names.join(' ')}`;
+  return move.kind === 'path'
+    ? mendingOf(journal, move.undo)
+    : `Move what is in it elsewhere, then: ${command('rmdir', move.undo.path)}`;
 }
 
 /** Groups in the order of `touched`, which is last touched first. */
@@ -226,15 +228,26 @@ export async function broughtBy(journal: Pick<Journal, 'readBackup'>, undo: Pack
   return {before: list.split('\n').filter(Boolean), adds: undo.adds};
 }
 
+const WRITABLE_BY_OTHERS = 0o002;
+/** No setuid, setgid or sticky bit on a file, and nothing that everyone may write. */
+const HARMLESS = 0o775;
+
 /** The command that does by hand what failed. */
 function mendingOf(journal: Journal, undo: PathRecord): string {
   const {path, before} = undo;
-  if (before.state === 'absent') return `Remove it: rm ${path}`;
+  if (before.state === 'absent') return `Remove it: ${command('rm', path)}`;
+  const owner = `${before.uid}:${before.gid}`;
+  // Whoever owns the file chose its mode; root is never told to give away more than reading.
+  const mode = before.kind === 'directory' ? before.mode & ~WRITABLE_BY_OTHERS : before.mode & HARMLESS;
+  const left =
+    mode === before.mode
+      ? ''
+      : ` (its mode was ${octal(before.mode)}; the rest of it is left out on purpose)`;
   if (before.kind === 'directory' || undo.backup === undefined) {
-    return `Put it back: chown ${before.uid}:${before.gid} ${path} && chmod ${octal(before.mode)} ${path}`;
+    return `Put it back: ${command('chown', owner, path)} && ${command('chmod', octal(mode), path)}${left}`;
   }
   const backup = below(backupsOf(journal.run), undo.backup);
-  return `Put it back: install -o ${before.uid} -g ${before.gid} -m ${octal(before.mode)} ${backup} ${path}`;
+  return `Put it back: ${command('install', '-o', String(before.uid), '-g', String(before.gid), '-m', octal(mode), backup, path)}${left}`;
 }
 
 /** Drops the copies of a run that is taken back whole: they may hold secrets and nobody needs them any more. */

@@ -1,3 +1,4 @@
+import {command} from '../domain/command.ts';
 import {HostError, ToolError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
 import {
@@ -57,7 +58,7 @@ function refuseSeveralNames(step: PathStep, now: Observed): void {
     problem(
       'file.hard-link',
       `${step.path} has ${now.links} names (hard links); waxseal would change only one of them.`,
-      `Find the others with: find / -xdev -samefile ${step.path}`,
+      `Find the others: ${command('find', '/', '-xdev', '-samefile', step.path)}`,
     ),
   );
 }

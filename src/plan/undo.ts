@@ -1,3 +1,4 @@
+import {command} from '../domain/command.ts';
 import {ChangeFailed, HostError, type RollbackIncomplete, ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, below} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
@@ -55,7 +56,11 @@ export async function planUndo(
   const summary = runs.find(candidate => candidate.run === run);
   if (summary?.status !== 'applied') {
     return fail(
-      problem('undo.unknown', `There is no run ${visible(run)} to undo.`, 'List the runs with: waxseal undo'),
+      problem(
+        'undo.unknown',
+        `There is no run ${visible(run)} to undo.`,
+        'List the runs: waxseal undo --list',
+      ),
     );
   }
   if (summary.final) {
@@ -219,7 +224,7 @@ async function conflictOf(
     return problem(
       'undo.directory-used',
       `${undo.path} was made by that run and holds ${visible(name)} now, which was not.`,
-      `Move it away: mv ${visible(entry)} …`,
+      'Move it elsewhere, then run waxseal undo again.',
     );
   }
   return undefined;
@@ -240,7 +245,7 @@ const severalNames = (path: AbsolutePath, links: number): Problem =>
   problem(
     'file.hard-link',
     `${path} has ${links} names (hard links); waxseal would change only one of them.`,
-    `Find the others with: find / -xdev -samefile ${path}`,
+    `Find the others: ${command('find', '/', '-xdev', '-samefile', path)}`,
   );
 
 /** Where a later run changed the same files, that run is what stands in the way: name it. */

@@ -3,6 +3,7 @@
  * real message by sendmail(1) and by SMTP that never leaves the host.
  */
 import type {KeyLookup} from '../dkim/index.ts';
+import {command} from '../domain/command.ts';
 import {parentOf} from '../domain/paths.ts';
 import type {DomainSelector, HostFacts} from '../services/facts.ts';
 import {rivals} from '../services/switch-over.ts';
@@ -120,7 +121,7 @@ async function socketAccess(ports: LiveTestPorts, input: LiveTestInput): Promise
   return failed(
     `user ${user} may not use ${endpoint.path} (${seen})`,
     'The directory or the socket does not let the group of Postfix in.',
-    `chown opendkim:${user} ${parentOf(endpoint.path)}; chmod 2750 ${parentOf(endpoint.path)}; UMask 007 in opendkim.conf; systemctl restart opendkim`,
+    `Set UMask 007 in opendkim.conf, then: ${command('chown', `opendkim:${user}`, parentOf(endpoint.path))} && ${command('chmod', '2750', parentOf(endpoint.path))} && systemctl restart opendkim`,
   );
 }
 

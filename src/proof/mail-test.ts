@@ -1,6 +1,7 @@
 /** One real message through Postfix, by sendmail(1) or by SMTP, caught in the queue, judged and removed. */
 
 import type {KeyLookup} from '../dkim/index.ts';
+import {command} from '../domain/command.ts';
 import {visible} from '../domain/text.ts';
 import type {DomainSelector, OtherSigner} from '../services/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
@@ -230,7 +231,7 @@ async function unsigned(ports: MailPorts, target: MailTarget, attempt: Attempt):
   if (override !== undefined) {
     const value = route.overrides.get(`${override}/${parameter}`) ?? '';
     const evidence = `unsigned; master.cf: ${override} -o ${parameter}=${visible(value)}`;
-    const removal = `postconf -PX ${override}/${parameter}, then postfix reload`;
+    const removal = `${command('postconf', '-PX', `${override}/${parameter}`)} && postfix reload`;
     // Somebody's choice, which the plan leaves alone: port 25 for mail from outside only, and submission for the users'.
     if (value.trim() === '') {
       return warned(

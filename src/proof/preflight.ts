@@ -5,6 +5,7 @@
  */
 import {createHash} from 'node:crypto';
 import type {KeyLookup} from '../dkim/index.ts';
+import {command} from '../domain/command.ts';
 import {ToolError} from '../domain/errors.ts';
 import type {DomainName} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
@@ -235,7 +236,7 @@ class Trial {
       return failed(
         `a ${stat.kind} of uid ${stat.uid} is in place of the socket`,
         'Another process of that account interfered with the temporary OpenDKIM.',
-        `Check the processes of that account: ps -u ${this.#identities.work.name}`,
+        `Check the processes of that account: ${command('ps', '-u', this.#identities.work.name)}`,
       );
     }
     try {
@@ -260,7 +261,7 @@ const TROUBLE = /unable to|error|failed|refused|denied|no such file|in use|can't
 
 const noProgram = (start: Identity | undefined): Finding =>
   start === undefined
-    ? failed('no such program: opendkim', "OpenDKIM isn't installed.", 'apt-get install opendkim')
+    ? failed('no such program: opendkim', "OpenDKIM isn't installed.", 'Install the package of OpenDKIM.')
     : failed(
         'no such program: setpriv',
         'OpenDKIM starts as its own user here, and setpriv is needed to do the same.',

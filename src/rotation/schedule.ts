@@ -2,6 +2,7 @@
  * What comes next for each key, by which evidence, and who must do it. Pure; the rules and their invariants are in
  * docs/explanation/rotation.md.
  */
+import {command} from '../domain/command.ts';
 import {formatDuration} from '../domain/duration.ts';
 import type {DnsName, DomainName, Selector} from '../domain/names.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
@@ -440,8 +441,10 @@ function neededBy(key: KeyEntry, {queue, settings}: RotationFacts): string {
   const signedUntil = new Date(Date.parse(lastSigned(key)) + settings.safetyMs).toISOString();
   if (queue.oldest === undefined || queue.oldest.at > signedUntil) return 'no';
   const {id, queue: where, directory} = queue.oldest;
-  const [which, of] = directory === undefined ? ['', ''] : [`-c ${directory} `, ` of ${directory}`];
-  return `Keep ${key.record.name}: message ${id} (${where}${of}) may be signed with it; deliver it (postqueue ${which}-i ${id}, postsuper ${which}-H ${id}) or delete it (postsuper ${which}-d ${id}).`;
+  const which = directory === undefined ? [] : ['-c', directory];
+  const of = directory === undefined ? '' : ` of ${directory}`;
+  const deliver = `${command('postqueue', ...which, '-i', id)}, ${command('postsuper', ...which, '-H', id)}`;
+  return `Keep ${key.record.name}: message ${id} (${where}${of}) may be signed with it; deliver it (${deliver}) or delete it (${command('postsuper', ...which, '-d', id)}).`;
 }
 
 function withdrawnStep(

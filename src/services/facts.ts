@@ -101,6 +101,8 @@ export interface HostFacts {
   readonly hostname: string;
   readonly privileged: boolean;
   readonly postfix: PostfixFacts | undefined;
+  /** Where there is no Postfix: the name of the mail server that is there, or the path of its sendmail(1). */
+  readonly otherMta?: string;
   readonly opendkim: OpenDkimFacts | undefined;
   readonly otherSigners: readonly OtherSigner[];
   /** Packages that are missing and that waxseal can install. */

@@ -94,7 +94,7 @@ function refuseLoss(entry: FileSnapshot, text: string): void {
     problem(
       'file.encoding',
       `${entry.path} is not UTF-8, and a path with other letters would have to be written into it.`,
-      `Convert it: iconv -f latin1 -t utf-8 ${entry.path}`,
+      'Convert the file to UTF-8, then run waxseal again.',
     ),
   );
 }

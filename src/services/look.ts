@@ -9,6 +9,7 @@ import type {LookContext, LookPorts} from './look-context.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {policyScript} from './opendkim/plan-tables.ts';
+import {otherMta} from './other-mta.ts';
 import {findOtherSigners} from './other-signers.ts';
 import {detectPostfix} from './postfix/detect.ts';
 import {mailDomains} from './postfix/domains.ts';
@@ -26,6 +27,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
   const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
   const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
   const otherSigners = await findOtherSigners(context, found, opendkim?.facts);
+  const mta = found === undefined ? await otherMta(context) : undefined;
   const hostname = found?.facts.myhostname ?? (await hostnameFile(ports)) ?? 'localhost';
   return {
     distribution,
@@ -34,13 +36,16 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     hostname,
     privileged: ports.process.privileged,
     postfix: found?.facts,
+    ...(mta === undefined ? {} : {otherMta: mta}),
     opendkim: opendkim?.facts,
     otherSigners,
     missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
     mailDomains: domains.domains,
     blockers: [
       ...hostBlockers(ports, distribution, layout),
-      ...(found === undefined ? [noMta()] : found.blockers),
+      ...(found === undefined
+        ? [noMta({layout, ...(mta === undefined ? {} : {otherMta: mta})})]
+        : found.blockers),
       ...(opendkim?.blockers ?? []),
       ...opendkimBlockers(opendkim?.facts),
       ...(await startBlockers(context, opendkim?.facts)),

@@ -40,7 +40,7 @@ export function planRemoval(
 ): Result<RemovalChange> {
   const {layout, opendkim, postfix} = facts;
   if (layout === undefined) return fail(unsupported(facts));
-  if (postfix === undefined) return fail(noMta());
+  if (postfix === undefined) return fail(noMta(facts));
   if (opendkim === undefined) return ok({steps: [], remarks: []});
   const host: KnownHost = {facts, snapshot, layout, opendkim, postfix};
   const wanted = new Set<string>(domains);

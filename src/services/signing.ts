@@ -1,5 +1,7 @@
 /** From facts and a snapshot to the steps that make a host sign. Pure: the same input gives the same plan. */
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import {installCommand} from '../layouts/index.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
 import type {HostFacts, OpenDkimFacts} from './facts.ts';
@@ -35,7 +37,7 @@ export function planSigning(
 ): Result<SigningChange> {
   const {layout, opendkim, postfix} = facts;
   if (layout === undefined) return fail(unsupported(facts));
-  if (postfix === undefined) return fail(noMta());
+  if (postfix === undefined) return fail(noMta(facts));
   if (opendkim === undefined) {
     return fail(
       problem(
@@ -82,12 +84,26 @@ const signedAfter = (opendkim: Pick<OpenDkimFacts, 'signedDomains'>, wanted: Wan
     ...wanted.domains.map(({domain}) => domain),
   ]);
 
-export const noMta = (): Problem =>
-  problem(
-    'host.no-mta',
-    'No Postfix was found on this host.',
-    'Install Postfix and let it send mail first: apt-get install postfix.',
+/** No Postfix: `host.other-mta` where another mail server is there, which no advice may remove; else `host.no-mta`. */
+export function noMta({otherMta, layout}: Pick<HostFacts, 'otherMta' | 'layout'>): Problem {
+  if (otherMta === undefined) {
+    const install = layout === undefined ? undefined : installCommand(layout, layout.packages.postfix);
+    return problem(
+      'host.no-mta',
+      'No mail server was found on this host. waxseal works with Postfix.',
+      install === undefined
+        ? 'Install Postfix, and set it up to send mail.'
+        : `Install Postfix, and set it up to send mail: ${install}`,
+    );
+  }
+  return problem(
+    'host.other-mta',
+    otherMta.startsWith('/')
+      ? `This host's mail server isn't Postfix (${visible(otherMta)} belongs to another one). waxseal works with Postfix.`
+      : `This host's mail server is ${otherMta}. waxseal works with Postfix.`,
+    'Nothing on this host has changed. Run waxseal on a host whose mail goes out through Postfix.',
   );
+}
 
 export const unsupported = (facts: Pick<HostFacts, 'distribution'>): Problem =>
   problem(

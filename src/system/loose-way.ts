@@ -1,4 +1,5 @@
 /** Programs that run as root: who else could put something in their place. */
+import {command} from '../domain/command.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import type {FileStat, Files, Ports} from './ports.ts';
 
@@ -7,6 +8,12 @@ export interface Loose {
   readonly at: AbsolutePath;
   readonly repair: string;
 }
+
+/** The command that ends it, as it is pasted into a shell. */
+export const repairOf = ({repair, at}: Loose): string => {
+  const [program = '', ...rest] = repair.split(' ');
+  return command(program, ...rest, at);
+};
 
 const MOST_LINKS = 40;
 const STICKY = 0o1000;

@@ -282,6 +282,28 @@ describe('applyPlan', () => {
     expect(await fingerprint(world)).toBe(before);
   });
 
+  it('never tells root to give away a mode that somebody else has chosen', async () => {
+    const {world} = await prepared();
+    const {files} = world.ports;
+    fs.chmodSync(world.real('/etc/opendkim.conf'), 0o4666);
+    const stubborn = {
+      ...files,
+      replace: async (...args: Parameters<typeof files.replace>) => {
+        const isBack = args[0] === '/etc/opendkim.conf' && !Buffer.from(args[1]).includes('KeyTable');
+        if (isBack) throw new HostError({id: 'file.denied', message: 'No.', hint: ''});
+        await files.replace(...args);
+      },
+    };
+    const plan = await setupPlan(files, world.ports);
+    const hurt = {...world, ports: {...world.ports, files: stubborn}};
+    const {outcome} = await apply(hurt, plan, {proof: async () => ({checks: [], passed: false})});
+    if (outcome.result !== 'incomplete') throw new Error(outcome.result);
+    const [remains] = outcome.error.remains;
+    expect(remains).toMatch(/install -o \d+ -g \d+ -m 0664 \S+ \/etc\/opendkim\.conf/);
+    expect(remains).toContain('its mode was 4666');
+    expect(remains).not.toMatch(/-m 4?666/);
+  });
+
   it('has a service take up a file that is put back only by the next start', async () => {
     const {world, plan, before} = await prepared();
     const {files} = world.ports;

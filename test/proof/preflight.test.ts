@@ -376,7 +376,7 @@ describe('what the candidate does wrong', () => {
     const bare = scratchHost({});
     bare.write('/var/lib/waxseal/keys/new.pem', pem);
     const report = await preflight(bare.ports, input);
-    expect(report.checks[1]).toMatchObject({status: 'fail', fix: 'apt-get install opendkim'});
+    expect(report.checks[1]).toMatchObject({status: 'fail', fix: 'Install the package of OpenDKIM.'});
     bare.remove();
   });
 

@@ -2,10 +2,16 @@ import {describe, expect, it} from 'vitest';
 import {lookAtHost, parseOsRelease} from '../../src/services/look.ts';
 import {packageSteps} from '../../src/services/signing.ts';
 import {execArguments, optionValue} from '../../src/services/systemd.ts';
-import {fakeHost, fixtureHost} from '../support/fake-host.ts';
+import {type FakeHost, fakeHost, fixtureHost} from '../support/fake-host.ts';
 
 const ids = (problems: readonly {readonly id: string}[]): readonly string[] =>
   problems.map(problem => problem.id);
+
+/** sendmail(1) as a link to the program of a mail server. */
+function link({files}: FakeHost, program: string): void {
+  files.put(program, '');
+  files.symlink('/usr/sbin/sendmail', program);
+}
 
 describe('lookAtHost', () => {
   it('tells what a Debian 13 host is', async () => {
@@ -90,6 +96,51 @@ describe('lookAtHost', () => {
     expect(ids(facts.blockers)).toEqual(['host.not-root', 'host.unsupported', 'host.no-mta']);
     expect(facts.postfix).toBeUndefined();
     for (const blocker of facts.blockers) expect(blocker.hint).not.toBe('');
+  });
+
+  it.each([
+    ['exim4', (host: FakeHost) => link(host, '/usr/sbin/exim4'), 'Exim'],
+    ['Sendmail', (host: FakeHost) => link(host, '/usr/libexec/sendmail/sendmail'), 'Sendmail'],
+    [
+      'Sendmail without a link',
+      (host: FakeHost) => {
+        host.files.put('/usr/sbin/sendmail', '');
+        host.files.put('/etc/mail/sendmail.cf', '');
+      },
+      'Sendmail',
+    ],
+    ['a running Exim', (host: FakeHost) => host.units.set('exim.service', {ActiveState: 'active'}), 'Exim'],
+    ['what nobody knows', (host: FakeHost) => host.files.put('/usr/sbin/sendmail', ''), "isn't Postfix"],
+  ])('names %s and gives no advice that would remove it', async (_, furnish, name) => {
+    const host = fixtureHost('debian-13');
+    host.missing.add('postconf');
+    host.files.nodes.delete('/usr/sbin/sendmail');
+    furnish(host);
+    const facts = await lookAtHost(host);
+    const blocker = facts.blockers.find(({id}) => id === 'host.other-mta');
+    expect(blocker?.message).toContain(name);
+    expect(blocker?.message).toContain('waxseal works with Postfix.');
+    expect(ids(facts.blockers)).not.toContain('host.no-mta');
+    for (const {hint} of facts.blockers) expect(hint).not.toMatch(/install|apt|remove|purge/i);
+  });
+
+  it('installs Postfix only by the package manager of the host, and where no mail server is', async () => {
+    const bare = fixtureHost('debian-13');
+    bare.missing.add('postconf');
+    bare.files.nodes.delete('/usr/sbin/sendmail');
+    const [blocker] = (await lookAtHost(bare)).blockers;
+    expect(blocker).toMatchObject({
+      id: 'host.no-mta',
+      hint: expect.stringMatching(/: apt-get install postfix$/),
+    });
+    for (const [id, expected] of [
+      ['fedora', /^Install Postfix, and set it up to send mail$/],
+      ['arch', /: pacman -S postfix$/],
+    ] as const) {
+      bare.files.put('/etc/os-release', `ID=${id}\n`);
+      const found = (await lookAtHost(bare)).blockers.find(each => each.id === 'host.no-mta');
+      expect(found?.hint.replace(/\.$/, '')).toMatch(expected);
+    }
   });
 
   it('names OpenDKIM as missing where it is, and plans to install it', async () => {

@@ -447,8 +447,8 @@ export const SAMPLES: Readonly<Record<string, State>> = {
           problem('host.not-root', 'waxseal must be run by root to change this host.', 'Run: sudo waxseal'),
           problem(
             'host.no-mta',
-            'There is no Postfix on this host.',
-            'Install it first: apt-get install postfix',
+            'No mail server was found on this host. waxseal works with Postfix.',
+            'Install Postfix, and set it up to send mail: apt-get install postfix',
           ),
         ],
       }),

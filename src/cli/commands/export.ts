@@ -1,3 +1,4 @@
+import {command} from '../../domain/command.ts';
 import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -58,7 +59,7 @@ export async function exportState(context: Context): Promise<ExitCode> {
   return await tell(context, {exitCode: 0}, [
     `Written: ${file}${withKeys ? ' (with private keys: carry it by a safe way and delete it then)' : ''}`,
     ...shared,
-    `On the other host: waxseal import ${file}`,
+    `On the other host: ${command('waxseal', 'import', file)}`,
   ]);
 }
 

@@ -37,7 +37,13 @@ export async function importState(context: Context): Promise<ExitCode> {
   mustBeRoot(ports, 'The keys of this host belong to root.');
   const [file] = context.operands;
   if (file === undefined) {
-    throw new UsageError(problem('usage.missing', 'Name the file to import.', 'waxseal import FILE'));
+    throw new UsageError(
+      problem(
+        'usage.missing',
+        'The file is missing.',
+        'Name the file that waxseal export wrote on the other host.',
+      ),
+    );
   }
   const content = await (await context.outside.files()).read(context.pathOf(file));
   if (content === undefined) {

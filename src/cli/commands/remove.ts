@@ -43,7 +43,13 @@ async function domainsToRemove(context: Context): Promise<readonly DomainName[]>
       return domain.value;
     });
   if (parsed.length > 0) return [...new Set(parsed)];
-  throw new UsageError(problem('usage.missing', '--domain is missing.', 'waxseal remove --domain NAME'));
+  throw new UsageError(
+    problem(
+      'usage.missing',
+      '--domain is missing.',
+      'Give the domain with --domain, or a list with --domains-file.',
+    ),
+  );
 }
 
 async function removeDomains(

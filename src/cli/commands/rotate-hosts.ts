@@ -2,6 +2,7 @@ import {publicKeyOf} from '../../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
 import type {Zone} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
+import {command} from '../../domain/command.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {type DnsName, displayDomain} from '../../domain/names.ts';
 import type {Result} from '../../domain/result.ts';
@@ -44,7 +45,7 @@ export async function checkHosts(context: Context, ports: Ports): Promise<ExitCo
           ? 'That host signs with a key whose record is not visible.'
           : '',
       fix: conflict
-        ? 'Rotate one of the two to a selector of its own: waxseal rotate --domain NAME --selector NAME'
+        ? `Give one of the two hosts a selector of its own, for example here: ${command('waxseal', 'rotate', '--domain', key.domain)}`
         : status === 'fail'
           ? 'Publish it, or import the newest export of that host.'
           : '',

@@ -8,7 +8,7 @@ import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
 import {planTimer, rotationPlaces, TIMER_FILES} from '../../services/timer.ts';
-import {loosePackage, looseWay} from '../../system/loose-way.ts';
+import {loosePackage, looseWay, repairOf} from '../../system/loose-way.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {confirm} from '../confirm.ts';
@@ -98,7 +98,7 @@ async function refuseLoose(ports: Pick<Ports, 'files' | 'users'>, program: reado
       problem(
         'timer.loose-program',
         `Others than root can change ${visible(path.value)}${by}, and the timer would run it as root.`,
-        `Install waxseal where root alone can write, as with: npm install --global waxseal. Or run: ${loose.repair} ${visible(loose.at)}`,
+        `Install waxseal where only root can write. Or run: ${repairOf(loose)}`,
       ),
     );
   }

@@ -28,7 +28,7 @@ export async function sign(context: Context): Promise<ExitCode> {
   const octets = Buffer.concat(pieces);
   if (octets.length === 0) {
     throw new UsageError(
-      problem('usage.no-message', 'The message is empty.', 'Redirect one: waxseal sign … < message.eml'),
+      problem('usage.no-message', 'The message is empty.', 'Give it on standard input: < message.eml'),
     );
   }
   const message = lineEndings === 'normalize' ? withCrlf(octets) : octets;
@@ -70,7 +70,7 @@ function required(context: Context, flag: string): string {
     problem(
       'usage.missing',
       `--${flag} is missing.`,
-      'waxseal sign --key FILE --domain NAME --selector NAME < message > signed',
+      'Give --key, --domain and --selector, and the message on standard input.',
     ),
   );
 }

@@ -218,6 +218,6 @@ function noKey(name: string, survey: Survey, useless: string | undefined): Probl
   return problem(
     'dns.record',
     `The TXT record at ${name} is no key that works: ${useless}`,
-    'Look at it with: waxseal check --dns --domain NAME',
+    'Replace it by the record of the key, or delete it where no key is used with this selector.',
   );
 }

@@ -1,8 +1,9 @@
 /** Runs the publisher that was chosen. What it says is only shown: whether the record is there, the servers tell. */
+import {command} from '../../domain/command.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {looseWay} from '../../system/loose-way.ts';
+import {looseWay, repairOf} from '../../system/loose-way.ts';
 import type {CommandResult, Ports} from '../../system/ports.ts';
 import type {Program, RecordChange} from './change.ts';
 import type {PublishChoice} from './choice.ts';
@@ -62,7 +63,7 @@ async function checkFiles(ports: PublishPorts, choice: PublishChoice): Promise<P
     : problem(
         'publish.key-readable',
         `Every user of this host can read the key ${visible(key)}.`,
-        `Run: chmod o= ${visible(key)}`,
+        `Run: ${command('chmod', 'o=', key)}`,
       );
 }
 
@@ -83,7 +84,7 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
   return problem(
     'publish.hook-unsafe',
     `Others than root can change ${visible(path)}${by}, and it would be run as root.`,
-    `Run: ${unsafe.repair} ${visible(unsafe.at)}`,
+    `Run: ${repairOf(unsafe)}`,
   );
 }
 
@@ -94,10 +95,10 @@ async function followed({files}: PublishPorts, path: AbsolutePath) {
 
 /** Where those come from that are not there. */
 const SOURCES: Readonly<Record<string, string>> = {
-  nsupdate: 'on Debian: apt-get install bind9-dnsutils',
-  knsupdate: 'on Debian: apt-get install knot-dnsutils',
+  nsupdate: 'on Debian: the package bind9-dnsutils',
+  knsupdate: 'on Debian: the package knot-dnsutils',
   // Debian 13 has no package of it; without --global it would be in no directory that root's programs are looked for in.
-  lexicon: 'on Debian 12: apt-get install lexicon; on 13: pipx install --global dns-lexicon',
+  lexicon: 'on Debian 12: the package lexicon; on 13: pipx install --global dns-lexicon',
 };
 
 function failureOf(

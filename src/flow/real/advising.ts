@@ -41,7 +41,7 @@ export async function advise(
   lines.push({topic: 'rotation', text: `The next key is due about ${due}: waxseal rotate`});
   if (isByHand) {
     const text =
-      'To rotate without touching this zone again, delegate once: waxseal record --format dname --target ZONE';
+      'To rotate without touching this zone again, delegate the name once: waxseal record with --format dname.';
     lines.push({topic: 'rotation', text});
   }
   lines.push({topic: 'undo', text: 'To go back to how it was: waxseal undo'});

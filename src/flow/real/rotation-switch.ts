@@ -1,5 +1,6 @@
 /** The switch to new keys: planned, applied and proven as any other change. */
 import {createGate} from '../../dns/many/gate.ts';
+import {command} from '../../domain/command.ts';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
@@ -93,7 +94,7 @@ const rowsKept = (staged: readonly StagedDomain[], rows: readonly string[]): Pro
   problem(
     'rotate.rows-kept',
     `Mail would still be signed with the old key of ${listed(staged.map(({domain}) => domain))}: ${listed(rows)}. The old key stays active.`,
-    `Remove these rows or give them another key, then run: waxseal rotate --domain ${staged[0]?.domain ?? ''}`,
+    `Remove these rows or give them another key, then run: ${command('waxseal', 'rotate', '--domain', staged[0]?.domain ?? '')}`,
   );
 
 export interface SwitchOutcome {
@@ -289,7 +290,7 @@ export async function takeUp(
       problem(
         'key.missing',
         `The private key of ${key?.record.name} is not under the state directory any more.`,
-        `Begin anew with another selector: waxseal rotate --domain ${key?.domain} --selector NAME`,
+        `Start again with another --selector: ${command('waxseal', 'rotate', '--domain', key?.domain ?? '')}`,
       ),
     );
   });

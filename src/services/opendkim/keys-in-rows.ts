@@ -1,4 +1,5 @@
 /** Which rows of a key table hold a certain key: by the record that verifies it, and by the file. */
+import {command} from '../../domain/command.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
@@ -87,7 +88,7 @@ export function sharedKeyRemarks(
       problem(
         'opendkim.shared-key',
         `The old key of ${domain} also signs for ${places.join(', ')}${more}; that mail keeps it.`,
-        `Rotate it there too: waxseal rotate --domain ${visible(others[0]?.domain ?? '')}`,
+        `Rotate it there too: ${command('waxseal', 'rotate', '--domain', others[0]?.domain ?? '')}`,
       ),
     ];
   });

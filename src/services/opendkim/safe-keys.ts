@@ -1,4 +1,5 @@
 /** RequireSafeKeys of opendkim.conf(5): who else may touch a key or a directory on the way to it (FACTS 2.1). */
+import {command} from '../../domain/command.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import type {FileStat} from '../../system/ports.ts';
@@ -51,7 +52,7 @@ export function unsafeWay(
     return problem(
       'key.unsafe-directory',
       `OpenDKIM would refuse the keys in ${directory}: ${path} is on the way, and ${why}.`,
-      `Put it right: chown root:root ${path} && chmod go-w ${path}`,
+      `Put it right: ${command('chown', 'root:root', path)} && ${command('chmod', 'go-w', path)}`,
     );
   }
   return undefined;

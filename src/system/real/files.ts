@@ -13,6 +13,7 @@ import {
   rmdir,
   unlink,
 } from 'node:fs/promises';
+import {command} from '../../domain/command.ts';
 import {HostError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
@@ -407,7 +408,7 @@ function refuseLoose(
         ? `waxseal does not write ${visible(path)}: others than its owner can write it, or everyone can read it.`
         : `waxseal does not write ${visible(path)}: it belongs to somebody else (user ${uid}).`,
       isOwn
-        ? `Take the rights away (chmod 0600 ${visible(path)}), or name another file.`
+        ? `Name another file, or take the rights away: ${command('chmod', '0600', path)}`
         : 'Name another file, or move that one away.',
     ),
   );
@@ -418,7 +419,7 @@ const exchanged = (path: AbsolutePath): HostError =>
     problem(
       'file.exchanged',
       `Somebody else put something in the place of ${visible(path)} while waxseal was writing it; nothing else was touched.`,
-      `See who can write in its directory (namei -l ${visible(path)}), make it root's, then run waxseal again.`,
+      `Make its directory root's, then run waxseal again. Who can write in it: ${command('namei', '-l', path)}`,
     ),
   );
 
@@ -427,6 +428,6 @@ const severalNames = (path: AbsolutePath): HostError =>
     problem(
       'file.hard-link',
       `${visible(path)} has more than one name (hard link) in a directory that others can write.`,
-      `Find the other names with find / -xdev -samefile ${visible(path)}.`,
+      `Find the other names: ${command('find', '/', '-xdev', '-samefile', path)}`,
     ),
   );

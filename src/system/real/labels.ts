@@ -49,7 +49,7 @@ export async function copyLabels(path: AbsolutePath, from: FileHandle, to: FileH
     problem(
       'file.labels',
       `Cannot write ${visible(path)}: its access list and extended attributes would be lost (${why}).`,
-      `Look at them with getfacl, getfattr -d -m - and ls -Z; what is not needed, take off (setfacl -b ${visible(path)}).`,
+      'getfacl, getfattr -d -m - and ls -Z show them. Remove those that are not needed, then run waxseal again.',
     ),
   );
 }

@@ -8,6 +8,7 @@
  */
 import {randomBytes} from 'node:crypto';
 import {link, readFile, rename, unlink, writeFile} from 'node:fs/promises';
+import {command} from '../../domain/command.ts';
 import {HostError, LockHeld} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
@@ -139,7 +140,7 @@ function parseClaim(path: string, text: string): Claim {
     problem(
       'lock.unreadable',
       `${visible(path)} is not a lock of waxseal.`,
-      `Make sure that no waxseal runs (pgrep -a waxseal), then remove it: rm ${visible(path)}`,
+      `Make sure that no waxseal runs (pgrep -a waxseal), then remove it: ${command('rm', path)}`,
     ),
   );
 }

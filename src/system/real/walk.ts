@@ -4,6 +4,7 @@
  */
 import {constants, type Stats} from 'node:fs';
 import {type FileHandle, lstat, open, readlink, statfs} from 'node:fs/promises';
+import {command} from '../../domain/command.ts';
 import {HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, absolute} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
@@ -163,7 +164,7 @@ async function enter(
     problem(
       'file.unsafe-directory',
       `waxseal does not write ${visible(check.path)}: ${who} can write in ${visible(directory)}.`,
-      `Take the right away (chmod go-w ${visible(directory)}; getfacl shows an access list) or change its owner, then run waxseal again.`,
+      `Take the right away (getfacl shows an access list) or change the owner, then run waxseal again. By mode: ${command('chmod', 'go-w', directory)}`,
     ),
   );
 }

@@ -272,6 +272,6 @@ describe('a hook', () => {
     };
     const result = await publishRecord(missing, {by: 'lexicon', provider: 'gandi'}, change);
     expect(result).toMatchObject({ok: false, problem: {id: 'publish.program-missing'}});
-    expect(result.ok ? '' : result.problem.hint).toContain('apt-get install lexicon');
+    expect(result.ok ? '' : result.problem.hint).toContain('on Debian 12: the package lexicon');
   });
 });
