@@ -7,7 +7,7 @@ import {readFile} from 'node:fs/promises';
 import {expect} from 'vitest';
 import {differences, exposedKeys, type Fingerprint, fingerprint} from './fingerprint.ts';
 import type {Host} from './host.ts';
-import {describeOutcome, type Outcome, run} from './process.ts';
+import {describeOutcome, LONG_MS, type Outcome, run} from './process.ts';
 import {makeReady, waxseal} from './waxseal.ts';
 import type {World} from './world.ts';
 
@@ -42,7 +42,7 @@ export async function cutPoints(
   argv: readonly string[],
   log: string,
 ): Promise<{readonly outcome: Outcome; readonly points: readonly number[]}> {
-  const outcome = await run(traced(host, log, [], argv), {timeoutMs: 180_000});
+  const outcome = await run(traced(host, log, [], argv), {timeoutMs: LONG_MS});
   const lines = (await readFile(log, 'utf8')).split('\n').filter(line => /f(data)?sync\(/.test(line));
   // Each thread has a count of its own; the one that writes the journal is the one to count.
   const writer = lines.find(line => line.includes('/runs/'))?.split(' ')[0];
@@ -67,7 +67,7 @@ export function cutAt(
   log: string,
 ): Promise<Outcome> {
   const inject = `--inject=fsync,fdatasync:signal=SIG${signal}:when=${point}`;
-  return run(traced(host, log, [inject], argv), {timeoutMs: 180_000});
+  return run(traced(host, log, [inject], argv), {timeoutMs: LONG_MS});
 }
 
 /** Some of the points, evenly spread: `count` of them, beginning with number `offset`. All where it is asked for. */

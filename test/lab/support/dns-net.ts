@@ -12,7 +12,16 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {build} from 'esbuild';
 import type {DriverJob, DriverResult} from './dns-driver.ts';
-import {describeOutcome, must, type Outcome, run, startServer, stopServer, until} from './process.ts';
+import {
+  describeOutcome,
+  LONG_MS,
+  must,
+  type Outcome,
+  run,
+  startServer,
+  stopServer,
+  until,
+} from './process.ts';
 
 export const BIND = {name: 'ns1.servers.org', address: '10.54.1.1'} as const;
 export const NSD = {name: 'ns2.servers.org', address: '10.54.1.2'} as const;
@@ -101,7 +110,7 @@ export class DnsNet {
 
   run(argv: readonly string[], input?: string): Promise<Outcome> {
     return run(['nsenter', `--net=/run/netns/${this.namespace}`, '--', ...argv], {
-      timeoutMs: 110_000,
+      timeoutMs: LONG_MS,
       ...(input === undefined ? {} : {input}),
     });
   }
@@ -115,7 +124,7 @@ export class DnsNet {
     const environment = where.environment === undefined ? [] : ['env', ...where.environment];
     const driver = [process.execPath, path.join(this.directory, 'driver.mjs')];
     const outcome = await run(['nsenter', `--net=/run/netns/${namespace}`, '--', ...environment, ...driver], {
-      timeoutMs: 110_000,
+      timeoutMs: LONG_MS,
       input: JSON.stringify(job),
     });
     if (outcome.status !== 0) throw new Error(describeOutcome(outcome));

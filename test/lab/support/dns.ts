@@ -12,7 +12,16 @@ import type {ChildProcess} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
 import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {describeOutcome, must, type Outcome, run, startServer, stopServer, until} from './process.ts';
+import {
+  describeOutcome,
+  LONG_MS,
+  must,
+  type Outcome,
+  run,
+  startServer,
+  stopServer,
+  until,
+} from './process.ts';
 
 export const PRIMARY = {name: 'ns1.example.com', addresses: ['10.53.1.1', 'fd53:1::1']} as const;
 export const SECONDARY = {name: 'ns2.example.com', addresses: ['10.53.1.2', 'fd53:1::2']} as const;
@@ -155,7 +164,7 @@ export class Internet {
   /** Runs a program of this machine inside the namespace. */
   run(argv: readonly string[], input?: string): Promise<Outcome> {
     return run(['nsenter', `--net=/run/netns/${this.namespace}`, '--', ...argv], {
-      timeoutMs: 30_000,
+      timeoutMs: LONG_MS,
       ...(input === undefined ? {} : {input}),
     });
   }

@@ -8,6 +8,7 @@ import {imageOf} from './image.ts';
 import {failureDirectory, productDirectory} from './places.ts';
 import {
   describeOutcome,
+  LONG_MS,
   must,
   type Outcome,
   type Running,
@@ -140,7 +141,7 @@ export class Host {
         const state = await this.exec(['systemctl', 'is-system-running']).catch(() => undefined);
         return ['running', 'degraded'].includes(state?.stdout.trim() ?? '') ? true : undefined;
       },
-      {withinMs: 60_000, everyMs: 50},
+      {withinMs: LONG_MS, everyMs: 50},
     );
   }
 
@@ -213,7 +214,7 @@ export class Host {
     await until(
       'the units of the host to be at rest',
       async () => ((await this.script(asked.join('; '))).trim() === '' ? true : undefined),
-      {withinMs: 10_000, everyMs: 50},
+      {withinMs: 120_000, everyMs: 50},
     ).catch(() => undefined);
   }
 
@@ -301,7 +302,7 @@ async function leaveControlGroup(name: string): Promise<void> {
           () => true,
         );
       },
-      {withinMs: 5000},
+      {withinMs: LONG_MS},
     );
   }
 }

@@ -3,6 +3,9 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import {closeSync, openSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
 
+/** Milliseconds after which what a scenario waits for hangs: looked for often, and waited for long on a busy machine. */
+export const LONG_MS = 600_000;
+
 export interface Outcome {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -44,7 +47,7 @@ export function start(argv: readonly string[], options: RunOptions = {}): Runnin
     stderr: Buffer.concat(stderr).toString('utf8'),
   });
   const finished = new Promise<Outcome>((resolve, reject) => {
-    const limit = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
+    const limit = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? LONG_MS);
     child.once('error', reject);
     child.once('close', (status, signal) => {
       clearTimeout(limit);
@@ -102,7 +105,7 @@ export async function until<T>(
   probe: () => Promise<T | undefined> | T | undefined,
   options: {readonly withinMs?: number; readonly everyMs?: number} = {},
 ): Promise<T> {
-  const end = performance.now() + (options.withinMs ?? 60_000);
+  const end = performance.now() + (options.withinMs ?? LONG_MS);
   for (;;) {
     const value = await probe();
     if (value !== undefined) return value;

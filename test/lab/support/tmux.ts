@@ -2,7 +2,7 @@
 import {appendFile, mkdir} from 'node:fs/promises';
 import path from 'node:path';
 import type {Host} from './host.ts';
-import {sleep} from './process.ts';
+import {LONG_MS, sleep} from './process.ts';
 
 export interface Size {
   readonly columns: number;
@@ -112,7 +112,7 @@ export class Terminal {
   }
 
   /** Waits until the screen shows something; the last screen is part of the error. */
-  async waitFor(what: RegExp | ((screen: string) => boolean), withinMs = 30_000): Promise<string> {
+  async waitFor(what: RegExp | ((screen: string) => boolean), withinMs = LONG_MS): Promise<string> {
     const end = performance.now() + withinMs;
     const holds = typeof what === 'function' ? what : (screen: string) => what.test(screen);
     for (;;) {
@@ -124,7 +124,7 @@ export class Terminal {
   }
 
   /** Waits for the shell's prompt and returns how the program ended. */
-  async exitStatus(withinMs = 30_000): Promise<number> {
+  async exitStatus(withinMs = LONG_MS): Promise<number> {
     const screen = await this.waitFor(/^\[exit \d+\] #$/m, withinMs);
     return Number(/\[exit (\d+)\] #\s*$/.exec(screen)?.[1]);
   }

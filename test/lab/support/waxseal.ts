@@ -2,7 +2,7 @@
 import {expect} from 'vitest';
 import type {Internet} from './dns.ts';
 import type {Host} from './host.ts';
-import {describeOutcome, type Outcome, type Running, type RunOptions, until} from './process.ts';
+import {describeOutcome, LONG_MS, type Outcome, type Running, type RunOptions, until} from './process.ts';
 
 export interface DomainReport {
   readonly domain: string;
@@ -154,7 +154,7 @@ export async function waxseal(
   argv: readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const outcome = await host.exec(['waxseal', ...argv], {timeoutMs: 180_000, ...options});
+  const outcome = await host.exec(['waxseal', ...argv], {timeoutMs: LONG_MS, ...options});
   await expectNoSecrets(host, outcome);
   return outcome;
 }
@@ -167,7 +167,7 @@ export async function waxsealJson(host: Host, argv: readonly string[], exitCode:
 }
 
 export const launchWaxseal = (host: Host, argv: readonly string[]): Running =>
-  host.launch(['waxseal', ...argv], {timeoutMs: 240_000});
+  host.launch(['waxseal', ...argv], {timeoutMs: LONG_MS});
 
 /** The record that a waiting run wants to see, asked for as a script would: by another command, meanwhile. */
 export function awaitedRecord(host: Host, domain: string): Promise<DomainReport> {
@@ -178,7 +178,7 @@ export function awaitedRecord(host: Host, domain: string): Promise<DomainReport>
       if (outcome.status !== 0) return undefined;
       return reportOf(outcome).domains.find(each => each.domain === domain && each.record.value !== '');
     },
-    {withinMs: 60_000, everyMs: 250},
+    {withinMs: LONG_MS, everyMs: 250},
   );
 }
 

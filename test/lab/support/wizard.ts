@@ -1,5 +1,6 @@
 /** The wizard as a person meets it: screens by their titles, and what every screen has to show. */
 import {expect} from 'vitest';
+import {LONG_MS} from './process.ts';
 import type {Terminal} from './tmux.ts';
 
 /** The screens of a full run at 80 by 24, by title and number. */
@@ -29,7 +30,7 @@ const header = (name: ScreenName): RegExp => {
 };
 
 /** Waits for a screen, and holds it to the rules for all: where am I, what can I press, has anything been changed. */
-export async function at(terminal: Terminal, name: ScreenName, withinMs = 60_000): Promise<string> {
+export async function at(terminal: Terminal, name: ScreenName, withinMs = LONG_MS): Promise<string> {
   const screen = await terminal.waitFor(header(name), withinMs);
   const lines = screen.split('\n');
   expect(lines.length, screen).toBeLessThanOrEqual(24);
