@@ -1,5 +1,5 @@
 import {parseResolver} from '../dns/resolver-address.ts';
-import {HostError, UsageError} from '../domain/errors.ts';
+import {HostError, ToolError, UsageError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -115,7 +115,8 @@ const localeIsUtf8 = (environment: Outside['environment']): boolean =>
   /utf-?8/i.test(environment['LC_ALL'] || environment['LC_CTYPE'] || environment['LANG'] || 'C.UTF-8');
 
 async function readConfig(outside: Outside, file: string): Promise<string> {
-  const content = await (await outside.files()).read(fromWorkingDirectory(outside, file));
+  const named = createNamedFiles(await outside.files(), outside.person);
+  const content = await named.readDeciding(fromWorkingDirectory(outside, file));
   if (content === undefined) {
     throw new UsageError(problem('usage.config', `There is no file ${visible(file)}.`, 'Check --config.'));
   }
@@ -182,13 +183,8 @@ async function logger(outside: Outside, file: string | undefined): Promise<(line
   try {
     await append('---');
   } catch (error) {
-    throw new HostError(
-      problem(
-        'log-file',
-        `The log file ${visible(file)} cannot be written: ${visible(error instanceof Error ? error.message : String(error))}`,
-        'Check --log-file.',
-      ),
-    );
+    if (!(error instanceof ToolError)) throw error;
+    throw new HostError(problem('log-file', `--log-file ${visible(file)}: ${error.message}`, error.hint));
   }
   // One after the other, so that the lines stand in order; a full disk later must not stop the work itself.
   let last = Promise.resolve();

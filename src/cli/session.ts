@@ -37,7 +37,7 @@ export async function domainTexts(context: Context): Promise<DomainList> {
   const named = listOf(context.flags, 'domain');
   if (file === undefined) return {texts: named, domains: [], selectors: new Map()};
   const files = await context.namedFiles();
-  const content = await files.read(context.pathOf(file));
+  const content = await files.readDeciding(context.pathOf(file));
   if (content === undefined) {
     throw new UsageError(
       problem('usage.domains-file', `There is no file ${visible(file)}.`, 'Check --domains-file.'),

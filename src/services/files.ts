@@ -60,7 +60,13 @@ export function textOf(snapshot: ConfigurationSnapshot, path: AbsolutePath): Res
   );
 }
 
-/** The step that gives a file this text; an existing file keeps owner and mode. None where it has the text already. */
+/**
+ * What a rewrite keeps of a mode: no configuration needs setuid, setgid or sticky bits, nor may everybody write it. The
+ * signer's account may have chosen them, in a directory of its own.
+ */
+const KEPT_MODE = 0o775;
+
+/** The step that gives a file this text; an existing file keeps owner and mode, as far as that is safe. None where it has the text already. */
 export function textStep(
   snapshot: ConfigurationSnapshot,
   path: AbsolutePath,
@@ -73,7 +79,9 @@ export function textStep(
   refuseLoss(entry, text);
   const encoding = entry.encoding === undefined ? {} : {encoding: entry.encoding};
   const attributes =
-    entry.stat === undefined ? fresh : {owner: ownerOf(snapshot, entry.stat), mode: entry.stat.mode & 0o7777};
+    entry.stat === undefined
+      ? fresh
+      : {owner: ownerOf(snapshot, entry.stat), mode: entry.stat.mode & KEPT_MODE};
   return [
     {
       kind: 'file',

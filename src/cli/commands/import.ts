@@ -45,7 +45,7 @@ export async function importState(context: Context): Promise<ExitCode> {
       ),
     );
   }
-  const content = await (await context.outside.files()).read(context.pathOf(file));
+  const content = await (await context.namedFiles()).readDeciding(context.pathOf(file));
   if (content === undefined) {
     throw new UsageError(problem('usage.file', `There is no file ${visible(file)}.`, 'Check the name.'));
   }

@@ -82,7 +82,7 @@ function parsed<T>(text: string, parse: (text: string) => Result<T>): T {
 }
 
 async function readKey(context: Context, file: string): Promise<KeyObject> {
-  const content = await (await context.namedFiles()).read(context.pathOf(file));
+  const content = await (await context.namedFiles()).readDeciding(context.pathOf(file));
   if (content === undefined) {
     throw new UsageError(problem('usage.key', `There is no file ${visible(file)}.`, 'Check --key.'));
   }

@@ -12,6 +12,11 @@ export interface NamedFiles {
   /** `undefined` where there is no such file. Rejects with HostError where it cannot be read. */
   read(path: AbsolutePath): Promise<Uint8Array | undefined>;
   /**
+   * As `read`, for what decides what is done: flags, domains, keys. Rejects with HostError `file.loose`, too, where
+   * everybody can write the file: then anybody would decide.
+   */
+  readDeciding(path: AbsolutePath): Promise<Uint8Array | undefined>;
+  /**
    * Writes 0644, never over a file with another content; the same content again is no error, so that a command can be
    * repeated. Rejects with HostError `file.exists` or another that says why.
    */
@@ -22,6 +27,7 @@ export interface NamedFiles {
 
 const MODE = 0o644;
 const SECRET_MODE = 0o600;
+const OTHERS_WRITE = 0o002;
 
 /**
  * @param files the whole file system of the person
@@ -36,6 +42,17 @@ export function createNamedFiles(
     read: path => files.read(path),
     create: (path, text) =>
       files.create(path, Buffer.from(text, 'utf8'), {mode: SECRET_MODE, uid: person.uid, gid: person.gid}),
+    async readDeciding(path) {
+      const found = await files.inspect(path, {follow: true});
+      if (found === undefined || (found.stat.mode & OTHERS_WRITE) === 0) return found?.content;
+      throw new HostError(
+        problem(
+          'file.loose',
+          `Everybody on this host can write ${visible(path)}, and so decide what waxseal does.`,
+          `See that its content is yours, then run: chmod o-w ${visible(path)}`,
+        ),
+      );
+    },
     async save(path, text) {
       const content = Buffer.from(text, 'utf8');
       const there = await files.read(path);

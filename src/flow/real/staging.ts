@@ -234,7 +234,7 @@ const taken = (selector: Selector, domain: DomainName, why: string): Problem =>
 
 /** Whether the signer of this host can use such a key; reads the file of an import. */
 export async function checkKey(
-  named: Pick<NamedFiles, 'read'>,
+  named: Pick<NamedFiles, 'readDeciding'>,
   key: KeyChoice,
   facts: HostFacts,
 ): Promise<Result<true>> {
@@ -243,8 +243,11 @@ export async function checkKey(
   return imported.ok ? supported(imported.value.algorithm, facts) : imported;
 }
 
-async function readImport(named: Pick<NamedFiles, 'read'>, path: AbsolutePath): Promise<Result<ImportedKey>> {
-  const content = await named.read(path);
+async function readImport(
+  named: Pick<NamedFiles, 'readDeciding'>,
+  path: AbsolutePath,
+): Promise<Result<ImportedKey>> {
+  const content = await named.readDeciding(path);
   if (content === undefined) {
     return fail(problem('key.missing', `There is no file ${visible(path)}.`, 'Check --key.'));
   }
@@ -261,7 +264,7 @@ const supported = (algorithm: 'rsa' | 'ed25519', facts: HostFacts): Result<true>
  */
 export async function stage(
   ports: Ports,
-  named: Pick<NamedFiles, 'read'>,
+  named: Pick<NamedFiles, 'readDeciding'>,
   answers: Answers,
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
@@ -318,7 +321,7 @@ export async function stage(
 /** What is the same for every domain of one call. */
 interface Job {
   readonly ports: Ports;
-  readonly named: Pick<NamedFiles, 'read'>;
+  readonly named: Pick<NamedFiles, 'readDeciding'>;
   readonly answers: Answers;
   readonly selector: Selector;
   readonly signal: AbortSignal;
