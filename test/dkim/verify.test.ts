@@ -183,6 +183,15 @@ describe('verifyMessage', () => {
     expect(verdict).toMatchObject({result: 'policy', reason: {id}});
   });
 
+  it.each([
+    [NOW + 59, 'pass'],
+    [NOW + 60, 'pass'],
+    [NOW + 61, 'policy'],
+  ])('takes a time up to the allowed skew: t=%d', async (timestamp, result) => {
+    const [verdict] = await verifyMessage(signed({timestamp}), {...against(record), policy: {clockSkew: 60}});
+    expect(verdict).toMatchObject({result});
+  });
+
   it('finds an added field by policy where it was not oversigned', async () => {
     const message = octets(`Subject: another\r\n${signed().toString('latin1')}`);
     expect(await verdictOn(message)).toMatchObject({result: 'pass'});
