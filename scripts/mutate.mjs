@@ -1,9 +1,11 @@
 // Changes the source in one small place after the other and runs the tests that concern it: a mutant that no test
 // notices is a line that nobody checks.
 //
-//   npm run mutate -- [--count 60] [--seed 1] [--rooms services,rotation,…] [--file PATH[:LINE]] [--list] [--json FILE]
+//   npm run mutate -- [--count 60] [--seed 1] [--rooms services,rotation,…] [--file PATH[:LINE]] [--from 1] [--to 60]
+//                     [--only-own] [--workers 2] [--list] [--json FILE]
 //
-// A mutant is killed by the types, by the tests of its own room, or by the other tests and sessions that load its file.
+// A mutant is killed by the tests nearest to its file, by the types, by the others of its own room, or (without
+// --only-own) by all other tests and sessions that load its file. --from and --to go on where a run was ended.
 // Works in a copy; the checkout is only read. Exit 0 when at least 90 % are killed.
 import {spawnSync} from 'node:child_process';
 import {cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
@@ -23,6 +25,9 @@ const {values: flags} = parseArgs({
     list: {type: 'boolean', default: false},
     json: {type: 'string'},
     'only-own': {type: 'boolean', default: false},
+    from: {type: 'string', default: '1'},
+    to: {type: 'string'},
+    workers: {type: 'string', default: '2'},
   },
 });
 
@@ -39,6 +44,12 @@ const TESTS = {
   jobs: ['test/jobs', 'test/sessions/rotation.test.ts'],
 };
 const LIMIT_MS = 15 * 60_000;
+/** Test files that are asked first: most mutants end there. */
+const NEAREST = 4;
+/** How far below a mutant the compiler may find fault with it: the length of a function. */
+const SCOPE_LINES = 40;
+/** Tests that run the bundle. */
+const BUILT = ['test/cli/program.test.ts'];
 
 /** A generator of numbers in [0, 1), the same for the same seed (mulberry32). */
 function randomFrom(seed) {
@@ -179,35 +190,115 @@ function run(copy, command, ...words) {
     killSignal: 'SIGKILL',
     encoding: 'utf8',
     maxBuffer: 64 << 20,
-    env: {...process.env, WAXSEAL_SESSIONS: '1', NODE_OPTIONS: ''},
+    env: {...process.env, WAXSEAL_SESSIONS: '1', NODE_OPTIONS: '', NO_COLOR: '1'},
   });
   // What does not come to an end is noticed, too.
   return {isGreen: result.status === 0, output: `${result.stdout}${result.stderr}`};
 }
 
-const failingTest = output => /(?:FAIL|×)\s+(\S+\.test\.tsx?)/.exec(output)?.[1] ?? 'a test';
+/** The first failing test, `FILE > NAME`; undefined where the run did not come so far. */
+const failingTest = output => /^ *FAIL +(\S+\.test\.tsx?.*)$/m.exec(output)?.[1];
 
-/** Who notices, or undefined. */
-function killer(copy, mutant) {
-  if (!run(copy, 'npx', 'tsc', '--noEmit').isGreen) return 'types';
-  run(copy, process.execPath, 'scripts/build.mjs');
-  const own = (TESTS[roomOf(mutant.file)] ?? []).filter(folder => {
-    try {
-      readdirSync(path.join(copy, path.dirname(folder)));
-      return true;
-    } catch {
-      return false;
+const filesUnder = folder =>
+  readdirSync(path.join(top, folder), {recursive: true, encoding: 'utf8'})
+    .map(name => path.posix.join(folder, name.split(path.sep).join('/')))
+    .filter(name => /\.tsx?$/.test(name));
+
+/** Who imports each file of src and test: path to the paths that name it in an import. */
+function importers() {
+  const by = new Map();
+  for (const file of [...filesUnder('src'), ...filesUnder('test')]) {
+    // A file of which only types are used is not run.
+    const text = readFileSync(path.join(top, file), 'utf8').replace(/^(?:import|export) type [^;]*;/gm, '');
+    for (const [, to] of text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+      const target = path.posix.join(path.posix.dirname(file), to);
+      by.set(target, [...(by.get(target) ?? []), file]);
     }
-  });
-  const vitest = ['vitest', '--run', '--bail', '1', '--reporter', 'default', '--maxWorkers', '2'];
-  const first = run(copy, 'npx', vitest[0], 'run', ...vitest.slice(2), '--passWithNoTests', ...own);
-  if (!first.isGreen) return failingTest(first.output);
-  if (flags['only-own']) return undefined;
-  const rest = run(copy, 'npx', 'vitest', 'related', mutant.file, ...vitest.slice(1), '--passWithNoTests');
-  return rest.isGreen ? undefined : failingTest(rest.output);
+  }
+  return by;
 }
 
-const mutants = choose();
+/** The tests that import a file by the shortest ways, nearest first; the lab has its own machine. */
+function nearest(file, imported) {
+  const seen = new Set([file]);
+  const tests = [];
+  for (let ring = [file]; ring.length > 0; ) {
+    ring = ring.flatMap(each => imported.get(each) ?? []).filter(each => !seen.has(each) && seen.add(each));
+    tests.push(
+      ...ring.filter(each => /\.test\.tsx?$/.test(each) && !/^test\/(?:lab|bench|pty)\//.test(each)),
+    );
+  }
+  return tests;
+}
+
+const isIn = tests => test => tests.some(each => test === each || test.startsWith(`${each}/`));
+
+/** Tests in the order in which they are asked: the nearest, those of the room, everything that loads the file. */
+function* rounds(mutant, imported) {
+  const near = nearest(mutant.file, imported);
+  const own = near.filter(isIn(TESTS[roomOf(mutant.file)] ?? []));
+  const isQuick = test => !test.startsWith('test/sessions/');
+  const first = [...own.filter(isQuick), ...near.filter(isQuick)].slice(0, NEAREST);
+  yield [...new Set(first)];
+  yield own.filter(test => !first.includes(test));
+  if (!flags['only-own']) yield near.filter(test => !first.includes(test) && !own.includes(test));
+}
+
+/** Who notices, or undefined. `isSuspect`: the compiler may. */
+function killer(copy, mutant, imported, isSuspect) {
+  let isBuilt = false;
+  for (const [round, tests] of [...rounds(mutant, imported)].entries()) {
+    if (round === 1 && isSuspect && !run(copy, 'npx', 'tsc', '--noEmit').isGreen) return 'types';
+    if (tests.length === 0) continue;
+    if (!isBuilt && tests.some(test => BUILT.includes(test))) {
+      run(copy, process.execPath, 'scripts/build.mjs');
+      isBuilt = true;
+    }
+    const ran = run(copy, 'npx', 'vitest', 'run', '--bail', '1', '--maxWorkers', flags.workers, ...tests);
+    if (!ran.isGreen) return failingTest(ran.output) ?? tests[0];
+  }
+  return undefined;
+}
+
+/** A test that is red without a mutant, too, kills none: each that was red is run once more on the right source. */
+function createControl(copy) {
+  const known = new Map();
+  return by => {
+    const [file] = by.split(' ');
+    if (by !== 'types' && !known.has(file)) known.set(file, run(copy, 'npx', 'vitest', 'run', file).isGreen);
+    return known.get(file) ?? true;
+  };
+}
+
+/** The text with all these changes; of two that overlap, the first. */
+function mutated(text, changes) {
+  let out = '';
+  let at = 0;
+  for (const {start, end, to} of changes.toSorted((a, b) => a.start - b.start)) {
+    if (start < at) continue;
+    out += text.slice(at, start) + to;
+    at = end;
+  }
+  return out + text.slice(at);
+}
+
+/** The mutants that may not compile: all are compiled at once, and these stand near what the compiler found. */
+function suspects(copy, mutants) {
+  const files = new Set(mutants.map(({file}) => file));
+  for (const file of files) {
+    const own = mutants.filter(each => each.file === file);
+    writeFileSync(path.join(copy, file), mutated(readFileSync(path.join(top, file), 'utf8'), own));
+  }
+  const {output} = run(copy, 'npx', 'tsc', '--noEmit', '--pretty', 'false');
+  for (const file of files) cpSync(path.join(top, file), path.join(copy, file));
+  const found = [...output.matchAll(/^(src\/[^(]+)\((\d+),/gm)];
+  const isNear = ({file, line}) =>
+    found.some(([, where, row]) => where === file && Math.abs(Number(row) - line) < SCOPE_LINES);
+  return new Set(mutants.filter(isNear));
+}
+
+const drawn = choose();
+const mutants = drawn.slice(Number(flags.from) - 1, flags.to === undefined ? undefined : Number(flags.to));
 const show = ({file, line, kind, from, to}) =>
   `${file}:${line} ${kind}: ${JSON.stringify(from.length > 60 ? `${from.slice(0, 60)}…` : from)} -> ${JSON.stringify(to.length > 60 ? `${to.slice(0, 60)}…` : to)}`;
 
@@ -231,15 +322,19 @@ try {
     filter: from => !/(^|\/)(node_modules|\.git|dist)$/.test(path.relative(top, from)),
   });
   symlinkSync(path.join(top, 'node_modules'), path.join(copy, 'node_modules'));
+  const imported = importers();
+  const isRight = createControl(copy);
+  const suspected = suspects(copy, mutants);
   for (const [index, mutant] of mutants.entries()) {
     const at = path.join(copy, mutant.file);
     const text = readFileSync(at, 'utf8');
-    writeFileSync(at, text.slice(0, mutant.start) + mutant.to + text.slice(mutant.end));
-    const by = killer(copy, mutant);
+    writeFileSync(at, mutated(text, [mutant]));
+    const by = killer(copy, mutant, imported, suspected.has(mutant));
     writeFileSync(at, text);
+    if (by !== undefined && !isRight(by)) throw new Error(`${by} is red without a mutant`);
     report.push({...mutant, by});
     console.log(
-      `${index + 1}/${mutants.length} ${by === undefined ? 'SURVIVED' : `killed by ${by}`}: ${show(mutant)}`,
+      `${Number(flags.from) + index}/${drawn.length} ${by === undefined ? 'SURVIVED' : `killed by ${by}`}: ${show(mutant)}`,
     );
     if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(report, undefined, 1)}\n`);
   }
