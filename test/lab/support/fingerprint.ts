@@ -9,10 +9,13 @@ import {createHash} from 'node:crypto';
 import {lstat, readdir, readFile, readlink} from 'node:fs/promises';
 import path from 'node:path';
 import type {Host} from './host.ts';
+import {run} from './process.ts';
 
 export interface Fingerprint {
   /** By absolute path; `absent` for something that the image has and the host has not. */
   readonly files: ReadonlyMap<string, string>;
+  /** Access lists and extended attributes of the same paths, where they are not those of the image. */
+  readonly attributes: ReadonlyMap<string, string>;
   readonly services: ReadonlyMap<string, string>;
   readonly run: ReadonlyMap<string, string>;
   readonly processes: ReadonlyMap<string, string>;
@@ -52,8 +55,15 @@ async function describe(file: string): Promise<string | undefined> {
   return `device ${attributes} ${stat.rdev}`;
 }
 
-async function files(host: Host): Promise<Map<string, string>> {
+interface Found {
+  readonly found: Map<string, string>;
+  /** Whatever is in the upper layer, changed or not. */
+  readonly touched: readonly string[];
+}
+
+async function files(host: Host): Promise<Found> {
   const found = new Map<string, string>();
+  const touched: string[] = [];
   const visit = async (name: string): Promise<void> => {
     const changed = await readdir(path.join(host.changes, name)).catch(() => []);
     const below = await readdir(path.join(host.image, name)).catch(() => []);
@@ -65,11 +75,44 @@ async function files(host: Host): Promise<Map<string, string>> {
       const original = await describe(path.join(host.image, child));
       // Copied up without a change, for instance by opening it for writing: still what it was.
       if (now !== original) found.set(child, now ?? 'absent');
+      if (now !== undefined) touched.push(child);
       if (now?.startsWith('directory') === true) await visit(child);
     }
   };
   await visit('/');
+  return {found, touched};
+}
+
+/** What getfattr(1) finds at each path below a root: access lists of every kind, labels, capabilities of files. */
+async function attributesBelow(root: string, paths: readonly string[]): Promise<Map<string, string>> {
+  const outcome = await run(
+    [
+      'xargs',
+      '-0',
+      '-r',
+      'getfattr',
+      '-h',
+      '-d',
+      '-e',
+      'hex',
+      '--absolute-names',
+      '-m',
+      '^(user|security|system)\\.',
+    ],
+    {input: paths.map(each => `${root}${each}\0`).join('')},
+  );
+  const found = new Map<string, string>();
+  for (const entry of outcome.stdout.split('\n\n').filter(Boolean)) {
+    const [head = '', ...lines] = entry.trim().split('\n');
+    found.set(head.slice(`# file: ${root}`.length), lines.sort().join(' '));
+  }
   return found;
+}
+
+async function attributes(host: Host, paths: readonly string[]): Promise<Map<string, string>> {
+  const original = await attributesBelow(host.image, paths);
+  const now = await attributesBelow(host.root, paths);
+  return new Map([...now].filter(([name, text]) => original.get(name) !== text));
 }
 
 const UNIT_PROPERTIES = [
@@ -150,8 +193,10 @@ async function processes(host: Host): Promise<Map<string, string>> {
 
 export async function fingerprint(host: Host): Promise<Fingerprint> {
   await host.settled();
+  const {found, touched} = await files(host);
   return {
-    files: await files(host),
+    files: found,
+    attributes: await attributes(host, touched),
     services: await services(host),
     run: await runtime(host),
     processes: await processes(host),
@@ -191,6 +236,7 @@ export function differences(
     }
   };
   compare('file', before.files, after.files, 'as in the image');
+  compare('attributes', before.attributes, after.attributes, 'as in the image');
   compare('service', before.services, after.services, 'unknown');
   // Its lock is there as long as it runs.
   const held = options.processes === false ? /^\/run\/waxseal\.lock/ : /^$/;

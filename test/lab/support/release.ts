@@ -51,3 +51,8 @@ export const withPublishers: readonly Release[] = releases.map(release => ({
     ],
   },
 }));
+
+/** Debian 13 with what an attacker needs who has an account there: Python, for the system calls that no shell has. */
+export const withAttackers: readonly Release[] = releases
+  .filter(({suite}) => suite === 'trixie')
+  .map(release => ({...release, more: {name: 'attackers', packages: ['python3', 'acl', 'attr']}}));

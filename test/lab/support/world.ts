@@ -21,6 +21,8 @@ export async function inWorld(
   release: Release,
   scenario: (world: World) => Promise<void>,
   prepare?: (host: Host) => Promise<void>,
+  /** What an earlier host had changed (`keepChanges`), to go on from there. */
+  from?: string,
 ): Promise<void> {
   made += 1;
   // No scenario can forget an image: one that needs it first makes it, wherever it stands in the run.
@@ -31,7 +33,13 @@ export async function inWorld(
   const internet = await Internet.start(name, path.join(directory, 'dns'));
   try {
     const host = await Host.boot(
-      {release, directory: path.join(directory, 'host'), namespace: name, name},
+      {
+        release,
+        directory: path.join(directory, 'host'),
+        namespace: name,
+        name,
+        ...(from === undefined ? {} : {from}),
+      },
       prepare,
     );
     try {
