@@ -97,6 +97,9 @@ export type ProbeOutcome =
 const CONNECT_MS = 30_000;
 const REPLY_MS = 120_000;
 const TOTAL_MS = 300_000;
+// No filter says so much about one small message; whoever does would keep this process busy until the time is up.
+const MOST_PACKETS = 2000;
+const MOST_OCTETS = 4 << 20;
 
 export interface ProbeOptions {
   /** Milliseconds for connecting; default 30 000. Like the others only for what hangs: a busy milter answers late. */
@@ -256,6 +259,8 @@ class Conversation {
   readonly #deadlineMs: number;
   readonly #added: AddedHeader[] = [];
   readonly #changes = new Set<OtherChange>();
+  #packets = 0;
+  #octets = 0;
 
   constructor(ports: Pick<Ports, 'clock'>, stream: PacketStream, options: ProbeOptions) {
     this.#ports = ports;
@@ -374,7 +379,13 @@ class Conversation {
     const left = this.#deadlineMs - this.#ports.clock.now().getTime();
     const wait = Math.max(0, Math.min(left, this.#options.replyTimeoutMs ?? REPLY_MS));
     try {
-      return await this.#stream.receive(this.#ports.clock, wait, this.#options.signal);
+      const packet = await this.#stream.receive(this.#ports.clock, wait, this.#options.signal);
+      this.#packets += 1;
+      this.#octets += packet.data.length;
+      if (this.#packets > MOST_PACKETS || this.#octets > MOST_OCTETS) {
+        throw new Broken(step, 'protocol', 'the milter answers without end');
+      }
+      return packet;
     } catch (error) {
       if (!(error instanceof StreamProblem)) throw error;
       throw new Broken(step, causeOf(step, error), error.message);

@@ -321,6 +321,44 @@ describe('what is no milter, or a broken one', () => {
   });
 
   test.each([
+    ['progress', encodePacket({command: 'p', data: new Uint8Array(0)})],
+    ['header fields', encodePacket({command: 'h', data: encodeStrings(['X', 'y'.repeat(60_000)])})],
+  ])('a flood of %s is cut off by its size, long before the time is up', async (_, packet) => {
+    const flood = Buffer.concat(Array.from({length: 100}, () => packet));
+    let sent = 0;
+    const raw = new Uint8Array(flood);
+    const endpoint = await listen(
+      serveRaw(socket => {
+        let octets: Uint8Array = new Uint8Array(0);
+        let negotiated = false;
+        const pour = (): void => {
+          // It would go on for ever, were there no end to what a run of the tests may take.
+          while (sent < 20_000 && socket.writable) {
+            sent += 100;
+            if (!socket.write(raw)) return;
+          }
+        };
+        socket.on('drain', pour);
+        socket.on('error', () => undefined);
+        socket.on('data', chunk => {
+          octets = Buffer.concat([octets, chunk]);
+          const end = Buffer.from(octets).includes(
+            Buffer.from(encodePacket({command: 'E', data: new Uint8Array(0)})),
+          );
+          if (!negotiated) {
+            negotiated = true;
+            // No answers before the end of the message (SMFIP_NR_*), which is where header fields may be added.
+            socket.write(encodePacket(encodeNegotiation({version: 6, actions: 1, protocol: 0xf_f480})));
+          }
+          if (end) pour();
+        });
+      }),
+    );
+    const outcome = await probeMilter(ports, endpoint, message);
+    expect(outcome).toMatchObject({ended: 'broken', step: 'end-of-message', cause: 'protocol'});
+  });
+
+  test.each([
     ['an unknown answer', encodePacket({command: 'z', data: new Uint8Array(0)}), 'end-of-message'],
     ['a header before the end', encodePacket({command: 'h', data: encodeStrings(['X', 'y'])}), 'mail'],
     ['a malformed header', encodePacket({command: 'h', data: encodeStrings(['X'])}), 'end-of-message'],
