@@ -1,14 +1,11 @@
-/** A user with a shell, and a false daemon on the socket of the signer. */
+/** A user with a shell. */
 import {describe, expect, test} from 'vitest';
-import {inArena, TABLES_OF_THE_SIGNER, VICTIMS, WAITING} from './support/arena.ts';
+import {inArena, VICTIMS, WAITING} from './support/arena.ts';
 import {describeOutcome} from './support/process.ts';
 import {withAttackers} from './support/release.ts';
 
 const ROUNDS = 200;
 const [first = ''] = WAITING;
-const SOCKET = '/var/spool/postfix/opendkim/opendkim.sock';
-/** A daemon that says something now and then is listened to for a minute; a run asks more than once. */
-const PATIENCE_S = 240;
 
 /** The title of a terminal, a cleared screen, another direction of writing. */
 const ESCAPES = '\u001b]0;owned\u0007\u001b[2J\u202ecod.exe';
@@ -135,27 +132,5 @@ time.sleep(600)' &`,
       await crowd.finished;
       await host.must(['postsuper', '-d', 'ALL']);
       await arena.close({name: 'a user with a shell'});
-    }));
-
-  test('a false daemon on the socket: every command ends, with a finding or an error that has a name', () =>
-    inArena(release, TABLES_OF_THE_SIGNER, async arena => {
-      const modes = ['flood', 'many', 'esc', 'shut', 'big', 'half', 'drip', 'silent'] as const;
-      for (const mode of modes) {
-        await arena.under([['opendkim', 'milter', SOCKET, mode]], async () => {
-          await Promise.all([
-            arena.run(['test', '--domain', 'example.com'], {seconds: PATIENCE_S}),
-            arena.run(['check', '--no-input'], {seconds: PATIENCE_S}),
-          ]);
-          if (['flood', 'esc', 'shut'].includes(mode)) {
-            await arena.run(['setup', '--domain', first, '--selector', 's1', '--yes', '--no-wait'], {
-              seconds: PATIENCE_S,
-            });
-          }
-        });
-        await arena.host.exec(['rm', '-f', SOCKET]);
-        await arena.restore();
-      }
-      await arena.close({name: 'a false daemon'});
-      expect(arena.rounds('milter answers')).toBeGreaterThanOrEqual(ROUNDS);
     }));
 });

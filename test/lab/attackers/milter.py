@@ -1,15 +1,17 @@
 """A false daemon on the signer's socket.    milter.py SOCKET MODE
 
 flood: progress without end; drip: progress now and then; big: a length that nobody has; half: a packet that never ends;
-many: a thousand header fields; esc: control characters in every answer; silent: accepts and says nothing; shut: closes."""
+many: header fields without end; esc: control characters in every answer; silent: accepts and says nothing; shut: closes;
+mute: half and silent in turn."""
 import os
 import select
 import socket
 import struct
 import sys
+import threading
 import time
 
-from common import count, going, ready, report
+from common import count, counts, going, ready, report
 
 path, mode = sys.argv[1:3]
 
@@ -22,7 +24,7 @@ HELLO = packet(b'O', struct.pack('>III', 6, 0x1ff, 0))
 ESCAPES = b'\x1b]0;owned\x07\x1b[2J\r\n\xe2\x80\xae550 5.7.1 \xff\x9b31m'
 
 
-def serve(client):
+def serve(client, mode):
     client.settimeout(20)
     client.recv(65536)
     if mode == 'silent':
@@ -49,7 +51,7 @@ def serve(client):
         while going():
             client.sendall(packet(b'p'))
             count('answers')
-            time.sleep(0.2)
+            time.sleep(0.02)
     elif mode == 'big':
         client.sendall(struct.pack('>I', 0xfffffff0) + b'h' * 1000)
         count('answers')
@@ -78,17 +80,17 @@ def main():
     server.bind(path)
     server.listen(64)
     ready()
-    workers = 0
-    import threading
     while going():
         if not select.select([server], [], [], 0.1)[0]:
             continue
         client, _ = server.accept()
         count('connections')
 
-        def run(client=client):
+        turn = ['half', 'silent'][counts['connections'] % 2] if mode == 'mute' else mode
+
+        def run(client=client, turn=turn):
             try:
-                serve(client)
+                serve(client, turn)
             except OSError:
                 count('cut')
             finally:
