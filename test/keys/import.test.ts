@@ -83,6 +83,13 @@ describe('importKey', () => {
     if (!result.ok) expect(result.problem.hint).not.toBe('');
   });
 
+  it('names what a file of an unknown type has', () => {
+    expect(read(pem('MYSTERY'))).toMatchObject({
+      ok: false,
+      problem: {message: 'The file has MYSTERY, no private key.'},
+    });
+  });
+
   it('agrees with another implementation on the public key', () => {
     const {n, e} = forge.pki.privateKeyFromPem(pkcs1);
     const spki = forge.asn1.toDer(forge.pki.publicKeyToAsn1(forge.pki.setRsaPublicKey(n, e)));
