@@ -1,5 +1,6 @@
 import {ChangeFailed, HostError} from '../domain/errors.ts';
 import {problem} from '../domain/result.ts';
+import {privateFingerprint} from '../keys/index.ts';
 import {
   type Before,
   type DirectoryStep,
@@ -7,9 +8,10 @@ import {
   octetsOfText,
   type PackageStep,
   type RemoveStep,
+  type SecretContent,
   type Step,
 } from '../services/step.ts';
-import type {FileAttributes, Ports} from '../system/ports.ts';
+import type {FileAttributes, InspectedFile, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
 import type {Journal, UndoRecord} from './journal.ts';
 import {asBefore, isSame, type Observed, observe, sha256Of} from './observe.ts';
@@ -187,22 +189,30 @@ async function removeEntry(ports: Ports, step: RemoveStep, now: Observed): Promi
   else await ports.files.remove(step.path);
 }
 
-/** The octets that a file step writes. HostError where a staged key is gone or is another one. */
+/**
+ * The octets that a file step writes. A private key is read once, by a handle of its own, from a regular file with one
+ * name. HostError where it is gone, or is not the one that the plan was made with.
+ */
 export async function contentOf(ports: Pick<Ports, 'files'>, step: FileStep): Promise<Uint8Array> {
   const {content} = step.after;
   if (content.from === 'text') return octetsOfText(content);
-  const secret = await ports.files.read(content.path);
-  if (secret === undefined || sha256Of(secret) !== content.sha256) {
+  const found = await ports.files.inspect(content.path);
+  if (found === undefined || !isPlanned(found, content)) {
     throw new HostError(
       problem(
         'key.changed',
-        `The staged key ${content.path} is not the one that the plan was made with.`,
+        `The private key ${content.path} is not the one that the plan was made with.`,
         'Run waxseal again; it makes a new plan.',
       ),
     );
   }
-  return secret;
+  return found.content;
 }
+
+const isPlanned = ({content, stat}: InspectedFile, {sha256, fingerprint}: SecretContent): boolean =>
+  stat.links === 1 &&
+  sha256Of(content) === sha256 &&
+  (fingerprint === undefined || privateFingerprint(content) === fingerprint);
 
 async function addPackages(work: Work, step: PackageStep): Promise<void> {
   const {ports, journal} = work;

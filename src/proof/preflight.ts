@@ -10,11 +10,17 @@ import {ToolError} from '../domain/errors.ts';
 import type {DomainName} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
+import {
+  asIdentity,
+  type Identities,
+  type Identity,
+  identitiesOf,
+  type SignerAccount,
+} from '../services/account.ts';
 import type {Candidate} from '../services/candidate.ts';
 import type {DomainSelector} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
 import type {Argv, CommandResult, FileAttributes, FileStat, Ports} from '../system/ports.ts';
-import {asIdentity, type Identities, type Identity, identitiesOf, type SignerAccount} from './account.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
 import {journalLines, shownLine} from './journal.ts';
 import {proofToken} from './message.ts';

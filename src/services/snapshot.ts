@@ -1,8 +1,10 @@
 /** Everything the pure planner needs to know of files and users, read at one time. */
 import {createHash} from 'node:crypto';
 import {type AbsolutePath, below, nameOf, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import type {Result} from '../domain/result.ts';
 import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
 import type {DomainSelector, HostFacts} from './facts.ts';
+import {type MovableKey, readMovableKey} from './opendkim/movable-key.ts';
 import {includesOf, parseDataSet} from './opendkim/parse.ts';
 import {parseSocket, socketDirectory} from './opendkim/socket.ts';
 import {refusePlanted} from './planted.ts';
@@ -32,9 +34,11 @@ export interface ConfigurationSnapshot {
   readonly groupNames: Readonly<Record<number, string>>;
   /** Names of the users whose primary group it is, by id of the groups of the files above. */
   readonly primaryNames?: Readonly<Record<number, readonly string[]>>;
+  /** Whether the key of the single-key form may be copied; absent where that form is not in use. */
+  readonly movable?: Result<MovableKey>;
 }
 
-type Reads = Pick<Ports, 'files' | 'users'>;
+type Reads = Pick<Ports, 'files' | 'users' | 'commands'>;
 
 /** Where the keys of a domain lie; one for several domains lies in a folder that is no domain's name. */
 export const keyFolder = (keyDirectory: AbsolutePath, domain: string, shared: boolean): AbsolutePath =>
@@ -66,7 +70,25 @@ export async function readConfiguration(
   for (const path of milterSockets(facts, entries)) await take(path, 'text');
   await eachOf([...keyPlaces(facts, wanted)], WIDTH, ([path, content]) => take(path, content));
   for (const path of waysToKeys(facts, entries)) await take(path, 'text');
-  return {entries, ...(await accounts(ports, facts, entries))};
+  const movable = await movableKey(ports, facts);
+  return {
+    entries,
+    ...(await accounts(ports, facts, entries)),
+    ...(movable === undefined ? {} : {movable}),
+  };
+}
+
+async function movableKey(
+  ports: Reads,
+  {opendkim, layout}: HostFacts,
+): Promise<Result<MovableKey> | undefined> {
+  const {keytable, keyfile} = opendkim?.settings ?? {};
+  if (opendkim === undefined || layout === undefined || keytable !== undefined || keyfile === undefined)
+    return undefined;
+  const path = parseAbsolutePath(keyfile);
+  return path.ok
+    ? await readMovableKey(ports, opendkim, path.value, layout.opendkim.keyDirectory)
+    : undefined;
 }
 
 async function snapshotOf(
@@ -208,7 +230,7 @@ async function accounts(
   ports: Reads,
   facts: HostFacts,
   entries: Readonly<Record<string, FileSnapshot>>,
-): Promise<Omit<ConfigurationSnapshot, 'entries'>> {
+): Promise<Omit<ConfigurationSnapshot, 'entries' | 'movable'>> {
   const users: Record<string, UserEntry> = {};
   const groups: Record<string, GroupEntry> = {};
   const userNames: Record<number, string> = {};

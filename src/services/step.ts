@@ -26,9 +26,17 @@ export type Before =
 
 export type FileContent =
   /** `latin1`: the file is not UTF-8, and each character stands for one octet, so that every octet can be put back. */
-  | {readonly from: 'text'; readonly text: string; readonly encoding?: 'latin1'}
-  /** Copied from a staged key at apply time; never shown, logged or kept in a plan. */
-  | {readonly from: 'secret'; readonly path: AbsolutePath; readonly sha256: string};
+  {readonly from: 'text'; readonly text: string; readonly encoding?: 'latin1'} | SecretContent;
+
+/** A private key, copied when the step is carried out; never shown, logged or kept in a plan. */
+export interface SecretContent {
+  readonly from: 'secret';
+  /** Links resolved. */
+  readonly path: AbsolutePath;
+  readonly sha256: string;
+  /** As `KeyDescription.fingerprint`; present where a configuration named the file, and waxseal did not make it. */
+  readonly fingerprint?: string;
+}
 
 interface StepBase {
   /** Unique in its plan, readable: `file:/etc/opendkim.conf`. */

@@ -165,6 +165,36 @@ describe('applyPlan', () => {
     expect(await fingerprint(world)).toBe(before);
   });
 
+  it.each([
+    ['has another name', (at: string) => fs.linkSync(at, `${at}.twin`)],
+    [
+      'is a link',
+      (at: string) => {
+        fs.renameSync(at, `${at}.there`);
+        fs.symlinkSync('staged.pem.there', at);
+      },
+    ],
+    ['holds another key than the fingerprint names', () => undefined],
+  ])('copies no private key that %s', async (_what, change) => {
+    const {world, plan, before} = await prepared();
+    const steps = plan.steps.map(step =>
+      step.kind === 'file' && step.after.content.from === 'secret'
+        ? {
+            ...step,
+            after: {
+              ...step.after,
+              content: {...step.after.content, ...(change.length === 0 ? {fingerprint: '00'} : {})},
+            },
+          }
+        : step,
+    );
+    change(world.real('/var/lib/waxseal/staged.pem'));
+    const {outcome} = await apply(world, {...plan, steps});
+    expect(outcome).toMatchObject({result: 'rolled-back'});
+    expect('error' in outcome && ['key.changed', 'file.symlink'].includes(outcome.error.id)).toBe(true);
+    expect(await fingerprint(world)).toBe(before);
+  });
+
   it('puts everything back when the proof does not pass, and says why', async () => {
     const {world, plan, before} = await prepared();
     const check = {

@@ -6,7 +6,7 @@ import {planSigning} from '../../src/services/signing.ts';
 import {readConfiguration} from '../../src/services/snapshot.ts';
 import type {Step} from '../../src/services/step.ts';
 import type {Wanted} from '../../src/services/wanted.ts';
-import {carryOut, type FakeHost, fixtureHost} from '../support/fake-host.ts';
+import {carryOut, type FakeHost, fixtureHost, testKey} from '../support/fake-host.ts';
 import {domain, planOn, value, wantedOn} from './wanted.ts';
 
 const textOf = (steps: readonly Step[], path: string): string => {
@@ -118,18 +118,20 @@ describe('planSigning', () => {
   });
 
   it('refuses the selector of a single key that moves, unless it is the same key', async () => {
-    const host = fixtureHost('single-key');
-    const wanted = wantedOn(host, ['example.com'], {}, '2020');
+    const host = fixtureHost('arch');
+    const wanted = wantedOn(host, ['example.com'], {}, 'mail');
+    host.files.put('/etc/opendkim/mail.private', testKey('mail'), {mode: 0o640, gid: 110});
     expect(await problemOf(host, wanted)).toBe('none');
-    host.files.put('/etc/dkimkeys/example.private', 'another', {mode: 0o600});
+    host.files.put('/etc/opendkim/mail.private', testKey('another'), {mode: 0o640, gid: 110});
     expect(await problemOf(host, wanted)).toBe('key.exists');
   });
 
   it('plans the one key once where it moves and is wanted', async () => {
-    const host = fixtureHost('single-key');
-    const wanted = wantedOn(host, ['example.com'], {}, '2020');
+    const host = fixtureHost('arch');
+    const wanted = wantedOn(host, ['example.com'], {}, 'mail');
+    host.files.put('/etc/opendkim/mail.private', testKey('mail'), {mode: 0o640, gid: 110});
     const {steps} = value((await planOn(host, wanted)).change);
-    expect(steps.filter(step => step.id.endsWith('2020.private'))).toHaveLength(1);
+    expect(steps.filter(step => step.id.endsWith('mail.private'))).toHaveLength(1);
     await carryOut(host, steps);
     expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
   });
@@ -240,7 +242,7 @@ describe('planSigning', () => {
   });
 
   it('has no secret in the plan', async () => {
-    const host = fixtureHost('single-key');
+    const host = fixtureHost('arch');
     const {facts, snapshot, change} = await planOn(host, wantedOn(host, ['example.com']));
     expect(JSON.stringify([facts, snapshot, change])).not.toContain('PRIVATE KEY');
   });

@@ -7,7 +7,7 @@ import {lookAtHost} from '../../src/services/look.ts';
 import {planSigning, type SigningChange} from '../../src/services/signing.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../src/services/snapshot.ts';
 import type {Wanted} from '../../src/services/wanted.ts';
-import {type FakeHost, sha256} from '../support/fake-host.ts';
+import {type FakeHost, sha256, testKey} from '../support/fake-host.ts';
 
 export function value<T>(result: Result<T>): T {
   if (!result.ok) throw new TypeError(`${result.problem.id}: ${result.problem.message}`);
@@ -28,7 +28,7 @@ export function wantedOn(
   host.files.directory('/var/lib/waxseal/staged', {mode: 0o700});
   const domains = names.map(name => {
     const path = absolute(`/var/lib/waxseal/staged/${name}.${chosen}.pem`);
-    const pem = `-----BEGIN PRIVATE KEY-----\nnot a key, only its place in a test: ${chosen}\n-----END PRIVATE KEY-----\n`;
+    const pem = testKey(chosen);
     host.files.put(path, pem, {mode: 0o600});
     return {domain: domain(name), selector: selector(chosen), key: {stagedPath: path, sha256: sha256(pem)}};
   });

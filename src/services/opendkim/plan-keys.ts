@@ -4,7 +4,7 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import type {CandidateKey} from '../candidate.ts';
 import {beforeOf, directoryStep, entryOf, type KnownHost} from '../files.ts';
 import {type FileSnapshot, keyFolder} from '../snapshot.ts';
-import type {DirectoryStep, FileStep, Owner} from '../step.ts';
+import type {DirectoryStep, FileStep, Owner, SecretContent} from '../step.ts';
 import type {WantedDomain} from '../wanted.ts';
 import {isAlone, unsafeWay} from './safe-keys.ts';
 import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';
@@ -159,7 +159,7 @@ function keyStep(host: KnownHost, want: WantedDomain, entry: FileSnapshot): File
   return secretStep(
     host,
     entry,
-    want.key,
+    {from: 'secret', path: want.key.stagedPath, sha256: want.key.sha256},
     fresh
       ? `Put the private key of ${want.domain} in place`
       : `Let OpenDKIM alone read the private key of ${want.domain}`,
@@ -169,7 +169,7 @@ function keyStep(host: KnownHost, want: WantedDomain, entry: FileSnapshot): File
 export const secretStep = (
   host: KnownHost,
   entry: FileSnapshot,
-  key: {readonly stagedPath: AbsolutePath; readonly sha256: string},
+  content: SecretContent,
   why: string,
 ): FileStep => ({
   kind: 'file',
@@ -178,7 +178,7 @@ export const secretStep = (
   path: entry.path,
   before: beforeOf(entry),
   after: {
-    content: {from: 'secret', path: key.stagedPath, sha256: key.sha256},
+    content,
     owner: keyOwner(host),
     mode: KEY_MODE,
   },

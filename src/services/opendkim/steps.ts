@@ -47,7 +47,9 @@ export function planOpenDkim(host: KnownHost, wanted: Wanted): Result<OpenDkimCh
   if (!hosts.ok) return hosts;
   const canonicalization = canonicalizationSetting(host, wanted.canonicalization);
   if (!canonicalization.ok) return canonicalization;
-  const moved = moveSingleKey(host, tables.value.moved);
+  const movedKey = moveSingleKey(host, tables.value.moved);
+  if (!movedKey.ok) return movedKey;
+  const moved = movedKey.value;
   const movedInto = moved.rows === undefined ? tables.value : withRows(tables.value, moved.rows);
   const keys = planKeys(host, movedInto.keys.text, wanted.domains, moved.hashes);
   if (!keys.ok) return keys;
@@ -173,27 +175,30 @@ interface MovedPlan {
 }
 
 /**
- * KeyFile is read by root at start, a key in a KeyTable by OpenDKIM's own user for each message (FACTS 2.1): a key that
- * this user may not read, or that lies in an odd place, is copied; the original stays.
+ * KeyFile is read by root at start, a key in a KeyTable by OpenDKIM's own user for each message (FACTS 2.1): a key in an
+ * odd place is copied, the original stays. One that this user may not read is never copied for it.
  */
-function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): MovedPlan {
-  if (moved === undefined) return {hashes: new Map(), files: [], directories: []};
+function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): Result<MovedPlan> {
+  if (moved === undefined) return ok({hashes: new Map(), files: [], directories: []});
   if (keyMayStay(host, moved.path)) {
-    return {rows: movedRows(moved, moved.path), hashes: new Map(), files: [], directories: []};
+    return ok({rows: movedRows(moved, moved.path), hashes: new Map(), files: [], directories: []});
   }
+  const source = host.snapshot.movable;
+  if (source === undefined) throw new TypeError(`${moved.path} was not looked at`);
+  if (!source.ok) return source;
+  const {sha256} = source.value;
   const domain = moved.domains[0] ?? '';
   const directory = below(host.layout.opendkim.keyDirectory, domain);
   const path = below(directory, `${moved.selector}.private`);
-  const source = entryOf(host.snapshot, moved.path);
   const target = entryOf(host.snapshot, path);
-  const same = target.stat !== undefined && target.sha256 === source.sha256 && keyMayStay(host, path);
-  const why = `Copy the private key of ${domain} to where OpenDKIM's own user may read it`;
-  return {
+  const same = target.stat !== undefined && target.sha256 === sha256 && keyMayStay(host, path);
+  const why = `Copy the private key of ${domain} to the directory of OpenDKIM's keys`;
+  return ok({
     rows: movedRows(moved, path),
-    hashes: new Map([[path, source.sha256]]),
-    files: same ? [] : [secretStep(host, target, {stagedPath: source.path, sha256: source.sha256}, why)],
+    hashes: new Map([[path, sha256]]),
+    files: same ? [] : [secretStep(host, target, {from: 'secret', ...source.value}, why)],
     directories: same ? [] : safeDirectory(host, directory, `Make the key directory of ${domain}`),
-  };
+  });
 }
 
 const unique = (steps: readonly DirectoryStep[], but: readonly DirectoryStep[]): readonly DirectoryStep[] => {
