@@ -276,7 +276,7 @@ describe('the point of no return', () => {
     }
     expect(seen).toEqual(new Set(['rolled-back', 'finished']));
     expect(new Set(unsaid)).toEqual(new Set([`destroy ${KEY}`]));
-  }, 60_000);
+  });
 
   it('brings a file to its end that was being overwritten, and leaves one that somebody put there', async () => {
     for (const [how, wasOurs] of [

@@ -110,7 +110,7 @@ describe('a key that another domain signs with', () => {
     });
     await staysInUse(world, MAIL_ROW);
     await stillSigned(world);
-  }, 120_000);
+  });
 
   it('with a record that its owner wrote with blanks', async () => {
     const world = await shared();
@@ -121,7 +121,7 @@ describe('a key that another domain signs with', () => {
     }
     await staysInUse(world, MAIL_ROW);
     await stillSigned(world);
-  }, 120_000);
+  });
 
   it('by a symbolic link', async () => {
     const world = await shared();
@@ -132,7 +132,7 @@ describe('a key that another domain signs with', () => {
     await commands.run(['systemctl', 'restart', 'opendkim']);
     // The signer of the sandbox takes no link; that of a real host does.
     await staysInUse(world, MAIL_ROW);
-  }, 120_000);
+  });
 });
 
 it('a row that stays on the old key keeps its record; its time begins when the row has left it', async () => {
@@ -156,7 +156,7 @@ it('a row that stays on the old key keeps its record; its time begins when the r
   expect(nextStepOf((await advance(world)).report)).toMatch(/^Keep|^Revoke/);
   world.clock.advance(2 * DAY);
   expect(nextStepOf((await advance(world)).report)).toMatch(/^Revoke/);
-}, 120_000);
+});
 
 it("a file that is not the key of the record is neither published nor destroyed: the host's own keys stay its own", async () => {
   const world = await openWorld();
@@ -185,7 +185,7 @@ it("a file that is not the key of the record is neither published nor destroyed:
   const {keys} = JSON.parse(await textOf(world, STATE));
   const old = keys.find(({selector}: {selector: string}) => selector === '202611');
   expect(old.log.at(-1).evidence).toMatchObject({kind: 'record-gone', key: 'kept'});
-}, 120_000);
+});
 
 describe('export --with-keys', () => {
   it('says for whom else a key signs', async () => {
