@@ -2,6 +2,7 @@
  * Files that a person names, on the command line or on a screen. They lie where that person works: not below `--root`,
  * and not in the scratch directory of the sandbox.
  */
+import {command} from '../../domain/command.ts';
 import {HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
@@ -48,8 +49,8 @@ export function createNamedFiles(
       throw new HostError(
         problem(
           'file.loose',
-          `Everybody on this host can write ${visible(path)}, and so decide what waxseal does.`,
-          `See that its content is yours, then run: chmod o-w ${visible(path)}`,
+          `Every user on this host can write ${visible(path)} and so decide what waxseal does.`,
+          `Check that its content is yours, then run: ${command('chmod', 'o-w', path)}`,
         ),
       );
     },
