@@ -5,7 +5,7 @@ import {differences, exposedKeys, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {send, VALID, verdict} from './support/mail.ts';
 import {describeOutcome, sleep} from './support/process.ts';
-import {releases} from './support/release.ts';
+import {bothReleases} from './support/release.ts';
 import {awaitedRecord, launchWaxseal, reportOf, waxsealJson} from './support/waxseal.ts';
 import {inWorld} from './support/world.ts';
 
@@ -25,7 +25,7 @@ async function signingTimes(host: Host): Promise<readonly number[]> {
     .map(line => Number(line.split(' ')[0]) * 1000);
 }
 
-describe.each(releases)('$name', release => {
+describe.each(bothReleases)('$name', release => {
   test('setup waits for the lagging secondary, signs only then, runs again without a change, and is undone', () =>
     inWorld(release, async ({host, internet}) => {
       const before = await fingerprint(host);

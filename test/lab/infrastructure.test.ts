@@ -10,11 +10,11 @@ import {LAG_SECONDS, PRIMARY, RESOLVER, SECONDARY} from './support/dns.ts';
 import {differences, exposedKeys, fingerprint} from './support/fingerprint.ts';
 import {send, VALID, verdict} from './support/mail.ts';
 import {until} from './support/process.ts';
-import {releases} from './support/release.ts';
+import {bothReleases} from './support/release.ts';
 import {Terminal} from './support/tmux.ts';
 import {inWorld} from './support/world.ts';
 
-describe.each(releases)('$name', release => {
+describe.each(bothReleases)('$name', release => {
   test('boots with its own systemd, Postfix and OpenDKIM', () =>
     inWorld(release, async ({host}) => {
       expect(await host.read('/etc/debian_version')).toMatch(new RegExp(`^${release.version}\\.`));

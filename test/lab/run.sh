@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The lab: real Debian hosts on this machine. Arguments go to vitest, for instance a file name or `-t 'two runs'`.
+#   --all                every scenario on Debian 12, too; without it those in which the releases differ
 #   WAXSEAL_LAB          where images and hosts are kept (default /var/tmp/waxseal-lab)
 #   WAXSEAL_DIST         a build to try out instead of making one
 #   WAXSEAL_LAB_RELEASE  trixie or bookworm, to run on one release only
@@ -34,4 +35,4 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 [ -n "${WAXSEAL_DIST:-}" ] || npm run -s build
-exec npx vitest run --config test/lab/vitest.config.ts "$@"
+exec node test/lab/run.mjs "$@"

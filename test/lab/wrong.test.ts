@@ -4,7 +4,7 @@ import {differences, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {send, VALID, verdict} from './support/mail.ts';
 import {until} from './support/process.ts';
-import {releases} from './support/release.ts';
+import {bothReleases} from './support/release.ts';
 import {awaitedRecord, launchWaxseal, makeReady, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
 import {inWorld} from './support/world.ts';
 
@@ -16,7 +16,7 @@ async function dropIn(host: Host, lines: readonly string[]): Promise<void> {
   await host.must(['systemctl', 'daemon-reload']);
 }
 
-describe.each(releases)('$name', release => {
+describe.each(bothReleases)('$name', release => {
   test('not root: exit 5', () =>
     inWorld(release, async ({host}) => {
       const before = await fingerprint(host);

@@ -345,7 +345,7 @@ describe('sign and verify', () => {
     [['sign', '--domain', 'example.org', '--selector', 's'], '--key is missing'],
     [['sign', '--key', 'none.pem', '--domain', 'example.org', '--selector', 's'], 'no file none.pem'],
     [['verify', 'none.eml'], 'no file none.eml'],
-    [['verify', '/dev/fd/63'], 'Hand a pipe over on standard input: … | waxseal verify'],
+    [['verify', '/dev/fd/63'], 'Give a pipe on standard input instead.'],
     [['verify', 'one.eml', 'two.eml'], 'one word too many'],
   ] as const)('%j is refused with exit 2', async (argv, words) => {
     const world = await openWorld();

@@ -28,19 +28,29 @@ const debian12: Release = {
   ownNode: false,
 };
 
-/** Both, or the one that WAXSEAL_LAB_RELEASE names (`trixie`, `bookworm`): for work on a single scenario. */
-export const releases: readonly Release[] = [debian13, debian12].filter(release =>
-  [undefined, '', release.suite].includes(process.env['WAXSEAL_LAB_RELEASE']),
+const {WAXSEAL_LAB_RELEASE: named = '', WAXSEAL_LAB_ALL: all = ''} = process.env;
+
+/**
+ * Both, or the one that WAXSEAL_LAB_RELEASE names (`trixie`, `bookworm`): for scenarios in which the releases differ, by
+ * their units, by Node or by the versions of other programs.
+ */
+export const bothReleases: readonly Release[] = [debian13, debian12].filter(
+  ({suite}) => named === '' || named === suite,
+);
+
+/** Debian 13; both with `--all`; the one that WAXSEAL_LAB_RELEASE names. */
+export const releases: readonly Release[] = bothReleases.filter(
+  ({suite}) => all !== '' || named !== '' || suite === 'trixie',
 );
 
 /** The same releases with other programs that can sign, installed and switched off until a scenario starts one. */
-export const withOtherSigners: readonly Release[] = releases.map(release => ({
+export const withOtherSigners: readonly Release[] = bothReleases.map(release => ({
   ...release,
   more: {name: 'signers', packages: ['rspamd', 'amavisd-new', 'libmail-dkim-perl']},
 }));
 
 /** The same releases with what enters records: nsupdate and knsupdate; lexicon is no package of Debian 13. */
-export const withPublishers: readonly Release[] = releases.map(release => ({
+export const withPublishers: readonly Release[] = bothReleases.map(release => ({
   ...release,
   more: {
     name: 'publishers',
