@@ -61,6 +61,19 @@ describe('editSigningTable', () => {
     );
   });
 
+  it('puts each row where it takes nothing from a narrower one', () => {
+    // What catches the domain does not catch what is below it, and the other way round.
+    expect(editSigningTable('*@a.* o\n*@shop.a.org s\n', 'refile', [row('a.org')], true)).toBe(
+      '*@a.org new.a.org\n*@a.* o\n*@shop.a.org s\n*@*.a.org new.a.org\n',
+    );
+    expect(editSigningTable('*.a.* o\nbob@a.org s\n', 'refile', [row('a.org')], true)).toBe(
+      '*@*.a.org new.a.org\n*.a.* o\nbob@a.org s\n*@a.org new.a.org\n',
+    );
+    expect(editSigningTable('x@* o\n*@x.* p\n', 'refile', [row('a.org')], true)).toBe(
+      'x@* o\n*@x.* p\n*@a.org new.a.org\n*@*.a.org new.a.org\n',
+    );
+  });
+
   it('keeps what other domains sign beside it where several signatures are wanted', () => {
     const several = {
       domainOf: new Map([
@@ -116,6 +129,65 @@ describe('editSigningTable', () => {
           expect(signs(after, 'someone@m.a.org')).toBe('old0');
       }),
       {numRuns: 500},
+    );
+  });
+});
+
+describe('the row of every sender', () => {
+  const hosts = [
+    'a.org',
+    'm.a.org',
+    'n.m.a.org',
+    'x.a.org',
+    'b.org',
+    'a.net',
+    'ba.org',
+    'm.b.org',
+    'a.org.net',
+  ];
+  const addresses = hosts.flatMap(host => ['x', 'bob', 'bo', 'joe.m'].map(local => `${local}@${host}`));
+  const local = fc.constantFrom('*', 'bob', 'bo*', '*b', 'x', '');
+  const host = fc.constantFrom(
+    ...hosts,
+    '*',
+    '*.org',
+    '*.a.org',
+    '*.m.a.org',
+    'm.*',
+    'a.*',
+    '*a.org',
+    '*.a.*',
+    '*m.a*',
+  );
+  const one = fc.oneof(
+    fc.tuple(local, host).map(([before, after]) => `${before}@${after}`),
+    fc.constantFrom('*', '*.a.org', '*.org', 'bo*org', '*m.a*', '*@*', '**@a.org'),
+  );
+  const tables = fc.array(one, {maxLength: 8}).map(all => all.map((key, at) => `${key} old${at}\n`).join(''));
+  const mailOf = (key: string): readonly string[] =>
+    addresses.filter(address => signs(`${key} yes\n`, address) !== undefined);
+
+  it('stays the first that matches, unless it is a wider one than the new row', () => {
+    fc.assert(
+      fc.property(
+        tables,
+        fc.constantFrom('a.org', 'm.a.org', 'b.org'),
+        fc.boolean(),
+        (before, name, subdomains) => {
+          const after = editSigningTable(before, 'refile', [row(name)], subdomains);
+          expect(signs(after, `someone@${name}`)).toBe(`new.${name}`);
+          const keys = new Map(parseTable(before).map(each => [labelOf(each.value), each.key]));
+          for (const address of addresses) {
+            const [old, now] = [signs(before, address), signs(after, address)];
+            if (old === now || old === undefined) continue;
+            expect(now).toBe(`new.${name}`);
+            const added = address.endsWith(`@${name}`) ? `*@${name}` : `*@*.${name}`;
+            if (added !== `*@${name}`) expect(subdomains || before.includes(`${added} `)).toBe(true);
+            expect(mailOf(keys.get(old) ?? '')).toEqual(expect.arrayContaining([...mailOf(added)]));
+          }
+        },
+      ),
+      {numRuns: 1000},
     );
   });
 });

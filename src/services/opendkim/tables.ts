@@ -92,8 +92,9 @@ export type SigningKind = 'file' | 'refile';
 
 /**
  * Makes each wanted domain sign with its label. Rows that stand for exactly the domain get the new label and keep
- * their place; missing rows come at the end, or above the first row that would catch their mail before them. Rows that
- * have a label that is replaced get the new one, whatever they stand for.
+ * their place; missing rows come at the end, or above the first row that would catch all of their mail before them, each
+ * for itself: so a narrower row (an address, a subdomain) keeps its mail. Rows that have a label that is replaced get the
+ * new one, whatever they stand for.
  */
 export function editSigningTable(
   text: string,
@@ -109,8 +110,8 @@ export function editSigningTable(
   const added = new Map<number, string[]>();
   for (const want of moreSpecificFirst(wanted)) {
     const [plain, below] = patterns(kind, want.domain);
-    const place = kind === 'refile' ? firstCatch(index, want.domain) : lines.length;
     for (const pattern of [plain, below]) {
+      const place = kind === 'refile' ? placeOf(index, pattern, want.domain) : lines.length;
       const existing =
         several === undefined
           ? index.first.get(pattern)
@@ -245,15 +246,23 @@ function indexRows(rows: readonly TableRow[]): RowIndex {
   return {first, all, odd};
 }
 
-/** Line of the first general row that would catch mail of the domain or of its subdomains; Infinity where none. */
-function firstCatch(index: RowIndex, domain: string): number {
+/** Stands for any text in an address, as no pattern can name it: only a star matches it. */
+const ANY_TEXT = '\u0001';
+
+/**
+ * Line above which the row of a new pattern goes: the first row that matches each address that the pattern does, Infinity
+ * where none. There is always such a place: rows above it keep their mail because they come first, and of the mail of the
+ * pattern no row below it ever gets any. So the new row takes mail from that one row alone, which is a wider one. A row
+ * that matches only a part of the pattern's mail (`bob@*`, `*@shop.*`) is never passed for that.
+ */
+function placeOf(index: RowIndex, pattern: string, domain: string): number {
   let line = Number.POSITIVE_INFINITY;
   for (const parent of parentsOf(domain))
     line = Math.min(line, index.first.get(`*@*.${parent}`)?.line ?? line);
+  const address = pattern.replaceAll('*', ANY_TEXT);
   for (const odd of index.odd) {
     if (odd.line >= line) break;
-    if ([`x@${domain}`, `x@x.${domain}`].some(address => matchesWildcard(odd.pattern, address)))
-      line = odd.line;
+    if (matchesWildcard(odd.pattern, address)) line = odd.line;
   }
   return line;
 }
