@@ -1,8 +1,8 @@
 /** UDP over shared sockets: an answer finds its question by the address that it comes from. */
-import {createSocket} from 'node:dgram';
+import {createSocket, Socket} from 'node:dgram';
 import {once} from 'node:events';
 import {networkInterfaces} from 'node:os';
-import {expect, test} from 'vitest';
+import {expect, test, vi} from 'vitest';
 import {createSharedDnsTransport} from '../../src/system/real/dns-shared.ts';
 import {realTransport} from '../dns/world.ts';
 
@@ -32,3 +32,20 @@ test.each(ADDRESSES.filter(([type]) => type === 'udp4' || hasSix))(
   },
   10_000,
 );
+
+test('a socket that cannot be had is silence, and the process lives', async () => {
+  // As bind() does where the process has too many open files.
+  vi.spyOn(Socket.prototype, 'bind').mockImplementation(function fail(this: Socket) {
+    process.nextTick(() => this.emit('error', Object.assign(new Error('bind EMFILE'), {code: 'EMFILE'})));
+    return this;
+  });
+  const shared = createSharedDnsTransport(realTransport);
+  try {
+    const asked = shared.udp({address: '127.0.0.1', port: 9}, Uint8Array.from([1, 2, 3, 4]), {
+      ...{timeoutMs: 100, accept: () => true},
+    });
+    await expect(asked).rejects.toMatchObject({code: 'ETIMEDOUT'});
+  } finally {
+    shared.close();
+  }
+});
