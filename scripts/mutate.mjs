@@ -8,7 +8,16 @@
 // --only-own) by all other tests and sessions that load its file. --from and --to go on where a run was ended.
 // Works in a copy; the checkout is only read. Exit 0 when at least 90 % are killed.
 import {spawnSync} from 'node:child_process';
-import {cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync} from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -308,6 +317,8 @@ if (flags.list) {
 }
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'waxseal-mutate-'));
+// Some tests run a part of themselves as another user.
+chmodSync(scratch, 0o755);
 const copy = path.join(scratch, 'checkout');
 const stop = () => {
   rmSync(scratch, {recursive: true, force: true});
