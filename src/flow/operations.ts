@@ -85,7 +85,7 @@ export interface StageOptions {
 export interface PlanReady {
   readonly plan: Plan;
   readonly changes: readonly ChangeView[];
-  /** The candidate configuration proven in a throw-away signer; no checks where there is nothing to change. */
+  /** The candidate configuration proven in a temporary OpenDKIM; no checks where there is nothing to change. */
   readonly preflight: ProofReport;
   /** The files that the preflight was about; an apply refuses where it would leave others. */
   readonly proven: readonly ProvenFile[];

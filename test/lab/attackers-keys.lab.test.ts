@@ -1,6 +1,6 @@
 /**
  * The signer's account against root at the end of a key's life: what lies under the key's name while it is destroyed or
- * published, and what the throw-away signer is given to read.
+ * published, and what the temporary OpenDKIM is given to read.
  */
 import {describe, expect, test} from 'vitest';
 import {type Arena, ENDING, inArena, TABLES_OF_THE_SIGNER, VICTIMS, WAITING} from './support/arena.ts';
@@ -84,7 +84,7 @@ describe.each(withAttackers)('$name, against the account of the signer', release
     }),
   );
 
-  test('rows of the key table name files of root and keys that wait; the throw-away signer is watched', () =>
+  test('rows of the key table name files of root and keys that wait; the temporary OpenDKIM is watched', () =>
     inArena(release, TABLES_OF_THE_SIGNER, async arena => {
       const {host} = arena;
       const rows = [

@@ -46,7 +46,7 @@ export const publishedKeys = (
 
 /**
  * Looks at the host once more (hours may have gone by at the propagation screen), plans, and proves the candidate
- * configuration in a throw-away signer.
+ * configuration in a temporary OpenDKIM.
  */
 export async function planSetup(
   ports: Ports,

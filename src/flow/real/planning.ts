@@ -55,7 +55,7 @@ export async function changeFor(
   return change.ok ? ok({...change.value, facts}) : change;
 }
 
-/** The plan with the proof that its candidate configuration signs, tried in a throw-away signer. */
+/** The plan with the proof that its candidate configuration signs, tried in a temporary OpenDKIM. */
 export async function tried(
   ports: Ports,
   plan: Plan,

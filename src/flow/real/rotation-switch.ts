@@ -29,7 +29,7 @@ import {asProven} from './proven.ts';
 /** What a person may have said about a switch; nothing is said by default. */
 export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'subdomains'>;
 
-/** A switch as it will be carried out, and what a throw-away signer needs to try it. */
+/** A switch as it will be carried out, and what a temporary OpenDKIM needs to try it. */
 export interface PlannedSwitch {
   /** All of it, as it is shown: keys put in place, tables, what the signer is told. */
   readonly plan: Plan;

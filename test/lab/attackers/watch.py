@@ -53,7 +53,7 @@ while going():
         except OSError:
             continue
         for word in words:
-            # The directory of the throw-away signer has a name that nobody can guess, and its command line says it.
+            # The directory of the temporary OpenDKIM has a name that nobody can guess, and its command line says it.
             at = word.find(b'/var/lib/waxseal/')
             if at >= 0:
                 known.add(os.path.dirname(os.fsdecode(word[at:])))

@@ -25,6 +25,6 @@ export const Looking = (): ReactNode => (
 export const Planning = (): ReactNode => (
   <Busy
     title="Working out the changes"
-    text="Comparing this host with what it needs, and trying the new configuration in a throw-away signer that no mail goes through."
+    text="Comparing this host with what it needs, and trying the new configuration in a temporary OpenDKIM that no mail goes through."
   />
 );

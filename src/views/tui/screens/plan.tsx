@@ -176,7 +176,7 @@ function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Ro
       ? []
       : [
           BLANK,
-          ...paragraph('Tried in a throw-away signer:', width, {tone: 'strong'}),
+          ...paragraph('Tried in a temporary OpenDKIM:', width, {tone: 'strong'}),
           ...preflight.checks.flatMap(check => checkRows(check, width, theme)),
         ]),
     ...(remarks.length === 0 ? [] : [BLANK, ...remarkRows(remarks, width, theme)]),
