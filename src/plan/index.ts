@@ -6,7 +6,7 @@ export {asBefore, type Observed, observe, sha256Of} from './observe.ts';
 export type {ApplyEvent, ChangeView, Plan, RunId} from './plan.ts';
 export {findUnfinished, type Recovery, recoverRun} from './recover.ts';
 export {isUnfinished, listRuns, type RunSummary, readRuns} from './runs.ts';
-export {basicReadiness, type Ready} from './service-state.ts';
+export {basicReadiness, NOT_A_MILTER, type Ready} from './service-state.ts';
 export {findStale, type StaleStep} from './staleness.ts';
 export {holdsPrivateKey, textDiff} from './text-diff.ts';
 export {listUndoable, planUndo, type UndoOutcome, type UndoView, undoRun} from './undo.ts';

@@ -10,7 +10,12 @@ import {commandFailed} from './command-failure.ts';
 /** Whether a service is as its step wants it, looked at once. `undefined` where it is. */
 export type Ready = (step: ServiceStep) => Promise<Problem | undefined>;
 
+/** Id of a {@link Ready} problem: somebody answers, and not as a milter does. That is no sign of a busy host. */
+export const NOT_A_MILTER = 'service.not-a-milter';
+
 const POLL_MS = 200;
+/** How often in a row a service may answer wrongly: one that ends may hang up on a connection or two. */
+const WRONG_ANSWERS = 50;
 const STOP_MS = 30_000;
 
 // On a busy host all of these take many times as long as on an idle one: they are limits for what hangs.
@@ -57,7 +62,7 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
  * systemctl may say yes to a daemon that dies 100 ms later. How long it waits is decided by what happens, not by the
  * clock alone: a unit that has failed is not waited for, one that systemd is still starting, stopping or reloading is for
  * minutes, and one that runs and does not answer is looked at `withinMs` / 200 ms times, each of which takes the longer
- * the busier the host is. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
+ * the busier the host is. Where something else than a milter answers it is over after {@link WRONG_ANSWERS} answers. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
  */
 export async function bringToRun(
   ports: Pick<Ports, 'commands' | 'clock'>,
@@ -87,6 +92,7 @@ async function waitReady(
   const {withinMs, steadyMs} = step.ready;
   const begun = ports.clock.now().getTime();
   let looksLeft = Math.ceil(withinMs / POLL_MS);
+  let wrongLeft = WRONG_ANSWERS;
   let goodSince: number | undefined;
   for (;;) {
     signal?.throwIfAborted();
@@ -94,9 +100,12 @@ async function waitReady(
     const now = ports.clock.now().getTime();
     if (why === undefined) {
       goodSince ??= now;
+      wrongLeft = WRONG_ANSWERS;
       if (now - goodSince >= steadyMs) return undefined;
     } else {
       goodSince = undefined;
+      wrongLeft = why.id === NOT_A_MILTER ? wrongLeft - 1 : WRONG_ANSWERS;
+      if (wrongLeft <= 0) return why;
       const state = await unitState(ports, step);
       if (state === 'dead' || now - begun >= PATIENT_MS) return why;
       if (state !== 'at-work') {

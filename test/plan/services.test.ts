@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {ChangeFailed, CommandFailed} from '../../src/domain/errors.ts';
 import type {Problem} from '../../src/domain/result.ts';
-import {bringToRun, putServiceBack} from '../../src/plan/service-state.ts';
+import {bringToRun, NOT_A_MILTER, putServiceBack} from '../../src/plan/service-state.ts';
 import type {ServiceStep} from '../../src/services/step.ts';
 import type {Argv, CommandResult} from '../../src/system/ports.ts';
 
@@ -130,6 +130,18 @@ describe('bringToRun', () => {
     await bringToRun(ports, step, async () => (elapsed() < 60_000 ? down : undefined));
     const dead = host({restart: slow, show: {stdout: 'ActiveState=failed\n'}});
     await expect(bringToRun(dead.ports, step, async () => undefined)).rejects.toThrow('did not end in time');
+  });
+
+  it('does not wait for what answers, but not as a milter', async () => {
+    const {ports, elapsed} = host({show: {stdout: 'ActiveState=active\nJob=\n'}});
+    const foreign: Problem = {id: NOT_A_MILTER, message: 'It speaks SMTP.', hint: ''};
+    const patient = {...step, ready: {withinMs: 60_000, steadyMs: 600}};
+    await expect(bringToRun(ports, patient, async () => foreign)).rejects.toMatchObject({id: NOT_A_MILTER});
+    expect(elapsed()).toBe(49 * 200);
+    // A daemon that ends may hang up; the one after it answers.
+    const later = host();
+    await bringToRun(later.ports, patient, async () => (later.elapsed() < 9000 ? foreign : undefined));
+    expect(later.elapsed()).toBe(9600);
   });
 
   it('stops waiting with the signal', async () => {

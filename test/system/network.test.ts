@@ -230,6 +230,31 @@ describe('sockets', () => {
     expect(said).toBe('hello');
   });
 
+  it('goes through no link that somebody else could have planted, and to nothing that is no socket', async () => {
+    const {root, real} = scratch();
+    fs.mkdirSync(real('/var/theirs'), {recursive: true});
+    const server = net.createServer(socket => socket.on('error', () => undefined)).listen(real('/var/s'));
+    await new Promise(resolve => server.once('listening', resolve));
+    onTestFinished(() => {
+      server.close();
+    });
+    const sockets = createSockets({root});
+    const link = {kind: 'unix', path: absolute('/var/theirs/link')} as const;
+    fs.symlinkSync('/var/s', real('/var/theirs/link'));
+    // In a directory that is root's alone, a link is as good as a name.
+    (await sockets.connect(link, 1000)).destroy();
+    fs.chmodSync(real('/var/theirs'), 0o777);
+    fs.rmSync(real('/var/theirs/link'));
+    fs.symlinkSync('/var/s', real('/var/theirs/link'));
+    if (process.getuid?.() === 0) {
+      fs.lchownSync(real('/var/theirs/link'), 1, 1);
+      await expect(sockets.connect(link, 1000)).rejects.toMatchObject({id: 'file.unsafe-link'});
+    }
+    fs.writeFileSync(real('/var/theirs/file'), '');
+    const file = {kind: 'unix', path: absolute('/var/theirs/file')} as const;
+    await expect(sockets.connect(file, 1000)).rejects.toMatchObject({code: 'ECONNREFUSED'});
+  });
+
   it('rejects with the code of the system', async () => {
     const {root} = scratch();
     const missing = createSockets({root}).connect({kind: 'unix', path: absolute('/run/none')}, 1000);

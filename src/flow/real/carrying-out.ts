@@ -1,6 +1,7 @@
 /** Plan, preflight, apply and proof: the part of the work that touches the host. */
 import type {KeyLookup} from '../../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../../dns/key-lookup.ts';
+import {command} from '../../domain/command.ts';
 import {Interrupted, type ToolError} from '../../domain/errors.ts';
 import {fail, type Problem, problem, type Result} from '../../domain/result.ts';
 import {listed} from '../../domain/text.ts';
@@ -10,6 +11,7 @@ import {
   applyPlan,
   basicReadiness,
   makePlan,
+  NOT_A_MILTER,
   type Ready,
   recoverRun,
 } from '../../plan/index.ts';
@@ -256,13 +258,18 @@ async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<
     // Polled until the service step gives up; a busy daemon is not a dead one, and a dead one hangs up.
     {connectTimeoutMs: 30_000, replyTimeoutMs: 60_000, totalTimeoutMs: 120_000},
   );
-  return outcome.ended === 'answered'
-    ? undefined
-    : problem(
-        'service.no-milter',
-        `The signer does not answer: ${outcome.detail}.`,
-        'journalctl -t opendkim',
-      );
+  if (outcome.ended === 'answered') return undefined;
+  const isWrong =
+    outcome.ended === 'broken' && (outcome.cause === 'protocol' || outcome.cause === 'not-a-milter');
+  return isWrong
+    ? problem(
+        NOT_A_MILTER,
+        `What listens on OpenDKIM's socket isn't OpenDKIM: ${outcome.detail}.`,
+        endpoint.kind === 'unix'
+          ? `See who listens there: ${command('ss', '-lxp', 'src', endpoint.path)}`
+          : `See who listens there: ${command('ss', '-ltnp', 'sport', '=', `:${endpoint.port}`)}`,
+      )
+    : problem('service.no-milter', `OpenDKIM doesn't answer: ${outcome.detail}.`, 'journalctl -t opendkim');
 }
 
 /** Installs what is missing as a run of its own, and looks again. */

@@ -1,13 +1,11 @@
 import {constants} from 'node:fs';
-import {open} from 'node:fs/promises';
+import {type FileHandle, open} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
-import path from 'node:path';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import type {SocketEndpoint, Sockets} from '../ports.ts';
 import {startLimit} from './limit.ts';
-
-// sun_path of unix(7) has 108 octets with its NUL.
-const MAX_UNIX_PATH = 107;
+import {byHandle, O_PATH} from './regular.ts';
+import {walk} from './walk.ts';
 
 export interface SocketsOptions {
   /** Unix sockets are looked for below this directory. */
@@ -25,16 +23,40 @@ async function dial(
 ): Promise<Socket> {
   if (endpoint.kind === 'tcp')
     return await opened(connect({host: endpoint.host, port: endpoint.port}), timeoutMs);
-  const full = root === undefined ? endpoint.path : path.posix.join(root, endpoint.path);
-  if (Buffer.byteLength(full) <= MAX_UNIX_PATH) return await opened(connect({path: full}), timeoutMs);
-  // A name through an open directory is short however deep the directory lies.
-  const directory = await open(path.posix.dirname(full), constants.O_RDONLY | constants.O_DIRECTORY);
+  return await dialUnix(endpoint.path, timeoutMs, root);
+}
+
+/**
+ * The signer's account owns the directory of its socket. So the socket is named once, by a handle, and that very socket
+ * is connected to: a link or another socket that is put in its place meanwhile is not. Rejects with HostError
+ * `file.unsafe-link` where a link on the way could have been planted. A name by a handle is short, however deep the
+ * socket lies (sun_path of unix(7) has 108 octets).
+ */
+async function dialUnix(
+  path: AbsolutePath,
+  timeoutMs: number,
+  root: AbsolutePath | undefined,
+): Promise<Socket> {
+  const place = await walk(path, {root: root ?? '/', follow: true, refusesPlanted: true});
+  if (place === undefined) throw Object.assign(new Error(`connect ENOENT ${path}`), {code: 'ENOENT'});
+  let held: FileHandle | undefined;
+  const release = async (): Promise<void> => {
+    await held?.close();
+    await place.close();
+  };
   try {
-    const short = `/proc/self/fd/${directory.fd}/${path.posix.basename(full)}`;
-    return await opened(connect({path: short}), timeoutMs);
-  } finally {
-    await directory.close();
+    held = await open(place.at, O_PATH | constants.O_NOFOLLOW);
+    if (!(await held.stat()).isSocket()) {
+      throw Object.assign(new Error(`${path} is not a socket`), {code: 'ECONNREFUSED'});
+    }
+  } catch (error) {
+    await release();
+    throw error;
   }
+  const dialing = opened(connect({path: byHandle(held)}), timeoutMs);
+  // Not awaited: what the other side does right after it took the connection must find somebody who listens to it.
+  void dialing.catch(() => undefined).finally(() => void release().catch(() => undefined));
+  return await dialing;
 }
 
 function opened(socket: Socket, timeoutMs: number): Promise<Socket> {
