@@ -21,6 +21,7 @@ import {
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {setImmediate} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 import {parseSync} from 'rolldown/utils';
 
@@ -342,6 +343,8 @@ try {
     writeFileSync(at, mutated(text, [mutant]));
     const by = killer(copy, mutant, imported, suspected.has(mutant));
     writeFileSync(at, text);
+    // A signal that came meanwhile is heard now: what it ended was killed by no test.
+    await setImmediate();
     if (by !== undefined && !isRight(by)) throw new Error(`${by} is red without a mutant`);
     report.push({...mutant, by});
     console.log(
