@@ -138,11 +138,11 @@ describe.each(trixie)('$name', release => {
       expect(found).not.toContain((await host.read(other)).split('\n')[3]);
     }));
 
-  test('a plan whose rows take the mail of another domain is put back, and says whose', () =>
+  test('a pattern above the row of another domain: the rows of a plan leave that domain its mail', () =>
     inWorld(release, async world => {
       const {host, internet} = world;
       await handMade(world, 'news.example.com');
-      // A pattern above the row of the other domain: the rows of the new one must come before it.
+      // It matches a part of what the new row for subdomains does: that row must not come before it.
       const signing = await host.read('/etc/opendkim/SigningTable');
       await host.write(
         '/etc/opendkim/SigningTable',
@@ -151,11 +151,7 @@ describe.each(trixie)('$name', release => {
       await host.must(['systemctl', 'reload', 'opendkim']);
       expect(await isSigned(world, 'alice@news.example.com', 'smtp')).toBe(VALID('news.example.com', 'old'));
       await makeReady(host, internet);
-      const before = await tables(host);
-      const setup = await waxsealJson(host, SETUP, 6);
-      expect(setup.error?.message).toContain('postmaster@news.example.com (row *@news.example.com)');
-      expect(setup.error?.message).toContain('was signed with d=news.example.com s=old');
-      expect(await tables(host)).toBe(before);
+      await waxsealJson(host, SETUP, 0);
       expect(await isSigned(world, 'alice@news.example.com', 'smtp')).toBe(VALID('news.example.com', 'old'));
     }));
 
