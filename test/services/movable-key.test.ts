@@ -99,21 +99,39 @@ describe('a key that a configuration names', () => {
   });
 
   it('comes with a command that lets the account read it', async () => {
-    const host = fixtureHost('single-key');
-    const change = await plan(host);
-    expect(change.ok ? '' : change.problem.hint).toBe(
+    const hint = async (fixture: string): Promise<string> => {
+      const host = fixtureHost(fixture);
+      const conf = host.files.nodes.get('/etc/opendkim.conf');
+      if (conf?.kind === 'file') host.files.put('/etc/opendkim.conf', conf.content, OPENDKIM);
+      const change = await plan(host);
+      return change.ok ? 'none' : change.problem.hint;
+    };
+    expect(await hint('single-key')).toBe(
       'If it is your DKIM key: sudo chown opendkim /etc/dkimkeys/example.private',
     );
-    const node = host.files.nodes.get('/etc/dkimkeys/example.private');
-    if (node?.kind === 'file')
-      host.files.put('/etc/dkimkeys/example.private', node.content, {mode: 0o600, ...OPENDKIM});
-    const {steps} = value(await plan(host));
-    // It may stay where it is then.
-    expect(steps.map(({id}) => id)).not.toContain('file:/etc/dkimkeys/example.com/2020.private');
-    const outside = await plan(fixtureHost('ubuntu-wiki'));
-    expect(outside.ok ? '' : outside.problem.hint).toBe(
+    expect(await hint('ubuntu-wiki')).toBe(
       'If it is your DKIM key, copy it and name the copy in KeyFile: sudo install -o opendkim -m 600 /etc/mail/dkim.key /etc/dkimkeys/dkim.key',
     );
+  });
+
+  it('may be a file of root alone where root alone can have named it and put it there', async () => {
+    const key = '/etc/dkimkeys/example.private';
+    const host = fixtureHost('single-key');
+    expect((await plan(host)).ok).toBe(true);
+    // A link of the account that owns the directory, to another file of root's.
+    host.files.put('/root/tls.key', testKey('tls'), {mode: 0o600});
+    host.files.directory('/root', {mode: 0o700});
+    host.files.nodes.delete(key);
+    host.files.symlink(key, '/root/tls.key');
+    expect(await refusal(host)).toContain("can't be read by opendkim");
+    // A file that isn't root's, and a configuration that others can write.
+    host.files.nodes.delete(key);
+    host.files.put(key, testKey('tls'), {uid: 1000, gid: 1000, mode: 0o600});
+    expect(await refusal(host)).toContain("can't be read by opendkim");
+    const loose = fixtureHost('single-key');
+    const conf = loose.files.nodes.get('/etc/opendkim.conf');
+    if (conf?.kind === 'file') loose.files.put('/etc/opendkim.conf', conf.content, {mode: 0o666});
+    expect(await refusal(loose)).toContain("can't be read by opendkim");
   });
 
   it('is looked for in no other form', async () => {

@@ -1,6 +1,7 @@
 /**
  * A private key that a configuration names and that a plan would copy to OpenDKIM's own account. Who can write the
- * configuration may name any file of the host, so nothing is copied that this account can't read where it is.
+ * configuration may name any file of the host. So where that isn't root alone, nothing is copied that this account can't
+ * read where it is.
  */
 import {createHash} from 'node:crypto';
 import {command} from '../../domain/command.ts';
@@ -9,6 +10,7 @@ import {type AbsolutePath, below, nameOf} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {privateFingerprint} from '../../keys/index.ts';
+import {looseWay} from '../../system/loose-way.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {asIdentity, type Identity, identitiesOf} from '../account.ts';
 import type {OpenDkimFacts} from '../facts.ts';
@@ -30,8 +32,7 @@ type MovePorts = Pick<Ports, 'files' | 'users' | 'commands'>;
 const MOST_OCTETS = 65_536;
 
 /**
- * Reads the key at `path`, by one handle, and has OpenDKIM's account read it, too: what both have read is the key. The
- * problem `opendkim.key-not-moved` says why it may not be copied.
+ * Reads the key at `path`, by one handle. Unless it is root's file, named by root, OpenDKIM's account reads it, too: what both have read is the key. The problem `opendkim.key-not-moved` says why it may not be copied.
  */
 export async function readMovableKey(
   ports: MovePorts,
@@ -46,10 +47,11 @@ export async function readMovableKey(
   if (stat.links !== 1) return refused('has several names (hard links)', NAME_ANOTHER);
   const fingerprint = content.length > MOST_OCTETS ? undefined : privateFingerprint(content);
   if (fingerprint === undefined) return refused('holds no private key that can be read', NAME_ANOTHER);
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  if (await isRootsWord(ports, opendkim, path, found)) return ok({path: real, sha256, fingerprint});
   const identities = await identitiesOf(ports, opendkim);
   if ('unknown' in identities)
     return refused(`can't be read: there is no ${identities.unknown}`, NAME_ANOTHER);
-  const sha256 = createHash('sha256').update(content).digest('hex');
   if ((await hashReadBy(ports, identities.work, real)) !== sha256) {
     return refused(
       `can't be read by ${visible(identities.work.name)}, as whom OpenDKIM signs`,
@@ -57,6 +59,21 @@ export async function readMovableKey(
     );
   }
   return ok({path: real, sha256, fingerprint});
+}
+
+/**
+ * Whether root alone can have written the configuration, and root's own file is at the very path that it names: others
+ * could put a link there, but no file of root's with one name.
+ */
+async function isRootsWord(
+  ports: MovePorts,
+  {configFile}: OpenDkimFacts,
+  path: AbsolutePath,
+  {real, stat}: InspectedFile & {readonly real: AbsolutePath},
+): Promise<boolean> {
+  if (real !== path || stat.uid !== 0 || stat.links !== 1) return false;
+  if ((await ports.files.stat(configFile)) === undefined) return false;
+  return (await looseWay(ports, configFile, ({uid}) => uid === 0)) === undefined;
 }
 
 async function inspected(
