@@ -1,6 +1,6 @@
 /** As whom OpenDKIM starts and works on this host: the numbers that the kernel will judge it by. */
 import {visible} from '../domain/text.ts';
-import type {Argv, Ports} from '../system/ports.ts';
+import type {Argv, FileStat, Ports} from '../system/ports.ts';
 import type {OpenDkimFacts} from './facts.ts';
 
 /** What decides as whom it runs (systemd.exec(5); UserID of opendkim.conf(5)). */
@@ -84,6 +84,12 @@ async function listedGroups(ports: AccountPorts, name: string, primary: number):
   const all = status === 0 ? stdout.split(/\s+/).filter(isNumber).map(Number) : [];
   const listed = (await ports.users.groupById(primary))?.members.includes(name) === true;
   return listed ? all : all.filter(gid => gid !== primary);
+}
+
+/** Whether the mode lets this identity read the file; access lists and the way to it are not looked at. */
+export function modeLetsRead({mode, uid, gid}: FileStat, identity: Identity): boolean {
+  const bit = uid === identity.uid ? 0o400 : identity.gids.includes(gid) ? 0o040 : 0o004;
+  return identity.uid === 0 || (mode & bit) !== 0;
 }
 
 /** A command as this identity, with nothing of root's left (setpriv(1)); unchanged where there is none. */

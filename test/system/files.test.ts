@@ -45,6 +45,18 @@ describe('replace', () => {
     expect(fs.existsSync(real('/etc/d/a'))).toBe(id === undefined);
   });
 
+  it.runIf(process.getuid?.() === 0).each([0o755, 0o555])(
+    'in a directory of a person, mode %o: its owner can change the mode',
+    async mode => {
+      const {files, real} = scratch();
+      fs.mkdirSync(real('/etc/d'), {mode});
+      fs.chownSync(real('/etc/d'), 2000, 2000);
+      await expect(files.replace(absolute('/etc/d/a'), bytes('x'), plain)).rejects.toMatchObject({
+        id: 'file.unsafe-directory',
+      });
+    },
+  );
+
   it('says which directory is missing', async () => {
     const {files} = scratch();
     await expect(files.replace(absolute('/etc/none/a'), bytes('x'), plain)).rejects.toMatchObject({

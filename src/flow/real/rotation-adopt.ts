@@ -4,6 +4,7 @@ import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {findZone} from '../../dns/zone.ts';
+import {ToolError} from '../../domain/errors.ts';
 import {
   type DomainName,
   keyRecordName,
@@ -23,11 +24,14 @@ import {
   type RotationState,
   saveState,
 } from '../../rotation/index.ts';
+import {identitiesOf, modeLetsRead} from '../../services/account.ts';
 import type {HostFacts, KnownKey} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {isRootsWord} from '../../services/opendkim/movable-key.ts';
+import {parseDataSet} from '../../services/opendkim/parse.ts';
 import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
-import type {Ports} from '../../system/ports.ts';
+import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {must, readKeys} from './key-book.ts';
 import type {WorkOptions} from './options.ts';
 
@@ -50,6 +54,7 @@ export async function adoptKeys(
   signal: AbortSignal,
 ): Promise<{readonly adopted: readonly Adoption[]; readonly state: RotationState}> {
   const facts = await lookAtHost(ports, signal);
+  const judge = await judgeFor(ports, facts);
   const adopted: Adoption[] = [];
   let state = await readKeys(ports);
   for (const key of await keysInUse(ports, facts)) {
@@ -58,7 +63,11 @@ export async function adoptKeys(
     const path = parseAbsolutePath(key.path);
     if (!domain.ok || !selector.ok || !path.ok || !(only?.includes(domain.value) ?? true)) continue;
     if (findEntry(state, domain.value, selector.value) !== undefined) continue;
-    const entry = await entryOf(ports, options, domain.value, selector.value, path.value, signal);
+    const file = await judge(path.value);
+    const entry =
+      typeof file === 'string'
+        ? file
+        : await entryOf(ports, options, domain.value, selector.value, path.value, file, signal);
     const taken =
       typeof entry !== 'string' && activeEntry(state, domain.value, entry.algorithm) !== undefined;
     const why = typeof entry === 'string' ? entry : taken ? 'another key is known to sign' : undefined;
@@ -82,17 +91,46 @@ async function keysInUse(ports: Ports, facts: HostFacts): Promise<readonly Known
   return keys.filter(({label}) => used.has(label));
 }
 
+/** The file that a table names and whether it is OpenDKIM's to sign with; else why not. */
+type Judge = (path: AbsolutePath) => Promise<InspectedFile | string>;
+
+/**
+ * Who can write a table could name any key of root's in it, which would be published or destroyed at the end of its life.
+ * So a key is what OpenDKIM's account can read, or what root alone has named.
+ */
+async function judgeFor(ports: Ports, {opendkim}: HostFacts): Promise<Judge> {
+  if (opendkim === undefined) return async () => "OpenDKIM isn't installed";
+  const identities = await identitiesOf(ports, opendkim);
+  if ('unknown' in identities) return async () => `there is no ${identities.unknown}`;
+  const table = parseDataSet(opendkim.settings['keytable'] ?? '');
+  const writtenIn = [opendkim.configFile, ...('path' in table ? [table.path] : [])];
+  return async path => {
+    try {
+      const real = await ports.files.resolve(path);
+      const found = real === undefined ? undefined : await ports.files.inspect(real);
+      if (real === undefined || found === undefined) return `${visible(path)} is missing`;
+      const isTheirs =
+        modeLetsRead(found.stat, identities.work) ||
+        (await isRootsWord(ports, writtenIn, {path, real}, found.stat));
+      return isTheirs
+        ? found
+        : `${visible(path)} can't be read by ${visible(identities.work.name)}, as whom OpenDKIM signs`;
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      return error.message;
+    }
+  };
+}
+
 async function entryOf(
   ports: Ports,
   options: WorkOptions,
   domain: DomainName,
   selector: Selector,
   path: AbsolutePath,
+  {content, stat}: InspectedFile,
   signal: AbortSignal,
 ): Promise<KeyEntry | string> {
-  const real = (await ports.files.resolve(path)) ?? path;
-  const content = await ports.files.read(real);
-  if (content === undefined) return `${path} is missing`;
   const pem = Buffer.from(content).toString('utf8');
   const described = inspectKey(pem);
   if (!described.ok) return described.problem.message;
@@ -116,7 +154,6 @@ async function entryOf(
     name,
     value: published ?? made,
   });
-  const stat = await ports.files.stat(real);
   return newEntry(
     {
       domain,
@@ -129,7 +166,7 @@ async function entryOf(
     },
     {kind: 'adopted', from: `${path} ${fingerprint.slice(0, 16)}`},
     ports.clock.now(),
-    madeAt(selector, stat?.modifiedMs, ports.clock.now()),
+    madeAt(selector, stat.modifiedMs, ports.clock.now()),
   );
 }
 

@@ -11,7 +11,7 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import {visible} from '../../domain/text.ts';
 import {privateFingerprint} from '../../keys/index.ts';
 import {looseWay} from '../../system/loose-way.ts';
-import type {InspectedFile, Ports} from '../../system/ports.ts';
+import type {FileStat, InspectedFile, Ports} from '../../system/ports.ts';
 import {asIdentity, type Identity, identitiesOf} from '../account.ts';
 import type {OpenDkimFacts} from '../facts.ts';
 import {COMMAND_MS} from '../limits.ts';
@@ -48,7 +48,8 @@ export async function readMovableKey(
   const fingerprint = content.length > MOST_OCTETS ? undefined : privateFingerprint(content);
   if (fingerprint === undefined) return refused('holds no private key that can be read', NAME_ANOTHER);
   const sha256 = createHash('sha256').update(content).digest('hex');
-  if (await isRootsWord(ports, opendkim, path, found)) return ok({path: real, sha256, fingerprint});
+  if (await isRootsWord(ports, [opendkim.configFile], {path, real}, stat))
+    return ok({path: real, sha256, fingerprint});
   const identities = await identitiesOf(ports, opendkim);
   if ('unknown' in identities)
     return refused(`can't be read: there is no ${identities.unknown}`, NAME_ANOTHER);
@@ -62,18 +63,23 @@ export async function readMovableKey(
 }
 
 /**
- * Whether root alone can have written the configuration, and root's own file is at the very path that it names: others
- * could put a link there, but no file of root's with one name.
+ * Whether root alone can have written the files that name a key, and root's own file is at the very path that they name:
+ * others could put a link there, but no file of root's with one name.
+ *
+ * @param named the path as it is written, and with its links resolved
  */
-async function isRootsWord(
-  ports: MovePorts,
-  {configFile}: OpenDkimFacts,
-  path: AbsolutePath,
-  {real, stat}: InspectedFile & {readonly real: AbsolutePath},
+export async function isRootsWord(
+  ports: Pick<Ports, 'files' | 'users'>,
+  writtenIn: readonly AbsolutePath[],
+  named: {readonly path: AbsolutePath; readonly real: AbsolutePath},
+  stat: FileStat,
 ): Promise<boolean> {
-  if (real !== path || stat.uid !== 0 || stat.links !== 1) return false;
-  if ((await ports.files.stat(configFile)) === undefined) return false;
-  return (await looseWay(ports, configFile, ({uid}) => uid === 0)) === undefined;
+  if (named.real !== named.path || stat.uid !== 0 || stat.links !== 1) return false;
+  for (const file of writtenIn) {
+    if ((await ports.files.stat(file)) === undefined) return false;
+    if ((await looseWay(ports, file, ({uid}) => uid === 0)) !== undefined) return false;
+  }
+  return true;
 }
 
 async function inspected(

@@ -68,7 +68,8 @@ function stranger(stats: Stats, trust: Trust): string | undefined {
   const sticky = (stats.mode & 0o1000) !== 0;
   if ((stats.mode & 0o002) !== 0 && !sticky) return 'everyone';
   if ((stats.mode & 0o020) !== 0 && !sticky && !trust.gid(stats.gid)) return `group ${stats.gid}`;
-  if ((stats.mode & 0o200) !== 0 && !trust.uid(stats.uid)) return `user ${stats.uid}`;
+  // Whatever its mode says: its owner can change that.
+  if (!trust.uid(stats.uid)) return `user ${stats.uid}`;
   return undefined;
 }
 
