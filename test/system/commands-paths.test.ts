@@ -99,9 +99,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'plan/service-state.ts argv': HANDED_ON,
   "plan/service-state.ts [step.argv[0], 'reset-failed', unit]": NO_PATH,
   "plan/service-state.ts [step.argv[0], 'restart', unit]": NO_PATH,
-  "proof/account.ts ['id', '-G', '--', name]": NO_PATH,
-  "proof/account.ts ['setpriv', `--reuid=${identity.uid}`, `--regid=${identity.gid}`, `--groups=${identity.gids.join(',')}`, '--inh-caps=-all', '--', ...argv]":
-    UNPRIVILEGED,
   "proof/journal.ts ['journalctl', '-t', identifier, '--since', `@${seconds}`, '-o', 'cat', '--no-pager', '-q', '-n', '200']":
     NO_PATH,
   "proof/live-test.ts ['runuser', '-u', user, '--', 'test', '-w', endpoint.path]": UNPRIVILEGED,
@@ -117,6 +114,10 @@ const REASONS: Readonly<Record<string, string>> = {
   "proof/route.ts ['postmap', '-c', configDirectory, '-q', OWN_ADDRESS, table]": ROOTS,
   'proof/route.ts argv': HANDED_ON,
   "proof/route.ts ['postmap', '-c', configDirectory, '-q', '-', table]": ROOTS,
+  "services/account.ts ['id', '-G', '--', name]": NO_PATH,
+  "services/account.ts ['setpriv', `--reuid=${identity.uid}`, `--regid=${identity.gid}`, `--groups=${identity.gids.join(',')}`, '--inh-caps=-all', '--', ...argv]":
+    UNPRIVILEGED,
+  "services/opendkim/movable-key.ts asIdentity(identity, ['sha256sum', '--', path])": UNPRIVILEGED,
   "services/opendkim/steps.ts ['systemctl', 'reload-or-restart', host.opendkim.unit]": NO_PATH,
   "services/opendkim/steps.ts ['opendkim', '-n', '-x', host.opendkim.configFile]": ROOTS,
   "services/opendkim/steps.ts ['systemctl', 'is-active', '--quiet', opendkim.unit]": NO_PATH,
