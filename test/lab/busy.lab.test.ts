@@ -15,7 +15,7 @@ import {releases} from './support/release.ts';
 import {makeReady, type Report, waxseal, waxsealJson} from './support/waxseal.ts';
 import {inWorld} from './support/world.ts';
 
-const ROUNDS = Number(process.env['WAXSEAL_BUSY_ROUNDS'] ?? 2);
+const ROUNDS = Number(process.env['WAXSEAL_BUSY_ROUNDS'] ?? 1);
 const PROCESSES = Number(process.env['WAXSEAL_BUSY_PROCESSES'] ?? 4);
 const BUSY = path.join(import.meta.dirname, '../../scripts/busy.mjs');
 
