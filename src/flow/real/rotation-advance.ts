@@ -38,7 +38,7 @@ import {keysInUse, type SeenUses} from './key-uses.ts';
 import {inTurn} from './lock-turns.ts';
 import type {WorkOptions} from './options.ts';
 import {enterRecord, rememberPublisher, revoking, withdrawRecord} from './publishing.ts';
-import {gatherFacts, readTime} from './rotation-facts.ts';
+import {gatherFacts, type QueueMemory, readTime} from './rotation-facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './rotation-hooks.ts';
 import {groupsOf, makeKeys, type NextKey, prepareKeys} from './rotation-stage.ts';
 import {revokedRecord, switchKeys, takeUp} from './rotation-switch.ts';
@@ -133,6 +133,7 @@ class Run {
   readonly #seen = new Map<DnsName, Seen>();
   readonly #silent = new Map<string, SilentFacts>();
   /** What key files of the host held, by what they were: no file is read twice in a run to tell who uses a key. */
+  readonly #queueMemory: QueueMemory = {};
   readonly #seenUses: SeenUses = {keys: new Map()};
 
   constructor(
@@ -241,7 +242,7 @@ class Run {
     }
     const gathered = await gatherFacts(
       this.#ports,
-      {...this.#options, seenUses: this.#seenUses},
+      {...this.#options, seenUses: this.#seenUses, queueMemory: this.#queueMemory},
       state,
       key => this.#isChosen(key.domain) && !this.#seen.has(key.record.name),
       this.#signal,

@@ -65,11 +65,29 @@ export async function readTime(ports: Pick<Ports, 'files' | 'clock'>): Promise<T
   };
 }
 
+/** What one run knows of the queues: a Postfix that hung once is not waited for at every look. */
+export interface QueueMemory {
+  hung?: QueueFacts;
+}
+
 /**
  * The queues of this host's Postfix, all its instances taken together (MULTI_INSTANCE_README): one that takes mail in
  * may sign, and another hand it to the world. Not known where a command fails: a record then stays.
  */
 export async function readQueue(
+  ports: Pick<Ports, 'commands' | 'clock'>,
+  state: RotationState,
+  memory: QueueMemory = {},
+): Promise<QueueFacts> {
+  if (memory.hung !== undefined) return memory.hung;
+  const queue = await readInstances(ports, state);
+  if (!queue.known && queue.why.startsWith(HANGS)) memory.hung = queue;
+  return queue;
+}
+
+const HANGS = 'postqueue -j did not come to its end';
+
+async function readInstances(
   ports: Pick<Ports, 'commands' | 'clock'>,
   state: RotationState,
 ): Promise<QueueFacts> {
@@ -120,6 +138,7 @@ async function readInstance(
     return {known: false, why: 'postconf does not tell the life times'};
   }
   const listed = await ports.commands.run(['postqueue', ...which, '-j'], {timeoutMs: 120_000});
+  if (listed.ended === 'timeout') return {known: false, why: HANGS};
   // A list that was cut may hide the oldest, even where the cut is at the end of a line.
   if (Buffer.byteLength(listed.stdout) >= OUTPUT_OCTETS) {
     return {known: false, why: 'it holds so many messages that postqueue -j cannot be read to its end'};
@@ -276,14 +295,14 @@ const EXPLAINED = 100;
  */
 export async function gatherFacts(
   ports: Ports,
-  options: WorkOptions & {readonly seenUses?: SeenUses},
+  options: WorkOptions & {readonly seenUses?: SeenUses; readonly queueMemory?: QueueMemory},
   state: RotationState,
   only: (key: KeyEntry) => boolean,
   signal: AbortSignal,
   silence: Silence = createSilence(ports, signal),
 ): Promise<RotationFacts> {
   const settings = await readSettings(ports);
-  const queue = await readQueue(ports, state);
+  const queue = await readQueue(ports, state, options.queueMemory);
   const asked = state.keys.filter(key => key.state !== 'removed' && only(key));
   const records = new Map<DnsName, RecordFacts>();
   const silent = new Map<string, SilentFacts>();

@@ -29,6 +29,25 @@ const DEFAULT = `postconf -xh ${TOLD}`;
 const OUT = `postconf -c /etc/postfix-out -xh ${TOLD}`;
 const read = (answers: Readonly<Record<string, string>>) => readQueue(ports(answers), {keys: []});
 
+describe('a Postfix that hangs', () => {
+  it('is waited for once in a run, and its queue is not known', async () => {
+    let asked = 0;
+    const {clock} = ports({});
+    const commands: Ports['commands'] = {
+      run: async argv => {
+        if (argv[0] === 'postconf') return {status: 0, stdout: '5d\n5d\n\n', stderr: '', ended: 'exit'};
+        asked += 1;
+        return {status: null, stdout: '', stderr: '', ended: 'timeout'};
+      },
+    };
+    const memory = {};
+    const unknown = {known: false, why: 'postqueue -j did not come to its end'};
+    expect(await readQueue({clock, commands}, {keys: []}, memory)).toEqual(unknown);
+    expect(await readQueue({clock, commands}, {keys: []}, memory)).toEqual(unknown);
+    expect(asked).toBe(1);
+  });
+});
+
 describe('one instance', () => {
   it('has the oldest of all its queues', async () => {
     const list = [
