@@ -27,6 +27,12 @@ export const ENDING = ['e1', 'e2', 'e3', 'e4', 'e5'].map(each => `${each}.exampl
 /** Files of root that nobody but root may read, and some that nobody but root may change. */
 export const SECRETS = ['/etc/root-secret', '/root/secret', '/etc/tls-root.key'] as const;
 export const VICTIMS = [...SECRETS, '/etc/fake-passwd', '/etc/victim.d/program'] as const;
+/**
+ * Seconds after which a run counts as one that hangs: OpenDKIM and Postfix, which the attacker may keep from answering, are
+ * waited for up to five minutes each way.
+ */
+const RUN_S = 660;
+
 const MARK = 'WXCANARY-5f0c1b7e';
 
 /** What the documentation promises of an end, without 1, which is a fault of the program itself. */
@@ -261,7 +267,7 @@ export class Arena {
     argv: readonly string[],
     options: {seconds?: number; environment?: Record<string, string>} = {},
   ): Promise<Ended> {
-    const seconds = options.seconds ?? 150;
+    const seconds = options.seconds ?? RUN_S;
     const outcome = await this.host.exec(
       ['timeout', '-k', '5', String(seconds), 'waxseal', ...argv, '--json'],
       {
@@ -314,7 +320,9 @@ export class Arena {
     if (/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(shown)) {
       this.problems.push(`${what} prints control characters: ${JSON.stringify(shown.slice(0, 2000))}`);
     }
-    if (shown.includes(MARK) || shown.includes('PRIVATE KEY')) this.problems.push(`${what} prints a secret`);
+    // What a key looks like may be said; the key itself may not.
+    if (shown.includes(MARK) || /PRIVATE KEY-----\s*[A-Za-z0-9+/]{16}/.test(shown))
+      this.problems.push(`${what} prints a secret: ${shown.slice(0, 600)}`);
     let id = '';
     try {
       const report: Report = JSON.parse(outcome.stdout);
