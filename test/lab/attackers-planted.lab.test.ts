@@ -83,8 +83,11 @@ function* numbers(): Generator<number, never> {
   }
 }
 
+/** Where the daemon cannot answer, waxseal waits for minutes; what it does meanwhile is seen well before. */
+const WAITS = {seconds: 90, mayWait: true} as const;
+
 const perform = (arena: Arena, argv: readonly string[]): Promise<unknown> =>
-  argv[0] === 'timer' ? arena.timer() : arena.run(argv);
+  argv[0] === 'timer' ? arena.timer() : arena.run(argv, WAITS);
 
 /** Arguments with a path in them: what root may well name in a directory of somebody else. */
 const NAMED: readonly (readonly [what: 'reads' | 'writes', argv: (at: string) => readonly string[]])[] = [
@@ -114,19 +117,19 @@ describe.each(withAttackers)('$name', release => {
       `${TABLES_OF_THE_SIGNER}\nwaxseal export --with-keys --output /root/export.json --yes\n${OF_ANOTHER_HOST}`,
       async arena => {
         const number = numbers();
-        for (let turn = 0; turn < 22; turn += 1) {
-          const things = Array.from({length: 14}, () => {
+        for (let turn = 0; turn < 20; turn += 1) {
+          const things = Array.from({length: 24}, () => {
             const kind = KINDS[number.next().value % KINDS.length] ?? 'link';
             // One place in four: where everything is wrong, the first refusal would hide what comes after it.
             return [kind, PLACES[number.next().value % PLACES.length] ?? ''] as const;
           }).filter(([, at], index, all) => all.findIndex(each => each[1] === at) === index);
           // A refusal at a table hides what would happen behind it: every other time the tables are in order.
           const chosen =
-            turn % 2 === 0 ? things.filter(([, at]) => !at.startsWith('/etc/opendkim')) : things.slice(0, 10);
+            turn % 2 === 0 ? things.filter(([, at]) => !at.startsWith('/etc/opendkim')) : things.slice(0, 16);
           const commands = [0, 1].map(step => COMMANDS[(2 * turn + step) % COMMANDS.length] ?? []);
           // Or the timer's installation would be the last change, and that be undone.
           if (commands.some(([command]) => command === 'undo')) {
-            await arena.run(['setup', '--domain', second, '--selector', 's1', '--yes', '--no-wait']);
+            await perform(arena, ['setup', '--domain', second, '--selector', 's1', '--yes', '--no-wait']);
           }
           await arena.plant('opendkim', turn % 4 === 0 ? '/etc/victim.d' : '/etc/root-secret', chosen);
           for (const command of commands) await perform(arena, command);
@@ -171,7 +174,7 @@ describe.each(withAttackers)('$name', release => {
           chosen.map((place, at) => [kind(at), place] as const),
         );
         const commands = turn % 2 === 0 ? onQueue : onSockets;
-        await arena.run(commands[(turn >> 1) % commands.length] ?? []);
+        await perform(arena, commands[(turn >> 1) % commands.length] ?? []);
         await arena.host.script(
           `for each in ${chosen.join(' ')}; do rm -rf $each; [ ! -e $each.zz ] || mv $each.zz $each; done; postfix stop >/dev/null 2>&1 || true; postfix start >/dev/null 2>&1`,
         );
