@@ -30,7 +30,7 @@ const {values: flags} = parseArgs({
   options: {
     count: {type: 'string', default: '60'},
     seed: {type: 'string', default: '1'},
-    rooms: {type: 'string', default: 'services,rotation,flow/real,plan,system/real,keys'},
+    rooms: {type: 'string', default: 'services,rotation,jobs,plan,system/real,keys'},
     file: {type: 'string'},
     list: {type: 'boolean', default: false},
     json: {type: 'string'},
@@ -45,13 +45,12 @@ const {values: flags} = parseArgs({
 const TESTS = {
   services: ['test/services'],
   rotation: ['test/rotation', 'test/sessions/rotation.test.ts', 'test/sessions/disposal.test.ts'],
-  'flow/real': ['test/flow', 'test/sessions/rotation.test.ts', 'test/sessions/disposal.test.ts'],
   plan: ['test/plan'],
   'system/real': ['test/system'],
   keys: ['test/keys'],
   proof: ['test/proof'],
   host: ['test/host'],
-  jobs: ['test/jobs', 'test/sessions/rotation.test.ts'],
+  jobs: ['test/jobs', 'test/sessions/rotation.test.ts', 'test/sessions/disposal.test.ts'],
 };
 const LIMIT_MS = 15 * 60_000;
 /** Test files that are asked first: most mutants end there. */

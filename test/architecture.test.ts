@@ -50,6 +50,7 @@ const RANKS: readonly (readonly string[])[] = [
   ['plan', 'rotation', 'proof', 'doctor'],
   ['flow'],
   ['views'],
+  ['jobs'],
   ['demo'],
   ['cli'],
   ['bin.ts'],
@@ -97,7 +98,7 @@ describe('imports', () => {
     expect(files.every(file => within(file, 'system') || rankOf(file) >= 0)).toBe(true);
   });
 
-  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- host <- plan, rotation, proof, doctor <- flow <- views <- cli', () => {
+  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- host <- plan, rotation, proof, doctor <- flow <- views <- jobs <- cli', () => {
     const wrong = all.filter(
       ({from, to}) => rankOf(from) >= 0 && files.includes(to) && rankOf(to) >= 0 && rankOf(to) > rankOf(from),
     );
@@ -195,7 +196,7 @@ describe('imports', () => {
       'keys/state-directory.ts': 'the state directory itself, and what a crash left in it',
       'rotation/state.ts': 'the state file',
       'rotation/draft.ts': 'the draft',
-      'flow/real/named-files.ts': 'files that a person names',
+      'jobs/named-files.ts': 'files that a person names',
       'proof/preflight.ts': 'the directory of the trial signer, in the state directory, removed after it',
       'cli/context.ts': 'the log that a person names',
       'demo/': 'the sandbox',

@@ -3,7 +3,7 @@ import {HostError, ToolError, UsageError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import {createNamedFiles, type NamedFiles} from '../flow/real/named-files.ts';
+import {createNamedFiles, type NamedFiles} from '../jobs/named-files.ts';
 import type {Commands, DnsServer, Ports} from '../system/ports.ts';
 import {
   argumentsFromFile,

@@ -1,6 +1,6 @@
 /**
  * The work behind the effects, as the flow sees it: each job of the main line as one function. The real ones are made
- * in flow/real/ from the ports; tests of the flow give their own. Jobs report bad news as a Problem or by throwing a
+ * in jobs/ from the ports; tests of the flow give their own. Jobs report bad news as a Problem or by throwing a
  * ToolError; an aborted signal rejects with its reason.
  */
 

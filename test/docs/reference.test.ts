@@ -38,7 +38,7 @@ describe('the reference', () => {
     const ids = new Set([
       'host',
       ...idsIn(
-        textsIn('src/proof', 'src/doctor', 'src/cli', 'src/flow/real', 'src/flow/dns-report.ts'),
+        textsIn('src/proof', 'src/doctor', 'src/cli', 'src/jobs', 'src/flow/dns-report.ts'),
         /\bid: '((?:host|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),

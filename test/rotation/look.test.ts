@@ -3,7 +3,7 @@ import {decode, encode} from 'dns-packet';
 import {expect, it} from 'vitest';
 import {silentLines} from '../../src/cli/silent-report.ts';
 import {parseDnsName, parseDomain} from '../../src/domain/names.ts';
-import {gatherFacts} from '../../src/flow/real/rotation-facts.ts';
+import {gatherFacts} from '../../src/jobs/rotate/facts.ts';
 import {due, type KeyEntry} from '../../src/rotation/index.ts';
 import type {Ports} from '../../src/system/ports.ts';
 import {standingClock} from '../dns/world.ts';

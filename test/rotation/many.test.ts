@@ -2,7 +2,7 @@
 import {describe, expect, it} from 'vitest';
 import {dueReports} from '../../src/cli/due-report.ts';
 import {parseDomain} from '../../src/domain/names.ts';
-import {hubRows} from '../../src/flow/real/rotation-hub.ts';
+import {hubRows} from '../../src/flow/hub.ts';
 import {DEFAULT_SETTINGS, due} from '../../src/rotation/index.ts';
 import {keyIn, NOW, take} from './keys.ts';
 

@@ -3,7 +3,7 @@ import {describe, expect, it} from 'vitest';
 import {LockHeld} from '../../src/domain/errors.ts';
 import {STATE_FILE} from '../../src/domain/places.ts';
 import {problem} from '../../src/domain/result.ts';
-import {HELD_MS, inTurn} from '../../src/flow/real/lock-turns.ts';
+import {HELD_MS, inTurn} from '../../src/jobs/lock-turns.ts';
 import type {Locks} from '../../src/system/ports.ts';
 import {openWorld, type World} from '../demo/world.ts';
 import {standingClock} from '../dns/world.ts';

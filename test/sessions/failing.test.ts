@@ -1,9 +1,9 @@
 import {describe, expect, it} from 'vitest';
 import type {Mischief} from '../../src/demo/commands.ts';
 import {absolute} from '../../src/domain/paths.ts';
-import {createOperations} from '../../src/flow/real/index.ts';
 import {startSession} from '../../src/flow/run.ts';
 import type {Session} from '../../src/flow/state.ts';
+import {createOperations} from '../../src/jobs/setup/operations.ts';
 import {hostTree, openWorld, type World} from '../demo/world.ts';
 
 /** A host where the key of example.org is published everywhere and only the change is left. */

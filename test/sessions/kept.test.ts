@@ -2,7 +2,7 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import {expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import {undoAndCompare} from '../../src/flow/real/carrying-out.ts';
+import {undoAndCompare} from '../../src/jobs/change.ts';
 import {openWorld, type World} from '../demo/world.ts';
 
 const LABEL = '202611._domainkey.example.org';

@@ -1,6 +1,6 @@
 import {type ExitCode, ToolError} from '../../domain/errors.ts';
-import {gatherFacts} from '../../flow/real/rotation-facts.ts';
-import {type HubChoice, type HubRow, hubRows} from '../../flow/real/rotation-hub.ts';
+import {type HubChoice, type HubRow, hubRows} from '../../flow/hub.ts';
+import {gatherFacts} from '../../jobs/rotate/facts.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';

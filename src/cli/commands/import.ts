@@ -3,10 +3,10 @@ import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
 import {stagedKeyPath} from '../../domain/places.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {must} from '../../flow/real/key-book.ts';
-import {lookAtUses} from '../../flow/real/key-uses.ts';
 import {setupStart} from '../../flow/setup-rule.ts';
 import {nameUse} from '../../host/index.ts';
+import {must} from '../../jobs/key-book.ts';
+import {lookAtUses} from '../../jobs/key-uses.ts';
 import {inspectKey, selfTest, stageKey} from '../../keys/index.ts';
 import {
   addEntry,

@@ -1,11 +1,11 @@
 import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {abandonKeys, isComing} from '../../flow/real/key-book.ts';
-import {lookAtUses, whatUses} from '../../flow/real/key-uses.ts';
-import type {WorkOptions} from '../../flow/real/options.ts';
-import {withdrawRecord} from '../../flow/real/publishing.ts';
-import {advance, publisherFor} from '../../flow/real/rotation-advance.ts';
+import {abandonKeys, isComing} from '../../jobs/key-book.ts';
+import {lookAtUses, whatUses} from '../../jobs/key-uses.ts';
+import type {WorkOptions} from '../../jobs/options.ts';
+import {withdrawRecord} from '../../jobs/publishing.ts';
+import {advance, publisherFor} from '../../jobs/rotate/advance.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {type Context, resolversOf} from '../context.ts';

@@ -3,8 +3,8 @@ import {ChangeFailed, Declined, type ExitCode, HostError, UsageError} from '../.
 import {type DomainName, parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
-import {beforeChange, milterReadiness} from '../../flow/real/carrying-out.ts';
-import {isComing, recordStopped} from '../../flow/real/key-book.ts';
+import {beforeChange, milterReadiness} from '../../jobs/change.ts';
+import {isComing, recordStopped} from '../../jobs/key-book.ts';
 import {type ApplyOutcome, applyPlan, changeViews, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import {keptCheck, withCheck} from '../../proof/kept.ts';

@@ -1,9 +1,9 @@
 import {type ExitCode, LockHeld} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
-import type {WorkOptions} from '../../flow/real/index.ts';
-import {inTurn} from '../../flow/real/lock-turns.ts';
-import {type AdvanceOptions, type AdvanceResult, advance} from '../../flow/real/rotation-advance.ts';
-import {type HowTold, type News, needsPerson, tellByMail} from '../../flow/real/rotation-told.ts';
+import {inTurn} from '../../jobs/lock-turns.ts';
+import {type AdvanceOptions, type AdvanceResult, advance} from '../../jobs/rotate/advance.ts';
+import {type HowTold, type News, needsPerson, tellByMail} from '../../jobs/rotate/notify.ts';
+import type {WorkOptions} from '../../jobs/setup/operations.ts';
 import {type Due, entryFinder, entryName, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';

@@ -2,7 +2,7 @@ import {ChangeFailed, Declined, type ExitCode, HostError} from '../../domain/err
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {readSettings} from '../../flow/real/rotation-facts.ts';
+import {readSettings} from '../../jobs/rotate/facts.ts';
 import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';

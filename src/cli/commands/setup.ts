@@ -1,5 +1,5 @@
 import type {ExitCode} from '../../domain/errors.ts';
-import {createOperations} from '../../flow/real/index.ts';
+import {createOperations} from '../../jobs/setup/operations.ts';
 import {changing} from '../changing.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {domainTexts, runFlow} from '../session.ts';

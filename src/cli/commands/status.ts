@@ -2,8 +2,8 @@ import {checkNotes, inspectNotes} from '../../doctor/notes.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {keysInUse} from '../../flow/real/key-uses.ts';
-import {gatherFacts, readQueue, readSettings} from '../../flow/real/rotation-facts.ts';
+import {keysInUse} from '../../jobs/key-uses.ts';
+import {gatherFacts, readQueue, readSettings} from '../../jobs/rotate/facts.ts';
 import {
   ageOf,
   type Due,

@@ -2,8 +2,8 @@ import {checkNotes} from '../../doctor/notes.ts';
 import {ChangeFailed, Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {milterReadiness, undoAndCompare} from '../../flow/real/carrying-out.ts';
-import {recordUndone} from '../../flow/real/key-book.ts';
+import {milterReadiness, undoAndCompare} from '../../jobs/change.ts';
+import {recordUndone} from '../../jobs/key-book.ts';
 import {
   findUnfinished,
   isRunId,

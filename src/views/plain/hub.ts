@@ -1,6 +1,6 @@
 /** The hub line by line: for screen readers, serial lines and logs. */
 import {createInterface} from 'node:readline/promises';
-import {HUB_KEYS, type HubChoice, type HubRow} from '../../flow/real/rotation-hub.ts';
+import {HUB_KEYS, type HubChoice, type HubRow} from '../../flow/hub.ts';
 
 /** Everything that is known, numbered, in lines. */
 export const hubLines = (rows: readonly HubRow[]): readonly string[] => [

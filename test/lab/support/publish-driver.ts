@@ -12,7 +12,7 @@ import {findZone} from '../../../src/dns/zone.ts';
 import {keyRecordName, parseDomain, parseSelector} from '../../../src/domain/names.ts';
 import {absolute} from '../../../src/domain/paths.ts';
 import type {StagedDomain} from '../../../src/flow/operations.ts';
-import {publishAll} from '../../../src/flow/real/publishing.ts';
+import {publishAll} from '../../../src/jobs/publishing.ts';
 import {createRealPorts} from '../../../src/system/real/index.ts';
 
 export interface PublishJob {

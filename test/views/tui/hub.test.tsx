@@ -2,7 +2,7 @@ import {render} from 'ink';
 import {afterEach, describe, expect, test} from 'vitest';
 import {parseDomain, parseSelector} from '../../../src/domain/names.ts';
 import type {Result} from '../../../src/domain/result.ts';
-import type {HubChoice, HubRow} from '../../../src/flow/real/rotation-hub.ts';
+import type {HubChoice, HubRow} from '../../../src/flow/hub.ts';
 import {hubAnswer, hubLines} from '../../../src/views/plain/hub.ts';
 import {Hub} from '../../../src/views/tui/hub/hub.tsx';
 import {InputGate} from '../../../src/views/tui/input/input-gate.tsx';

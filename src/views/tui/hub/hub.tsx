@@ -1,7 +1,7 @@
 /** The hub: what is there, what comes next, and what can be done about it. */
 import {Box, useApp, useInput} from 'ink';
 import {type ReactNode, useEffect, useState} from 'react';
-import {HUB_KEYS, type HubChoice, type HubRow} from '../../../flow/real/rotation-hub.ts';
+import {HUB_KEYS, type HubChoice, type HubRow} from '../../../flow/hub.ts';
 import {DrawRow, DrawRows} from '../components/draw.tsx';
 import {keyOf, letterOf} from '../input/keys.ts';
 import {BLANK, cut, pad, paragraph, type Row, widthOf} from '../rows.ts';

@@ -1,5 +1,5 @@
 import {render} from 'ink';
-import type {HubChoice, HubRow} from '../../../flow/real/rotation-hub.ts';
+import type {HubChoice, HubRow} from '../../../flow/hub.ts';
 import {InputGate} from '../input/input-gate.tsx';
 import {KeyPump} from '../input/key-pump.ts';
 import {outputForInk, PASTE_MARKS_OFF, PASTE_MARKS_ON} from '../terminal.ts';

@@ -1,0 +1,221 @@
+/** The real work behind the flow, made from the ports. */
+
+import type {Survey} from '../../dns/survey.ts';
+import {watchRecord} from '../../dns/watch.ts';
+import {HostError, ToolError} from '../../domain/errors.ts';
+import {parseAbsolutePath} from '../../domain/paths.ts';
+import {STATE_DIRECTORY} from '../../domain/places.ts';
+import {fail, ok, problem, type Result} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {selectorFor} from '../../flow/answers.ts';
+import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../../flow/operations.ts';
+import {makeStateDirectory} from '../../keys/index.ts';
+import {isRunId, listRuns} from '../../plan/index.ts';
+import type {Plan} from '../../plan/plan.ts';
+import type {Check} from '../../proof/proof.ts';
+import {dropDraft, EMPTY_STATE, findEntry, formerRecords, type RotationState} from '../../rotation/index.ts';
+import type {HostFacts} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
+import {applySetup, installMissing, planSetup, recoverUnfinished} from '../change.ts';
+import {moveKeys, readKeys, recordActive, recordSurveys} from '../key-book.ts';
+import {createNamedFiles} from '../named-files.ts';
+import type {WorkOptions} from '../options.ts';
+import {publishAll, rememberPublisher} from '../publishing.ts';
+import {advise} from './advise.ts';
+import {inspectDomain, keepDraft, look} from './look.ts';
+import {
+  checkKey,
+  checkSelector,
+  checkStart as checkSetupStart,
+  discard,
+  keysLeft,
+  knownSelectors,
+  type LeftKeys,
+  stage,
+  suggestSelector,
+} from './stage.ts';
+
+export type {WorkOptions} from '../options.ts';
+
+/**
+ * The operations of one run. They remember what the look found, since a selector is proposed without looking again.
+ * The caller holds the lock of the host.
+ */
+export function createOperations(ports: Ports, options: WorkOptions): Operations {
+  let facts: HostFacts | undefined;
+  let keys: RotationState = EMPTY_STATE;
+  let left: LeftKeys | undefined;
+  const known = (): HostFacts => {
+    if (facts === undefined) throw new TypeError('the host was not looked at');
+    return facts;
+  };
+  const named = options.namedFiles ?? createNamedFiles(ports.files, {uid: 0, gid: 0});
+  // The draft is saved while keys are made: who of them comes first must not matter.
+  let home: Promise<void> | undefined;
+  const makeHome = (): Promise<void> => {
+    home ??= makeStateDirectory(ports.files, STATE_DIRECTORY);
+    return home;
+  };
+  const checkStart: Operations['checkStart'] = async (domains, wished, signal) =>
+    options.newSelector === true
+      ? ok(true as const)
+      : await checkSetupStart(ports, options, domains, wished, signal);
+  // Asked once more before anything is written: what is kept of a set-up asks no questions.
+  const checkStaged = (staged: readonly StagedDomain[], signal: AbortSignal): Promise<Result<true>> => {
+    const selectors = new Map(staged.map(({domain, selector}) => [domain, selector]));
+    return checkStart([...selectors.keys()], domain => selectors.get(domain), signal);
+  };
+  return {
+    async look(signal) {
+      const found = await look(ports, options, signal);
+      facts = found.facts;
+      if (ports.process.privileged) {
+        keys = await readKeys(ports);
+        left = await keysLeft(ports, found.draft);
+      }
+      return found;
+    },
+    async recover(run, emit) {
+      const summary = (await listRuns(ports)).find(each => isRunId(run.id) && each.run === run.id);
+      if (summary === undefined) {
+        throw new HostError(
+          problem('run.unknown', `There is no run ${visible(run.id)}.`, 'Run waxseal again.'),
+        );
+      }
+      return await recoverUnfinished(ports, summary, emit);
+    },
+    async install(before, emit, signal) {
+      const {publishers = []} = before;
+      facts = {...(await installMissing(ports, before, emit, signal)), publishers};
+      return facts;
+    },
+    inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
+    suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options, left),
+    knownSelectors: domains => knownSelectors(keys, domains, options),
+    checkSelector: (domains, selector, signal) =>
+      checkSelector(ports, known(), domains, selector, signal, options),
+    checkStart,
+    checkKey: (key, host) => checkKey(named, key, host),
+    async stage(answers, domains, emit, signal, how) {
+      const names = domains.map(({domain}) => domain);
+      const start = await checkStart(names, domain => selectorFor(answers, domain), signal);
+      if (!start.ok) return start;
+      await makeHome();
+      return await stage(ports, named, answers, domains, emit, signal, how);
+    },
+    async discard(staged) {
+      home = undefined;
+      await discard(ports, staged);
+    },
+    async publish(choice, staged, signal) {
+      const done = await publishAll(ports, options, choice, staged, signal);
+      const domains = staged.map(({domain}) => domain);
+      if (done.ok) await rememberPublisher(ports, domains, choice);
+      return done;
+    },
+    watch: (staged, how) => watchAll(ports, options, staged, how),
+    async plan(answers, staged, _facts, signal) {
+      const start = await checkStaged(staged, signal);
+      return start.ok ? await planSetup(ports, answers, staged, signal) : start;
+    },
+    async apply(ready, staged, emit, signal) {
+      const result = await applySetup(ports, options, ready, staged, emit, signal);
+      return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
+    },
+    advise: (staged, signal, isByHand) => advise(ports, options, known(), staged, signal, isByHand),
+    async saveDraft(answers) {
+      if (!ports.process.privileged) return;
+      await makeHome();
+      await keepDraft(ports, options, answers);
+    },
+    async saveRecord(path, text) {
+      try {
+        await named.save(path, text);
+        return ok(true);
+      } catch (error) {
+        if (error instanceof ToolError) return fail(problem(error.id, error.message, error.hint));
+        throw error;
+      }
+    },
+  };
+}
+
+/**
+ * Writes down that the keys sign. The change stands and is proven: a note that cannot be written (a full disk) is said,
+ * but is no failure of it. The next run of the same command finds nothing to change, proves the host again and makes up
+ * for the note.
+ */
+export async function bookActive(
+  ports: Ports,
+  plan: Plan,
+  result: ApplyResult,
+  emit: (event: WorkEvent) => void,
+  placed?: Parameters<typeof recordActive>[3],
+): Promise<ApplyResult> {
+  try {
+    const known = plan.steps.length === 0 ? (await lookAtHost(ports)).opendkim?.keys : [];
+    await recordActive(ports, plan, result.proof.checks, (domain, selector) => {
+      const there = placed?.(domain, selector);
+      if (there !== undefined) return there;
+      const key = known?.find(each => each.domain === domain && each.selector === selector);
+      const path = parseAbsolutePath(key?.path ?? '');
+      return path.ok ? path.value : undefined;
+    });
+    await dropDraft(ports.files);
+    return result;
+  } catch (error) {
+    const check: Check = {
+      id: 'state.written',
+      title: 'waxseal has written down what it did',
+      status: 'warn',
+      evidence: visible(error instanceof Error ? error.message : String(error)),
+      cause: 'The host is set up and signs, but the state file does not say so.',
+      fix: 'Mend the cause, then run the same command again; it changes nothing and writes it down.',
+    };
+    emit({type: 'check', check});
+    return {...result, proof: {...result.proof, checks: [...result.proof.checks, check]}};
+  }
+}
+
+/** Watches every domain at the same time, and writes down what is proven. */
+async function watchAll(
+  ports: Ports,
+  options: WorkOptions,
+  staged: readonly StagedDomain[],
+  how: Parameters<Operations['watch']>[1],
+): Promise<readonly Survey[]> {
+  // Looked at anew: a record that was shown before may have come further since.
+  const keys = await readKeys(ports);
+  const shown = staged.filter(({domain, selector}) => findEntry(keys, domain, selector)?.state === 'staged');
+  await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
+  const known = await readKeys(ports);
+  const resolverOnly = how.resolverOnly === true;
+  const surveys = await Promise.all(
+    staged.map(({domain, selector, record, zone}) =>
+      watchRecord(
+        ports,
+        {
+          ...{name: record.absoluteName, expected: record.value, zone},
+          ...formerRecords(known, {domain, selector}),
+        },
+        {
+          deadlineMs: how.deadlineMs,
+          onSurvey: how.onSurvey,
+          resolvers: options.resolvers,
+          resolverOnly,
+          signal: how.signal,
+        },
+      ),
+    ),
+  );
+  await recordSurveys(
+    ports,
+    surveys.flatMap((survey, index) => {
+      const key = staged[index];
+      return key === undefined ? [] : [[key, survey] as const];
+    }),
+    {resolverOnly},
+  );
+  return surveys;
+}
