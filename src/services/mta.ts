@@ -1,0 +1,104 @@
+/**
+ * The contract of a mail server (MTA): which ways mail comes in, and what happens to it on each before it leaves. Plain
+ * data; what a mail server calls its own settings stands in `Decision` and `Breaker` only.
+ */
+
+import type {Decision, Source} from '../domain/source.ts';
+import type {SocketEndpoint} from '../system/ports.ts';
+
+/**
+ * How mail comes in. `smtp`: a server port without another name; `way-back`: where a content filter returns mail;
+ * `forward`: aliases and forwards that the MTA hands in again by itself; `pipe`: a program that calls sendmail(1).
+ */
+export type EntranceKind =
+  | 'smtp'
+  | 'submission'
+  | 'submissions'
+  | 'postscreen'
+  | 'local'
+  | 'qmqp'
+  | 'bounce'
+  | 'notice'
+  | 'forward'
+  | 'way-back'
+  | 'pipe';
+
+/** The steps of a milter conversation at which an MTA sends macros. */
+export type MilterStage = 'connect' | 'helo' | 'mail' | 'rcpt' | 'data' | 'eoh' | 'eom';
+
+/** One milter that a pass hands mail to. */
+export interface MilterHop {
+  /** As it is written in the list, made harmless. */
+  readonly text: string;
+  /** Where the process connects to, a path as seen from outside of its chroot; absent where the text names nothing that it can connect to. */
+  readonly endpoint: SocketEndpoint | undefined;
+  /** The path as the process opens it, inside of its chroot; absent for TCP. */
+  readonly seenFrom?: string;
+  /** What becomes of mail while this milter cannot be used. */
+  readonly whenDown: 'unsigned' | 'delayed' | 'refused' | 'held' | 'unknown';
+}
+
+/** One run of a message through the milters of the MTA. */
+export interface Pass {
+  /** The service that decides: `submission/inet`. */
+  readonly service: string;
+  readonly chroot: boolean;
+  /** Account of the process that connects. */
+  readonly account: {readonly user: string; readonly groups: readonly string[]};
+  /** In order. `fatal`: a word of the list stops the service: it takes no mail at all. */
+  readonly milters: readonly MilterHop[] | {readonly fatal: string};
+  /** What chose this list: the winner first, then what it beat. Never empty. */
+  readonly decidedBy: readonly Decision[];
+  /** False where a milter sees the envelope only, so that it cannot sign. */
+  readonly hasContent: boolean;
+  /** Whom the milter takes for the client. */
+  readonly client: 'remote' | 'localhost';
+  /**
+   * The macros that are really sent at each step; a value that depends on the client stands as `undefined`
+   * (authentication, queue id), a fixed one as its text.
+   */
+  readonly macros: Readonly<Record<MilterStage, ReadonlyMap<string, string | undefined>>>;
+  /** Where the message goes from here, other than to its recipients. */
+  readonly next?: {
+    readonly by: 'filter' | 'proxy' | 'hold';
+    readonly to: string;
+    readonly decision: Decision;
+  };
+}
+
+/** Something on the way that changes a message after it was signed, or takes the signature away. */
+export interface Breaker {
+  readonly decision: Decision;
+  readonly where: 'later-milter' | 'filter' | 'second-pass' | 'delivery' | 'hold';
+  readonly changes: 'header' | 'body' | 'removes-signature';
+  /** False where it depends on the message, or on a program that cannot be read. */
+  readonly isCertain: boolean;
+}
+
+/** A rule by which the MTA rewrites the sender that signers see. */
+export interface SenderRewrite {
+  readonly decision: Decision;
+  /** The address after it; undefined where it leaves the address alone, `unknown` where its table cannot be read here. */
+  rewrite(address: string): string | undefined | 'unknown';
+}
+
+/** One way in, with all that happens to a message until it leaves. */
+export interface Entrance {
+  /** Stable, for `--entrance` and for reports: `submission/inet`, `local`, `bounce`. */
+  readonly id: string;
+  /** Which of several instances of the MTA; '' where there is one. */
+  readonly instance: string;
+  readonly kind: EntranceKind;
+  /** Port or address where clients reach it, made harmless: `587`, `127.0.0.1:10025`; '' where there is none. */
+  readonly listensOn: string;
+  readonly source: Source;
+  /** Whether clients log in here. */
+  readonly login: 'may' | 'must' | 'no';
+  /** In order; two or more where a filter hands mail back. Empty where no milter ever sees this mail. */
+  readonly passes: readonly Pass[];
+  /** More than one continuation is possible (a filter whose way back cannot be told). */
+  readonly isPassUncertain: boolean;
+  readonly breakers: readonly Breaker[];
+  /** Applied to the sender before the first pass, in order. */
+  readonly rewrites: readonly SenderRewrite[];
+}

@@ -1,0 +1,65 @@
+/**
+ * The contract of a program that signs: what it signs, and how it decides about one message. Plain data and pure
+ * questions; how a signer calls its own settings stands in `Decision` only.
+ */
+
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Decision, Source} from '../domain/source.ts';
+import type {SocketEndpoint} from '../system/ports.ts';
+
+/** One message, as a signer is told of it. */
+export interface SigningQuestion {
+  /** Address in the From field as the signer sees it, lower case domain. */
+  readonly from: string;
+  /** Address in the Sender field, where there is one. */
+  readonly sender?: string;
+  readonly client: {readonly name: string; readonly address: string};
+  /** Macros by name as they are sent: `{auth_type}`, `{daemon_name}`, `i`. What is not sent is not in it. */
+  readonly macros: ReadonlyMap<string, string>;
+  readonly recipients: readonly string[];
+}
+
+/** One row of a configuration that makes the signer sign. */
+export interface SigningRow {
+  /** As it is written, made harmless: `*@example.org`. */
+  readonly pattern: string;
+  /** d=, lower case; undefined where it follows the sender's domain. */
+  readonly domain: string | undefined;
+  readonly selector: string;
+  /** Where the private key lies, as named; undefined where the row names no key that exists. */
+  readonly keyPath: AbsolutePath | undefined;
+  readonly source: Source;
+}
+
+export interface SignedBy {
+  /** d= and s=, lower case. */
+  readonly domain: string;
+  readonly selector: string;
+  readonly keyPath: AbsolutePath | undefined;
+  readonly row: SigningRow;
+}
+
+/** `refused`: the signer stops the mail (a key it cannot use). `unknown`: `decisions` ends with what cannot be read. */
+export interface SigningAnswer {
+  readonly outcome: 'signed' | 'unsigned' | 'refused' | 'unknown';
+  /** Empty unless signed. */
+  readonly by: readonly SignedBy[];
+  /** Every decision that was taken, in the signer's own order; the last one decided. */
+  readonly decisions: readonly Decision[];
+}
+
+/** One program that signs, or could. */
+export interface SignerView {
+  readonly kind: string;
+  /** As its makers write it: `OpenDKIM`. */
+  readonly program: string;
+  readonly unit: string;
+  readonly isRunning: boolean;
+  /** Where it listens; empty for a program that signs by itself. */
+  readonly endpoints: readonly {readonly endpoint: SocketEndpoint; readonly source: Source}[];
+  readonly rows: readonly SigningRow[];
+  /** Parts of its configuration that waxseal cannot read: an answer may be `unknown` for them. */
+  readonly unread: readonly Decision[];
+  /** Pure; linear in the length of the address at most. */
+  wouldSign(question: SigningQuestion): SigningAnswer;
+}
