@@ -5,6 +5,7 @@
 import {readdirSync, readFileSync} from 'node:fs';
 import path from 'node:path';
 import {describe, expect, it} from 'vitest';
+import {DAEMON_WORDS} from './daemon-words.ts';
 
 const source = path.join(import.meta.dirname, '..', 'src');
 
@@ -223,6 +224,29 @@ describe('imports', () => {
     const wrong = files
       .filter(file => !within(file, 'system', 'demo'))
       .filter(file => program.test(withoutComments(readFileSync(path.join(source, file), 'utf8'))));
+    expect(wrong).toEqual([]);
+  });
+
+  it('name a daemon in its own folder only: each count in daemon-words.ts may fall, and none may rise', () => {
+    const word =
+      /opendkim|postfix|postconf|postqueue|postsuper|main\.cf|master\.cf|KeyTable|SigningTable|InternalHosts|rspamd|amavis|dkimpy|smtpd_/i;
+    const own = /^(?:services\/[^/]+\/|layouts\/|demo\/|services\/registry\.ts$)/;
+    const counts = Object.fromEntries(
+      files
+        .filter(file => !own.test(file))
+        .map(file => [
+          file,
+          readFileSync(path.join(source, file), 'utf8')
+            .split('\n')
+            .filter(line => word.test(line)).length,
+        ]),
+    );
+    expect(Object.values(counts).some(count => count > 0)).toBe(true);
+    const wrong = [...new Set([...files, ...Object.keys(DAEMON_WORDS)])].flatMap(file => {
+      const [found, allowed] = [counts[file] ?? 0, DAEMON_WORDS[file] ?? 0];
+      if (found === allowed) return [];
+      return [`${file}: ${found}, ${found > allowed ? `at most ${allowed}` : `lower the number ${allowed}`}`];
+    });
     expect(wrong).toEqual([]);
   });
 
