@@ -375,7 +375,7 @@ function dmarcRemarks(record: string, inherited: boolean): readonly Problem[] {
       problem(
         'dmarc.report-address',
         `The DMARC record wants reports at "${excerpt(odd[0] ?? '')}", which is no address for them.`,
-        'Write each as mailto:NAME@DOMAIN, with commas between them.',
+        'Write mailto: in front of each address, and commas between them.',
       ),
     );
   }

@@ -238,7 +238,7 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   return refuse(
     'key.kind',
     `${JSON.stringify(trimmed.slice(0, 80))} is not a kind of key.`,
-    'Use --algorithm rsa with --bits 2048, 3072 or 4096, or --key FILE for a key you have.',
+    'Use --algorithm rsa with --bits 2048, 3072 or 4096, or --key with the file of a key you have.',
   );
 }
 
@@ -276,7 +276,7 @@ function parseSocket(text: string): Result<SocketChoice> {
   return refuse(
     'socket.syntax',
     `${JSON.stringify(text.slice(0, 80))} is not a socket.`,
-    'Use --socket auto, unix or inet:PORT, as inet:8891.',
+    'Use --socket auto, unix, or inet: with a port: inet:8891.',
   );
 }
 
@@ -591,7 +591,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     help: [
       'auto keeps a socket that works, else makes a unix socket where even a chrooted Postfix can reach it.',
       'unix always uses that socket file.',
-      'inet:PORT uses a TCP port on this host only, which every local user can connect to.',
+      'inet:8891 uses a TCP port on this host only, which every local user can connect to.',
     ],
     required: false,
     free: true,
@@ -700,8 +700,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     title: 'Who enters the record into the DNS?',
     help: [
       'You, in the panel of your DNS provider, or a program that this host has.',
-      'nsupdate key=/etc/bind/NAME.key: where your own server takes updates.',
-      'lexicon:PROVIDER config=DIR: through the API of a provider.',
+      'nsupdate key=/etc/bind/dkim.key: where your own server takes updates.',
+      'lexicon:hetzner config=/etc/lexicon: through the API of a provider.',
       'hook:/path/of/a/program: for anything else.',
       'Whatever it says, all name servers are asked afterwards.',
     ],

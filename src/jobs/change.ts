@@ -93,7 +93,7 @@ export async function rivalOnPort(
   return problem(
     'socket.port-taken',
     `Another program listens on port ${endpoint.port} already.`,
-    `Look who with: ss -ltnp 'sport = :${endpoint.port}'; or choose another with --socket inet:PORT or --socket unix.`,
+    `See who listens there: ss -ltnp 'sport = :${endpoint.port}'; or use a socket file: --socket unix`,
   );
 }
 

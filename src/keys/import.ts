@@ -134,7 +134,7 @@ function notPem(text: string): Result<never> {
     'key.not-pem',
     der ? 'The key is in binary form (DER).' : 'There is no private key in the file.',
     der
-      ? 'Convert it to PEM (openssl pkey reads DER), and import that.'
+      ? 'Convert it to PEM with openssl pkey, which reads DER, and import that.'
       : 'A private key begins with -----BEGIN PRIVATE KEY-----.',
   );
 }

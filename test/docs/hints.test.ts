@@ -41,12 +41,16 @@ function wordsOf(node: Node, code: string): string | undefined {
     .join('');
 }
 
+/** A line of the table of flags: what stands for its value is what it explains. */
+const isFlag = (node: Node): boolean =>
+  node.type === 'CallExpression' && (node['callee'] as {readonly name?: string}).name === 'flag';
+
 /** Every text of a file; those of `command()` and of argument vectors have no spaces, and are none of a person. */
 function textsOf(name: string, code: string): readonly Text[] {
   const found: Text[] = [];
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) for (const each of value) visit(each);
-    if (!isNode(value)) return;
+    if (!isNode(value) || isFlag(value)) return;
     const text = wordsOf(value, code);
     if (text?.includes(' ') === true) {
       found.push({where: `${name}:${code.slice(0, value.start).split('\n').length}`, text});
@@ -117,14 +121,20 @@ const COMMAND = new RegExp(`(?:^|[:;(&]\\s+|[:;(])((?:${PROGRAMS}) [^;]*?)(?=\\.
 const commandsIn = (text: string): readonly string[] =>
   [...text.matchAll(COMMAND)].map(match => match[1] ?? '');
 
-const PLACEHOLDER =
-  /\b(?:NAME|PATH|DOMAIN|FILE|SELECTOR|SERVER|ZONE|HOST|USER|PORT|TARGET|RUN|NEW)\b|…|<[a-zA-Z ]+>/;
+/** Words in capitals that a command really has: kinds of records, signals, and what a program calls its own. */
+const REAL = /^(?:TXT|CNAME|SOA|NS|MX|AAAA|CONT|TERM|HUP|PATH=)$/;
+const CAPITALS = /(?<![\w.{$])[A-Z][A-Z_-]+(?![\w}])/g;
+const PLACEHOLDER = /…|<[a-zA-Z ]+>/;
+/** A flag with a word in capitals for its value, wherever in a text, and such a word as a part of a value. */
+const FLAG_TO_FILL = /--[a-z][a-z-]+[ =](?:[a-z]+[:=])?[A-Z]{2,}\b|\b[a-z]+[:=@][A-Z]{2,}\b|\/[A-Z]{2,}\b/;
 
 /** Parsed values: names of hosts, selectors, runs and numbers have no character that a shell reads anything into. */
 const PARSED =
   /^(?:[\w#]+\.)*(?:domain|selector|apex|run|pid|port|address|name|token|unit|stage|command|target)$/;
 
-const hasPlaceholder = (text: string): boolean => commandsIn(text).some(line => PLACEHOLDER.test(line));
+const isToFill = (line: string): boolean =>
+  PLACEHOLDER.test(line) || [...line.matchAll(CAPITALS)].some(([word]) => !REAL.test(word));
+const hasPlaceholder = (text: string): boolean => commandsIn(text).some(isToFill) || FLAG_TO_FILL.test(text);
 const hasUnquoted = (text: string): boolean =>
   commandsIn(text).some(line =>
     [...line.matchAll(/\{([^}]*)\}/g)].some(([, code = '']) => code !== 'command' && !PARSED.test(code)),
@@ -146,6 +156,12 @@ describe('what a person is told to do', () => {
     const of = (code: string): string => textsOf('x.ts', code)[0]?.text ?? '';
     expect(hasPlaceholder(of("'Begin again: waxseal rotate --selector NAME'"))).toBe(true);
     expect(hasPlaceholder(of("'Move it away: mv x …'"))).toBe(true);
+    expect(
+      hasPlaceholder(of("'Give one of them a selector: waxseal rotate --domain A --selector THING'")),
+    ).toBe(true);
+    expect(hasPlaceholder(of("'Give --domain NAME, or --all.'"))).toBe(true);
+    expect(hasPlaceholder(of("'Choose another with --socket inet:PORT.'"))).toBe(true);
+    expect(hasPlaceholder(of("'Ask for it: dig TXT example.com'"))).toBe(false);
     expect(hasUnquoted(of('`Take it away: chmod go-w ${visible(path)}`'))).toBe(true);
     expect(hasUnquoted(of('`See: ${argv.join(" ")}`'))).toBe(true);
     expect(hasUnquoted(of("`Take it away: ${command('chmod', 'go-w', path)} && x`"))).toBe(false);

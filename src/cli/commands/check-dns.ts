@@ -35,7 +35,7 @@ export async function checkDns(context: Context): Promise<ExitCode> {
       problem(
         'check.no-domains',
         'There is no domain to check.',
-        'Give --domain NAME or --domains-file FILE.',
+        'Give a domain with --domain, or a list with --domains-file.',
       ),
     );
   }
@@ -109,7 +109,7 @@ function* keysOf(
         problem(
           'check.no-selector',
           `Nobody has said which selector ${domain.value} has, and no key of it is on this host.`,
-          'Write it behind the domain in the file after a comma, or give --selector NAME.',
+          'Write it behind the domain in the file after a comma, or give it with --selector.',
         ),
       );
     }

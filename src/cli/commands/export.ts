@@ -26,7 +26,11 @@ export async function exportState(context: Context): Promise<ExitCode> {
   const withKeys = isSet(context.flags, 'with-keys');
   if (withKeys && file === undefined) {
     throw new UsageError(
-      problem('usage.missing', 'Private keys go into a file only.', 'Give --output FILE; it gets mode 0600.'),
+      problem(
+        'usage.missing',
+        'Private keys go into a file only.',
+        'Name one with --output; it gets mode 0600.',
+      ),
     );
   }
   const keys = chosen(context, await stateOf(ports));

@@ -1,4 +1,5 @@
 import {publishArgv} from '../../dns/publish/index.ts';
+import {command} from '../../domain/command.ts';
 import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
@@ -96,16 +97,17 @@ async function emergency(
   ports: Ports,
   known: RotationState,
 ): Promise<() => Promise<ExitCode>> {
+  const domains = signing(context, known);
   if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
+    const one = command('waxseal', 'rotate', '--emergency', '--domain', domains[0] ?? '');
     throw new UsageError(
       problem(
         'usage.missing',
         '--emergency needs to know whose key is leaked.',
-        'Give --domain NAME, or --all.',
+        `For one domain: ${one}; for every domain: waxseal rotate --emergency --all`,
       ),
     );
   }
-  const domains = signing(context, known);
   const dryRun = isSet(context.flags, 'dry-run');
   context.say(
     `The key of ${domains.join(', ')} ${dryRun ? 'would be' : 'is'} given up. Mail that it has signed and that is still in queues will fail DKIM as soon as its record is revoked; by SPF it may still pass DMARC.`,

@@ -30,7 +30,7 @@ const refuse = (message: string): Result<PublishChoice> =>
     problem(
       'publish.syntax',
       message,
-      'Use --publish manual, nsupdate, knsupdate, hook:/path/of/program or lexicon:PROVIDER.',
+      'Use --publish manual, nsupdate, knsupdate, hook: with the path of a program, or lexicon: with a provider.',
     ),
   );
 

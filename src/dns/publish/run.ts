@@ -74,7 +74,7 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
     return problem(
       'publish.hook-missing',
       stat === undefined ? `There is no program ${visible(path)}.` : `${visible(path)} cannot be run.`,
-      'Check --publish hook:PATH; the file must be executable and begin with the line of its interpreter.',
+      'Check the path in --publish; the file must be executable and begin with the line of its interpreter.',
     );
   }
   const isOwn = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === ports.process.uid;

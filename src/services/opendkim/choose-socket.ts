@@ -107,5 +107,5 @@ const everywhere = (written: string): Problem =>
   problem(
     'opendkim.listens-everywhere',
     `OpenDKIM listens on every address of this host (Socket ${visible(written)}) and stays so.`,
-    'Write inet:PORT@localhost, or close the port in the firewall.',
+    'Add @localhost to its port in Socket, or close the port in the firewall.',
   );
