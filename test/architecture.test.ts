@@ -46,9 +46,11 @@ const within = (file: string, ...rooms: readonly string[]): boolean =>
 const RANKS: readonly (readonly string[])[] = [
   ['domain'],
   ['dkim'],
-  ['keys', 'dns', 'milter', 'services', 'layouts'],
+  ['keys', 'dns', 'milter'],
+  ['proof'],
+  ['services', 'layouts'],
   ['host'],
-  ['plan', 'rotation', 'proof', 'doctor'],
+  ['plan', 'rotation', 'doctor'],
   ['flow'],
   ['views'],
   ['jobs'],
@@ -99,7 +101,7 @@ describe('imports', () => {
     expect(files.every(file => within(file, 'system') || rankOf(file) >= 0)).toBe(true);
   });
 
-  it('flow one way: domain <- dkim <- keys, dns, milter, services, layouts <- host <- plan, rotation, proof, doctor <- flow <- views <- jobs <- cli', () => {
+  it('flow one way: domain <- dkim <- keys, dns, milter <- proof <- services, layouts <- host <- plan, rotation, doctor <- flow <- views <- jobs <- cli', () => {
     const wrong = all.filter(
       ({from, to}) => rankOf(from) >= 0 && files.includes(to) && rankOf(to) >= 0 && rankOf(to) > rankOf(from),
     );
@@ -198,7 +200,7 @@ describe('imports', () => {
       'rotation/state.ts': 'the state file',
       'rotation/draft.ts': 'the draft',
       'jobs/named-files.ts': 'files that a person names',
-      'proof/preflight.ts': 'the directory of the trial signer, in the state directory, removed after it',
+      'jobs/trial.ts': 'the directory of the trial signer, in the state directory, removed after it',
       'cli/context.ts': 'the log that a person names',
       'demo/': 'the sandbox',
     };

@@ -91,6 +91,12 @@ export function parseDnsName(text: string): Result<DnsName> {
   return ok(lower as DnsName);
 }
 
+/** Names a key: the pair of d= and s= (RFC 6376 §3.5). */
+export interface DomainSelector {
+  readonly domain: DomainName;
+  readonly selector: Selector;
+}
+
 /** Owner name of a key record: selector._domainkey.domain (RFC 6376 §3.6.2.1). */
 export const keyRecordName = (selector: Selector, domain: DomainName): DnsName =>
   `${selector}._domainkey.${domain}` as DnsName;

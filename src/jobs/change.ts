@@ -20,14 +20,16 @@ import {
 import type {Plan} from '../plan/plan.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type SignedBefore, signedBefore} from '../proof/kept.ts';
-import {type LiveTestInput, liveTest} from '../proof/live-test.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
+import {sendersToCompare} from '../services/opendkim/compared.ts';
 import {parseSocket, sameEndpoint} from '../services/opendkim/socket.ts';
+import {OPENDKIM} from '../services/opendkim/words.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
+import {type LiveTestInput, liveTest} from './live-test.ts';
 import type {WorkOptions} from './options.ts';
 import {changeFor, tried} from './planning.ts';
 import {asProven} from './proven.ts';
@@ -113,9 +115,10 @@ async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSign
   const {opendkim, otherSigners} = await lookAtHost(ports, signal);
   const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
   if (opendkim?.active !== true || endpoint === undefined) {
-    return {marks: [], total: 0, unread: [], others: otherSigners};
+    return {signer: OPENDKIM, marks: [], total: 0, unread: [], others: otherSigners};
   }
-  return await signedBefore(ports, {opendkim, endpoint, otherSigners}, steps, signal);
+  const senders = await sendersToCompare(ports, opendkim, steps);
+  return await signedBefore(ports, {signer: OPENDKIM, endpoint, others: otherSigners}, senders, signal);
 }
 
 /**

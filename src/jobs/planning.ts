@@ -7,7 +7,6 @@ import type {Answers} from '../flow/answers.ts';
 import type {PlanReady, StagedDomain} from '../flow/operations.ts';
 import {changeViews} from '../plan/index.ts';
 import type {Plan} from '../plan/plan.ts';
-import {preflight} from '../proof/preflight.ts';
 import type {ProofReport} from '../proof/proof.ts';
 import {provenFiles} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
@@ -15,6 +14,7 @@ import {lookAtHost} from '../services/look.ts';
 import {planSigning, type SigningChange} from '../services/signing.ts';
 import {readConfiguration} from '../services/snapshot.ts';
 import type {Ports} from '../system/ports.ts';
+import {preflight} from './trial.ts';
 
 /** What a person may have said about the signer; `subdomains`: rows for them, where there are none yet. */
 export type SigningAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'otherSigner'> & {

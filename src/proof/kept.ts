@@ -1,15 +1,10 @@
 /**
- * Nobody loses a signature by a change: the running OpenDKIM is queried about the sender of every row before and after,
- * not only about the domains of the plan. Nothing is sent.
+ * Nobody loses a signature by a change: the running signer is queried about every sender that it has a rule for, before
+ * and after, not only about the domains of the plan. Nothing is sent.
  */
 import {isWithin} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
 import {probeMilter} from '../milter/client.ts';
-import type {OpenDkimFacts, OtherSigner} from '../services/facts.ts';
-import {parseDataSet} from '../services/opendkim/parse.ts';
-import {anyMatch, type Sender, sendersInEffect, senderText} from '../services/opendkim/senders.ts';
-import {keyRows, parseTable, type TableRow} from '../services/opendkim/tables.ts';
-import type {Step} from '../services/step.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {checkFrom, failed, passed, warned} from './finding.ts';
 import {journalLines} from './journal.ts';
@@ -18,12 +13,46 @@ import {asInternalClient, PATIENT} from './milter-probe.ts';
 import type {Check, ProofReport} from './proof.ts';
 import {sampleOf} from './sample.ts';
 
-type KeptPorts = Pick<Ports, 'files' | 'commands' | 'sockets' | 'clock' | 'random'>;
+type KeptPorts = Pick<Ports, 'commands' | 'sockets' | 'clock' | 'random'>;
 
 export interface Signature {
   /** d= and s=, lower case. */
   readonly domain: string;
   readonly selector: string;
+}
+
+/** A sender whose mail is signed, or would be, by a rule of the signer. */
+export interface Sender {
+  readonly address: string;
+  /** The domain that its rule is for, lower case; '' for a rule of any domain. */
+  readonly domain: string;
+  /** For a sentence: the address, and the rule that it stands for, made harmless. */
+  readonly text: string;
+}
+
+/** Whose mail the rules in effect sign: one address for each. */
+export interface Senders {
+  readonly all: readonly Sender[];
+  /** Sources of rules that cannot be read, for a person. */
+  readonly unread: readonly string[];
+  /** Whether a change touches what decides about this sender. */
+  isTouched(sender: Sender): boolean;
+}
+
+/** The signer that is queried. */
+export interface QueriedSigner {
+  /** As its makers write it. */
+  readonly program: string;
+  /** Its name in the journal. */
+  readonly logTag: string;
+}
+
+/** Another program that may sign here. */
+export interface OtherSigning {
+  readonly name: string;
+  readonly signs: 'yes' | 'perhaps' | 'no';
+  /** Whose mail it signs, lower case; absent where that is not known. */
+  readonly domains?: {readonly known: readonly string[]};
 }
 
 /** What the signer did with the mail of one sender. */
@@ -35,12 +64,13 @@ export type Mark =
 
 /** The host before a change: who was queried, and what became of their mail. */
 export interface SignedBefore {
+  readonly signer: QueriedSigner;
   readonly marks: readonly {readonly sender: Sender; readonly mark: Mark}[];
-  /** How many senders the rows in effect have. */
+  /** How many senders the rules in effect have. */
   readonly total: number;
-  /** Tables that could not be read: their senders are not known. */
+  /** Sources of rules that could not be read: their senders are not known. */
   readonly unread: readonly string[];
-  readonly others: readonly OtherSigner[];
+  readonly others: readonly OtherSigning[];
 }
 
 /** What a change is meant to do: domains that get the named selector, or, where it is undefined, no signature of their own. */
@@ -56,73 +86,34 @@ const MOST_TOUCHED = 200;
 const NAMED = 10;
 
 /**
- * Queries the live signer at `endpoint` about the senders of the rows in effect: all, or, of more than 20, those whose
- * rows `steps` touch and 20 by chance. Rejects only with the reason of an abort.
+ * Queries the live signer at `endpoint` about the senders of the rules in effect: all, or, of more than 20, those that
+ * the change touches and 20 by chance. Rejects only with the reason of an abort.
  */
 export async function signedBefore(
   ports: KeptPorts,
   host: {
-    readonly opendkim: OpenDkimFacts;
+    readonly signer: QueriedSigner;
     readonly endpoint: SocketEndpoint;
-    readonly otherSigners: readonly OtherSigner[];
+    readonly others: readonly OtherSigning[];
   },
-  steps: readonly Step[],
+  {all, unread, isTouched}: Senders,
   signal?: AbortSignal,
 ): Promise<SignedBefore> {
-  const {opendkim, endpoint, otherSigners} = host;
-  const {all, kind, unread} = await sendersInEffect(ports.files, opendkim.settings);
-  const isTouched = await touchedBy(ports, opendkim, steps, kind);
+  const {signer, endpoint, others} = host;
   const touched = all.length <= SAMPLE ? all : sampleOf(all.filter(isTouched), MOST_TOUCHED, ports.random);
   const chosen = new Set([...touched, ...sampleOf(all, SAMPLE, ports.random)]);
   const senders = all.filter(sender => chosen.has(sender));
   const marks = await marksOf(ports, endpoint, senders, signal);
   return {
+    signer,
     marks: senders.flatMap(sender => {
       const mark = marks.get(sender.address);
       return mark === undefined ? [] : [{sender, mark}];
     }),
     total: all.length,
     unread,
-    others: otherSigners,
+    others,
   };
-}
-
-/** Whether a row that a plan adds, changes or removes has a say about a sender. */
-async function touchedBy(
-  ports: Pick<Ports, 'files'>,
-  {settings}: OpenDkimFacts,
-  steps: readonly Step[],
-  kind: 'file' | 'refile',
-): Promise<(sender: Sender) => boolean> {
-  const changed = async (name: string): Promise<readonly TableRow[]> => {
-    const set = parseDataSet(settings[name] ?? '');
-    if (set.kind !== 'file' && set.kind !== 'refile') return [];
-    const path = (await ports.files.resolve(set.path)) ?? set.path;
-    return steps.flatMap(step =>
-      step.kind === 'file' && step.path === path && step.after.content.from === 'text'
-        ? differing(step.beforeText ?? '', step.after.content.text)
-        : [],
-    );
-  };
-  const signing = await changed('signingtable');
-  const labels = new Set((await changed('keytable')).map(row => row.key));
-  const domains = new Set(keyRows(await changed('keytable')).map(row => row.domain.toLowerCase()));
-  const isCaught = anyMatch(
-    signing.map(row => row.key),
-    kind,
-  );
-  return ({address, domain, label}) => labels.has(label) || domains.has(domain) || isCaught(address);
-}
-
-/** Rows that only one of two texts has. */
-function differing(before: string, after: string): readonly TableRow[] {
-  const rows = (text: string): ReadonlyMap<string, TableRow> =>
-    new Map(parseTable(text).map(row => [`${row.key} ${row.value}`, row]));
-  const [old, next] = [rows(before), rows(after)];
-  return [
-    ...[...next].flatMap(([key, row]) => (old.has(key) ? [] : row)),
-    ...[...old].flatMap(([key, row]) => (next.has(key) ? [] : row)),
-  ];
 }
 
 /** One conversation a sender; after the first silence nobody else is queried, for each would take minutes. */
@@ -199,7 +190,7 @@ export async function keptCheck(
     readonly endpoint: SocketEndpoint;
     readonly meant: readonly Meant[];
     /** Who else signs now: whoever did and is not among them was switched off. */
-    readonly otherSigners: readonly OtherSigner[];
+    readonly otherSigners: readonly OtherSigning[];
   },
   signal?: AbortSignal,
 ): Promise<Check | undefined> {
@@ -208,26 +199,27 @@ export async function keptCheck(
   const signed = before.marks.filter(
     ({sender, mark}) => mark.state === 'signed' && !mark.by.every(each => isGivenUp(sender, each, meant)),
   );
+  const {program, logTag} = before.signer;
   const taken = takenOver(before.others, input.otherSigners);
   if (signed.length + taken.length === 0) return undefined;
   const after = await marksOf(ports, endpoint, [...signed.map(({sender}) => sender), ...taken], signal);
   const now = (sender: Sender): Mark =>
-    after.get(sender.address) ?? {state: 'broken', why: "OpenDKIM doesn't answer"};
+    after.get(sender.address) ?? {state: 'broken', why: `${program} doesn't answer`};
   const losses = [
     ...signed.flatMap(({sender, mark}) => {
-      const loss = lossOf(sender, mark, now(sender), meant);
+      const loss = lossOf(sender, mark, now(sender), {program, meant});
       return loss === undefined ? [] : [loss];
     }),
-    ...taken.flatMap(sender => {
+    ...taken.flatMap(({by, ...sender}) => {
       const mark = now(sender);
       const isSigned = mark.state === 'signed' && mark.by.some(({domain}) => isWithin(sender.domain, domain));
-      return isSigned ? [] : [`${visible(sender.domain)} was signed by ${sender.label}; ${told(mark)}`];
+      return isSigned ? [] : [`${sender.text} was signed by ${by}; ${becomes(mark, program)}`];
     }),
   ];
   const evidence = evidenceOf(before, signed.length + taken.length, losses);
   const [first] = losses;
   if (first !== undefined) {
-    const lines = await journalLines(ports, 'opendkim', since);
+    const lines = await journalLines(ports, logTag, since);
     return checkFrom(
       KEPT.id,
       KEPT.title,
@@ -245,7 +237,7 @@ export async function keptCheck(
     broken
       ? warned(
           evidence,
-          'OpenDKIM refused or deferred mail of these senders before this change, too.',
+          `${program} refused or deferred mail of these senders before this change, too.`,
           `sudo waxseal explain ${firstBroken(before)}`,
         )
       : passed(evidence),
@@ -255,34 +247,41 @@ export async function keptCheck(
 const firstBroken = ({marks}: SignedBefore): string =>
   visible(marks.find(({mark}) => mark.state === 'broken')?.sender.address ?? '');
 
-/** The domains of signers that were at work before and are not now, as senders; `label` is the signer. */
-function takenOver(before: readonly OtherSigner[], now: readonly OtherSigner[]): readonly Sender[] {
-  return before
+/** The domains of signers that were at work before and are not now, as senders; `by` is the signer. */
+const takenOver = (
+  before: readonly OtherSigning[],
+  now: readonly OtherSigning[],
+): readonly (Sender & {readonly by: string})[] =>
+  before
     .filter(({signs, name}) => signs !== 'no' && !now.some(each => each.name === name && each.signs !== 'no'))
     .flatMap(({name, domains}) =>
       (domains?.known ?? []).map(domain => ({
         address: `postmaster@${domain}`,
         domain,
-        pattern: '',
-        label: name,
+        text: visible(domain),
+        by: name,
       })),
     );
-}
 
 /** What became of a signature that is not there any more, as a sentence; undefined where none is missed. */
-function lossOf(sender: Sender, before: Mark, after: Mark, meant: readonly Meant[]): string | undefined {
+function lossOf(
+  sender: Sender,
+  before: Mark,
+  after: Mark,
+  {program, meant}: {readonly program: string; readonly meant: readonly Meant[]},
+): string | undefined {
   if (before.state !== 'signed') return undefined;
   const by = after.state === 'signed' ? after.by : [];
   const gone = before.by.filter(old => !by.some(each => isSame(each, old)));
   const missed = gone.find(old => !isMeant(sender, old, by, meant));
   if (missed === undefined) return undefined;
-  return `${senderText(sender)} was signed with ${signatureText(missed)}; ${told(after)}`;
+  return `${sender.text} was signed with ${signatureText(missed)}; ${becomes(after, program)}`;
 }
 
 const isSame = (one: Signature, other: Signature): boolean =>
   one.domain === other.domain && one.selector === other.selector;
 
-/** The change names the domain that signed, or the row's, and the mail has the signature that it promises instead. */
+/** The change names the domain that signed, or the rule's, and the mail has the signature that it promises instead. */
 const isMeant = (
   sender: Sender,
   old: Signature,
@@ -304,9 +303,9 @@ const isGivenUp = (sender: Sender, old: Signature, meant: readonly Meant[]): boo
 const signatureText = ({domain, selector}: Signature): string =>
   `d=${visible(domain)} s=${visible(selector)}`;
 
-function told(mark: Mark): string {
-  if (mark.state === 'unsigned') return "now OpenDKIM doesn't sign it";
-  if (mark.state === 'broken') return `now OpenDKIM refuses it (${mark.why})`;
+function becomes(mark: Mark, program: string): string {
+  if (mark.state === 'unsigned') return `now ${program} doesn't sign it`;
+  if (mark.state === 'broken') return `now ${program} refuses it (${mark.why})`;
   return `now it is signed with ${mark.by.map(signatureText).join(' and ')}`;
 }
 

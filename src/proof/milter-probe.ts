@@ -1,6 +1,7 @@
 /** Proves that the signer at an endpoint signs for a domain, without sending mail. */
 
 import type {KeyLookup} from '../dkim/index.ts';
+import type {DomainSelector} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
 import {
   type FinalReply,
@@ -10,7 +11,6 @@ import {
   probeMilter,
 } from '../milter/client.ts';
 import {protocol} from '../milter/packets.ts';
-import type {DomainSelector} from '../services/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {checkFrom, type Finding, failed} from './finding.ts';
 import {composeProof, octetsOf, type ProofMail, proofToken} from './message.ts';

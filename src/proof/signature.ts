@@ -1,8 +1,7 @@
 /** Judges a message by its signatures: one of ours, good, and others only of signers that are known to be at work. */
 import {type KeyLookup, type SignatureVerdict, verifyMessage} from '../dkim/index.ts';
-import {keyRecordName} from '../domain/names.ts';
+import {type DomainSelector, keyRecordName} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
-import type {DomainSelector, OtherSigner} from '../services/facts.ts';
 import {type Finding, failed, passed, warned} from './finding.ts';
 
 export interface Expected extends DomainSelector {
@@ -10,7 +9,7 @@ export interface Expected extends DomainSelector {
   /** The clock's time. */
   readonly now: Date;
   /** Programs beside OpenDKIM that sign here, or may: what they add is no fault. */
-  readonly others?: readonly Pick<OtherSigner, 'name'>[];
+  readonly others?: readonly {readonly name: string}[];
 }
 
 /** Verifies `message` (CRLF lines) against the DNS. An unsigned message is left to the caller: undefined. */

@@ -1,6 +1,6 @@
 /** What a look at the host found. Plain data: it is shown, decided on and put into snapshots. */
 
-import type {DomainName, Selector} from '../domain/names.ts';
+import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
@@ -126,7 +126,4 @@ export interface PublisherFact {
   readonly remembered: boolean;
 }
 
-export interface DomainSelector {
-  readonly domain: DomainName;
-  readonly selector: Selector;
-}
+export type {DomainSelector} from '../domain/names.ts';

@@ -4,7 +4,6 @@ import {parseDnsName} from '../../src/domain/names.ts';
 import {checkFromAll, failed, passed, reportOf, warned} from '../../src/proof/finding.ts';
 import {verifyAgainst} from '../../src/proof/lookup.ts';
 import {composeProof, mailDate, octetsOf, proofToken} from '../../src/proof/message.ts';
-import {contentOf} from '../../src/proof/queue.ts';
 import {sampleOf} from '../../src/proof/sample.ts';
 import {createRandom} from '../../src/system/real/random.ts';
 import {domainOf} from './keys.ts';
@@ -51,29 +50,6 @@ test('a fixed lookup knows its records and nothing else', async () => {
   const lookup = verifyAgainst({[known.value]: 'v=DKIM1; p='});
   expect(await lookup(known.value)).toEqual({status: 'found', records: ['v=DKIM1; p=']});
   expect(await lookup(other.value)).toEqual({status: 'absent'});
-});
-
-describe('what postcat prints', () => {
-  test('is the message with CRLF', () => {
-    expect(Buffer.from(contentOf('A: b\n\tc\n\nbody\n') ?? []).toString()).toBe(
-      'A: b\r\n\tc\r\n\r\nbody\r\n',
-    );
-  });
-
-  test('loses its frame, but no line of the body', () => {
-    const printed =
-      '*** ENVELOPE RECORDS deferred/A/ABC ***\n*** MESSAGE CONTENTS deferred/A/ABC ***\nA: b\n\n*** keep ***\nx\n*** MESSAGE FILE END deferred/A/ABC ***\n';
-    expect(Buffer.from(contentOf(printed) ?? []).toString()).toBe('A: b\r\n\r\n*** keep ***\r\nx\r\n');
-  });
-
-  test('may be nothing', () => {
-    expect(contentOf('')).toBeUndefined();
-    expect(contentOf('*** MESSAGE FILE END x ***\n')).toBeUndefined();
-  });
-
-  test('keeps blank lines at the end of the body', () => {
-    expect(Buffer.from(contentOf('A: b\n\nx\n\n') ?? []).toString()).toBe('A: b\r\n\r\nx\r\n\r\n');
-  });
 });
 
 describe('a sample', () => {

@@ -1,5 +1,5 @@
 import type {ExitCode} from '../../domain/errors.ts';
-import {liveTest} from '../../proof/live-test.ts';
+import {liveTest} from '../../jobs/live-test.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {checkLines, tell} from '../print.ts';

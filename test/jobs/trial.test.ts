@@ -16,14 +16,14 @@ import {createServer, type Server} from 'node:net';
 import path from 'node:path';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
+import {type PreflightInput, preflight} from '../../src/jobs/trial.ts';
 import {type MilterHandler, serveMilter} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
-import {type PreflightInput, preflight} from '../../src/proof/preflight.ts';
 import type {Candidate} from '../../src/services/candidate.ts';
 import type {CommandResult} from '../../src/system/ports.ts';
 import type {OwnerLedger} from '../../src/system/real/index.ts';
-import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
-import {type Program, scratchHost} from './scratch.ts';
+import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
+import {type Program, scratchHost} from '../proof/scratch.ts';
 
 const domain = domainOf('example.com');
 const selector = selectorOf('202611');

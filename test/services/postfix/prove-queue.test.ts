@@ -1,7 +1,7 @@
 /** How long the queue is looked at: by what Postfix says, not by the clock. */
-import {expect, test} from 'vitest';
-import {awaitQueued} from '../../src/proof/queue.ts';
-import {fakeCommands, type Program} from './scratch.ts';
+import {describe, expect, test} from 'vitest';
+import {awaitQueued, contentOf} from '../../../src/services/postfix/prove/queue.ts';
+import {fakeCommands, type Program} from '../../proof/scratch.ts';
 
 const TOKEN = 'waxseal-0123456789abcdef';
 const ID = '4XyZ1200Ab';
@@ -69,4 +69,27 @@ test('a Postfix that says nothing is given minutes, and no more', async () => {
   const {run, waited} = postfix({});
   expect(await run()).toEqual({state: 'missing'});
   expect(waited()).toBeGreaterThan(200_000);
+});
+
+describe('what postcat prints', () => {
+  test('is the message with CRLF', () => {
+    expect(Buffer.from(contentOf('A: b\n\tc\n\nbody\n') ?? []).toString()).toBe(
+      'A: b\r\n\tc\r\n\r\nbody\r\n',
+    );
+  });
+
+  test('loses its frame, but no line of the body', () => {
+    const printed =
+      '*** ENVELOPE RECORDS deferred/A/ABC ***\n*** MESSAGE CONTENTS deferred/A/ABC ***\nA: b\n\n*** keep ***\nx\n*** MESSAGE FILE END deferred/A/ABC ***\n';
+    expect(Buffer.from(contentOf(printed) ?? []).toString()).toBe('A: b\r\n\r\n*** keep ***\r\nx\r\n');
+  });
+
+  test('may be nothing', () => {
+    expect(contentOf('')).toBeUndefined();
+    expect(contentOf('*** MESSAGE FILE END x ***\n')).toBeUndefined();
+  });
+
+  test('keeps blank lines at the end of the body', () => {
+    expect(Buffer.from(contentOf('A: b\n\nx\n\n') ?? []).toString()).toBe('A: b\r\n\r\nx\r\n\r\n');
+  });
 });

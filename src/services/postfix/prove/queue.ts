@@ -1,6 +1,7 @@
 /** Finds, reads and removes one message in Postfix's queue, by the token in its recipient. */
-import type {Argv, Ports} from '../system/ports.ts';
-import {journalLines} from './journal.ts';
+
+import {journalLines} from '../../../proof/journal.ts';
+import type {Argv, Ports} from '../../../system/ports.ts';
 
 export type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
 

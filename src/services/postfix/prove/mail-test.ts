@@ -1,17 +1,17 @@
 /** One real message through Postfix, by sendmail(1) or by SMTP, caught in the queue, judged and removed. */
 
-import type {KeyLookup} from '../dkim/index.ts';
-import {command} from '../domain/command.ts';
-import {visible} from '../domain/text.ts';
-import type {DomainSelector, OtherSigner} from '../services/facts.ts';
-import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import {type Finding, failed, skipped, warned} from './finding.ts';
-import {journalLines, shownLine} from './journal.ts';
-import {composeProof, octetsOf, type ProofMail, proofToken} from './message.ts';
+import type {KeyLookup} from '../../../dkim/index.ts';
+import {command} from '../../../domain/command.ts';
+import type {DomainSelector} from '../../../domain/names.ts';
+import {visible} from '../../../domain/text.ts';
+import {type Finding, failed, skipped, warned} from '../../../proof/finding.ts';
+import {journalLines, shownLine} from '../../../proof/journal.ts';
+import {composeProof, octetsOf, type ProofMail, proofToken} from '../../../proof/message.ts';
+import {judgeSignatures} from '../../../proof/signature.ts';
+import {type SmtpOutcome, sendBySmtp} from '../../../proof/smtp.ts';
+import type {Ports, SocketEndpoint} from '../../../system/ports.ts';
 import {awaitQueued, removeQueued} from './queue.ts';
 import {effectiveFor, INTAKE, type MailRoute, readRoute, type Way} from './route.ts';
-import {judgeSignatures} from './signature.ts';
-import {type SmtpOutcome, sendBySmtp} from './smtp.ts';
 
 export type MailPorts = Pick<Ports, 'commands' | 'sockets' | 'clock' | 'random'>;
 
@@ -23,7 +23,7 @@ export interface MailTarget extends DomainSelector {
   /** Where SMTP is spoken; 127.0.0.1:25. */
   readonly smtp: SocketEndpoint;
   /** Programs beside OpenDKIM that sign here, or may. */
-  readonly others?: readonly OtherSigner[];
+  readonly others?: readonly {readonly name: string}[];
   readonly signal?: AbortSignal;
 }
 

@@ -5,8 +5,10 @@ import {absolute} from '../../src/domain/paths.ts';
 import {type MilterAnswer, serveMilter} from '../../src/milter/server.ts';
 import {keptCheck, type Meant, signedBefore} from '../../src/proof/kept.ts';
 import type {OpenDkimFacts, OtherSigner} from '../../src/services/facts.ts';
+import {sendersToCompare} from '../../src/services/opendkim/compared.ts';
+import {OPENDKIM} from '../../src/services/opendkim/words.ts';
 import type {Step} from '../../src/services/step.ts';
-import {scratchHost} from './scratch.ts';
+import {scratchHost} from '../proof/scratch.ts';
 
 const SOCKET = absolute('/run/opendkim.sock');
 const endpoint = {kind: 'unix', path: SOCKET} as const;
@@ -67,8 +69,12 @@ function tables(signing: string, keys = ''): void {
   host.write('/etc/opendkim/KeyTable', keys);
 }
 
-const look = (steps: readonly Step[] = [], otherSigners: readonly OtherSigner[] = []) =>
-  signedBefore(host.ports, {opendkim, endpoint, otherSigners}, steps);
+const look = async (steps: readonly Step[] = [], others: readonly OtherSigner[] = []) =>
+  signedBefore(
+    host.ports,
+    {signer: OPENDKIM, endpoint, others},
+    await sendersToCompare(host.ports, opendkim, steps),
+  );
 
 async function kept(after: Record<string, string>, meant: readonly Meant[] = []) {
   const before = await look();

@@ -7,9 +7,15 @@ import {createHash} from 'node:crypto';
 import type {KeyLookup} from '../dkim/index.ts';
 import {command} from '../domain/command.ts';
 import {ToolError} from '../domain/errors.ts';
-import type {DomainName} from '../domain/names.ts';
+import type {DomainName, DomainSelector} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
+import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
+import {journalLines, shownLine} from '../proof/journal.ts';
+import {proofToken} from '../proof/message.ts';
+import {PATIENT, probeSigning, queueIdOf} from '../proof/milter-probe.ts';
+import type {Check, ProofReport} from '../proof/proof.ts';
+import {sampleOf} from '../proof/sample.ts';
 import {
   asIdentity,
   type Identities,
@@ -18,17 +24,10 @@ import {
   type SignerAccount,
 } from '../services/account.ts';
 import type {Candidate} from '../services/candidate.ts';
-import type {DomainSelector} from '../services/facts.ts';
+import {reachKeys} from '../services/key-access.ts';
+import {PREFLIGHT_NAME, type StagedFile, type ThrowAway, throwAway} from '../services/opendkim/trial.ts';
 import type {Step} from '../services/step.ts';
 import type {Argv, CommandResult, FileAttributes, FileStat, Ports} from '../system/ports.ts';
-import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
-import {journalLines, shownLine} from './journal.ts';
-import {proofToken} from './message.ts';
-import {PATIENT, probeSigning, queueIdOf} from './milter-probe.ts';
-import type {Check, ProofReport} from './proof.ts';
-import {reachKeys} from './reach.ts';
-import {sampleOf} from './sample.ts';
-import {PREFLIGHT_NAME, type StagedFile, type ThrowAway, throwAway} from './throw-away.ts';
 
 export type PreflightPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'clock' | 'random' | 'sockets'>;
 

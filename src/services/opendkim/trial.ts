@@ -1,9 +1,9 @@
 /** The candidate configuration rewritten for a second OpenDKIM that touches nothing of the first. Pure. */
-import {type AbsolutePath, below, parseAbsolutePath} from '../domain/paths.ts';
-import type {Candidate, CandidateTable} from '../services/candidate.ts';
-import type {DomainSelector} from '../services/facts.ts';
-import {parseConfigLines, splitLines} from '../services/opendkim/parse.ts';
-import {keyRows, parseTable} from '../services/opendkim/tables.ts';
+import type {DomainSelector} from '../../domain/names.ts';
+import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import type {Candidate, CandidateTable} from '../candidate.ts';
+import {parseConfigLines, splitLines} from './parse.ts';
+import {keyRows, parseTable} from './tables.ts';
 
 /** Syslog name of the temporary OpenDKIM: its lines in the journal do not mix with those of the live one. */
 export const PREFLIGHT_NAME = 'waxseal-preflight';

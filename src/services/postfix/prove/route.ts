@@ -3,10 +3,10 @@
  * a filter or a copy would carry it elsewhere. Postfix has no command that resolves an address, so every setting that
  * has a say is looked at; where one cannot be read, the answer is no.
  */
-import {visible} from '../domain/text.ts';
-import {parsePostconf, tokens} from '../services/postfix/parse.ts';
-import type {Argv, Ports} from '../system/ports.ts';
-import {UNREACHABLE_LITERAL} from './message.ts';
+import {visible} from '../../../domain/text.ts';
+import {UNREACHABLE_LITERAL} from '../../../proof/message.ts';
+import type {Argv, Ports} from '../../../system/ports.ts';
+import {parsePostconf, tokens} from '../parse.ts';
 
 export type Way = 'sendmail' | 'smtp';
 

@@ -1,10 +1,10 @@
 import type {KeyObject} from 'node:crypto';
 import {createServer, type Socket} from 'node:net';
 import {signMessageSync} from '../../src/dkim/index.ts';
-import type {Way} from '../../src/proof/route.ts';
+import type {Way} from '../../src/services/postfix/prove/route.ts';
 import type {SocketEndpoint} from '../../src/system/ports.ts';
-import {domainOf, selectorOf} from './keys.ts';
-import type {Program} from './scratch.ts';
+import {domainOf, selectorOf} from '../proof/keys.ts';
+import type {Program} from '../proof/scratch.ts';
 
 interface Entry {
   readonly id: string;

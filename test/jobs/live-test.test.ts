@@ -1,17 +1,17 @@
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
+import {type LiveTestInput, liveTest} from '../../src/jobs/live-test.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
-import {type LiveTestInput, liveTest} from '../../src/proof/live-test.ts';
 import type {Check, ProofReport} from '../../src/proof/proof.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
 import type {Clock} from '../../src/system/ports.ts';
 import {createSockets} from '../../src/system/real/index.ts';
 import {type Listening, serve} from '../milter/serving.ts';
+import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
+import {scratchHost} from '../proof/scratch.ts';
 import {workingClock, workingTime} from '../support/working-time.ts';
 import {FakePostfix, type Signing} from './fake-postfix.ts';
-import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
-import {scratchHost} from './scratch.ts';
 
 const domain = domainOf('example.com');
 const selector = selectorOf('202611');

@@ -1,13 +1,13 @@
 /** Whether OpenDKIM's own account will get at the private keys where a plan puts them or leaves them. */
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import {asIdentity, type Identity} from '../services/account.ts';
-import type {Candidate} from '../services/candidate.ts';
-import {keyRows, parseTable} from '../services/opendkim/tables.ts';
-import type {Owner, Step} from '../services/step.ts';
+import {type Finding, failed, passed} from '../proof/finding.ts';
 import type {Ports} from '../system/ports.ts';
-import {type Finding, failed, passed} from './finding.ts';
-import type {StagedFile} from './throw-away.ts';
+import {asIdentity, type Identity} from './account.ts';
+import type {Candidate} from './candidate.ts';
+import {keyRows, parseTable} from './opendkim/tables.ts';
+import type {StagedFile} from './opendkim/trial.ts';
+import type {Owner, Step} from './step.ts';
 
 type ReachPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
 

@@ -4,19 +4,20 @@
  */
 import type {KeyLookup} from '../dkim/index.ts';
 import {command} from '../domain/command.ts';
+import type {DomainSelector} from '../domain/names.ts';
 import {parentOf} from '../domain/paths.ts';
-import type {DomainSelector, HostFacts} from '../services/facts.ts';
+import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
+import {journalLines} from '../proof/journal.ts';
+import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
+import {proofToken} from '../proof/message.ts';
+import {endpointText, probeSigning} from '../proof/milter-probe.ts';
+import type {Check, ProofReport} from '../proof/proof.ts';
+import {sampleOf} from '../proof/sample.ts';
+import type {HostFacts} from '../services/facts.ts';
+import {type MailTarget, testMail} from '../services/postfix/prove/mail-test.ts';
+import type {Way} from '../services/postfix/prove/route.ts';
 import {rivals} from '../services/switch-over.ts';
 import type {FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
-import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from './finding.ts';
-import {journalLines} from './journal.ts';
-import {keptCheck, type Meant, type SignedBefore} from './kept.ts';
-import {type MailTarget, testMail} from './mail-test.ts';
-import {proofToken} from './message.ts';
-import {endpointText, probeSigning} from './milter-probe.ts';
-import type {Check, ProofReport} from './proof.ts';
-import type {Way} from './route.ts';
-import {sampleOf} from './sample.ts';
 
 export type LiveTestPorts = Pick<Ports, 'files' | 'commands' | 'sockets' | 'clock' | 'random' | 'users'>;
 
