@@ -1,27 +1,16 @@
 import {absolute} from '../domain/paths.ts';
-import type {Layout} from './layout.ts';
+import {defineLayout} from './layout.ts';
 
-/** Alpine: OpenRC instead of systemd (FACTS 1.2). Not run in the lab. */
-export const alpine: Layout = {
+/** OpenRC instead of systemd (FACTS 1.2). Not run in the lab. */
+export const alpine = defineLayout({
   id: 'alpine',
   name: 'Alpine Linux',
-  proven: false,
-  packageManager: undefined,
-  packages: {opendkim: ['opendkim', 'opendkim-utils'], postfix: ['postfix']},
+  distributions: ['alpine'],
+  packageManager: 'apk',
+  packages: {opendkim: ['opendkim', 'opendkim-utils']},
   opendkim: {
     configFile: absolute('/etc/opendkim/opendkim.conf'),
-    tableDirectory: absolute('/etc/opendkim'),
     keyDirectory: absolute('/var/db/dkim'),
-    user: 'opendkim',
-    group: 'opendkim',
     unit: 'opendkim',
-    pidFile: absolute('/run/opendkim/opendkim.pid'),
-    runDirectory: absolute('/run/opendkim'),
   },
-  postfix: {
-    configDirectory: absolute('/etc/postfix'),
-    user: 'postfix',
-    group: 'postfix',
-    units: ['postfix.service'],
-  },
-};
+});

@@ -1,5 +1,6 @@
-/** Where a distribution keeps what concerns DKIM. Data, not code: a new distribution is one more file of this shape. */
-import type {AbsolutePath} from '../domain/paths.ts';
+/** Where a distribution keeps what concerns DKIM. Data, not code: a distribution is what it does unlike Debian. */
+import {type AbsolutePath, absolute} from '../domain/paths.ts';
+import type {PackageManagerName} from './package-managers.ts';
 
 export interface Distribution {
   /** ID of os-release(5): `debian`, `arch`; `unknown` where there is no such file. */
@@ -11,11 +12,13 @@ export interface Distribution {
 }
 
 export interface Layout {
-  readonly id: 'debian' | 'arch' | 'rhel' | 'alpine' | 'freebsd' | 'suse';
+  readonly id: string;
   readonly name: string;
+  /** Each ID of os-release(5) that means this layout; a derivative is found by its ID_LIKE. */
+  readonly distributions: readonly string[];
   /** True where waxseal's own lab proves it on a real host. */
   readonly proven: boolean;
-  readonly packageManager: 'apt' | 'pacman' | undefined;
+  readonly packageManager: PackageManagerName;
   readonly packages: {readonly opendkim: readonly string[]; readonly postfix: readonly string[]};
   readonly opendkim: {
     readonly configFile: AbsolutePath;
@@ -26,12 +29,51 @@ export interface Layout {
     readonly unit: string;
     readonly pidFile: AbsolutePath;
     readonly runDirectory: AbsolutePath;
+    /** Read by the init script only, never by the systemd unit; undefined where the package has none. */
+    readonly defaultsFile: AbsolutePath | undefined;
   };
   readonly postfix: {
     readonly configDirectory: AbsolutePath;
     readonly user: string;
     readonly group: string;
-    /** The unit that really runs Postfix. */
+    /** Units that may run Postfix, the likeliest first. */
     readonly units: readonly string[];
   };
 }
+
+/** Debian's answers, which most distributions share in most places. */
+const DEFAULTS: Omit<Layout, 'id' | 'name' | 'distributions' | 'packageManager'> = {
+  proven: false,
+  packages: {opendkim: ['opendkim'], postfix: ['postfix']},
+  opendkim: {
+    configFile: absolute('/etc/opendkim.conf'),
+    tableDirectory: absolute('/etc/opendkim'),
+    keyDirectory: absolute('/etc/dkimkeys'),
+    user: 'opendkim',
+    group: 'opendkim',
+    unit: 'opendkim.service',
+    pidFile: absolute('/run/opendkim/opendkim.pid'),
+    runDirectory: absolute('/run/opendkim'),
+    defaultsFile: undefined,
+  },
+  postfix: {
+    configDirectory: absolute('/etc/postfix'),
+    user: 'postfix',
+    group: 'postfix',
+    units: ['postfix.service'],
+  },
+};
+
+type Differences = Pick<Layout, 'id' | 'name' | 'distributions' | 'packageManager'> &
+  Partial<Pick<Layout, 'proven'>> & {
+    readonly [Part in 'packages' | 'opendkim' | 'postfix']?: Partial<Layout[Part]>;
+  };
+
+/** A whole layout from what is not as on Debian. */
+export const defineLayout = (differences: Differences): Layout => ({
+  ...DEFAULTS,
+  ...differences,
+  packages: {...DEFAULTS.packages, ...differences.packages},
+  opendkim: {...DEFAULTS.opendkim, ...differences.opendkim},
+  postfix: {...DEFAULTS.postfix, ...differences.postfix},
+});

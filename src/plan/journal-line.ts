@@ -4,6 +4,7 @@
  */
 import {createHash} from 'node:crypto';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
+import {isPackageManager} from '../layouts/package-managers.ts';
 import type {Before, PackageStep, ServiceStep} from '../services/step.ts';
 
 /** Enough to take one step back without its plan. */
@@ -201,7 +202,7 @@ function isUndo(undo: Fields | undefined): boolean {
       );
     case 'package':
       return (
-        typeof undo['manager'] === 'string' &&
+        isPackageManager(undo['manager']) &&
         areTexts(undo['names']) &&
         areTexts(undo['adds']) &&
         isCopy(undo['backup'])

@@ -2,97 +2,30 @@ import {command} from '../domain/command.ts';
 import {CommandFailed} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {PackageStep} from '../services/step.ts';
+import {PACKAGE_MANAGERS, type PackageManager, type PackageManagerName} from '../layouts/package-managers.ts';
 import type {Argv, CommandResult, Commands} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
 
-type Manager = PackageStep['manager'];
-
-interface PackageManager {
-  readonly listArgv: Argv;
-  /** Names of what is installed whole. */
-  parseList(stdout: string): readonly string[];
-  installArgv(names: readonly string[]): Argv;
-  /** Says what {@link installArgv} would do, and does nothing. */
-  tryInstallArgv(names: readonly string[]): Argv;
-  parseInstall(stdout: string): Foreseen;
-  removeArgv(names: readonly string[]): Argv;
-  /** Says what {@link removeArgv} would take away, and takes nothing away. */
-  tryRemovalArgv(names: readonly string[]): Argv;
-  parseRemoval(stdout: string): readonly string[];
-  /** Run where an installation fails: the list of what there is may be old. */
-  readonly refreshArgv: Argv;
-  /** Run before removal: finishes what a cut-off installation left half done. */
-  readonly mendArgv?: Argv;
-  readonly environment: Readonly<Record<string, string>>;
-}
-
-/** Names of packages that an installation would bring, and of those that it would take away. */
-interface Foreseen {
-  readonly adds: readonly string[];
-  readonly removes: readonly string[];
-}
-
 const TIMEOUT_MS = 15 * 60_000;
-
-const namesOf = (stdout: string): readonly string[] => stdout.split('\n').filter(Boolean);
-
-/** Lines of a simulation of apt-get(8): `Inst opendkim (2.11 …)`, `Remv exim4 [4.96]`. */
-const marked = (stdout: string, mark: RegExp): readonly string[] =>
-  stdout.split('\n').flatMap(line => (mark.test(line) ? (line.split(' ')[1] ?? []) : []));
-
-const MANAGERS: Readonly<Record<Manager, PackageManager>> = {
-  // Another apt may run in the background (unattended-upgrades): wait for its lock instead of failing at once.
-  apt: {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own format language
-    listArgv: ['dpkg-query', '-W', '-f', '${binary:Package} ${db:Status-Abbrev}\\n'],
-    parseList: stdout => stdout.split('\n').flatMap(line => /^(\S+) .i/.exec(line)?.[1] ?? []),
-    installArgv: names => [
-      'apt-get',
-      'install',
-      '-y',
-      '--no-install-recommends',
-      '-o',
-      'DPkg::Lock::Timeout=120',
-      '--',
-      ...names,
-    ],
-    tryInstallArgv: names => ['apt-get', 'install', '--simulate', '--no-install-recommends', '--', ...names],
-    parseInstall: stdout => ({
-      adds: marked(stdout, /^Inst /),
-      removes: marked(stdout, /^(?:Remv|Purg) /),
-    }),
-    removeArgv: names => ['apt-get', 'purge', '-y', '-o', 'DPkg::Lock::Timeout=120', '--', ...names],
-    tryRemovalArgv: names => ['apt-get', 'purge', '--simulate', '--', ...names],
-    parseRemoval: stdout => marked(stdout, /^(?:Remv|Purg) /),
-    refreshArgv: ['apt-get', 'update'],
-    mendArgv: ['dpkg', '--configure', '-a'],
-    environment: {DEBIAN_FRONTEND: 'noninteractive'},
-  },
-  pacman: {
-    listArgv: ['pacman', '-Qq'],
-    parseList: namesOf,
-    installArgv: names => ['pacman', '-S', '--noconfirm', '--needed', '--', ...names],
-    tryInstallArgv: names => ['pacman', '-S', '--needed', '--print', '--print-format', '%n', '--', ...names],
-    // It takes nothing away without being asked.
-    parseInstall: stdout => ({adds: namesOf(stdout), removes: []}),
-    removeArgv: names => ['pacman', '-Rn', '--noconfirm', '--', ...names],
-    tryRemovalArgv: names => ['pacman', '-Rn', '--print', '--print-format', '%n', '--', ...names],
-    parseRemoval: namesOf,
-    refreshArgv: ['pacman', '-Sy', '--noconfirm'],
-    environment: {},
-  },
-};
 
 /** Never the command itself: pasted later it might take something else away than was agreed to. */
 const seeWhat = (argv: Argv): string => `See what it would do: ${command(...argv)}`;
 
 const execute = (commands: Commands, manager: PackageManager, argv: Argv): Promise<CommandResult> =>
-  commands.run(argv, {timeoutMs: TIMEOUT_MS, environment: manager.environment});
+  commands.run(argv, {timeoutMs: TIMEOUT_MS, environment: manager.environment ?? {}});
+
+/** A run that changes nothing; its status is 0 where the manager has answered. */
+async function ask(commands: Commands, manager: PackageManager, argv: Argv): Promise<CommandResult> {
+  const result = await execute(commands, manager, argv);
+  return manager.hasAnswered?.(result) === true ? {...result, status: 0} : result;
+}
 
 /** Every package that is installed now. Rejects with CommandFailed. */
-export async function installedPackages(commands: Commands, name: Manager): Promise<readonly string[]> {
-  const manager = MANAGERS[name];
+export async function installedPackages(
+  commands: Commands,
+  name: PackageManagerName,
+): Promise<readonly string[]> {
+  const manager: PackageManager = PACKAGE_MANAGERS[name];
   const result = await execute(commands, manager, manager.listArgv);
   if (result.status !== 0) throw commandFailed('package.list', manager.listArgv, result);
   return manager.parseList(result.stdout);
@@ -104,15 +37,15 @@ export async function installedPackages(commands: Commands, name: Manager): Prom
  */
 export async function foreseeInstall(
   commands: Commands,
-  name: Manager,
+  name: PackageManagerName,
   names: readonly string[],
 ): Promise<readonly string[]> {
-  const manager = MANAGERS[name];
+  const manager: PackageManager = PACKAGE_MANAGERS[name];
   const argv = manager.tryInstallArgv(names);
-  let result = await execute(commands, manager, argv);
+  let result = await ask(commands, manager, argv);
   if (result.status !== 0) {
     await execute(commands, manager, manager.refreshArgv);
-    result = await execute(commands, manager, argv);
+    result = await ask(commands, manager, argv);
   }
   if (result.status !== 0)
     throw commandFailed('package.install', argv, result, seeWhat(manager.tryInstallArgv(names)));
@@ -129,10 +62,10 @@ export async function foreseeInstall(
 /** Installs without recommended packages. Rejects with CommandFailed where one is missing afterwards. */
 export async function installPackages(
   commands: Commands,
-  name: Manager,
+  name: PackageManagerName,
   names: readonly string[],
 ): Promise<void> {
-  const manager = MANAGERS[name];
+  const manager: PackageManager = PACKAGE_MANAGERS[name];
   const argv = manager.installArgv(names);
   let result = await execute(commands, manager, argv);
   if (result.status !== 0) {
@@ -166,7 +99,7 @@ export interface Brought {
  */
 export async function broughtAndThere(
   commands: Commands,
-  name: Manager,
+  name: PackageManagerName,
   {before, adds}: Brought,
 ): Promise<readonly string[]> {
   const had = new Set(before);
@@ -178,21 +111,25 @@ export async function broughtAndThere(
 /** Packages beyond `doomed` that would go with them, because they need one of them. Rejects with CommandFailed. */
 export async function needing(
   commands: Commands,
-  name: Manager,
+  name: PackageManagerName,
   doomed: readonly string[],
 ): Promise<readonly string[]> {
   if (doomed.length === 0) return [];
-  const manager = MANAGERS[name];
+  const manager: PackageManager = PACKAGE_MANAGERS[name];
   const argv = manager.tryRemovalArgv(doomed);
-  const result = await execute(commands, manager, argv);
+  const result = await ask(commands, manager, argv);
   if (result.status !== 0) throw commandFailed('package.remove', argv, result);
   const known = new Set(doomed.map(withoutArchitecture));
   return manager.parseRemoval(result.stdout).filter(one => !known.has(withoutArchitecture(one)));
 }
 
 /** Removes, with configuration, what a run brought, and nothing else. Rejects with CommandFailed. */
-export async function removeBrought(commands: Commands, name: Manager, brought: Brought): Promise<void> {
-  const manager = MANAGERS[name];
+export async function removeBrought(
+  commands: Commands,
+  name: PackageManagerName,
+  brought: Brought,
+): Promise<void> {
+  const manager: PackageManager = PACKAGE_MANAGERS[name];
   if (manager.mendArgv !== undefined) await execute(commands, manager, manager.mendArgv);
   const doomed = await broughtAndThere(commands, name, brought);
   if (doomed.length === 0) return;

@@ -1,7 +1,7 @@
 /** From facts and a snapshot to the steps that make a host sign. Pure: the same input gives the same plan. */
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import {installCommand} from '../layouts/index.ts';
+import {installCommand} from '../layouts/package-managers.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
 import type {HostFacts, OpenDkimFacts} from './facts.ts';
@@ -87,7 +87,8 @@ const signedAfter = (opendkim: Pick<OpenDkimFacts, 'signedDomains'>, wanted: Wan
 /** No Postfix: `host.other-mta` where another mail server is there, which no advice may remove; else `host.no-mta`. */
 export function noMta({otherMta, layout}: Pick<HostFacts, 'otherMta' | 'layout'>): Problem {
   if (otherMta === undefined) {
-    const install = layout === undefined ? undefined : installCommand(layout, layout.packages.postfix);
+    const install =
+      layout === undefined ? undefined : installCommand(layout.packageManager, layout.packages.postfix);
     return problem(
       'host.no-mta',
       'No mail server was found on this host. waxseal works with Postfix.',
@@ -112,7 +113,7 @@ export const unsupported = (facts: Pick<HostFacts, 'distribution'>): Problem =>
     'Debian 12 and 13 and systems built from them are supported.',
   );
 
-/** The step that installs what is missing; none where nothing is, or where the package manager is not known. */
+/** The step that installs what is missing; none where nothing is. */
 export function packageSteps(facts: Pick<HostFacts, 'layout' | 'missingPackages'>): readonly PackageStep[] {
   const manager = facts.layout?.packageManager;
   if (manager === undefined || facts.missingPackages.length === 0) return [];

@@ -3,6 +3,7 @@
  * carries them out. Owners are names, not numbers: a package of the same plan may create the user.
  */
 import type {AbsolutePath} from '../domain/paths.ts';
+import type {PackageManagerName} from '../layouts/package-managers.ts';
 import type {Argv, Mode, SocketEndpoint} from '../system/ports.ts';
 
 /** As chown(1) takes them: a name, or a number where the id has no account of its own. */
@@ -47,7 +48,7 @@ interface StepBase {
 
 export interface PackageStep extends StepBase {
   readonly kind: 'package';
-  readonly manager: 'apt' | 'pacman';
+  readonly manager: PackageManagerName;
   readonly names: readonly string[];
 }
 

@@ -134,7 +134,8 @@ describe('lookAtHost', () => {
       hint: expect.stringMatching(/: apt-get install postfix$/),
     });
     for (const [id, expected] of [
-      ['fedora', /^Install Postfix, and set it up to send mail$/],
+      ['fedora', /: dnf install postfix$/],
+      ['plan9', /^Install Postfix, and set it up to send mail$/],
       ['arch', /: pacman -S postfix$/],
     ] as const) {
       bare.files.put('/etc/os-release', `ID=${id}\n`);

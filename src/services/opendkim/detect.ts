@@ -231,15 +231,13 @@ function remarksOn(
 
 const samePath = (path: string | undefined): string => (path ?? '').replace(/^\/var\/run\//, '/run/');
 
-const DEFAULTS_FILE = '/etc/default/opendkim' as AbsolutePath;
-
 /**
  * SOCKET of somebody's own in /etc/default/opendkim: read by the init script only, and only where opendkim.conf has no
  * Socket (FACTS 1.1). The package's own line refers to a variable and says nothing.
  */
 async function formerSockets({ports, layout}: Context): Promise<readonly string[]> {
-  if (layout.id !== 'debian') return [];
-  const text = (await tryReadText(ports.files, DEFAULTS_FILE)) ?? '';
+  const {defaultsFile} = layout.opendkim;
+  const text = defaultsFile === undefined ? '' : ((await tryReadText(ports.files, defaultsFile)) ?? '');
   const written = [...text.matchAll(/^[ \t]*SOCKET=["']?([^"'\s#]+)/gm)].map(match => match[1] ?? '');
   return written.filter(socket => !socket.includes('$')).map(socket => visible(socket));
 }
@@ -253,7 +251,7 @@ function defaultsRemark(context: Context, facts: OpenDkimFacts): readonly Proble
   return [
     problem(
       'opendkim.default-socket',
-      `SOCKET=${socket} in ${DEFAULTS_FILE} has no effect: the systemd unit does not read that file.`,
+      `SOCKET=${socket} in ${context.layout.opendkim.defaultsFile} has no effect: the systemd unit does not read that file.`,
       `Socket in ${facts.configFile} counts.`,
     ),
   ];
