@@ -51,7 +51,6 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'milter/packets.ts': 1,
   'milter/server.ts': 6,
   'milter/signing.ts': 3,
-  'plan/packages.ts': 1,
   'plan/put-back.ts': 1,
   'plan/text-diff.ts': 1,
   'proof/milter-probe.ts': 13,
