@@ -1,6 +1,7 @@
 /** Where a fact about the host stands, so that whoever reads an answer can look it up. */
 
 import type {AbsolutePath} from './paths.ts';
+import {visible} from './text.ts';
 
 export type Source =
   /** A line of a file; lines count from 1, and a value over several lines is named by its first. */
@@ -19,4 +20,16 @@ export interface Decision {
   readonly source: Source;
   /** What follows from it, as a sentence in the user's words. */
   readonly says: string;
+}
+
+/** Where to look a fact up, as the file and its line, the command that was run, or the program whose default it is. */
+export function sourceText(source: Source): string {
+  switch (source.by) {
+    case 'file':
+      return visible(`${source.path} line ${source.line}`);
+    case 'command':
+      return visible(source.argv.join(' '));
+    case 'default':
+      return visible(`default of ${source.program}`);
+  }
 }

@@ -1,3 +1,36 @@
-/** Who signs on this host, and with which keys. */
+/** The picture of the host and the questions asked of it: who signs, with which keys, on which way. */
+export {compare, type Difference} from './compare.ts';
+export {
+  type Alignment,
+  alignmentOf,
+  domains,
+  isDoubled,
+  type SenderVerdict,
+  type SignatureVerdict,
+  type WayVerdict,
+} from './domains.ts';
+export {type ForeignSigned, foreignSigned} from './foreign-signed.ts';
 export {describeUse, nameUse, placeOf, type RowKey, type SignerRow, type UsesOf, usesOf} from './key-uses.ts';
 export {lookAtSignerRows} from './look.ts';
+export {
+  type HopReach,
+  type HostPicture,
+  type KeyFact,
+  type RecordFact,
+  reachKey,
+  recordKey,
+  signerAt,
+} from './picture.ts';
+export {type OwnSender, ownSenders, sampleOf} from './senders.ts';
+export {entranceText, isPublic, type OwnWay, ownWays} from './ways.ts';
+export {
+  type AnswerStep,
+  type Client,
+  createAsker,
+  LOCALHOST,
+  type MailAnswer,
+  type MailQuestion,
+  type SignatureMade,
+  type StepKind,
+  wouldSign,
+} from './would-sign.ts';

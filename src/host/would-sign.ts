@@ -1,0 +1,354 @@
+/**
+ * Would this message be signed? Walks the picture as the message would walk the host: entrance, passes, milters in
+ * order, the decision of each signer, and what comes after the signature. Pure; nothing is sent.
+ */
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Decision} from '../domain/source.ts';
+import {visible} from '../domain/text.ts';
+import type {Breaker, Entrance, MilterHop, Pass} from '../services/mta.ts';
+import type {SignerView, SigningAnswer, SigningRow} from '../services/signer.ts';
+import {type HostPicture, placeText, reachKey, signerAt} from './picture.ts';
+
+export interface Client {
+  /** As the MTA has it: a name, or the address in brackets. */
+  readonly name: string;
+  readonly address: string;
+}
+
+export const LOCALHOST: Client = {name: 'localhost', address: '127.0.0.1'};
+
+export interface MailQuestion {
+  /** Address in the From field as it is handed in. */
+  readonly from: string;
+  /** Address in the Sender field, where there is one. */
+  readonly sender?: string;
+  /** Who hands it in; of no effect at entrances that only this host itself uses. */
+  readonly client: Client;
+  readonly authenticated: boolean;
+  readonly recipients: readonly string[];
+}
+
+export interface SignatureMade {
+  /** d= and s=, lower case. */
+  readonly domain: string;
+  readonly selector: string;
+  readonly keyPath: AbsolutePath | undefined;
+  readonly row: SigningRow;
+  /** The program that signs, and the service of the MTA that asked it. */
+  readonly program: string;
+  readonly service: string;
+}
+
+/** `stops`: keeps the message from being signed here. `unknown`: nothing can be said about what it does. */
+export type StepKind = 'passes' | 'signs' | 'stops' | 'refuses' | 'breaks' | 'unknown';
+
+export interface AnswerStep {
+  readonly kind: StepKind;
+  /** The service of the MTA, or the program, that decides. */
+  readonly by: string;
+  readonly decision: Decision;
+}
+
+export interface MailAnswer {
+  readonly outcome: 'signed' | 'unsigned' | 'refused' | 'unknown';
+  /** In the order in which they are made: none, one, or more where a message passes a signer twice. */
+  readonly signatures: readonly SignatureMade[];
+  /** Of a signed message: whether it leaves with a signature that verifies. */
+  readonly survives: 'yes' | 'no' | 'depends';
+  /** The address in From as the signers see it. */
+  readonly from: string;
+  /** Every decision on the way, in order. */
+  readonly steps: readonly AnswerStep[];
+  /** The first step that says so; undefined where the message leaves with a good signature. */
+  readonly because: AnswerStep | undefined;
+}
+
+export const wouldSign = (picture: HostPicture, entrance: Entrance, question: MailQuestion): MailAnswer =>
+  createAsker(picture)(entrance, question);
+
+export type Ask = (entrance: Entrance, question: MailQuestion) => MailAnswer;
+
+/** For many questions about one picture: what does not depend on the sender is worked out once. */
+export function createAsker(picture: HostPicture): Ask {
+  const prepared = new Map<Entrance, Map<string, readonly PreparedPass[]>>();
+  const signers = new Map<SignerView, number>(picture.signers.map((signer, index) => [signer, index]));
+  let about = '';
+  let answers = new Map<string, SigningAnswer>();
+  const passesOf = (entrance: Entrance, question: MailQuestion): readonly PreparedPass[] => {
+    const isLoggedIn = question.authenticated && entrance.login !== 'no';
+    const key = `${question.client.name} ${question.client.address} ${isLoggedIn}`;
+    const known = prepared.get(entrance) ?? new Map<string, readonly PreparedPass[]>();
+    prepared.set(entrance, known);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const passes = entrance.passes.map(pass => prepare(picture, pass, question.client, isLoggedIn));
+    known.set(key, passes);
+    return passes;
+  };
+  return (entrance, question) => {
+    const {from, rewriting} = rewritten(entrance, question.from);
+    const subject = `${from} ${question.sender ?? ''} ${question.recipients.join(' ')}`;
+    if (subject !== about) {
+      about = subject;
+      answers = new Map();
+    }
+    const askSigner = (signer: SignerView, pass: PreparedPass): SigningAnswer => {
+      const key = `${signers.get(signer)} ${pass.likeness}`;
+      const before = answers.get(key);
+      if (before !== undefined) return before;
+      const answer = signer.wouldSign({
+        from,
+        ...(question.sender === undefined ? {} : {sender: question.sender}),
+        client: pass.client,
+        macros: pass.macros(question),
+        recipients: question.recipients,
+      });
+      answers.set(key, answer);
+      return answer;
+    };
+    return walk(entrance, question, {from, rewriting, passes: passesOf(entrance, question), askSigner});
+  };
+}
+
+interface PreparedHop {
+  readonly hop: MilterHop;
+  readonly signer: SignerView | undefined;
+  /** Why it cannot be used; undefined where it can, as far as is known. */
+  readonly trouble: string | undefined;
+  readonly answers: boolean;
+}
+
+interface PreparedPass {
+  readonly pass: Pass;
+  readonly hops: readonly PreparedHop[];
+  readonly client: Client;
+  /** Equal for passes that a signer cannot tell apart. */
+  readonly likeness: string;
+  macros(question: MailQuestion): ReadonlyMap<string, string>;
+}
+
+const LOGGED_IN: readonly (readonly [string, string])[] = [
+  ['{auth_type}', 'PLAIN'],
+  ['{auth_authen}', 'user'],
+  ['{auth_author}', 'user'],
+];
+
+function prepare(picture: HostPicture, pass: Pass, client: Client, isLoggedIn: boolean): PreparedPass {
+  const seen = pass.client === 'localhost' ? LOCALHOST : client;
+  const values = new Map<string, string>([
+    ...(isLoggedIn && pass.client === 'remote' ? LOGGED_IN : []),
+    ['{client_addr}', seen.address],
+    ['{client_name}', seen.name],
+    ['_', `${seen.name} [${seen.address}]`],
+    ['i', 'ABCDEF12345'],
+  ]);
+  const sent = new Map<string, string>();
+  const open = new Set<string>();
+  for (const stage of Object.values(pass.macros)) {
+    for (const [name, fixed] of stage) {
+      // A fixed value is a default: what the client really has comes before it.
+      const value = values.get(name) ?? fixed;
+      if (value !== undefined) sent.set(name, value);
+      if (ABOUT_THE_MESSAGE.has(name)) open.add(name);
+    }
+  }
+  const hops = Array.isArray(pass.milters)
+    ? (pass.milters as readonly MilterHop[]).map(hop => preparedHop(picture, pass, hop))
+    : [];
+  return {
+    ...{pass, hops, client: seen},
+    likeness: JSON.stringify([seen, [...sent]]),
+    macros(question) {
+      if (open.size === 0) return sent;
+      const all = new Map(sent);
+      if (open.has('{mail_addr}')) all.set('{mail_addr}', question.sender ?? question.from);
+      const [recipient] = question.recipients;
+      if (open.has('{rcpt_addr}') && recipient !== undefined) all.set('{rcpt_addr}', recipient);
+      return all;
+    },
+  };
+}
+
+const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(['{mail_addr}', '{rcpt_addr}']);
+
+function preparedHop(picture: HostPicture, pass: Pass, hop: MilterHop): PreparedHop {
+  const signer = signerAt(picture.signers, hop);
+  const reach = picture.reach.get(reachKey(pass, hop));
+  const trouble =
+    hop.endpoint === undefined
+      ? 'names nothing that can be connected to'
+      : reach !== undefined && reach.outcome !== 'answers'
+        ? `can't be used: ${reach.detail}`
+        : reach === undefined && signer?.isRunning === false
+          ? `leads to ${signer.program}, which isn't running`
+          : undefined;
+  return {hop, signer, trouble, answers: reach?.outcome === 'answers'};
+}
+
+/** The From address after every rule that comes before the signers. */
+function rewritten(
+  {rewrites}: Entrance,
+  address: string,
+): {readonly from: string; readonly rewriting: readonly AnswerStep[]} {
+  let from = address;
+  const rewriting: AnswerStep[] = [];
+  for (const {decision, rewrite} of rewrites) {
+    const next = rewrite(from);
+    if (next === undefined) continue;
+    if (next === 'unknown') {
+      rewriting.push({kind: 'unknown', by: decision.name, decision});
+      continue;
+    }
+    if (next !== from) {
+      const says = `${visible(from)} becomes ${visible(next)} before it is signed.`;
+      rewriting.push({kind: 'passes', by: decision.name, decision: {...decision, says}});
+    }
+    from = next;
+  }
+  const at = from.lastIndexOf('@');
+  return {from: from.slice(0, at) + from.slice(at).toLowerCase(), rewriting};
+}
+
+interface Walk {
+  readonly from: string;
+  readonly rewriting: readonly AnswerStep[];
+  readonly passes: readonly PreparedPass[];
+  askSigner(signer: SignerView, pass: PreparedPass): SigningAnswer;
+}
+
+function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer {
+  const steps: AnswerStep[] = [...atTheDoor(entrance, question), ...way.rewriting];
+  const signatures: SignatureMade[] = [];
+  let lastSigned = -1;
+  const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
+    ...{outcome, signatures, from: way.from, steps, survives: 'yes'},
+    because: steps.find(({kind}) => kinds.includes(kind)),
+  });
+  if (steps.some(({kind}) => kind === 'refuses')) return answer('refused', ['refuses']);
+  if (entrance.passes.length === 0) {
+    const says = 'Mail on this way passes no milter: it keeps the signature that it has.';
+    steps.push({kind: 'stops', by: entrance.id, decision: entranceDecision(entrance, says)});
+  }
+  for (const [index, pass] of way.passes.entries()) {
+    const before = signatures.length;
+    for (const step of stepsOf(pass, way, signatures)) {
+      steps.push(step);
+      if (step.kind === 'refuses') return answer('refused', ['refuses']);
+    }
+    if (signatures.length > before) lastSigned = index;
+  }
+  if (signatures.length === 0) {
+    const isUnknown = entrance.isPassUncertain || steps.some(({kind}) => kind === 'unknown');
+    if (entrance.isPassUncertain) steps.push(uncertain(entrance));
+    return isUnknown ? answer('unknown', ['unknown']) : answer('unsigned', ['stops']);
+  }
+  const breakers = entrance.breakers.filter(each => isAfter(each, lastSigned, way.passes.length));
+  for (const {decision} of breakers) steps.push({kind: 'breaks', by: decision.name, decision});
+  const survives = breakers.some(({isCertain}) => isCertain)
+    ? 'no'
+    : breakers.length > 0 || entrance.isPassUncertain
+      ? 'depends'
+      : 'yes';
+  return {...answer('signed', ['breaks']), survives};
+}
+
+/** A filter and a second pass come before a signature of the last pass, and do it no harm. */
+const isAfter = ({where}: Breaker, lastSigned: number, passes: number): boolean =>
+  (where !== 'filter' && where !== 'second-pass') || lastSigned < passes - 1;
+
+const entranceDecision = ({id, listensOn, source}: Entrance, says: string): Decision => ({
+  ...{name: id, value: listensOn, source, says},
+});
+
+const uncertain = (entrance: Entrance): AnswerStep => ({
+  kind: 'unknown',
+  by: entrance.id,
+  decision: entranceDecision(entrance, "How mail comes back from the filter can't be told."),
+});
+
+function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly AnswerStep[] {
+  if (entrance.login === 'must' && !authenticated) {
+    const decision = entranceDecision(entrance, 'Only clients that log in may send here.');
+    return [{kind: 'refuses', by: entrance.id, decision}];
+  }
+  if (entrance.login === 'no' && authenticated) {
+    const decision = entranceDecision(
+      entrance,
+      "Clients can't log in here: this is about one without login.",
+    );
+    return [{kind: 'passes', by: entrance.id, decision}];
+  }
+  return [];
+}
+
+function* stepsOf(
+  {pass, hops, ...prepared}: PreparedPass,
+  way: Walk,
+  signatures: SignatureMade[],
+): Generator<AnswerStep> {
+  const {milters, service} = pass;
+  const [winner] = pass.decidedBy;
+  const about = (says: string, value = winner?.value ?? ''): Decision => ({
+    name: winner?.name ?? service,
+    value,
+    source: winner?.source ?? {by: 'default', program: service},
+    says,
+  });
+  if ('fatal' in milters) {
+    yield {kind: 'refuses', by: service, decision: about(`${service} takes no mail: ${milters.fatal}`)};
+    return;
+  }
+  if (winner !== undefined)
+    yield {kind: milters.length === 0 ? 'stops' : 'passes', by: service, decision: winner};
+  for (const {hop, signer, trouble, answers} of hops) {
+    if (trouble !== undefined) {
+      yield {kind: DOWN[hop.whenDown], by: service, decision: about(downText(hop, trouble), hop.text)};
+      continue;
+    }
+    if (!pass.hasContent) {
+      const decision = pass.next?.decision ?? about('');
+      const says = `${hop.text} sees the envelope only, before the filter: it can't sign.`;
+      yield {kind: 'stops', by: service, decision: {...decision, says}};
+      continue;
+    }
+    if (signer === undefined) {
+      const says = answers
+        ? `A program that waxseal doesn't know answers at ${hop.text}; it may sign.`
+        : `No signer that waxseal knows is set up for ${hop.text}.`;
+      yield {kind: 'unknown', by: service, decision: about(says, hop.text)};
+      continue;
+    }
+    const answer = way.askSigner(signer, {pass, hops, ...prepared});
+    const last = answer.decisions.length - 1;
+    for (const [at, decision] of answer.decisions.entries()) {
+      yield {kind: at === last ? ENDS[answer.outcome] : 'passes', by: signer.program, decision};
+    }
+    for (const by of answer.by) signatures.push({...by, program: signer.program, service});
+  }
+}
+
+const ENDS: Readonly<Record<SigningAnswer['outcome'], StepKind>> = {
+  signed: 'signs',
+  unsigned: 'stops',
+  refused: 'refuses',
+  unknown: 'unknown',
+};
+
+const DOWN: Readonly<Record<MilterHop['whenDown'], StepKind>> = {
+  unsigned: 'stops',
+  delayed: 'refuses',
+  refused: 'refuses',
+  held: 'refuses',
+  unknown: 'unknown',
+};
+
+const BECOMES: Readonly<Record<MilterHop['whenDown'], string>> = {
+  unsigned: 'mail leaves unsigned',
+  delayed: 'mail is refused for the time being',
+  refused: 'mail is refused',
+  held: 'mail is put on hold',
+  unknown: "what becomes of mail can't be told",
+};
+
+const downText = (hop: MilterHop, trouble: string): string =>
+  `${hop.endpoint === undefined ? `"${hop.text}"` : placeText(hop.endpoint)} ${trouble}, so ${BECOMES[hop.whenDown]}.`;

@@ -1,0 +1,163 @@
+import {describe, expect, it} from 'vitest';
+import {type HostPicture, reachKey} from '../../src/host/picture.ts';
+import {LOCALHOST, type MailAnswer, type MailQuestion, wouldSign} from '../../src/host/would-sign.ts';
+import {
+  breaker,
+  decision,
+  entrance,
+  HOP,
+  local,
+  macros,
+  pass,
+  picture,
+  rewriteTo,
+  row,
+  signer,
+  submission,
+} from './pictures.ts';
+
+const STRANGER = {name: 'c.ext', address: '203.0.113.5'};
+
+/** What becomes of mail at the entrance of an id. */
+function at(id: string, host: HostPicture, question: Partial<MailQuestion> = {}): MailAnswer {
+  const found = host.entrances.find(each => each.id === id);
+  if (found === undefined) throw new TypeError(`no entrance ${id}`);
+  const whole = {
+    from: 'alice@example.com',
+    client: LOCALHOST,
+    authenticated: false,
+    recipients: [],
+    ...question,
+  };
+  return wouldSign(host, found, whole);
+}
+
+const told = ({outcome, signatures, survives, because}: MailAnswer): string =>
+  [outcome, signatures.length, survives, because?.decision.name ?? '-'].join(' ');
+
+describe('wouldSign', () => {
+  it('walks from the entrance to the row, each decision with its source', () => {
+    const answer = at('local', picture());
+    expect(told(answer)).toBe('signed 1 yes -');
+    expect(answer.signatures[0]).toMatchObject({domain: 'example.com', selector: 's1', program: 'Signer'});
+    expect(answer.steps.map(({kind, by, decision: {name}}) => `${kind} ${by} ${name}`)).toEqual([
+      'passes cleanup/unix milters',
+      'passes Signer InternalHosts',
+      'signs Signer *@example.com',
+    ]);
+  });
+
+  it.each([
+    ['local', {}, 'signed 1 yes -'],
+    ['smtp/inet', {}, 'signed 1 yes -'],
+    ['smtp/inet', {client: STRANGER}, 'unsigned 0 yes InternalHosts'],
+    // No login at this port: the answer is about a client without one.
+    ['smtp/inet', {client: STRANGER, authenticated: true}, 'unsigned 0 yes InternalHosts'],
+    ['submission/inet', {client: STRANGER, authenticated: true}, 'signed 1 yes -'],
+    ['submission/inet', {client: STRANGER}, 'refused 0 yes submission/inet'],
+    ['local', {from: 'alice@example.net'}, 'unsigned 0 yes table'],
+    ['local', {from: 'Alice@EXAMPLE.com'}, 'signed 1 yes -'],
+  ] as const)('at %s, %j: %s', (id, question, expected) => {
+    expect(told(at(id, picture(), question))).toBe(expected);
+  });
+
+  it.each([
+    ['no milter at all', pass({milters: [], decidedBy: [decision('milters', '')]}), 'unsigned 0 yes milters'],
+    [
+      'a word that stops the service',
+      pass({milters: {fatal: 'garbage after port'}}),
+      'refused 0 yes milters',
+    ],
+    ['the envelope only', pass({hasContent: false}), 'unsigned 0 yes milters'],
+    [
+      'another port',
+      pass({milters: [{...HOP, endpoint: {kind: 'tcp', host: '127.0.0.1', port: 8899}}]}),
+      'unknown 0 yes milters',
+    ],
+    ['nothing to connect to', pass({milters: [{...HOP, endpoint: undefined}]}), 'unsigned 0 yes milters'],
+    [
+      '... while mail waits',
+      pass({milters: [{...HOP, endpoint: undefined, whenDown: 'delayed'}]}),
+      'refused 0 yes milters',
+    ],
+    ['no macro for the login', pass({macros: macros(['i', undefined])}), 'unsigned 0 yes InternalHosts'],
+    // milter_macro_defaults: the whole world is logged in.
+    ['a fixed login', pass({macros: macros(['{auth_type}', 'x'])}), 'signed 1 yes -'],
+  ])('with %s', (_, each, expected) => {
+    const host = picture({entrances: [entrance({login: 'may', passes: [each]})]});
+    const client = STRANGER;
+    const authenticated = !expected.startsWith('signed');
+    expect(told(at('smtp/inet', host, {client, authenticated}))).toBe(expected);
+  });
+
+  it.each([
+    ['unsigned', 'unsigned 0 yes milters'],
+    ['delayed', 'refused 0 yes milters'],
+    ['unknown', 'unknown 0 yes milters'],
+  ] as const)('knows what becomes of mail while the signer is down: %s', (whenDown, expected) => {
+    const entrances = [local({milters: [{...HOP, whenDown}]})];
+    const [first] = entrances;
+    const down = picture({entrances, signers: [signer([row('*@example.com')], {isRunning: false})]});
+    expect(told(at('local', down))).toBe(expected);
+    const reach = new Map([
+      [reachKey(first?.passes[0] ?? pass(), HOP), {outcome: 'denied', detail: 'Permission denied'} as const],
+    ]);
+    const denied = at('local', picture({entrances, reach}));
+    expect(told(denied)).toBe(expected);
+    expect(denied.because?.decision.says).toContain('Permission denied');
+  });
+
+  it('counts a second pass, whose client is this host', () => {
+    const back = pass({service: '10025/inet', client: 'localhost'});
+    const twice = picture({entrances: [entrance({passes: [pass(), back]})]});
+    expect(told(at('smtp/inet', twice))).toBe('signed 2 yes -');
+    // Forged mail that comes back from the filter gets our signature.
+    expect(told(at('smtp/inet', twice, {client: STRANGER}))).toBe('signed 1 yes -');
+  });
+
+  it.each([
+    [breaker(), 'signed 1 no generic'],
+    [breaker({isCertain: false}), 'signed 1 depends generic'],
+    [breaker({where: 'filter'}), 'signed 1 no generic'],
+  ])('says what breaks the signature: %j', (each, expected) => {
+    const passes = [pass(), pass({milters: [], decidedBy: [decision('back', '')]})];
+    const host = picture({entrances: [entrance({passes, breakers: [each]})]});
+    expect(told(at('smtp/inet', host))).toBe(expected);
+  });
+
+  it('does not blame a filter for a signature that is made after it', () => {
+    const passes = [pass({hasContent: false}), pass({service: '10025/inet', client: 'localhost'})];
+    const host = picture({entrances: [entrance({passes, breakers: [breaker({where: 'filter'})]})]});
+    expect(told(at('smtp/inet', host))).toBe('signed 1 yes -');
+  });
+
+  it('asks about the sender as it is rewritten', () => {
+    const rewritten = (to: string) => picture({entrances: [entrance({rewrites: [rewriteTo(to)]})]});
+    expect(told(at('smtp/inet', rewritten('alice@other.example')))).toBe('unsigned 0 yes table');
+    expect(told(at('smtp/inet', rewritten('alice@example.com'), {from: 'alice@www.example.com'}))).toBe(
+      'signed 1 yes -',
+    );
+    expect(told(at('smtp/inet', rewritten('unknown'), {from: 'a@example.net'}))).toBe(
+      'unknown 0 yes canonical',
+    );
+  });
+
+  it('does not guess the way back of a filter', () => {
+    const host = picture({entrances: [entrance({isPassUncertain: true})]});
+    expect(told(at('smtp/inet', host))).toBe('signed 1 depends -');
+    expect(told(at('smtp/inet', host, {client: STRANGER}))).toBe('unknown 0 yes smtp/inet');
+  });
+
+  it('stops at a row without a key', () => {
+    const broken = {...row('*@foo.example'), keyPath: undefined};
+    const host = picture({signers: [signer([broken])]});
+    const answer = at('local', host, {from: 'bob@foo.example'});
+    expect(told(answer)).toBe('refused 0 yes *@foo.example');
+    expect(answer.because?.decision.source).toMatchObject({path: '/etc/signer/table', line: 1});
+  });
+
+  it('knows mail that no milter ever sees', () => {
+    const forward = entrance({id: 'forward', kind: 'forward', passes: []});
+    expect(told(at('forward', picture({entrances: [forward, submission()]})))).toBe('unsigned 0 yes forward');
+  });
+});
