@@ -18,7 +18,7 @@ import {backupsOf, type Entry, type Journal, mergesOf, type UndoRecord} from './
 import {isSame, type Observed, observe} from './observe.ts';
 import {type Brought, removeBrought} from './packages.ts';
 import type {ApplyEvent} from './plan.ts';
-import {putServiceBack, type Ready} from './service-state.ts';
+import {putServiceBack, type Ready, statusOf} from './service-state.ts';
 
 export interface PutBack {
   readonly whole: boolean;
@@ -131,7 +131,7 @@ async function goBack(tools: Tools, move: Return, kept: string[]): Promise<void>
 
 /** The command that does by hand what failed. */
 function mendOf(journal: Journal, move: Return): string {
-  if (move.kind === 'service') return `See why: ${command('systemctl', 'status', move.services[0].unit)}`;
+  if (move.kind === 'service') return `See why: ${statusOf(move.services[0])}`;
   if (move.kind === 'package') return `Remove these with the package manager: ${move.undo.names.join(' ')}`;
   return move.kind === 'path'
     ? mendingOf(journal, move.undo)

@@ -1,7 +1,7 @@
-import {command} from '../domain/command.ts';
 import {ChangeFailed} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import {logCommand, managerOf, serviceCommand} from '../services/manager.ts';
 import type {ServiceStep} from '../services/step.ts';
 import {showUnits} from '../services/systemd.ts';
 import type {Argv, CommandResult, Ports} from '../system/ports.ts';
@@ -37,7 +37,7 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
         return problem(
           'service.inactive',
           `${visible(step.unit)} does not run.`,
-          `See why: ${command('systemctl', 'status', step.unit)}`,
+          `See why: ${statusOf(step)}`,
         );
       }
     }
@@ -49,7 +49,7 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
         return problem(
           'service.unreachable',
           `${visible(step.unit)} does not answer on ${visible(where)}: ${visible(String(error))}.`,
-          `See why: ${command('journalctl', '-u', step.unit, '-n', '50')}`,
+          `See why: ${logCommand(managerOf(step.argv) ?? 'sysv', step.unit)}`,
         );
       }
     }
@@ -76,7 +76,7 @@ export async function bringToRun(
       `service.${step.action}`,
       step.argv,
       result,
-      `See why: ${command('journalctl', '-u', step.unit, '-n', '50')}`,
+      `See why: ${logCommand(managerOf(step.argv) ?? 'sysv', step.unit)}`,
     );
   }
   const why = await waitReady(ports, step, ready, signal);
@@ -150,13 +150,17 @@ async function goesOn(
   return ended === 'timeout' && ['at-work', 'running'].includes(await unitState(ports, step));
 }
 
-const isSystemctl = (argv: Argv): boolean => argv[0] === 'systemctl' || argv[0].endsWith('/systemctl');
+const isSystemctl = (argv: Argv): boolean => managerOf(argv) === 'systemd';
 
-const cannotStop = (unit: string): Problem =>
+/** The command that shows a person how the unit of a step is. */
+export const statusOf = ({argv, unit}: Pick<ServiceStep, 'argv' | 'unit'>): string =>
+  serviceCommand(managerOf(argv) ?? 'sysv', 'status', unit);
+
+const cannotStop = ({argv, unit}: ServiceStep): Problem =>
   problem(
     'service.stop',
     `${visible(unit)} did not run before and still runs.`,
-    `Stop it: ${command('systemctl', 'stop', unit)}`,
+    `Stop it: ${serviceCommand(managerOf(argv) ?? 'sysv', 'stop', unit)}`,
   );
 
 /** Whether a stop that did not end in time comes to its end all the same. */
@@ -188,7 +192,7 @@ export async function putServiceBack(
   const systemd = isSystemctl(first.argv);
   if (!first.wasActive) {
     const argv = first.stopArgv ?? (systemd ? ([first.argv[0], 'stop', unit] as const) : undefined);
-    if (argv === undefined) throw new ChangeFailed(cannotStop(unit));
+    if (argv === undefined) throw new ChangeFailed(cannotStop(first));
     const result = await ports.commands.run(argv, {timeoutMs: STOP_MS});
     if (result.status !== 0 && !(await stopsLater(ports, first, result))) {
       throw commandFailed('service.stop', argv, result);

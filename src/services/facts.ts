@@ -4,6 +4,7 @@ import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
+import type {ServiceManagerName} from './manager.ts';
 
 /** One `-o name=value` of a service in master.cf that concerns milters. */
 export interface ServiceOverride {
@@ -97,7 +98,7 @@ export interface OtherDomains {
 export interface HostFacts {
   readonly distribution: Distribution;
   readonly layout: Layout | undefined;
-  readonly serviceManager: 'systemd' | 'none';
+  readonly serviceManager: ServiceManagerName;
   readonly hostname: string;
   readonly privileged: boolean;
   readonly postfix: PostfixFacts | undefined;

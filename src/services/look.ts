@@ -6,6 +6,7 @@ import {layoutFor} from '../layouts/index.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
 import type {HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
 import type {LookContext, LookPorts} from './look-context.ts';
+import {findServiceManager} from './manager.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {policyScript} from './opendkim/plan-tables.ts';
@@ -21,7 +22,8 @@ import {rivals, whyNotSwitched} from './switch-over.ts';
 export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promise<HostFacts> {
   const distribution = await readDistribution(ports);
   const layout = layoutFor(distribution);
-  const systemd = (await ports.files.stat(absolute('/run/systemd/system')))?.kind === 'directory';
+  const serviceManager = await findServiceManager(ports.files);
+  const systemd = serviceManager === 'systemd';
   const context: LookContext = {ports, layout, systemd, signal};
   const found = await detectPostfix(context);
   const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
@@ -32,7 +34,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
   return {
     distribution,
     layout,
-    serviceManager: systemd ? 'systemd' : 'none',
+    serviceManager,
     hostname,
     privileged: ports.process.privileged,
     postfix: found?.facts,

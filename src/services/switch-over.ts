@@ -1,10 +1,10 @@
 /** Switches the signing of others off, where waxseal knows the one line that does it. Their other work goes on. */
 import {ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
-import type {Argv} from '../system/ports.ts';
 import type {HostFacts, OtherSigner} from './facts.ts';
 import {type KnownHost, textOf, textStep} from './files.ts';
-import {COMMAND_MS, READY_MS} from './limits.ts';
+import {COMMAND_MS} from './limits.ts';
+import {serviceStep} from './manager.ts';
 import {splitLines} from './opendkim/parse.ts';
 import type {CheckStep, ServiceStep, Step} from './step.ts';
 
@@ -94,7 +94,15 @@ export function switchOver(host: KnownHost): Result<readonly Step[]> {
     if (!text.ok) return text;
     const why = `Leave signing to OpenDKIM: ${signer.name} signs no more`;
     const file = textStep(host.snapshot, signer.configFile, way.edit(text.value), why);
-    if (file.length > 0) steps.push(...file, ...way.check, service(signer, signer.unit, way));
+    if (file.length === 0) continue;
+    const service = serviceStep(host.facts.serviceManager, {
+      unit: signer.unit,
+      why: `Let ${signer.name} take the new configuration`,
+      action: way.action,
+      steadyMs: way.steadyMs,
+      wasActive: true,
+    });
+    steps.push(...file, ...way.check, service);
   }
   return ok(steps);
 }
@@ -146,23 +154,4 @@ function withLine(text: string, pattern: RegExp, value: string, fresh: string | 
       return head + value + raw.slice(match[0].length) + end;
     })
     .join('');
-}
-
-function service(signer: OtherSigner, unit: string, way: Way): ServiceStep {
-  const argv: Argv = ['systemctl', way.action, unit];
-  return {
-    kind: 'service',
-    id: `service:${unit}`,
-    why: `Let ${signer.name} take the new configuration`,
-    unit,
-    action: way.action,
-    argv,
-    timeoutMs: COMMAND_MS,
-    ready: {
-      activeArgv: ['systemctl', 'is-active', '--quiet', unit],
-      withinMs: READY_MS,
-      steadyMs: way.steadyMs,
-    },
-    wasActive: true,
-  };
 }

@@ -3,9 +3,12 @@ import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domai
 import type {HostFacts} from './facts.ts';
 import {directoryStep, entryOf, ROOT, textStep} from './files.ts';
 import {COMMAND_MS, READY_MS} from './limits.ts';
+import {serviceStep} from './manager.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {ServiceStep, Step} from './step.ts';
+
+export const TIMER_UNIT_NAME = 'waxseal-rotate.timer';
 
 export const TIMER_FILES = {
   service: absolute('/etc/systemd/system/waxseal-rotate.service'),
@@ -67,21 +70,14 @@ const READ_UNITS: ServiceStep = {
   stopArgv: ['systemctl', 'daemon-reload'],
 };
 
-const start = (wasActive: boolean): ServiceStep => ({
-  kind: 'service',
-  id: 'service:waxseal-rotate.timer',
-  why: 'Start the timer',
-  unit: 'waxseal-rotate.timer',
-  action: 'restart',
-  argv: ['systemctl', 'restart', 'waxseal-rotate.timer'],
-  timeoutMs: COMMAND_MS,
-  ready: {
-    activeArgv: ['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer'],
-    withinMs: READY_MS,
+const start = (wasActive: boolean): ServiceStep =>
+  serviceStep('systemd', {
+    unit: TIMER_UNIT_NAME,
+    why: 'Start the timer',
+    action: 'restart',
     steadyMs: 0,
-  },
-  wasActive,
-});
+    wasActive,
+  });
 
 const WANTED = `# Made by waxseal rotate --install-timer; waxseal undo takes it away.
 [Unit]

@@ -113,7 +113,7 @@ describe('a reload instead of a restart', () => {
     const host = await running();
     expect(mayReload(host, [])).toBe(true);
     expect(mayReload(await running({}, false), [])).toBe(false);
-    expect(mayReload({...host, facts: {...host.facts, serviceManager: 'none'}}, [])).toBe(false);
+    expect(mayReload({...host, facts: {...host.facts, serviceManager: 'sysv'}}, [])).toBe(false);
   });
 
   // With KeyFile OpenDKIM keeps the key that it read as root, and takes over nothing of the tables.

@@ -6,8 +6,9 @@ import {readSettings} from '../../jobs/rotate/facts.ts';
 import {applyPlan, basicReadiness, changeViews, makePlan, sha256Of} from '../../plan/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {isRunning} from '../../services/manager.ts';
 import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
-import {planTimer, rotationPlaces, TIMER_FILES} from '../../services/timer.ts';
+import {planTimer, rotationPlaces, TIMER_FILES, TIMER_UNIT_NAME} from '../../services/timer.ts';
 import {loosePackage, looseWay, repairOf} from '../../system/loose-way.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
@@ -34,8 +35,7 @@ export async function installTimer(context: Context, ports: Ports): Promise<Exit
   await refuseLoose(ports, program);
   const snapshot = await withTimer(ports, await readConfiguration(ports, facts));
   const isActive =
-    facts.serviceManager === 'systemd' &&
-    (await ports.commands.run(['systemctl', 'is-active', '--quiet', 'waxseal-rotate.timer'])).status === 0;
+    facts.serviceManager === 'systemd' && (await isRunning(ports.commands, 'systemd', TIMER_UNIT_NAME));
   const plan = makePlan({
     purpose: 'install',
     title: 'A timer that advances rotations',

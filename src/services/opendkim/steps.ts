@@ -5,7 +5,8 @@ import {visible} from '../../domain/text.ts';
 import type {SocketEndpoint} from '../../system/ports.ts';
 import type {Candidate, CandidateFile, CandidateTable} from '../candidate.ts';
 import {directoryStep, entryOf, type KnownHost, ownerOf, ROOT, textOf, textStep} from '../files.ts';
-import {COMMAND_MS, READY_MS} from '../limits.ts';
+import {COMMAND_MS} from '../limits.ts';
+import {serviceStep} from '../manager.ts';
 import type {CheckStep, DirectoryStep, FileStep, ServiceStep, Step} from '../step.ts';
 import type {Wanted} from '../wanted.ts';
 import {chooseSocket} from './choose-socket.ts';
@@ -388,14 +389,6 @@ export const startSteps = (
   action: ServiceStep['action'] = 'restart',
 ): readonly Step[] => [check(host), action === 'reload' ? reload(host, endpoint) : restart(host, endpoint)];
 
-/** For a unit that has no reload of its own systemd restarts it; whether the change is in force is for the live test. */
-const reload = (host: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep => ({
-  ...restart(host, endpoint),
-  why: 'Let the running OpenDKIM take over the new configuration',
-  action: 'reload',
-  argv: ['systemctl', 'reload-or-restart', host.opendkim.unit],
-});
-
 const check = (host: KnownHost): CheckStep => ({
   kind: 'check',
   id: 'check:opendkim',
@@ -404,24 +397,26 @@ const check = (host: KnownHost): CheckStep => ({
   timeoutMs: COMMAND_MS,
 });
 
-function restart({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep {
-  const systemd = facts.serviceManager === 'systemd';
-  const name = opendkim.unit.replace(/\.service$/, '');
-  return {
-    kind: 'service',
-    id: `service:${opendkim.unit}`,
+/** For a unit that has no reload of its own systemd restarts it; whether the change is in force is for the live test. */
+const reload = ({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep =>
+  serviceStep(facts.serviceManager, {
+    ...request(opendkim, endpoint),
+    why: 'Let the running OpenDKIM take over the new configuration',
+    action: 'reload',
+    verb: 'reload-or-restart',
+  });
+
+const restart = ({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefined): ServiceStep =>
+  serviceStep(facts.serviceManager, {
+    ...request(opendkim, endpoint),
     why: opendkim.active ? 'Restart OpenDKIM with the new configuration' : 'Start OpenDKIM',
-    unit: opendkim.unit,
     action: 'restart',
-    argv: systemd ? ['systemctl', 'restart', opendkim.unit] : ['service', name, 'restart'],
-    timeoutMs: COMMAND_MS,
-    ready: {
-      ...(systemd ? {activeArgv: ['systemctl', 'is-active', '--quiet', opendkim.unit] as const} : {}),
-      ...(endpoint === undefined ? {} : {endpoint}),
-      withinMs: READY_MS,
-      // systemctl may say yes although the daemon dies 100 ms later (FACTS 0.3).
-      steadyMs: 2000,
-    },
-    wasActive: opendkim.active,
-  };
-}
+  });
+
+const request = ({unit, active}: KnownHost['opendkim'], endpoint: SocketEndpoint | undefined) => ({
+  unit,
+  endpoint,
+  // systemctl may say yes although the daemon dies 100 ms later (FACTS 0.3).
+  steadyMs: 2000,
+  wasActive: active,
+});

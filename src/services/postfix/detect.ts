@@ -5,6 +5,7 @@ import {visible} from '../../domain/text.ts';
 import type {CommandResult} from '../../system/ports.ts';
 import type {PostfixFacts, ServiceOverride} from '../facts.ts';
 import type {LookContext} from '../look-context.ts';
+import {serviceCommand} from '../manager.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
 import {parseMainCf, parsePostconf, settingsOf, words} from './parse.ts';
@@ -185,7 +186,7 @@ function blockersOn(context: LookContext, explicit: CommandResult, facts: Postfi
     problem(
       'postfix.stopped',
       'Postfix is not running, so it cannot be proven that mail is signed.',
-      `Start it: ${context.systemd ? `systemctl start ${facts.unit}` : 'postfix start'}.`,
+      `Start it: ${context.systemd ? serviceCommand('systemd', 'start', facts.unit) : 'postfix start'}.`,
     ),
   ];
 }

@@ -4,7 +4,8 @@ import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {PostfixFacts} from '../facts.ts';
 import {type KnownHost, textOf, textStep} from '../files.ts';
-import {COMMAND_MS, READY_MS} from '../limits.ts';
+import {COMMAND_MS} from '../limits.ts';
+import {serviceStep} from '../manager.ts';
 import type {CheckStep, ServiceStep, Step} from '../step.ts';
 import {changersBehind, editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
 import {editMasterCf} from './master.ts';
@@ -121,16 +122,17 @@ const check = (): CheckStep => ({
 
 function reload({facts, postfix}: KnownHost): ServiceStep {
   const systemd = facts.serviceManager === 'systemd';
-  return {
-    kind: 'service',
-    id: `service:${systemd ? postfix.unit : 'postfix'}`,
-    why: 'Let Postfix take the new configuration',
+  const step = serviceStep(facts.serviceManager, {
     unit: systemd ? postfix.unit : 'postfix',
+    why: 'Let Postfix take the new configuration',
     action: 'reload',
-    argv: systemd ? ['systemctl', 'reload', postfix.unit] : ['postfix', 'reload'],
-    timeoutMs: COMMAND_MS,
-    // The unit of Debian 12 says nothing about Postfix itself; this does on every release (FACTS 1.1).
-    ready: {activeArgv: ['postfix', 'status'], withinMs: READY_MS, steadyMs: 500},
+    steadyMs: 500,
     wasActive: postfix.running,
+  });
+  return {
+    ...step,
+    argv: systemd ? step.argv : ['postfix', 'reload'],
+    // The unit of Debian 12 says nothing about Postfix itself; this does on every release (FACTS 1.1).
+    ready: {...step.ready, activeArgv: ['postfix', 'status']},
   };
 }
