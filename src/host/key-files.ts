@@ -1,7 +1,8 @@
 /** From the path in a row to the key behind it, as the daemon would read it: links resolved, whatever they lead to. */
 import {ToolError} from '../domain/errors.ts';
-import {type AbsolutePath, below, parseAbsolutePath} from '../domain/paths.ts';
+import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {privateFingerprint} from '../keys/index.ts';
+import {filledPaths} from '../services/filled-paths.ts';
 import type {FileStat, Files} from '../system/ports.ts';
 import type {RowKey} from './key-uses.ts';
 
@@ -32,7 +33,7 @@ export function createKeyReader(files: KeyFiles, seen = new Map<string, RowKey>(
       const path = parseAbsolutePath(text);
       if (!path.ok) return [unknown('is no absolute path')];
       if (placeholders?.test(text) !== true) return [await once(path.value)];
-      const paths = await matching(files, path.value, placeholders);
+      const paths = await filledPaths(files, path.value, placeholders);
       return await Promise.all(paths.map(once));
     },
   };
@@ -64,42 +65,3 @@ async function readFile(files: KeyFiles, path: AbsolutePath, seen: Map<string, R
 
 const markOf = (path: AbsolutePath, {device, inode, size, modifiedMs}: FileStat): string =>
   `${path} ${device} ${inode} ${size} ${modifiedMs}`;
-
-/** Every path that a pattern with placeholders may stand for now. */
-async function matching(
-  files: KeyFiles,
-  pattern: AbsolutePath,
-  placeholders: RegExp,
-): Promise<readonly AbsolutePath[]> {
-  let found: readonly AbsolutePath[] = ['/' as AbsolutePath];
-  for (const part of pattern.split('/').filter(Boolean)) {
-    if (!placeholders.test(part)) {
-      found = found.map(directory => below(directory, part));
-      continue;
-    }
-    const literal = part.split(placeholders);
-    const next: AbsolutePath[] = [];
-    for (const directory of found) {
-      const names = await files.list(directory).catch(() => undefined);
-      for (const name of names ?? []) if (isFilledIn(name, literal)) next.push(below(directory, name));
-    }
-    found = next;
-  }
-  const there = await Promise.all(found.map(path => files.resolve(path).catch(() => path)));
-  return found.filter((_, at) => there[at] !== undefined);
-}
-
-/** True where a name is the literal parts in their order, with any text between them. */
-function isFilledIn(name: string, literal: readonly string[]): boolean {
-  const [first = '', ...rest] = literal;
-  const last = rest.pop() ?? '';
-  if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last))
-    return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = name.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return at <= name.length - last.length;
-}

@@ -59,3 +59,22 @@ export async function eachOf<T, R>(
   await Promise.all(Array.from({length: Math.min(width, items.length)}, worker));
   return results;
 }
+
+export type ReadText = Pick<Files, 'inspect'>;
+
+export type ReadResult =
+  | {readonly text: string}
+  | {readonly text: undefined; readonly isMissing: boolean; readonly why: string};
+
+/** The text of a file, links followed as a daemon does. */
+export async function readText(files: ReadText, path: AbsolutePath): Promise<ReadResult> {
+  try {
+    const found = await files.inspect(path, {follow: true});
+    if (found === undefined) return {text: undefined, isMissing: true, why: 'is missing'};
+    const text = decode(found.content)?.text;
+    return text === undefined ? {text, isMissing: false, why: 'is no text'} : {text};
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    return {text: undefined, isMissing: false, why: 'cannot be read'};
+  }
+}

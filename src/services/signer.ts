@@ -58,6 +58,11 @@ export interface SignerView {
   /** Where it listens; empty for a program that signs by itself. */
   readonly endpoints: readonly {readonly endpoint: SocketEndpoint; readonly source: Source}[];
   readonly rows: readonly SigningRow[];
+  /**
+   * Macros that it asks the MTA for at the end of the headers, in place of the MTA's own list for that step; absent
+   * where it takes what the MTA sends. What is sent last is what counts.
+   */
+  readonly asksFor?: readonly string[];
   /** Parts of its configuration that waxseal cannot read: an answer may be `unknown` for them. */
   readonly unread: readonly Decision[];
   /** Pure; linear in the length of the address at most. */

@@ -23,12 +23,21 @@ export interface KeyRow {
   readonly path: string;
 }
 
-/** Rows of a flat file: blank lines and what follows a hash are ignored (opendkim(8), DATA SETS). */
-export function parseTable(text: string): readonly TableRow[] {
+/** OpenDKIM reads a table in pieces of this many octets (fgets of BUFRSZ), and takes each for a line. */
+const MOST_OCTETS = 1023;
+
+/**
+ * Rows of a flat file: blank lines and what follows a hash are ignored (opendkim(8), DATA SETS). In a file of patterns
+ * a row that begins with white space is ignored too (dkimf_db_open).
+ */
+export function parseTable(text: string, kind: SigningKind = 'file'): readonly TableRow[] {
   const rows: TableRow[] = [];
   for (const [line, {raw}] of splitLines(text).entries()) {
-    const match = /^[ \t]*([^\s#]+)[ \t]*([^#]*)/.exec(raw);
-    if (match !== null) rows.push({line, key: match[1] ?? '', value: (match[2] ?? '').trim()});
+    for (let at = 0; at === 0 || at < raw.length; at += MOST_OCTETS) {
+      const match = /^[ \t]*([^\s#]+)[ \t]*([^#]*)/.exec(raw.slice(at, at + MOST_OCTETS));
+      if (match === null || (kind === 'refile' && /^\s/.test(raw.slice(at)))) continue;
+      rows.push({line, key: match[1] ?? '', value: (match[2] ?? '').trim()});
+    }
   }
   return rows;
 }

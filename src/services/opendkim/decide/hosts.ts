@@ -1,0 +1,93 @@
+/** Whether a client is in a list of hosts: dkimf_checkhost and dkimf_checkip of util.c. Every lookup is of exact text. */
+import {addressOctets} from '../../../dns/address.ts';
+import type {DataSet, Found, SetRow} from './data-set.ts';
+
+/** `row`: the entry that decided, a negative one (`!10.0.0.1`) included; absent where no entry says anything. */
+export interface HostMatch {
+  readonly isIn: boolean | 'unread';
+  readonly row?: SetRow;
+}
+
+/** By name first, then by address, as InternalHosts and PeerList are asked. */
+export function matchHost(
+  set: DataSet,
+  client: {readonly name: string; readonly address: string},
+): HostMatch {
+  const byName = firstOf(set, namesFor(client.name));
+  return byName.isIn === false ? firstOf(set, textsFor(client.address)) : byName;
+}
+
+/** `!x` before `x`; the first text with an entry ends the search. */
+function firstOf(set: DataSet, texts: readonly string[]): HostMatch {
+  for (const text of texts) {
+    for (const asked of [`!${text}`, text]) {
+      const row: Found = set.first(asked);
+      if (row === 'unread') return {isIn: 'unread'};
+      if (row !== undefined) return {isIn: !asked.startsWith('!'), row};
+    }
+  }
+  return {isIn: false};
+}
+
+/** The name itself, then `.domain` for each domain above it. */
+function namesFor(name: string): readonly string[] {
+  if (name === '') return [];
+  const names = [name];
+  for (let dot = name.indexOf('.', 1); dot >= 0; dot = name.indexOf('.', dot + 1))
+    names.push(name.slice(dot));
+  return names;
+}
+
+/** The address, then its networks from the narrowest to the widest; each with and without brackets. */
+function textsFor(address: string): readonly string[] {
+  const octets = isPlainIpv4(address) ? addressOctets(address) : ipv6Octets(address);
+  // Without an address of the internet OpenDKIM takes the client for the loopback address (mlfi_connect).
+  if (octets === undefined) return textsFor('127.0.0.1');
+  const texts = [octetsText(octets), `[${octetsText(octets)}]`];
+  for (let bits = octets.length * 8; bits >= 0; bits -= 1) {
+    const network = octetsText(masked(octets, bits));
+    texts.push(`${network}/${bits}`, `[${network}]/${bits}`);
+  }
+  return texts;
+}
+
+const isPlainIpv4 = (address: string): boolean => !address.includes(':');
+
+/** An IPv4-mapped address stays one of IPv6 here. */
+function ipv6Octets(address: string): Uint8Array | undefined {
+  const octets = addressOctets(address);
+  return octets?.length === 4 ? Uint8Array.from([...MAPPED, ...octets]) : octets;
+}
+
+const MAPPED: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+const masked = (octets: Uint8Array, bits: number): Uint8Array =>
+  octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
+
+/** As inet_ntop(3) writes it. */
+function octetsText(octets: Uint8Array): string {
+  if (octets.length === 4) return octets.join('.');
+  const dotted = octets.subarray(12).join('.');
+  if (MAPPED.every((octet, at) => octets[at] === octet)) return `::ffff:${dotted}`;
+  // IPv4-compatible addresses; ::1 and :: are not taken for such.
+  if (octets.subarray(0, 12).every(octet => octet === 0) && (octets[12] !== 0 || octets[13] !== 0)) {
+    return `::${dotted}`;
+  }
+  const groups = Array.from({length: 8}, (_, at) => ((octets[at * 2] ?? 0) << 8) | (octets[at * 2 + 1] ?? 0));
+  const run = longestZeros(groups);
+  const text = (part: readonly number[]): string => part.map(group => group.toString(16)).join(':');
+  return run.length < 2
+    ? text(groups)
+    : `${text(groups.slice(0, run.start))}::${text(groups.slice(run.start + run.length))}`;
+}
+
+function longestZeros(groups: readonly number[]): {readonly start: number; readonly length: number} {
+  let best = {start: 0, length: 0};
+  let start = 0;
+  for (let at = 0; at <= groups.length; at += 1) {
+    if (groups[at] === 0) continue;
+    if (at - start > best.length) best = {start, length: at - start};
+    start = at + 1;
+  }
+  return best;
+}

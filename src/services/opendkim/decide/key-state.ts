@@ -1,0 +1,194 @@
+/**
+ * What OpenDKIM makes of a private key: can its account open the file, does RequireSafeKeys object (dkimf_loadkey,
+ * dkimf_securefile), and does OpenSSL read the content (dkim_privkey_load).
+ */
+import {createPrivateKey, type KeyObject} from 'node:crypto';
+import {ToolError} from '../../../domain/errors.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../../domain/paths.ts';
+import {visible} from '../../../domain/text.ts';
+import type {FileStat, Files, Users} from '../../../system/ports.ts';
+
+export interface KeyMaterial {
+  readonly algorithm: 'rsa' | 'ed25519' | 'other';
+  /** RSA_size of OpenSSL in bits: whole octets. */
+  readonly bits: number;
+}
+
+export type KeyState =
+  | {
+      readonly access: 'ok';
+      /** Why others could have read or changed it; undefined where it is safe. */
+      readonly unsafe: string | undefined;
+      /** Undefined where OpenSSL reads no key from it. */
+      readonly material: KeyMaterial | undefined;
+    }
+  /** OpenDKIM cannot load it. */
+  | {readonly access: 'failed'; readonly why: string}
+  /** waxseal cannot tell. */
+  | {readonly access: 'unknown'; readonly why: string};
+
+/** The account that opens key files. */
+export interface Account {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type KeyPorts = {
+  readonly files: Pick<Files, 'inspect' | 'list' | 'resolve' | 'stat'>;
+  readonly users: Pick<Users, 'groupById' | 'primaryMembers'>;
+};
+
+/** Looks at key files as an account; each directory on the way is looked at once. */
+export interface KeyLook {
+  /**
+   * @param path absolute, as it stands in the configuration with what OpenDKIM puts in
+   * @param reader who opens it: root reads the single key at the start, and judges it for the account
+   */
+  file(path: string, reader?: 'account' | 'root'): Promise<KeyState>;
+}
+
+/** @param account undefined where it is not known */
+export function createKeyLook(ports: KeyPorts, account: Account | undefined): KeyLook {
+  const directories = new Map<AbsolutePath, Promise<Way>>();
+  const groups = new Map<number, Promise<Group>>();
+  const groupOf = (gid: number): Promise<Group> => {
+    const known = groups.get(gid) ?? readGroup(ports, gid);
+    groups.set(gid, known);
+    return known;
+  };
+  const way = (directory: AbsolutePath, who: Account): Promise<Way> => {
+    const known = directories.get(directory) ?? lookAtWay(directory, who);
+    directories.set(directory, known);
+    return known;
+  };
+  const lookAtWay = async (directory: AbsolutePath, who: Account): Promise<Way> => {
+    const above = directory === '/' ? OPEN : await way(parentOf(directory), who);
+    const stat = await ports.files.stat(directory);
+    if (stat?.kind !== 'directory') return above;
+    const group = await groupOf(stat.gid);
+    return {
+      mayEnter: above.mayEnter && may(who, stat, group, 1),
+      unsafe: above.unsafe ?? unsafeDirectory(directory, stat, who, group),
+    };
+  };
+  return {
+    async file(text, reader = 'account') {
+      const path = parseAbsolutePath(text);
+      if (!path.ok || text.split('/').includes('..')) {
+        return {access: 'unknown', why: 'its path is not a plain absolute one'};
+      }
+      if (account === undefined) return {access: 'unknown', why: 'the account of OpenDKIM is not known'};
+      try {
+        const real = await ports.files.resolve(path.value);
+        const stat = real === undefined ? undefined : await ports.files.stat(real);
+        if (real === undefined || stat === undefined) return failed('is missing');
+        const ways = await Promise.all([real, path.value].map(async at => way(parentOf(at), account)));
+        const group = await groupOf(stat.gid);
+        const isRoot = reader === 'root';
+        if (!isRoot && !ways.every(({mayEnter}) => mayEnter)) {
+          return failed(`is in a directory that ${visible(account.name)} can't enter`);
+        }
+        if (!isRoot && !may(account, stat, group, 4))
+          return failed(`can't be read by ${visible(account.name)}`);
+        if (stat.kind !== 'file') return failed('is not a regular file');
+        const found = await ports.files.inspect(real);
+        if (found === undefined) return failed('is missing');
+        return {
+          access: 'ok',
+          unsafe: ways[0]?.unsafe ?? unsafeFile(found.stat, account, group),
+          material: keyMaterial(found.content),
+        };
+      } catch (error) {
+        if (!(error instanceof ToolError)) throw error;
+        return {access: 'unknown', why: "waxseal can't read it"};
+      }
+    },
+  };
+}
+
+const failed = (why: string): KeyState => ({access: 'failed', why});
+
+/** What a directory and those above it mean for what lies in it. */
+interface Way {
+  readonly mayEnter: boolean;
+  readonly unsafe: string | undefined;
+}
+
+const OPEN: Way = {mayEnter: true, unsafe: undefined};
+
+interface Group {
+  /** Names that it lists. */
+  readonly members: readonly string[];
+  /** Accounts whose primary group it is. */
+  readonly primary: readonly {readonly name: string; readonly uid: number}[];
+}
+
+async function readGroup({users}: KeyPorts, gid: number): Promise<Group> {
+  const [group, primary] = await Promise.all([users.groupById(gid), users.primaryMembers(gid)]);
+  return {members: group?.members ?? [], primary};
+}
+
+function may(who: Account, stat: FileStat, group: Group, right: 1 | 4): boolean {
+  if (who.uid === 0) return true;
+  if (stat.uid === who.uid) return (stat.mode & (right << 6)) !== 0;
+  if (stat.gid === who.gid || group.members.includes(who.name)) return (stat.mode & (right << 3)) !== 0;
+  return (stat.mode & right) !== 0;
+}
+
+/** Another account in the group than the daemon's and root's. */
+const otherIn = (group: Group, who: Account): string | undefined =>
+  group.primary.find(({uid}) => uid !== who.uid && uid !== 0)?.name ??
+  group.members.find(name => name !== who.name && name !== 'root');
+
+function unsafeFile(stat: FileStat, who: Account, group: Group): string | undefined {
+  if (stat.uid !== 0 && stat.uid !== who.uid) return `belongs to neither ${visible(who.name)} nor root`;
+  const other = (stat.mode & 0o060) === 0 ? undefined : otherIn(group, who);
+  if (other !== undefined) return `can be read or written by its group, which ${visible(other)} is in`;
+  return (stat.mode & 0o006) === 0 ? undefined : 'can be read or written by other users';
+}
+
+function unsafeDirectory(path: AbsolutePath, stat: FileStat, who: Account, group: Group): string | undefined {
+  const is = `is in ${visible(path)}, which`;
+  if ((stat.mode & 0o002) !== 0) return `${is} other users can write`;
+  const other = (stat.mode & 0o020) === 0 ? undefined : otherIn(group, who);
+  if (other !== undefined) return `${is} its group can write, and ${visible(other)} is in that group`;
+  if ((stat.mode & 0o200) !== 0 && stat.uid !== 0 && stat.uid !== who.uid) {
+    return `${is} belongs to neither ${visible(who.name)} nor root`;
+  }
+  return undefined;
+}
+
+/** No more of a file is read (MAXBUFRSZ). */
+const MOST_OCTETS = 65_536;
+
+/**
+ * The key in a file or in the table itself. PEM must begin with the first octet; base64 of DER begins with `MII`; all
+ * else is DER (dkim_sign, dkim_privkey_load).
+ */
+export function keyMaterial(content: Uint8Array): KeyMaterial | undefined {
+  const octets = Buffer.from(content.subarray(0, MOST_OCTETS));
+  const start = octets.toString('latin1', 0, 5);
+  const der = start.startsWith('MII') ? Buffer.from(octets.toString('latin1'), 'base64') : octets;
+  const forms: readonly Parameters<typeof createPrivateKey>[0][] =
+    start === '-----'
+      ? [{key: octets, format: 'pem'}]
+      : [
+          {key: der, format: 'der', type: 'pkcs8'},
+          {key: der, format: 'der', type: 'pkcs1'},
+        ];
+  for (const form of forms) {
+    try {
+      return describe(createPrivateKey(form));
+    } catch {
+      // Another form, or none at all.
+    }
+  }
+  return undefined;
+}
+
+function describe(key: KeyObject): KeyMaterial {
+  const type = key.asymmetricKeyType;
+  const algorithm = type === 'rsa' || type === 'ed25519' ? type : 'other';
+  return {algorithm, bits: Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8) * 8};
+}

@@ -1,0 +1,258 @@
+/** Reads what an OpenDKIM decides by. Nothing is changed, and nothing but regular files is ever opened. */
+import {type AbsolutePath, parseAbsolutePath} from '../../../domain/paths.ts';
+import type {Decision} from '../../../domain/source.ts';
+import {visible, withoutPassword} from '../../../domain/text.ts';
+import type {Ports} from '../../../system/ports.ts';
+import type {HostFacts} from '../../facts.ts';
+import {filledPaths} from '../../filled-paths.ts';
+import {eachOf, readText} from '../../reading.ts';
+import type {SignerView, SigningRow} from '../../signer.ts';
+import {showUnits} from '../../systemd.ts';
+import {parseSocket} from '../socket.ts';
+import {createDataSet, rowsOf, type SetRow} from './data-set.ts';
+import {signingRow, wouldSign} from './decide.ts';
+import {
+  configurationTexts,
+  type Instance,
+  otherConfigurations,
+  runningInstances,
+  UNIT_START,
+  unitInstance,
+} from './instances.ts';
+import {type Account, createKeyLook, type KeyLook, type KeyState, keyMaterial} from './key-state.ts';
+import {
+  fillIn,
+  isPath,
+  keyFields,
+  type Model,
+  type NamedSet,
+  SETS,
+  type SetName,
+  signingFields,
+} from './model.ts';
+import {openSet} from './open-set.ts';
+import {refusalOf} from './refusal.ts';
+import {effectiveSettings, type Setting, type Settings} from './settings.ts';
+
+type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
+type Host = Pick<HostFacts, 'opendkim' | 'layout' | 'serviceManager'>;
+
+/** Every OpenDKIM of the host that signs or could: each running process, the known unit, and what lies beside it. */
+export async function openDkimSigners(
+  ports: ReadPorts,
+  host: Host,
+  signal?: AbortSignal,
+): Promise<readonly SignerView[]> {
+  const views: SignerView[] = [];
+  for (const instance of await instancesOf(ports, host, signal))
+    views.push(await readSigner(ports, host, instance));
+  return views;
+}
+
+async function instancesOf(
+  ports: ReadPorts,
+  {opendkim, layout, serviceManager}: Host,
+  signal: AbortSignal | undefined,
+): Promise<readonly Instance[]> {
+  const {files, commands} = ports;
+  const config = opendkim?.configFile ?? layout?.opendkim.configFile;
+  if (config === undefined) return [];
+  const byDefault = layout?.opendkim.configFile ?? config;
+  const running = await runningInstances(files, byDefault);
+  const unit = opendkim?.unit ?? layout?.opendkim.unit ?? '';
+  const found = [...running];
+  // Outside of systemd the known one belongs to no unit, and its configuration tells which it is.
+  const isKnown = running.some(each => each.unit === unit || (each.unit === '' && each.config === config));
+  if (opendkim !== undefined && !isKnown) {
+    const [shown = {}] =
+      serviceManager === 'systemd' ? await showUnits(commands, [unit], UNIT_START, signal) : [];
+    const known = (await unitInstance(files, unit, shown, byDefault)) ?? lying(config, unit);
+    found.unshift({...known, isRunning: opendkim.active});
+  }
+  const beside = await otherConfigurations(files, new Set(found.map(each => each.config)));
+  return [...found, ...beside.map(path => lying(path, ''))];
+}
+
+/** A configuration of which only the file is known. */
+const lying = (config: AbsolutePath, unit: string): Instance => ({
+  ...{config, unit, isRunning: false},
+  options: new Map(),
+  started: {by: 'file', path: config, line: 1},
+});
+
+async function readSigner(ports: ReadPorts, host: Host, instance: Instance): Promise<SignerView> {
+  const {model, unread} = await readModel(ports, host, instance);
+  const socket = model.settings('Socket');
+  const endpoint = socket === undefined ? undefined : parseSocket(socket.value);
+  return {
+    kind: 'opendkim',
+    program: 'OpenDKIM',
+    unit: instance.unit,
+    isRunning: instance.isRunning,
+    endpoints: socket === undefined || endpoint === undefined ? [] : [{endpoint, source: socket.source}],
+    rows: signingRows(model),
+    ...macrosAskedFor(model),
+    unread,
+    wouldSign: question => wouldSign(model, question),
+  };
+}
+
+/** DKIMF_EOHMACROS and what MacroList names (mlfi_negotiate). */
+function macrosAskedFor({sets}: Model): Pick<SignerView, 'asksFor'> {
+  const names = sets.get('MacroList')?.set?.rows.map(row => row.key) ?? [];
+  return names.length === 0 ? {} : {asksFor: ['i', '{daemon_name}', '{auth_type}', ...names]};
+}
+
+async function readModel(
+  ports: ReadPorts,
+  {opendkim}: Host,
+  instance: Instance,
+): Promise<{readonly model: Model; readonly unread: readonly Decision[]}> {
+  const {files} = ports;
+  const texts = await configurationTexts(files, instance.config);
+  const textOf = (path: AbsolutePath): string | undefined => texts.get(path)?.text;
+  const settings = effectiveSettings(instance.config, textOf, instance.options, instance.started);
+  const program = `OpenDKIM ${opendkim?.version ?? ''}`.trim();
+  const unread: Decision[] = [];
+  let refusal = refusedText(texts, instance.config);
+  const sets = new Map<SetName, NamedSet>();
+  const read = async (path: AbsolutePath) => await readText(files, path);
+  for (const name of SETS) {
+    const setting = settings(name);
+    if (setting === undefined || (name === 'Domain' && settings('KeyTable') !== undefined)) continue;
+    const opened = await openSet(name, setting, read);
+    sets.set(name, {setting, set: opened.kind === 'set' ? opened.set : undefined});
+    if (opened.kind === 'set') continue;
+    const decision = decisionOf(setting, opened.says);
+    if (opened.kind === 'refused') refusal ??= decision;
+    else unread.push(decision);
+  }
+  if (!sets.has('InternalHosts')) sets.set('InternalHosts', defaultHosts(program));
+  for (const name of ['SetupPolicyScript', 'FinalPolicyScript']) {
+    const script = settings(name);
+    if (script !== undefined) unread.push(decisionOf(script, `waxseal does not read the script ${name}.`));
+  }
+  const look = createKeyLook(ports, await accountOf(ports, opendkim, instance, settings));
+  // A process that starts as root opens KeyFile as root.
+  const reader = instance.unit === opendkim?.unit && opendkim.unitUser !== undefined ? 'account' : 'root';
+  const keyState = await keyStates(ports, look, settings, sets, reader);
+  const keyFile = settings('KeyFile');
+  refusal ??= refusalOf(settings, sets, keyFile === undefined ? undefined : keyState(keyFile.value));
+  return {model: {program, settings, refusal, sets, keyState}, unread};
+}
+
+/** A configuration, or one that it includes, which is missing ends OpenDKIM; one that waxseal cannot read is a guess. */
+function refusedText(
+  texts: Awaited<ReturnType<typeof configurationTexts>>,
+  config: AbsolutePath,
+): Decision | undefined {
+  for (const [path, read] of texts) {
+    if (read.text !== undefined) continue;
+    const source = {by: 'file', path, line: 1} as const;
+    const name = path === config ? 'opendkim.conf' : 'Include';
+    const says = read.isMissing
+      ? `${visible(path)} is missing, so OpenDKIM doesn't start.`
+      : `waxseal can't read ${visible(path)}.`;
+    return {name, value: visible(path), source, says};
+  }
+  return undefined;
+}
+
+const decisionOf = ({name, value, source}: Setting, says: string): Decision => ({
+  name,
+  value: visible(withoutPassword(value)),
+  source,
+  says,
+});
+
+/** DEFINTERNAL of opendkim.h. */
+function defaultHosts(program: string): NamedSet {
+  const value = '127.0.0.1,::1';
+  const source = {by: 'default', program} as const;
+  const rows = rowsOf('list', value, () => source);
+  return {setting: {name: 'InternalHosts', value, source}, set: createDataSet('list', rows, true)};
+}
+
+/** The account that opens keys: that of the process, else of the unit, else UserID; root where none is set. */
+async function accountOf(
+  {users}: ReadPorts,
+  opendkim: HostFacts['opendkim'],
+  {ids, unit}: Instance,
+  settings: Settings,
+): Promise<Account | undefined> {
+  if (ids !== undefined) {
+    const {uid, gid} = ids;
+    return {name: (await users.userById(uid))?.name ?? String(uid), uid, gid};
+  }
+  const isKnown = opendkim !== undefined && unit === opendkim.unit;
+  const [user = '', group = ''] = (settings('UserID')?.value ?? '').split(':');
+  const name = (isKnown ? opendkim.unitUser : undefined) ?? (user === '' ? 'root' : user);
+  const entry = await users.user(name);
+  if (entry === undefined) return undefined;
+  const wanted = (isKnown && opendkim.unitUser !== undefined ? opendkim.unitGroup : undefined) ?? group;
+  const gid = wanted === '' ? entry.gid : (await users.group(wanted))?.gid;
+  return {name, uid: entry.uid, gid: gid ?? entry.gid};
+}
+
+/** How many key files are read at a time. */
+const WIDTH = 32;
+
+async function keyStates(
+  {files}: ReadPorts,
+  look: KeyLook,
+  settings: Settings,
+  sets: ReadonlyMap<SetName, NamedSet>,
+  reader: 'account' | 'root',
+): Promise<Model['keyState']> {
+  const single = settings('KeyFile');
+  if (single !== undefined && !sets.has('KeyTable')) {
+    const state = await look.file(single.value, reader);
+    return () => state;
+  }
+  const locations = new Set<string>();
+  for (const row of sets.get('KeyTable')?.set?.rows ?? []) {
+    const fields = keyFields(row.value);
+    if (fields === undefined || !isPath(fields.location)) continue;
+    const {domain, location} = fields;
+    if (domain !== '%') locations.add(fillIn(location, domain));
+    else if (!location.includes('%')) locations.add(location);
+    else for (const path of await filled(files, location)) locations.add(path);
+  }
+  const all = [...locations];
+  const states = await eachOf(all, WIDTH, async location => await look.file(location));
+  const known = new Map(all.map((location, at) => [plain(location), states[at] ?? MISSING]));
+  return location => {
+    if (isPath(location)) return known.get(plain(location)) ?? MISSING;
+    return {access: 'ok', unsafe: undefined, material: keyMaterial(Buffer.from(location, 'utf8'))};
+  };
+}
+
+const plain = (location: string): string => {
+  const path = parseAbsolutePath(location);
+  return path.ok ? path.value : location;
+};
+
+async function filled(files: ReadPorts['files'], location: string): Promise<readonly string[]> {
+  const path = parseAbsolutePath(location);
+  return path.ok ? await filledPaths(files, path.value, /%/) : [location];
+}
+
+const MISSING: KeyState = {access: 'failed', why: 'is missing'};
+
+/** Every row that makes OpenDKIM sign, in order: of the signing table, or of Domain. */
+function signingRows({sets, settings}: Model): readonly SigningRow[] {
+  const keys = sets.get('KeyTable')?.set;
+  const rowOf = (row: SetRow): readonly SigningRow[] => {
+    const {label} = signingFields(row.value);
+    const key = label === '%' ? undefined : keys?.first(label);
+    const fields = key === undefined || key === 'unread' ? undefined : keyFields(key.value);
+    return [signingRow(row, fields ?? {domain: '%', selector: '', location: ''})];
+  };
+  const table = sets.get('SigningTable')?.set;
+  if (table !== undefined) return table.rows.flatMap(rowOf);
+  const location = settings('KeyFile')?.value ?? '';
+  const selector = settings('Selector')?.value ?? '';
+  return (sets.get('Domain')?.set?.rows ?? []).map(row =>
+    signingRow(row, {domain: row.key.includes('*') ? '%' : row.key, selector, location}),
+  );
+}
