@@ -6,7 +6,7 @@ import {parseDomain, parseSelector} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
 import type {DomainSelector, HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
-import {parseSocket} from '../services/opendkim/socket.ts';
+import {milterEndpoint} from '../services/signer.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {type Context, resolversOf} from './context.ts';
 import {domainsOf} from './state-report.ts';
@@ -23,9 +23,8 @@ export async function proving(context: Context, ports: Ports): Promise<Proving> 
   const facts = await lookAtHost(ports, context.signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) throw new HostError(blocker);
-  const {opendkim} = facts;
-  const socket = opendkim === undefined ? undefined : opendkim.socketOverride || opendkim.settings['socket'];
-  const endpoint = socket === undefined ? undefined : parseSocket(socket);
+  const {signer: opendkim} = facts;
+  const endpoint = milterEndpoint(opendkim);
   if (opendkim === undefined || endpoint === undefined) {
     throw new ProblemsFound(
       problem('signer.missing', 'No signer is set up on this host.', 'Begin with: waxseal setup'),

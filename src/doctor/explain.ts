@@ -8,7 +8,7 @@ import {type ProbeOutcome, probeMilter} from '../milter/client.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
 import {endpointText} from '../proof/milter-probe.ts';
 import type {Check} from '../proof/proof.ts';
-import type {OpenDkimFacts} from '../services/facts.ts';
+import type {OpenDkimFacts} from '../services/opendkim/facts.ts';
 import {parseDataSet} from '../services/opendkim/parse.ts';
 import {labelOf, parseListTable, parseTable, type TableRow} from '../services/opendkim/tables.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';

@@ -20,7 +20,7 @@ export function checkHost(facts: HostFacts): readonly Check[] {
     ...facts.remarks.map(each => checkOf('warn', each)),
   ];
   if (found.length > 0) return found;
-  const evidence = `${facts.distribution.prettyName}, Postfix ${facts.postfix?.version ?? '?'}, OpenDKIM ${facts.opendkim?.version ?? '?'}`;
+  const evidence = `${facts.distribution.prettyName}, Postfix ${facts.mta?.version ?? '?'}, OpenDKIM ${facts.signer?.version ?? '?'}`;
   return [{id: 'host', title: 'Host', status: 'pass', evidence, cause: '', fix: ''}];
 }
 
@@ -35,7 +35,7 @@ function bySwitching(signer: OtherSigner): string {
 
 /** Two signers make two signatures, or one that the other breaks (FACTS 10.47, 10.83). */
 export function checkSigners(facts: HostFacts): readonly Check[] {
-  return facts.otherSigners
+  return facts.rivals
     .filter(({signs}) => signs !== 'no')
     .map(signer => ({
       id: 'host.second-signer',

@@ -1,7 +1,7 @@
 /** Findings about the keys that waxseal knows of, held against what the signer is told to use. */
 import type {Check} from '../proof/proof.ts';
 import type {KeyEntry} from '../rotation/index.ts';
-import type {OpenDkimFacts} from '../services/facts.ts';
+import type {OpenDkimFacts} from '../services/opendkim/facts.ts';
 
 /** One check an active key: the signer has it, and signs for its domain. */
 export function checkActiveKeys(

@@ -4,7 +4,7 @@ import {visible} from '../domain/text.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf} from '../proof/finding.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
-import type {OpenDkimFacts} from '../services/facts.ts';
+import type {OpenDkimFacts} from '../services/opendkim/facts.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {explainSigning, type Question, signerIn} from './explain.ts';
 

@@ -17,7 +17,7 @@ export interface SendingFacts {
   readonly evidence: string;
 }
 
-type Host = Pick<HostFacts, 'hostname' | 'postfix'>;
+type Host = Pick<HostFacts, 'hostname' | 'mta'>;
 
 /**
  * Postfix's own choice (smtp_bind_address) where it has one, else the global addresses of the interfaces; behind a
@@ -25,7 +25,7 @@ type Host = Pick<HostFacts, 'hostname' | 'postfix'>;
  */
 export async function sendingFacts(
   ports: Pick<Ports, 'commands'> & DnsPorts,
-  {hostname, postfix}: Host,
+  {hostname, mta: postfix}: Host,
   options: ResolverOptions,
 ): Promise<SendingFacts> {
   const own = postfix?.myhostname || hostname;

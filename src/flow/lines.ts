@@ -26,7 +26,7 @@ export const problemLines = (kind: 'warn' | 'error', problem: Problem): readonly
 
 /** What the look found, a fact a line. */
 export function hostLines(facts: HostFacts): readonly Line[] {
-  const {postfix, opendkim} = facts;
+  const {mta: postfix, signer: opendkim} = facts;
   return [
     line('info', `Host: ${facts.hostname}, ${facts.distribution.prettyName}`),
     line(
@@ -41,7 +41,7 @@ export function hostLines(facts: HostFacts): readonly Line[] {
         ? 'Signer: none found'
         : `Signer: OpenDKIM ${opendkim.version}, ${opendkim.active ? 'running' : 'not running'}`,
     ),
-    ...facts.otherSigners.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
+    ...facts.rivals.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
     ...(opendkim !== undefined && opendkim.signedDomains.length > 0
       ? [line('info', `Signed today: ${listed(opendkim.signedDomains)}`)]
       : []),

@@ -173,7 +173,7 @@ function domainChoices(facts: HostFacts): readonly Choice[] {
  * instance and answers 451 to every message of a key of the other kind (FACTS 6).
  */
 function ed25519Refusal(facts: HostFacts): Problem | undefined {
-  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(facts.opendkim?.version ?? '') ?? [];
+  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(facts.signer?.version ?? '') ?? [];
   if (Number(major) > 2 || (Number(major) === 2 && Number(minor) > 11)) return undefined;
   return problem(
     'key.ed25519-unsupported',

@@ -47,11 +47,11 @@ export async function lookAtSignerRows(
     ...(await rspamdRows(
       files,
       keys,
-      facts.otherSigners.some(({name}) => name === 'rspamd'),
+      facts.rivals.some(({name}) => name === 'rspamd'),
     )),
   );
   rows.push(...(await amavisRows(files, keys)));
-  for (const {name, evidence, signs} of facts.otherSigners) {
+  for (const {name, evidence, signs} of facts.rivals) {
     const isUnread = UNREAD.has(name) || (name === 'opendkim' && configurations.length < 2);
     if (signs === 'no' || !isUnread) continue;
     rows.push({
@@ -69,7 +69,7 @@ export async function lookAtSignerRows(
  * keys: an instance that is stopped now signs again after its start.
  */
 async function openDkimConfigurations(files: Reads, facts: HostFacts): Promise<readonly AbsolutePath[]> {
-  const own = facts.opendkim?.configFile ?? facts.layout?.opendkim.configFile;
+  const own = facts.signer?.configFile ?? facts.layout?.opendkim.configFile;
   const found = new Set<AbsolutePath>(own === undefined ? [] : [own]);
   for (const config of await runningConfigurations(files)) found.add(config);
   const included = new Set<AbsolutePath>();

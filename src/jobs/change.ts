@@ -2,6 +2,7 @@
 import type {KeyLookup} from '../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../dns/key-lookup.ts';
 import {command} from '../domain/command.ts';
+import {sameEndpoint} from '../domain/endpoint.ts';
 import {Interrupted, type ToolError} from '../domain/errors.ts';
 import {fail, type Problem, problem, type Result} from '../domain/result.ts';
 import {listed} from '../domain/text.ts';
@@ -24,8 +25,8 @@ import type {Check, ProofReport} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {sendersToCompare} from '../services/opendkim/compared.ts';
-import {parseSocket, sameEndpoint} from '../services/opendkim/socket.ts';
 import {OPENDKIM} from '../services/opendkim/words.ts';
+import {milterEndpoint} from '../services/signer.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
@@ -83,8 +84,8 @@ export async function rivalOnPort(
   facts: HostFacts,
   endpoint: SocketEndpoint,
 ): Promise<Problem | undefined> {
-  const {opendkim} = facts;
-  const today = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  const {signer: opendkim} = facts;
+  const today = milterEndpoint(opendkim);
   if (endpoint.kind !== 'tcp' || (opendkim?.active === true && sameEndpoint(today, endpoint)))
     return undefined;
   try {
@@ -112,8 +113,8 @@ export async function beforeChange(
 }
 
 async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {
-  const {opendkim, otherSigners} = await lookAtHost(ports, signal);
-  const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  const {signer: opendkim, rivals: otherSigners} = await lookAtHost(ports, signal);
+  const endpoint = milterEndpoint(opendkim);
   if (opendkim?.active !== true || endpoint === undefined) {
     return {signer: OPENDKIM, marks: [], total: 0, unread: [], others: otherSigners};
   }
@@ -134,8 +135,8 @@ export async function undoAndCompare<T extends {readonly result: string}>(
   const before = await signedNow(ports, [], signal);
   const outcome = await undo();
   if (outcome.result !== 'undone') return {outcome, check: undefined};
-  const {opendkim} = await lookAtHost(ports, signal);
-  const endpoint = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  const {signer: opendkim} = await lookAtHost(ports, signal);
+  const endpoint = milterEndpoint(opendkim);
   if (endpoint === undefined) return {outcome, check: undefined};
   const meant = domains.map(domain => ({domain, selector: undefined}));
   // Another signer that the run had switched off signs again: nothing to compare.

@@ -92,7 +92,7 @@ async function eachPlanned(
   folder: string,
   signal: AbortSignal,
 ): Promise<readonly Planned[]> {
-  const {opendkim} = await lookAtHost(ports, signal);
+  const {signer: opendkim} = await lookAtHost(ports, signal);
   const signer = opendkim === undefined ? undefined : await ports.users.user(opendkim.user);
   const owners = [0, ...(signer === undefined ? [] : [signer.uid])];
   const directory = parseAbsolutePath(folder);

@@ -69,7 +69,7 @@ export async function liveTest(
       ? undefined
       : await keptCheck(
           ports,
-          {...input.kept, endpoint: input.endpoint, otherSigners: input.facts.otherSigners},
+          {...input.kept, endpoint: input.endpoint, otherSigners: input.facts.rivals},
           signal,
         );
   if (kept !== undefined) tell(kept);
@@ -141,7 +141,7 @@ async function describe(ports: LiveTestPorts, input: LiveTestInput): Promise<str
 
 async function mailCheck(ports: LiveTestPorts, input: LiveTestInput, way: Way, stop: Stop): Promise<Check> {
   const {id, title} = CHECKS[way];
-  const {postfix} = input.facts;
+  const {mta: postfix} = input.facts;
   if (postfix === undefined)
     return checkFrom(id, title, skipped('no Postfix', 'There is no Postfix to ask.'));
   const findings: {domain: DomainSelector['domain']; finding: Finding}[] = [];

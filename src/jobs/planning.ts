@@ -69,7 +69,7 @@ export async function tried(
       : await preflight(ports, {
           candidate,
           stateDirectory: STATE_DIRECTORY,
-          signer: facts.opendkim ?? {user: 'opendkim'},
+          signer: facts.signer ?? {user: 'opendkim'},
           domains: staged,
           steps: plan.steps,
           lookup: wantedKeys(staged),

@@ -4,7 +4,9 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {FileStat, Mode} from '../system/ports.ts';
-import type {HostFacts, OpenDkimFacts, PostfixFacts} from './facts.ts';
+import type {HostFacts} from './facts.ts';
+import type {OpenDkimFacts} from './opendkim/facts.ts';
+import type {PostfixFacts} from './postfix/facts.ts';
 import type {ConfigurationSnapshot, FileSnapshot} from './snapshot.ts';
 import type {Before, DirectoryStep, FileStep, Owner} from './step.ts';
 

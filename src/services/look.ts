@@ -4,10 +4,11 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {layoutFor} from '../layouts/index.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
-import type {HostFacts, OpenDkimFacts, OtherSigner} from './facts.ts';
+import type {HostFacts, OtherSigner} from './facts.ts';
 import type {LookContext, LookPorts} from './look-context.ts';
 import {findServiceManager} from './manager.ts';
 import {detectOpenDkim} from './opendkim/detect.ts';
+import type {OpenDkimFacts} from './opendkim/facts.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {policyScript} from './opendkim/plan-tables.ts';
 import {otherMta} from './other-mta.ts';
@@ -37,10 +38,10 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     serviceManager,
     hostname,
     privileged: ports.process.privileged,
-    postfix: found?.facts,
+    mta: found?.facts,
     ...(mta === undefined ? {} : {otherMta: mta}),
-    opendkim: opendkim?.facts,
-    otherSigners,
+    signer: opendkim?.facts,
+    rivals: otherSigners,
     missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
     mailDomains: domains.domains,
     blockers: [
@@ -54,7 +55,7 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     ],
     remarks: [
       ...unproven(layout),
-      ...rivals({otherSigners}).flatMap(signer => signsToo(signer)),
+      ...rivals({rivals: otherSigners}).flatMap(signer => signsToo(signer)),
       ...(found?.remarks ?? []),
       ...domains.remarks,
       ...(opendkim?.remarks ?? []),

@@ -6,6 +6,17 @@
 import type {Decision, Source} from '../domain/source.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 
+/** What every MTA says of itself. */
+export interface MtaFacts {
+  /** Name of its folder below services/. */
+  readonly kind: string;
+  /** As its makers write it. */
+  readonly program: string;
+  readonly version: string;
+  readonly running: boolean;
+  readonly unit: string;
+}
+
 /**
  * How mail comes in. `smtp`: a server port without another name; `way-back`: where a content filter returns mail;
  * `forward`: aliases and forwards that the MTA hands in again by itself; `pipe`: a program that calls sendmail(1).

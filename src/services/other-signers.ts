@@ -1,10 +1,11 @@
 /** Who else may sign mail on this host. */
+import {type SocketEndpoint, sameEndpoint} from '../domain/endpoint.ts';
 import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import type {SocketEndpoint} from '../system/ports.ts';
-import type {OpenDkimFacts, OtherSigner, PostfixFacts} from './facts.ts';
+import type {OtherSigner} from './facts.ts';
 import type {LookContext} from './look-context.ts';
-import {parseSocket, sameEndpoint} from './opendkim/socket.ts';
+import type {OpenDkimFacts} from './opendkim/facts.ts';
+import {parseSocket} from './opendkim/socket.ts';
 import {
   amavisDomains,
   openDkimDomains,
@@ -13,9 +14,11 @@ import {
   unreadDomains,
 } from './other-domains.ts';
 import type {PostfixFound} from './postfix/detect.ts';
+import type {PostfixFacts} from './postfix/facts.ts';
 import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';
 import {tokens} from './postfix/parse.ts';
 import {tryReadText} from './reading.ts';
+import {milterEndpoint} from './signer.ts';
 import {showUnits} from './systemd.ts';
 
 const UNITS = ['rspamd.service', 'amavis.service', 'amavisd.service', 'dkimpy-milter.service'] as const;
@@ -179,7 +182,7 @@ async function secondOpenDkim(
   wired: string,
   opendkim: OpenDkimFacts | undefined,
 ): Promise<OtherSigner | undefined> {
-  const known = parseSocket(opendkim?.socketOverride || opendkim?.settings['socket'] || '');
+  const known = milterEndpoint(opendkim);
   if (postfix === undefined || known === undefined) return undefined;
   const former = (opendkim?.formerSockets ?? []).flatMap(socket => parseSocket(socket) ?? []);
   const entries = tokens(wired).map(({text}) => ({text, endpoint: endpointOf(text, postfix)}));

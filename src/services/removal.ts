@@ -7,7 +7,6 @@ import {type KnownHost, textOf, textStep} from './files.ts';
 import type {Setting} from './opendkim/edit.ts';
 import {parseDataSet} from './opendkim/parse.ts';
 import {currentTables, hasTables, type Table, type Tables} from './opendkim/plan-tables.ts';
-import {parseSocket} from './opendkim/socket.ts';
 import {editConfig, mayReload, SINGLE_KEY, startSteps} from './opendkim/steps.ts';
 import {
   domainOfPattern,
@@ -18,6 +17,7 @@ import {
   removeLines,
   type TableRow,
 } from './opendkim/tables.ts';
+import {milterEndpoint} from './signer.ts';
 import {noMta, unsupported} from './signing.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {FileStep, Step} from './step.ts';
@@ -38,7 +38,7 @@ export function planRemoval(
   snapshot: ConfigurationSnapshot,
   domains: readonly DomainName[],
 ): Result<RemovalChange> {
-  const {layout, opendkim, postfix} = facts;
+  const {layout, signer: opendkim, mta: postfix} = facts;
   if (layout === undefined) return fail(unsupported(facts));
   if (postfix === undefined) return fail(noMta(facts));
   if (opendkim === undefined) return ok({steps: [], remarks: []});
@@ -75,7 +75,7 @@ export function planForget(
   snapshot: ConfigurationSnapshot,
   keys: readonly DomainSelector[],
 ): Result<readonly FileStep[]> {
-  const {layout, opendkim, postfix} = facts;
+  const {layout, signer: opendkim, mta: postfix} = facts;
   if (layout === undefined || opendkim === undefined || postfix === undefined) return ok([]);
   const host: KnownHost = {facts, snapshot, layout, opendkim, postfix};
   if (!hasTables(host)) return ok([]);
@@ -95,8 +95,7 @@ function restarted(
   remarks: readonly Problem[],
   tablesOnly = false,
 ): RemovalChange {
-  const {socketOverride, settings} = host.opendkim;
-  const endpoint = parseSocket(socketOverride || (settings['socket'] ?? ''));
+  const endpoint = milterEndpoint(host.opendkim);
   // The other domains go on being signed meanwhile.
   const action = tablesOnly && mayReload(host, []) ? 'reload' : 'restart';
   return {steps: files.length === 0 ? [] : [...files, ...startSteps(host, endpoint, action)], remarks};

@@ -3,9 +3,39 @@
  * questions; how a signer calls its own settings stands in `Decision` only.
  */
 
+import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Decision, Source} from '../domain/source.ts';
-import type {SocketEndpoint} from '../system/ports.ts';
+
+export interface KnownKey {
+  /** Name in the key table; '' for the single Domain/Selector/KeyFile form. */
+  readonly label: string;
+  readonly domain: string;
+  readonly selector: string;
+  readonly path: string;
+}
+
+/** How signing hangs on the way of a message: a milter that the MTA asks, or the MTA itself as it delivers. */
+export type Attachment = {readonly by: 'milter'; readonly endpoint: SocketEndpoint} | {readonly by: 'mta'};
+
+/** What every signer says of itself; each adds what it alone reads, inside its own folder. */
+export interface SignerFacts {
+  /** Name of its folder below services/. */
+  readonly kind: string;
+  /** As its makers write it. */
+  readonly program: string;
+  readonly version: string;
+  readonly unit: string;
+  readonly active: boolean;
+  /** The account that signs. */
+  readonly user: string;
+  readonly group: string;
+  /** Today; undefined where it is not set up. */
+  readonly attachment: Attachment | undefined;
+  readonly keys: readonly KnownKey[];
+  /** Domains that are signed today. */
+  readonly signedDomains: readonly string[];
+}
 
 /** One message, as a signer is told of it. */
 export interface SigningQuestion {
@@ -51,7 +81,7 @@ export interface SigningAnswer {
 /** One program that signs, or could. */
 export interface SignerView {
   readonly kind: string;
-  /** As its makers write it: `OpenDKIM`. */
+  /** As its makers write it. */
   readonly program: string;
   readonly unit: string;
   readonly isRunning: boolean;
@@ -68,3 +98,9 @@ export interface SignerView {
   /** Pure; linear in the length of the address at most. */
   wouldSign(question: SigningQuestion): SigningAnswer;
 }
+
+/** Where a signer answers as a milter; undefined where it does not. */
+export const milterEndpoint = (
+  signer: Pick<SignerFacts, 'attachment'> | undefined,
+): SocketEndpoint | undefined =>
+  signer?.attachment?.by === 'milter' ? signer.attachment.endpoint : undefined;

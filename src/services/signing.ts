@@ -4,8 +4,9 @@ import {visible} from '../domain/text.ts';
 import {installCommand} from '../layouts/package-managers.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
-import type {HostFacts, OpenDkimFacts} from './facts.ts';
+import type {HostFacts} from './facts.ts';
 import {entryOf} from './files.ts';
+import type {OpenDkimFacts} from './opendkim/facts.ts';
 import {parseSocket} from './opendkim/socket.ts';
 import {planOpenDkim} from './opendkim/steps.ts';
 import {planPostfix} from './postfix/steps.ts';
@@ -35,7 +36,7 @@ export function planSigning(
   snapshot: ConfigurationSnapshot,
   wanted: Wanted,
 ): Result<SigningChange> {
-  const {layout, opendkim, postfix} = facts;
+  const {layout, signer: opendkim, mta: postfix} = facts;
   if (layout === undefined) return fail(unsupported(facts));
   if (postfix === undefined) return fail(noMta(facts));
   if (opendkim === undefined) {

@@ -1,12 +1,13 @@
 /** Everything the pure planner needs to know of files and users, read at one time. */
 import {createHash} from 'node:crypto';
+import {socketDirectory} from '../domain/endpoint.ts';
 import {type AbsolutePath, below, nameOf, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import type {Result} from '../domain/result.ts';
 import type {FileStat, GroupEntry, Ports, UserEntry} from '../system/ports.ts';
 import type {DomainSelector, HostFacts} from './facts.ts';
 import {type MovableKey, readMovableKey} from './opendkim/movable-key.ts';
 import {includesOf, parseDataSet} from './opendkim/parse.ts';
-import {parseSocket, socketDirectory} from './opendkim/socket.ts';
+import {parseSocket} from './opendkim/socket.ts';
 import {refusePlanted} from './planted.ts';
 import {milterEndpoints} from './postfix/edit.ts';
 import {decode, eachOf, tryRead, tryReadText} from './reading.ts';
@@ -80,7 +81,7 @@ export async function readConfiguration(
 
 async function movableKey(
   ports: Reads,
-  {opendkim, layout}: HostFacts,
+  {signer: opendkim, layout}: HostFacts,
 ): Promise<Result<MovableKey> | undefined> {
   const {keytable, keyfile} = opendkim?.settings ?? {};
   if (opendkim === undefined || layout === undefined || keytable !== undefined || keyfile === undefined)
@@ -122,10 +123,10 @@ async function besideReal(ports: Reads, path: AbsolutePath): Promise<AbsolutePat
 /** opendkim.conf with its Includes, the tables it names, the tables we would make, main.cf. */
 async function configurationFiles(ports: Reads, facts: HostFacts): Promise<ReadonlySet<AbsolutePath>> {
   const files = new Set<AbsolutePath>();
-  const config = facts.opendkim?.configFile ?? facts.layout?.opendkim.configFile;
+  const config = facts.signer?.configFile ?? facts.layout?.opendkim.configFile;
   if (config !== undefined) for (const path of await withIncludes(ports, config)) files.add(path);
   for (const name of ['keytable', 'signingtable', 'internalhosts', 'domain']) {
-    const value = facts.opendkim?.settings[name];
+    const value = facts.signer?.settings[name];
     const set = value === undefined ? undefined : parseDataSet(value);
     if (set !== undefined && 'path' in set) files.add(set.path);
   }
@@ -135,11 +136,11 @@ async function configurationFiles(ports: Reads, facts: HostFacts): Promise<Reado
     files.add(below(tables, name));
     files.add(below(tables, `${name}.waxseal`));
   }
-  if (facts.postfix !== undefined) {
-    files.add(facts.postfix.mainCf);
-    files.add(below(facts.postfix.configDirectory, 'master.cf'));
+  if (facts.mta !== undefined) {
+    files.add(facts.mta.mainCf);
+    files.add(below(facts.mta.configDirectory, 'master.cf'));
   }
-  for (const signer of facts.otherSigners) if (signer.configFile !== undefined) files.add(signer.configFile);
+  for (const signer of facts.rivals) if (signer.configFile !== undefined) files.add(signer.configFile);
   return files;
 }
 
@@ -157,7 +158,7 @@ function milterSockets(
   facts: HostFacts,
   entries: Readonly<Record<string, FileSnapshot>>,
 ): readonly AbsolutePath[] {
-  const {postfix} = facts;
+  const {mta: postfix} = facts;
   const text = postfix === undefined ? undefined : entries[postfix.mainCf]?.text;
   if (postfix === undefined || text === undefined) return [];
   return milterEndpoints(text, postfix).flatMap(endpoint =>
@@ -168,10 +169,9 @@ function milterSockets(
 function directories(facts: HostFacts): readonly AbsolutePath[] {
   const layout = facts.layout?.opendkim;
   const found = layout === undefined ? [] : [layout.tableDirectory, layout.keyDirectory];
-  if (facts.postfix !== undefined) found.push(below(facts.postfix.queueDirectory, 'opendkim'));
-  for (const socket of [facts.opendkim?.settings['socket'], facts.opendkim?.socketOverride]) {
-    const endpoint = socket === undefined || socket === '' ? undefined : parseSocket(socket);
-    const directory = endpoint === undefined ? undefined : socketDirectory(endpoint);
+  if (facts.mta !== undefined) found.push(below(facts.mta.queueDirectory, 'opendkim'));
+  for (const socket of [facts.signer?.settings['socket'], facts.signer?.socketOverride]) {
+    const directory = socketDirectory(parseSocket(socket ?? ''));
     if (directory !== undefined) found.push(directory);
   }
   return found;
@@ -182,7 +182,7 @@ function keyPlaces(
   wanted: readonly (DomainSelector & {readonly shared?: boolean})[],
 ): ReadonlyMap<AbsolutePath, 'text' | 'secret'> {
   const found = new Map<AbsolutePath, 'text' | 'secret'>();
-  for (const key of facts.opendkim?.keys ?? []) {
+  for (const key of facts.signer?.keys ?? []) {
     const path = parseAbsolutePath(key.path);
     if (path.ok) found.set(path.value, 'secret');
   }
@@ -190,7 +190,7 @@ function keyPlaces(
   const domains: readonly {domain: string; selector: string; shared?: boolean}[] = [
     ...wanted,
     // A single key that root reads moves into tables; its new place is looked at as well.
-    ...(facts.opendkim?.keys.filter(key => key.label === '') ?? []),
+    ...(facts.signer?.keys.filter(key => key.label === '') ?? []),
   ];
   for (const {domain, selector, shared = false} of domains) {
     if (keyDirectory === undefined || !isFileName(domain) || !isFileName(selector)) continue;
@@ -210,7 +210,7 @@ function waysToKeys(
   const keyDirectory = facts.layout?.opendkim.keyDirectory;
   const isKey = (named: string): boolean => named.endsWith('.private') || known.has(named);
   const known = new Set<string>([
-    ...(facts.opendkim?.keys ?? []).map(key => key.path),
+    ...(facts.signer?.keys ?? []).map(key => key.path),
     ...(keyDirectory === undefined ? [] : [keyDirectory]),
   ]);
   for (const [named, entry] of Object.entries(entries)) {
@@ -237,11 +237,11 @@ async function accounts(
   const groupNames: Record<number, string> = {};
   const primaryNames: Record<number, readonly string[]> = {};
   const layout = facts.layout;
-  for (const name of ['root', layout?.opendkim.user, layout?.postfix.user, facts.opendkim?.user]) {
+  for (const name of ['root', layout?.opendkim.user, layout?.postfix.user, facts.signer?.user]) {
     const entry = name === undefined ? undefined : await ports.users.user(name);
     if (entry !== undefined) users[entry.name] = entry;
   }
-  for (const name of ['root', layout?.opendkim.group, layout?.postfix.group, facts.opendkim?.group]) {
+  for (const name of ['root', layout?.opendkim.group, layout?.postfix.group, facts.signer?.group]) {
     const entry = name === undefined ? undefined : await ports.users.group(name);
     if (entry !== undefined) groups[entry.name] = entry;
   }

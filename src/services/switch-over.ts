@@ -16,8 +16,8 @@ export const isOtherSigner = (entry: string): boolean =>
 const ONLY_MILTERS: ReadonlySet<OtherSigner['name']> = new Set(['dkimpy-milter', 'dkim-milter', 'opendkim']);
 
 /** Programs beside OpenDKIM that sign the mail of this host, or may. */
-export const rivals = (facts: Pick<HostFacts, 'otherSigners'>): readonly OtherSigner[] =>
-  facts.otherSigners.filter(({signs}) => signs !== 'no');
+export const rivals = (facts: Pick<HostFacts, 'rivals'>): readonly OtherSigner[] =>
+  facts.rivals.filter(({signs}) => signs !== 'no');
 
 /** Why no plan can switch off the signing of this one; undefined where it can. */
 export function whyNotSwitched(signer: OtherSigner): string | undefined {
@@ -34,7 +34,7 @@ export function whyNotSwitched(signer: OtherSigner): string | undefined {
  * OpenDKIM afterwards. `signed` are the domains that it signs then, lower case.
  */
 export function whoWouldLose(
-  facts: Pick<HostFacts, 'otherSigners'>,
+  facts: Pick<HostFacts, 'rivals'>,
   signed: ReadonlySet<string>,
 ): Problem | undefined {
   for (const {name, domains} of rivals(facts)) {
@@ -68,7 +68,7 @@ const namesOf = (names: readonly string[]): string =>
   );
 
 /** What it means that they go on signing: said with the plan, before anybody agrees to it. */
-export function goOnSigning(facts: Pick<HostFacts, 'otherSigners'>): readonly Problem[] {
+export function goOnSigning(facts: Pick<HostFacts, 'rivals'>): readonly Problem[] {
   const others = rivals(facts);
   if (others.length === 0) return [];
   const names = others.map(({name, evidence}) => `${name} (${visible(evidence)})`).join(' and ');

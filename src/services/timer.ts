@@ -103,9 +103,9 @@ const quoted = (word: string): string =>
  * since the unit lets write to what a link leads to.
  */
 export function rotationPlaces({
-  opendkim,
-  postfix,
-}: Pick<HostFacts, 'opendkim' | 'postfix'>): readonly AbsolutePath[] {
+  signer: opendkim,
+  mta: postfix,
+}: Pick<HostFacts, 'signer' | 'mta'>): readonly AbsolutePath[] {
   const tables = ['keytable', 'signingtable'].flatMap(name => {
     const set = parseDataSet(opendkim?.settings[name] ?? '');
     return set !== undefined && 'path' in set ? [parentOf(set.path)] : [];

@@ -3,6 +3,7 @@
  * sandbox in demo/; nothing else does I/O. Types only: this file has no code.
  */
 import type {Duplex} from 'node:stream';
+import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 
 /** Permission bits as in chmod(2), 0o7777 at most. */
@@ -199,9 +200,7 @@ export interface KeySource {
   generate(spec: KeySpec, signal?: AbortSignal): Promise<string>;
 }
 
-export type SocketEndpoint =
-  | {readonly kind: 'unix'; readonly path: AbsolutePath}
-  | {readonly kind: 'tcp'; readonly host: string; readonly port: number};
+export type {SocketEndpoint};
 
 export interface Sockets {
   /** Connects within `timeoutMs`. Rejects with the system's error (`code`: ENOENT, EACCES, ECONNREFUSED, ETIMEDOUT). */

@@ -47,7 +47,7 @@ describe('checkHost', () => {
       evidence: 'runs',
       signs,
     }));
-    expect(checkSigners({...facts, otherSigners: others}).map(({id}) => id)).toEqual([
+    expect(checkSigners({...facts, rivals: others}).map(({id}) => id)).toEqual([
       'host.second-signer',
       'host.second-signer',
     ]);

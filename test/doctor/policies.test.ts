@@ -4,7 +4,7 @@ import {demoZones} from '../../src/demo/dns.ts';
 import {policiesOf, policyChecks} from '../../src/doctor/policies.ts';
 import {type SendingFacts, sendingFacts} from '../../src/doctor/sending.ts';
 import {parseDomain} from '../../src/domain/names.ts';
-import type {PostfixFacts} from '../../src/services/facts.ts';
+import type {PostfixFacts} from '../../src/services/postfix/facts.ts';
 import type {CommandResult, Commands} from '../../src/system/ports.ts';
 import {type World, world} from '../dns/world.ts';
 
@@ -36,7 +36,7 @@ async function sending(
   await using own = net === undefined ? await world() : undefined;
   const ports = net?.ports ?? own?.ports;
   if (ports === undefined) throw new Error('no world');
-  const host = {hostname: 'mail', postfix: postfix(relayhost)};
+  const host = {hostname: 'mail', mta: postfix(relayhost)};
   return await sendingFacts({...ports, commands: commands(texts)}, host, {});
 }
 

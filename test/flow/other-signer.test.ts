@@ -18,7 +18,7 @@ const rspamd: OtherSigner = {
   unit: 'rspamd.service',
 };
 const dkimproxy: OtherSigner = {name: 'dkimproxy', evidence: 'content_filter is dksign', signs: 'yes'};
-const withSigners = (...otherSigners: readonly OtherSigner[]) => ({facts: {otherSigners}});
+const withSigners = (...rivals: readonly OtherSigner[]) => ({facts: {rivals}});
 const staged = fakeStaged(domainOf('example.org'), selectorOf('202610'));
 const pending: PendingSetup = {
   staged: [staged],
@@ -27,12 +27,12 @@ const pending: PendingSetup = {
 };
 
 it('is said with the plan where it is left: two signatures, what receivers do, and whose key needs care', () => {
-  const [sure] = goOnSigning({otherSigners: [rspamd]});
+  const [sure] = goOnSigning({rivals: [rspamd]});
   expect(sure?.message).toMatch(/^rspamd \(.*11332\) goes on signing: .* two signatures\.$/);
   expect(sure?.hint).toMatch(/Receivers check each by itself.*enough for DMARC.*rotate it, too/);
-  const [unsure] = goOnSigning({otherSigners: [{...rspamd, signs: 'perhaps'}]});
+  const [unsure] = goOnSigning({rivals: [{...rspamd, signs: 'perhaps'}]});
   expect(unsure?.message).toContain('may sign, too');
-  expect(goOnSigning({otherSigners: [{...rspamd, signs: 'no'}]})).toEqual([]);
+  expect(goOnSigning({rivals: [{...rspamd, signs: 'no'}]})).toEqual([]);
 });
 
 describe('without a terminal', () => {
@@ -137,12 +137,12 @@ describe('in the wizard', () => {
   });
 
   it('names each signer, and shows the choice that is not possible with the reason', () => {
-    const both = fakeFacts({otherSigners: [rspamd, dkimproxy]});
+    const both = fakeFacts({rivals: [rspamd, dkimproxy]});
     const [off, leave] = QUESTIONS.otherSigner.choices?.({}, both) ?? [];
     expect(off?.hint).toBe('no more signatures of rspamd and dkimproxy');
     expect(off?.disabled).toMatch(/dkimproxy/);
     expect(leave?.disabled).toBeUndefined();
-    const one = fakeFacts({otherSigners: [rspamd]});
+    const one = fakeFacts({rivals: [rspamd]});
     expect(QUESTIONS.otherSigner.choices?.({}, one)?.[0]?.disabled).toBeUndefined();
   });
 

@@ -170,9 +170,9 @@ describe('Ed25519', () => {
     const read = QUESTIONS.key.parse('ed25519', {}, facts);
     expect(read).toMatchObject({ok: false, problem: {id: 'key.ed25519-unsupported'}});
     const newer =
-      facts.opendkim === undefined ? facts : {...facts, opendkim: {...facts.opendkim, version: '3.0.1'}};
+      facts.signer === undefined ? facts : {...facts, signer: {...facts.signer, version: '3.0.1'}};
     expect(QUESTIONS.key.parse('ed25519', {}, newer).ok).toBe(true);
-    expect(QUESTIONS.key.parse('ed25519', {}, {...facts, opendkim: undefined}).ok).toBe(false);
+    expect(QUESTIONS.key.parse('ed25519', {}, {...facts, signer: undefined}).ok).toBe(false);
   });
 });
 

@@ -23,7 +23,7 @@ const fingerprint = (text: string): string => {
 };
 
 const factsWith = (otherSigners: readonly OtherSigner[] = []): HostFacts =>
-  ({opendkim: {configFile: absolute('/etc/opendkim.conf')}, otherSigners}) as unknown as HostFacts;
+  ({signer: {configFile: absolute('/etc/opendkim.conf')}, rivals: otherSigners}) as unknown as HostFacts;
 
 function host(files: Readonly<Record<string, string | Uint8Array>>): MemoryFiles {
   const tree = new MemoryFiles();

@@ -4,8 +4,9 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {type MilterAnswer, serveMilter} from '../../src/milter/server.ts';
 import {keptCheck, type Meant, signedBefore} from '../../src/proof/kept.ts';
-import type {OpenDkimFacts, OtherSigner} from '../../src/services/facts.ts';
+import type {OtherSigner} from '../../src/services/facts.ts';
 import {sendersToCompare} from '../../src/services/opendkim/compared.ts';
+import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
 import {OPENDKIM} from '../../src/services/opendkim/words.ts';
 import type {Step} from '../../src/services/step.ts';
 import {scratchHost} from '../proof/scratch.ts';
@@ -14,7 +15,10 @@ const SOCKET = absolute('/run/opendkim.sock');
 const endpoint = {kind: 'unix', path: SOCKET} as const;
 
 const opendkim: OpenDkimFacts = {
+  kind: 'opendkim',
+  program: 'OpenDKIM',
   version: '2.11.0',
+  attachment: {by: 'milter', endpoint},
   configFile: absolute('/etc/opendkim.conf'),
   settings: {keytable: 'file:/etc/opendkim/KeyTable', signingtable: 'refile:/etc/opendkim/SigningTable'},
   keys: [],

@@ -25,7 +25,9 @@ const facts: HostFacts = {
   serviceManager: 'systemd',
   hostname: 'mail.example.com',
   privileged: true,
-  postfix: {
+  mta: {
+    kind: 'postfix',
+    program: 'Postfix',
     version: '3.10.13',
     configDirectory: absolute('/etc/postfix'),
     queueDirectory: absolute('/var/spool/postfix'),
@@ -47,8 +49,8 @@ const facts: HostFacts = {
     unit: 'postfix.service',
     mainCf: absolute('/etc/postfix/main.cf'),
   },
-  opendkim: undefined,
-  otherSigners: [],
+  signer: undefined,
+  rivals: [],
   missingPackages: [],
   mailDomains: [],
   blockers: [],
@@ -199,7 +201,7 @@ describe('beside another signer that was left', () => {
       ? {status: 'found', records: [other.record]}
       : await lookup(name);
   const rspamd = {domain, selector: selectorOf('rs1'), key: other.key};
-  const known = {facts: {...facts, otherSigners: others}, lookup: both};
+  const known = {facts: {...facts, rivals: others}, lookup: both};
 
   test('two good signatures pass, in either order, and the evidence says what receivers do', async () => {
     for (const signers of [
@@ -241,7 +243,7 @@ describe('beside another signer that was left', () => {
 
   test('where its signing is off, a second signature is a failure', async () => {
     postfix.signers = () => [signer, rspamd];
-    const off = {...facts, otherSigners: [{...others[0], signs: 'no' as const}]};
+    const off = {...facts, rivals: [{...others[0], signs: 'no' as const}]};
     const report = await run({...known, facts: off});
     expect(one(report, 'live.smtp')).toMatchObject({status: 'fail'});
     expect(one(report, 'live.smtp').cause).toMatch(/More than one signer/);

@@ -3,6 +3,7 @@ import type {Socket} from 'node:net';
 import {describe, expect, it} from 'vitest';
 import {rivalOnPort} from '../../src/jobs/change.ts';
 import {lookAtHost} from '../../src/services/look.ts';
+import {parseSocket} from '../../src/services/opendkim/socket.ts';
 import type {SocketEndpoint} from '../../src/system/ports.ts';
 import {fixtureHost} from '../support/fake-host.ts';
 
@@ -18,7 +19,7 @@ async function ask(
   endpoint: SocketEndpoint = PORT,
 ): Promise<string> {
   const facts = await lookAtHost(fixtureHost('debian-13'));
-  const {opendkim} = facts;
+  const {signer: opendkim} = facts;
   if (opendkim === undefined) throw new TypeError('no OpenDKIM');
   const asked: SocketEndpoint[] = [];
   const sockets = {
@@ -29,8 +30,10 @@ async function ask(
     },
   };
   const {active, socket, override = ''} = how;
-  const known = {...opendkim, active, socketOverride: override, settings: {...opendkim.settings, socket}};
-  const rival = await rivalOnPort({sockets}, {...facts, opendkim: known}, endpoint);
+  const listens = parseSocket(override === '' ? socket : override);
+  const attachment = listens === undefined ? undefined : ({by: 'milter', endpoint: listens} as const);
+  const known = {...opendkim, active, attachment};
+  const rival = await rivalOnPort({sockets}, {...facts, signer: known}, endpoint);
   return `${rival?.id ?? 'free'}, ${asked.length === 0 ? 'not asked' : 'asked'}`;
 }
 

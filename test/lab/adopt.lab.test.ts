@@ -110,12 +110,12 @@ describe.each(releases)('$suite', release => {
     expect(sorted(real.stdout)).toEqual(sorted(believed.stdout));
     for (const complaint of complaints(real)) expect(complaints(before)).toContain(complaint);
 
-    const settings = facts.opendkim?.settings ?? {};
+    const settings = facts.signer?.settings ?? {};
     // Its server would have to be there to open the list.
     if (settings['internalhosts']?.startsWith('ldap:') === true) return;
     const base = settings['basedirectory'];
     if (base !== undefined) fs.mkdirSync(path.join(root, base), {recursive: true});
-    const config = facts.opendkim?.configFile ?? '';
+    const config = facts.signer?.configFile ?? '';
     expect(inside(root, ['opendkim', '-n', '-x', config])).toMatchObject({status: 0, stderr: ''});
     const table =
       inside(root, ['opendkim', '-x', config, '-e', 'SigningTable']).stdout.split('\n', 1)[0] ?? '';

@@ -75,7 +75,7 @@ describe.each(fixtureNames().filter(isWorkable))('%s, carried out', name => {
     const second = await ask(host);
     expect(value(second.change).steps).toEqual([]);
     expect(value(second.change).endpoint).toEqual(endpoint);
-    expect(second.facts.opendkim?.signedDomains).toContain('example.com');
+    expect(second.facts.signer?.signedDomains).toContain('example.com');
     if (outcome.result !== 'applied') return;
     expect(fingerprint(host)).not.toEqual(before);
     const undone = await undoRun(ports, plan.id, hooks, () => undefined);
@@ -121,11 +121,9 @@ const showProblem = (problem: Problem): string => `${problem.id}: ${problem.mess
 function showFacts(facts: HostFacts): string {
   const rows = [
     `domains found: ${facts.mailDomains.join(' ')}`,
-    `signed today: ${facts.opendkim?.signedDomains.join(' ') ?? ''}`,
-    `units: ${facts.postfix?.unit} ${facts.opendkim?.unit}`,
-    ...facts.otherSigners.map(
-      signer => `other signer: ${signer.name}, ${signer.evidence}, signs: ${signer.signs}`,
-    ),
+    `signed today: ${facts.signer?.signedDomains.join(' ') ?? ''}`,
+    `units: ${facts.mta?.unit} ${facts.signer?.unit}`,
+    ...facts.rivals.map(signer => `other signer: ${signer.name}, ${signer.evidence}, signs: ${signer.signs}`),
     ...facts.blockers.map(problem => `blocker ${showProblem(problem)}`),
     ...facts.remarks.map(problem => `remark ${showProblem(problem)}`),
   ];

@@ -24,9 +24,9 @@ describe('lookAtHost', () => {
       missingPackages: [],
       blockers: [],
       remarks: [],
-      otherSigners: [],
+      rivals: [],
     });
-    expect(facts.postfix).toMatchObject({
+    expect(facts.mta).toMatchObject({
       running: true,
       chrooted: true,
       myorigin: 'mail.example.com',
@@ -36,9 +36,9 @@ describe('lookAtHost', () => {
       mainCf: '/etc/postfix/main.cf',
       queueDirectory: '/var/spool/postfix',
     });
-    expect(facts.postfix?.chroot['smtp/inet']).toBe(true);
-    expect(facts.postfix?.chroot['local/unix']).toBe(false);
-    expect(facts.opendkim).toMatchObject({
+    expect(facts.mta?.chroot['smtp/inet']).toBe(true);
+    expect(facts.mta?.chroot['local/unix']).toBe(false);
+    expect(facts.signer).toMatchObject({
       version: '2.11.0',
       active: true,
       user: 'opendkim',
@@ -46,11 +46,11 @@ describe('lookAtHost', () => {
       keys: [],
       signedDomains: [],
     });
-    expect(facts.opendkim?.settings['socket']).toBe('local:/run/opendkim/opendkim.sock');
+    expect(facts.signer?.settings['socket']).toBe('local:/run/opendkim/opendkim.sock');
   });
 
   it('finds the real unit of Postfix on Debian 12', async () => {
-    expect((await lookAtHost(fixtureHost('debian-12'))).postfix?.unit).toBe('postfix@-.service');
+    expect((await lookAtHost(fixtureHost('debian-12'))).mta?.unit).toBe('postfix@-.service');
   });
 
   it('runs no command that could be slow or change something', async () => {
@@ -85,8 +85,8 @@ describe('lookAtHost', () => {
       },
     };
     const facts = await lookAtHost({...host, commands});
-    expect(facts.postfix?.chroot['cleanup/unix']).toBe(false);
-    expect(facts.postfix?.chrooted).toBe(true);
+    expect(facts.mta?.chroot['cleanup/unix']).toBe(false);
+    expect(facts.mta?.chrooted).toBe(true);
   });
 
   it('blocks without root, without Postfix, on an unknown system', async () => {
@@ -94,7 +94,7 @@ describe('lookAtHost', () => {
     host.missing.add('postconf').add('opendkim');
     const facts = await lookAtHost(host);
     expect(ids(facts.blockers)).toEqual(['host.not-root', 'host.unsupported', 'host.no-mta']);
-    expect(facts.postfix).toBeUndefined();
+    expect(facts.mta).toBeUndefined();
     for (const blocker of facts.blockers) expect(blocker.hint).not.toBe('');
   });
 
@@ -203,10 +203,10 @@ describe('lookAtHost', () => {
     host.files.put('/etc/init.d/opendkim', '#!/bin/sh\n', {mode: 0o755});
     const facts = await lookAtHost(host);
     expect(facts.blockers).toEqual([]);
-    expect(facts.opendkim?.active).toBe(false);
+    expect(facts.signer?.active).toBe(false);
     host.files.put('/run/opendkim/opendkim.pid', '77\n');
     host.files.directory('/proc/77');
-    expect((await lookAtHost(host)).opendkim?.active).toBe(true);
+    expect((await lookAtHost(host)).signer?.active).toBe(true);
   });
 
   it('remarks that another system is not proven', async () => {
@@ -220,7 +220,7 @@ describe('lookAtHost', () => {
     const host = fixtureHost('tables-of-others');
     host.files.put('/etc/opendkim/key.table', 'a example.org:s:/k\nb example.net:t:MIIEsecret\n');
     const facts = await lookAtHost(host);
-    expect(facts.opendkim?.keys).toEqual([
+    expect(facts.signer?.keys).toEqual([
       {label: 'a', domain: 'example.org', selector: 's', path: '/k'},
       {label: 'b', domain: 'example.net', selector: 't', path: ''},
     ]);
@@ -228,7 +228,7 @@ describe('lookAtHost', () => {
 
   it('finds rspamd behind a reference and says whether it signs', async () => {
     const host = fixtureHost('references');
-    const [rspamd] = (await lookAtHost(host)).otherSigners;
+    const [rspamd] = (await lookAtHost(host)).rivals;
     expect(rspamd).toEqual({
       name: 'rspamd',
       configFile: '/etc/rspamd/local.d/dkim_signing.conf',
@@ -237,9 +237,9 @@ describe('lookAtHost', () => {
       domains: {known: [], unread: []},
     });
     host.files.put('/var/lib/rspamd/dkim/example.com.dkim.key', '');
-    expect((await lookAtHost(host)).otherSigners[0]?.signs).toBe('yes');
+    expect((await lookAtHost(host)).rivals[0]?.signs).toBe('yes');
     host.files.put('/etc/rspamd/override.d/dkim_signing.conf', 'enabled=false;\n');
-    expect((await lookAtHost(host)).otherSigners[0]?.signs).toBe('no');
+    expect((await lookAtHost(host)).rivals[0]?.signs).toBe('no');
   });
 
   it('finds dkimpy-milter and amavis that signs', async () => {
@@ -252,7 +252,7 @@ describe('lookAtHost', () => {
       '/etc/amavis/conf.d/50-user',
       '$enable_dkim_signing = 1;\ndkim_key("example.com", "a", "/k");\n',
     );
-    expect((await lookAtHost(host)).otherSigners.map(signer => [signer.name, signer.signs])).toEqual([
+    expect((await lookAtHost(host)).rivals.map(signer => [signer.name, signer.signs])).toEqual([
       ['amavis', 'yes'],
       ['dkimpy-milter', 'yes'],
     ]);
@@ -270,14 +270,14 @@ describe('lookAtHost', () => {
       if (name.startsWith('/etc/amavis/conf.d/')) host.files.put(name, '');
     }
     host.files.put('/etc/amavis/conf.d/50-user', text);
-    expect((await lookAtHost(host)).otherSigners.map(signer => [signer.name, signer.signs])).toEqual([
+    expect((await lookAtHost(host)).rivals.map(signer => [signer.name, signer.signs])).toEqual([
       ['amavis', signs],
     ]);
   });
 
   it('finds a second OpenDKIM where its socket is beside that of the known one and somebody listens', async () => {
     const host = fixtureHost('stray-switched-off');
-    const others = async () => (await lookAtHost(host)).otherSigners;
+    const others = async () => (await lookAtHost(host)).rivals;
     expect(await others()).toEqual([]);
     // 22BB is port 8891; state 06 is a connection that was closed, 0A one that listens.
     const row = (state: string): string =>

@@ -1,9 +1,9 @@
 /** Numbers and bits that are the safety themselves: each decision as a table of inputs and what is decided. */
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import type {OpenDkimFacts} from '../../src/services/facts.ts';
 import type {KnownHost} from '../../src/services/files.ts';
 import {chooseSocket} from '../../src/services/opendkim/choose-socket.ts';
+import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
 import {keyFits} from '../../src/services/opendkim/plan-keys.ts';
 import {mayReload} from '../../src/services/opendkim/steps.ts';
 import type {FileSnapshot} from '../../src/services/snapshot.ts';
@@ -18,10 +18,10 @@ const CONFIG = absolute('/etc/opendkim.conf');
 async function hostWith(opendkim: Partial<OpenDkimFacts> = {}): Promise<KnownHost> {
   const host = fixtureHost('debian-13');
   const {facts, snapshot} = await planOn(host, wantedOn(host, ['example.com']));
-  const {layout, postfix} = facts;
-  if (layout === undefined || postfix === undefined || facts.opendkim === undefined)
+  const {layout, mta: postfix} = facts;
+  if (layout === undefined || postfix === undefined || facts.signer === undefined)
     throw new TypeError('no host');
-  return {facts, snapshot, layout, postfix, opendkim: {...facts.opendkim, ...opendkim}};
+  return {facts, snapshot, layout, postfix, opendkim: {...facts.signer, ...opendkim}};
 }
 
 const daemon = (host: KnownHost) => {
@@ -74,7 +74,10 @@ describe('the UMask of a socket of OpenDKIM', () => {
   });
 
   it('is nothing where it listens on a port', async () => {
-    const host = await hostWith({settings: {socket: 'inet:8891@localhost', umask: '000'}});
+    const host = await hostWith({
+      attachment: {by: 'milter', endpoint: {kind: 'tcp', host: '127.0.0.1', port: 8891}},
+      settings: {socket: 'inet:8891@localhost', umask: '000'},
+    });
     expect(value(chooseSocket(host, 'auto')).settings).toEqual([]);
   });
 });

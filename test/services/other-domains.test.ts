@@ -94,14 +94,14 @@ test('another OpenDKIM is found by its process, and read as ours', async () => {
 });
 
 describe('to switch it off', () => {
-  const other = (domains?: OtherSigner['domains']): {readonly otherSigners: readonly OtherSigner[]} => ({
-    otherSigners: [{name: 'rspamd', evidence: '', signs: 'yes', ...(domains === undefined ? {} : {domains})}],
+  const other = (domains?: OtherSigner['domains']): {readonly rivals: readonly OtherSigner[]} => ({
+    rivals: [{name: 'rspamd', evidence: '', signs: 'yes', ...(domains === undefined ? {} : {domains})}],
   });
   const signed = new Set(['example.com']);
 
   test('is fine where all that it signs is signed here', () => {
     expect(whoWouldLose(other({known: ['example.com'], unread: []}), signed)).toBeUndefined();
-    expect(whoWouldLose({otherSigners: []}, signed)).toBeUndefined();
+    expect(whoWouldLose({rivals: []}, signed)).toBeUndefined();
   });
 
   test('names the domains that would lose their signature, and the way out', () => {

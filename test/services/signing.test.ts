@@ -25,8 +25,8 @@ describe('planSigning', () => {
     const wanted = wantedOn(host, ['example.com']);
     const {facts, snapshot} = await planOn(host, wanted);
     const id = (change: ReturnType<typeof planSigning>): string => (change.ok ? 'none' : change.problem.id);
-    expect(id(planSigning({...facts, opendkim: undefined}, snapshot, wanted))).toBe('opendkim.missing');
-    expect(id(planSigning({...facts, postfix: undefined}, snapshot, wanted))).toBe('host.no-mta');
+    expect(id(planSigning({...facts, signer: undefined}, snapshot, wanted))).toBe('opendkim.missing');
+    expect(id(planSigning({...facts, mta: undefined}, snapshot, wanted))).toBe('host.no-mta');
     expect(id(planSigning({...facts, layout: undefined}, snapshot, wanted))).toBe('host.unsupported');
   });
 

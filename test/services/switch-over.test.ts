@@ -15,7 +15,7 @@ async function stepsFor(signer: Omit<OtherSigner, 'evidence'>, text: string) {
     fixtureHost('debian-13'),
     wantedOn(fixtureHost('debian-13'), ['example.com']),
   );
-  const {layout, opendkim, postfix} = facts;
+  const {layout, signer: opendkim, mta: postfix} = facts;
   if (layout === undefined || opendkim === undefined || postfix === undefined) {
     throw new TypeError('a fixture without services');
   }
@@ -27,7 +27,7 @@ async function stepsFor(signer: Omit<OtherSigner, 'evidence'>, text: string) {
   const steps = value(
     switchOver({
       ...{layout, opendkim, postfix},
-      facts: {...facts, otherSigners: [{...signer, evidence: 'seen'}]},
+      facts: {...facts, rivals: [{...signer, evidence: 'seen'}]},
       snapshot: {...snapshot, entries},
     }),
   );

@@ -55,7 +55,9 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
   serviceManager: 'systemd',
   hostname: 'mail.example.org',
   privileged: true,
-  postfix: {
+  mta: {
+    kind: 'postfix',
+    program: 'Postfix',
     version: '3.10.5',
     configDirectory: absolute('/etc/postfix'),
     queueDirectory: absolute('/var/spool/postfix'),
@@ -77,8 +79,11 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     unit: 'postfix.service',
     mainCf: absolute('/etc/postfix/main.cf'),
   },
-  opendkim: {
+  signer: {
+    kind: 'opendkim',
+    program: 'OpenDKIM',
     version: '2.11.0',
+    attachment: undefined,
     configFile: absolute('/etc/opendkim.conf'),
     settings: {},
     keys: [],
@@ -90,7 +95,7 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     user: 'opendkim',
     group: 'opendkim',
   },
-  otherSigners: [],
+  rivals: [],
   missingPackages: [],
   mailDomains: [domainOf('example.org'), domainOf('example.net')],
   blockers: [],

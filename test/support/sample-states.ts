@@ -442,7 +442,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     {at: 'host', offer: 'blocked'},
     {
       facts: fakeFacts({
-        postfix: undefined,
+        mta: undefined,
         blockers: [
           problem('host.not-root', 'waxseal must be run by root to change this host.', 'Run: sudo waxseal'),
           problem(
@@ -455,7 +455,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     },
   ),
   install: stateAt(asking('install', 'no'), {
-    facts: fakeFacts({opendkim: undefined, missingPackages: ['opendkim', 'opendkim-tools']}),
+    facts: fakeFacts({signer: undefined, missingPackages: ['opendkim', 'opendkim-tools']}),
   }),
   installing: stateAt(
     {at: 'installing'},
@@ -467,7 +467,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
   recovering: stateAt({at: 'recovering'}, {work: [{type: 'step-undone', step: 'file:/etc/opendkim.conf'}]}),
   'other-signer': stateAt(asking('otherSigner', ''), {
     facts: fakeFacts({
-      otherSigners: [
+      rivals: [
         {
           name: 'rspamd',
           evidence: 'smtpd_milters has inet:localhost:11332',
@@ -480,9 +480,7 @@ export const SAMPLES: Readonly<Record<string, State>> = {
   }),
   'other-signer-unknown': stateAt(asking('otherSigner', ''), {
     facts: fakeFacts({
-      otherSigners: [
-        {name: 'dkimproxy', evidence: 'content_filter is dksign:[127.0.0.1]:10027', signs: 'yes'},
-      ],
+      rivals: [{name: 'dkimproxy', evidence: 'content_filter is dksign:[127.0.0.1]:10027', signs: 'yes'}],
     }),
   }),
   domain: stateAt(asking('domains', 'example.org')),

@@ -29,7 +29,7 @@ export async function check(context: Context): Promise<ExitCode> {
     ...checkHost(facts),
     ...checkSigners(facts),
     ...(await checkNotes(ports)),
-    ...(facts.opendkim === undefined ? [] : await checkExposure(ports, facts.opendkim)),
+    ...(facts.signer === undefined ? [] : await checkExposure(ports, facts.signer)),
     ...(facts.blockers.length === 0 ? await checkSigning(context, ports, facts) : []),
   ];
   const advice = await checkPolicies(context, ports, facts);
@@ -49,12 +49,12 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
   const state = await loadState(ports.files);
   const all = state.ok ? state.value.keys : [];
   const keys = all.filter(({domain}) => domains === undefined || domains.includes(domain));
-  const checks: Check[] = [...checkActiveKeys(keys, facts.opendkim)];
+  const checks: Check[] = [...checkActiveKeys(keys, facts.signer)];
   const resolvers = resolversOf(context.flags);
   for (const key of keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state))) {
     checks.push(await checkRecord(ports, key, {resolvers, signal, known: all}));
   }
-  const isSigning = (facts.opendkim?.signedDomains.length ?? 0) > 0;
+  const isSigning = (facts.signer?.signedDomains.length ?? 0) > 0;
   if (!isSigning && domains === undefined) return [...checks, signsNothing];
   try {
     const {endpoint, domains: signed, lookup} = await proving(context, ports);
@@ -71,7 +71,7 @@ async function checkSigning(context: Context, ports: Ports, facts: HostFacts): P
 async function checkPolicies(context: Context, ports: Ports, facts: HostFacts): Promise<readonly Check[]> {
   const {signal} = context;
   const resolvers = resolversOf(context.flags);
-  const signed = (facts.opendkim?.signedDomains ?? []).flatMap(text => {
+  const signed = (facts.signer?.signedDomains ?? []).flatMap(text => {
     const domain = parseDomain(text);
     return domain.ok ? [domain.value] : [];
   });

@@ -15,7 +15,7 @@ export async function explain(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'Only root may ask the signer and read its log.');
   const {facts, endpoint} = await proving(context, ports);
-  const {opendkim} = facts;
+  const {signer: opendkim} = facts;
   if (opendkim === undefined) throw new TypeError('proved without a signer');
   const check = await explainSigning(ports, {endpoint, opendkim}, question, context.signal);
   const exitCode: ExitCode = check.status === 'pass' ? 0 : 4;

@@ -11,8 +11,8 @@ import {keptCheck, withCheck} from '../../proof/kept.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {parseSocket} from '../../services/opendkim/socket.ts';
 import {planRemoval} from '../../services/removal.ts';
+import {milterEndpoint} from '../../services/signer.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
@@ -117,7 +117,7 @@ async function removeDomains(
 
 /** A name that nobody here knows is a mistake in typing: nothing is done for the others either. */
 function mustBeKnown(domains: readonly DomainName[], state: RotationState, facts: HostFacts): void {
-  const {opendkim} = facts;
+  const {signer: opendkim} = facts;
   const signed = [...(opendkim?.signedDomains ?? []), ...(opendkim?.keys ?? []).map(({domain}) => domain)];
   const known = new Set<string>([
     ...state.keys.map(({domain}) => domain),
@@ -142,7 +142,7 @@ const comingLine = ({domain, selector}: KeyEntry): string =>
 
 /** Said where nothing is left to sign: the signer stays where it is, so that one undo takes the removal back. */
 function lastWord(facts: HostFacts, removed: ReadonlySet<string>): readonly string[] {
-  const left = (facts.opendkim?.signedDomains ?? []).filter(name => !removed.has(name.toLowerCase()));
+  const left = (facts.signer?.signedDomains ?? []).filter(name => !removed.has(name.toLowerCase()));
   return left.length > 0
     ? []
     : [
@@ -164,9 +164,8 @@ async function carryOut(
   plan: Plan,
   domains: readonly DomainName[],
 ): Promise<Extract<ApplyOutcome, {result: 'applied'}>> {
-  const {opendkim} = facts;
-  const socket = opendkim === undefined ? undefined : opendkim.socketOverride || opendkim.settings['socket'];
-  const endpoint = parseSocket(socket ?? '');
+  const {signer: opendkim} = facts;
+  const endpoint = milterEndpoint(opendkim);
   const before = await beforeChange(ports, plan, context.signal);
   const meant = domains.map(domain => ({domain, selector: undefined}));
   const outcome = await applyPlan(
@@ -177,7 +176,7 @@ async function carryOut(
         if (opendkim === undefined || endpoint === undefined) return {checks: [], passed: true};
         const unsigned = await proveUnsigned(ports, {endpoint, opendkim}, domains, context.signal);
         if (!unsigned.passed || before === undefined) return unsigned;
-        const {otherSigners} = facts;
+        const {rivals: otherSigners} = facts;
         return withCheck(
           unsigned,
           await keptCheck(ports, {before, endpoint, meant, otherSigners}, context.signal),

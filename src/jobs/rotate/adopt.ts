@@ -25,11 +25,12 @@ import {
   saveState,
 } from '../../rotation/index.ts';
 import {identitiesOf, modeLetsRead} from '../../services/account.ts';
-import type {HostFacts, KnownKey} from '../../services/facts.ts';
+import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {isRootsWord} from '../../services/opendkim/movable-key.ts';
 import {parseDataSet} from '../../services/opendkim/parse.ts';
 import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
+import type {KnownKey} from '../../services/signer.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {must, readKeys} from '../key-book.ts';
@@ -82,11 +83,11 @@ export async function adoptKeys(
 
 /** Keys that a row of the signing table names, or the one of the single-key form. */
 async function keysInUse(ports: Ports, facts: HostFacts): Promise<readonly KnownKey[]> {
-  const keys = facts.opendkim?.keys ?? [];
-  const path = facts.opendkim?.settings['signingtable']?.replace(/^(re)?file:/, '');
+  const keys = facts.signer?.keys ?? [];
+  const path = facts.signer?.settings['signingtable']?.replace(/^(re)?file:/, '');
   if (path === undefined) return keys;
   const text = (await readConfiguration(ports, facts)).entries[path]?.text;
-  if (text === undefined) return keys.filter(({domain}) => facts.opendkim?.signedDomains.includes(domain));
+  if (text === undefined) return keys.filter(({domain}) => facts.signer?.signedDomains.includes(domain));
   const used = new Set(parseTable(text).map(row => labelOf(row.value)));
   return keys.filter(({label}) => used.has(label));
 }
@@ -98,7 +99,7 @@ type Judge = (path: AbsolutePath) => Promise<InspectedFile | string>;
  * Who can write a table could name any key of root's in it, which would be published or destroyed at the end of its life.
  * So a key is what OpenDKIM's account can read, or what root alone has named.
  */
-async function judgeFor(ports: Ports, {opendkim}: HostFacts): Promise<Judge> {
+async function judgeFor(ports: Ports, {signer: opendkim}: HostFacts): Promise<Judge> {
   if (opendkim === undefined) return async () => "OpenDKIM isn't installed";
   const identities = await identitiesOf(ports, opendkim);
   if ('unknown' in identities) return async () => `there is no ${identities.unknown}`;

@@ -208,7 +208,7 @@ export async function placeNow(
   {keyPaths}: Pick<SwitchOutcome, 'keyPaths'>,
   signal?: AbortSignal,
 ): Promise<(domain: DomainName, selector: Selector) => AbsolutePath | undefined> {
-  const known = (await lookAtHost(ports, signal)).opendkim?.keys;
+  const known = (await lookAtHost(ports, signal)).signer?.keys;
   return (domain, selector) => {
     const placed = keyPaths.get(`${domain} ${selector}`);
     if (placed !== undefined) return placed;

@@ -22,7 +22,7 @@ type Line = Advice['lines'][number];
 export async function advise(
   ports: Ports,
   options: WorkOptions,
-  facts: Pick<HostFacts, 'hostname' | 'postfix'>,
+  facts: Pick<HostFacts, 'hostname' | 'mta'>,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
   /** Somebody enters the records by hand, in the zone of the mail domain itself. */

@@ -154,7 +154,7 @@ export async function bookActive(
   placed?: Parameters<typeof recordActive>[3],
 ): Promise<ApplyResult> {
   try {
-    const known = plan.steps.length === 0 ? (await lookAtHost(ports)).opendkim?.keys : [];
+    const known = plan.steps.length === 0 ? (await lookAtHost(ports)).signer?.keys : [];
     await recordActive(ports, plan, result.proof.checks, (domain, selector) => {
       const there = placed?.(domain, selector);
       if (there !== undefined) return there;

@@ -74,7 +74,7 @@ export function suggestSelector(
   const wanted = new Set(domains);
   const used = new Set([
     ...state.keys.filter(({domain}) => wanted.has(domain)).map(({selector}) => String(selector)),
-    ...(facts.opendkim?.keys ?? []).map(({selector}) => selector.toLowerCase()),
+    ...(facts.signer?.keys ?? []).map(({selector}) => selector.toLowerCase()),
   ]);
   return proposeSelector(ports.clock.now(), selector => used.has(selector));
 }
@@ -201,7 +201,7 @@ export async function checkSelector(
     const entry = entries.get(nameIn(domain, selector));
     if (entry !== undefined && (isComing(entry) || entry.state === 'active')) continue;
     if (entry !== undefined) return fail(taken(selector, domain, 'it was used here before'));
-    const known = facts.opendkim?.keys.find(
+    const known = facts.signer?.keys.find(
       key => key.domain === domain && key.selector.toLowerCase() === selector,
     );
     if (known !== undefined) return fail(taken(selector, domain, 'the signer has a key of that name'));
@@ -256,7 +256,7 @@ async function readImport(
 }
 
 const supported = (algorithm: 'rsa' | 'ed25519', facts: HostFacts): Result<true> =>
-  facts.opendkim === undefined ? ok(true) : signerSupports(algorithm, facts.opendkim.version);
+  facts.signer === undefined ? ok(true) : signerSupports(algorithm, facts.signer.version);
 
 /**
  * Makes or takes up one key a domain, tests each against its record, keeps them and writes them into the state. Where

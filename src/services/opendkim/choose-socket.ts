@@ -1,13 +1,14 @@
 /** Decides where OpenDKIM will listen: what Postfix can reach already stays. */
+import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {type AbsolutePath, below, parentOf} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {SocketEndpoint} from '../../system/ports.ts';
 import {directoryStep, entryOf, type KnownHost} from '../files.ts';
+import {milterEndpoint} from '../signer.ts';
 import type {DirectoryStep} from '../step.ts';
 import type {Wanted} from '../wanted.ts';
 import type {Setting} from './edit.ts';
-import {canReach, listensEverywhere, parseSocket, parseUmask, sameEndpoint, socketValue} from './socket.ts';
+import {canReach, listensEverywhere, parseUmask, socketValue} from './socket.ts';
 
 export interface SocketChoice {
   readonly endpoint: SocketEndpoint;
@@ -26,7 +27,7 @@ const standardPath = (host: KnownHost): AbsolutePath =>
 export function chooseSocket(host: KnownHost, wanted: Wanted['socket']): Result<SocketChoice> {
   const {opendkim} = host;
   const written = opendkim.socketOverride === '' ? opendkim.settings['socket'] : opendkim.socketOverride;
-  const before = written === undefined ? undefined : parseSocket(written);
+  const before = milterEndpoint(opendkim);
   const endpoint = before !== undefined && fits(host, before, wanted) ? before : fresh(host, wanted);
   const stays = sameEndpoint(endpoint, before);
   if (opendkim.socketOverride !== '' && !stays) return fail(overridden(host));

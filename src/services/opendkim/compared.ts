@@ -1,8 +1,8 @@
 /** Whose signatures are compared before and after a change: the senders of the rows in effect. */
 import type {Sender, Senders} from '../../proof/kept.ts';
 import type {Ports} from '../../system/ports.ts';
-import type {OpenDkimFacts} from '../facts.ts';
 import type {Step} from '../step.ts';
+import type {OpenDkimFacts} from './facts.ts';
 import {parseDataSet} from './parse.ts';
 import {anyMatch, type Sender as RowSender, sendersInEffect, senderText} from './senders.ts';
 import {keyRows, parseTable, type TableRow} from './tables.ts';

@@ -3,12 +3,13 @@ import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible, withoutPassword} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
-import type {KnownKey, OpenDkimFacts} from '../facts.ts';
 import type {LookContext} from '../look-context.ts';
 import {tryReadText} from '../reading.ts';
+import type {KnownKey} from '../signer.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
+import type {OpenDkimFacts} from './facts.ts';
 import {definitions, effective, includesOf, parseDataSet} from './parse.ts';
-import {parseUmask} from './socket.ts';
+import {parseSocket, parseUmask} from './socket.ts';
 import {domainOfPattern, keyRows, parseListTable, parseTable, type TableRow} from './tables.ts';
 
 export interface OpenDkimFound {
@@ -34,7 +35,11 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
   const settings = effective(definitions(configFile, path => texts.get(path)));
   const tables = await readTables(ports, settings);
   const changesTo = optionValue(argv, 'u') ?? settings['userid'];
+  const socketOverride = optionValue(argv, 'p') ?? '';
+  const endpoint = parseSocket(socketOverride || (settings['socket'] ?? ''));
   const facts: OpenDkimFacts = {
+    kind: 'opendkim',
+    program: 'OpenDKIM',
     version: /OpenDKIM Filter v([^\s,]+)/.exec(run.stdout)?.[1] ?? '',
     configFile,
     settings,
@@ -43,7 +48,8 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     unit: layout.opendkim.unit,
     active: systemd ? unit?.['ActiveState'] === 'active' : await isRunning(context),
     unitPidFile: unit?.['PIDFile'] ?? '',
-    socketOverride: optionValue(argv, 'p') ?? '',
+    socketOverride,
+    attachment: endpoint === undefined ? undefined : {by: 'milter', endpoint},
     user: nameOfUser(changesTo, unit, layout),
     group: nameOfGroup(changesTo, unit, layout),
     ...unitAccount(unit),

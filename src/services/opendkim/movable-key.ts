@@ -13,8 +13,8 @@ import {privateFingerprint} from '../../keys/index.ts';
 import {looseWay} from '../../system/loose-way.ts';
 import type {FileStat, InspectedFile, Ports} from '../../system/ports.ts';
 import {asIdentity, type Identity, identitiesOf} from '../account.ts';
-import type {OpenDkimFacts} from '../facts.ts';
 import {COMMAND_MS} from '../limits.ts';
+import type {OpenDkimFacts} from './facts.ts';
 
 /** What the account itself has read, and that it is a private key. */
 export interface MovableKey {

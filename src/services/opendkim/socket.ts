@@ -1,6 +1,6 @@
 /** The Socket parameter of opendkim.conf(5) and what Postfix can reach. */
-import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
-import type {SocketEndpoint} from '../../system/ports.ts';
+import type {SocketEndpoint} from '../../domain/endpoint.ts';
+import {parseAbsolutePath} from '../../domain/paths.ts';
 
 /** Parses `local:/path`, `unix:/path`, `/path`, `inet:port@host`, `inet6:port@host`; undefined for anything else. */
 export function parseSocket(text: string): SocketEndpoint | undefined {
@@ -22,11 +22,6 @@ export function parseSocket(text: string): SocketEndpoint | undefined {
 /** True where a Socket value listens on every address of the host. */
 export const listensEverywhere = (text: string): boolean =>
   /^inet6?:\d{1,5}(@(0\.0\.0\.0|\[::\]))?$/i.test(text);
-
-export const sameEndpoint = (one: SocketEndpoint | undefined, other: SocketEndpoint | undefined): boolean => {
-  if (one?.kind === 'unix') return other?.kind === 'unix' && one.path === other.path;
-  return one !== undefined && other?.kind === 'tcp' && one.port === other.port && one.host === other.host;
-};
 
 /** As OpenDKIM wants it; Postfix has the other order (FACTS 2.5). */
 export const socketValue = (endpoint: SocketEndpoint): string =>
@@ -63,6 +58,3 @@ export function canReach(reach: Reach): boolean {
 /** UMask of opendkim.conf(5), octal; undefined where not set or not a number. */
 export const parseUmask = (text: string | undefined): number | undefined =>
   text !== undefined && /^[0-7]{1,4}$/.test(text) ? Number.parseInt(text, 8) : undefined;
-
-export const socketDirectory = (endpoint: SocketEndpoint): AbsolutePath | undefined =>
-  endpoint.kind === 'unix' ? parentOf(endpoint.path) : undefined;

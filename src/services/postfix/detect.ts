@@ -3,11 +3,11 @@ import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../../domai
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {CommandResult} from '../../system/ports.ts';
-import type {PostfixFacts, ServiceOverride} from '../facts.ts';
 import type {LookContext} from '../look-context.ts';
 import {serviceCommand} from '../manager.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
+import type {PostfixFacts, ServiceOverride} from './facts.ts';
 import {parseMainCf, parsePostconf, settingsOf, words} from './parse.ts';
 
 export interface PostfixFound {
@@ -57,6 +57,8 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
   const chroot = chrootFlags(fields, expanded.get('compatibility_level') ?? '');
   const configDirectory = pathOr(expanded.get('config_directory'), '/etc/postfix');
   const facts: PostfixFacts = {
+    kind: 'postfix',
+    program: 'Postfix',
     version: visible(expanded.get('mail_version') ?? ''),
     configDirectory,
     queueDirectory: pathOr(expanded.get('queue_directory'), '/var/spool/postfix'),

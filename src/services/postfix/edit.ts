@@ -1,6 +1,5 @@
 /** Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks (FACTS 3.3). */
-import type {SocketEndpoint} from '../../system/ports.ts';
-import {sameEndpoint} from '../opendkim/socket.ts';
+import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {
   changesMail,
   endpointOf,

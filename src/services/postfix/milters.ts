@@ -1,7 +1,6 @@
 /** Milter lists of Postfix: which entry is which, and where ours belongs. */
+import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
-import type {SocketEndpoint} from '../../system/ports.ts';
-import {sameEndpoint} from '../opendkim/socket.ts';
 import {expand, type LogicalLine, tokens, words} from './parse.ts';
 
 export interface PostfixView {

@@ -2,12 +2,12 @@
 import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {PostfixFacts} from '../facts.ts';
 import {type KnownHost, textOf, textStep} from '../files.ts';
 import {COMMAND_MS} from '../limits.ts';
 import {serviceStep} from '../manager.ts';
 import type {CheckStep, ServiceStep, Step} from '../step.ts';
 import {changersBehind, editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
+import type {PostfixFacts} from './facts.ts';
 import {editMasterCf} from './master.ts';
 import type {Ours} from './milters.ts';
 import {inForce, parseMainCf, settingsOf} from './parse.ts';

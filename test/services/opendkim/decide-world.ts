@@ -1,8 +1,9 @@
 /** A host in memory whose OpenDKIM is asked by its configuration. */
 import {generateKeyPairSync} from 'node:crypto';
 import {absolute} from '../../../src/domain/paths.ts';
-import type {HostFacts, OpenDkimFacts} from '../../../src/services/facts.ts';
+import type {HostFacts} from '../../../src/services/facts.ts';
 import {openDkimSigners} from '../../../src/services/opendkim/decide/read.ts';
+import type {OpenDkimFacts} from '../../../src/services/opendkim/facts.ts';
 import type {SignerView, SigningAnswer} from '../../../src/services/signer.ts';
 import {type FakeHost, fakeHost} from '../../support/fake-host.ts';
 
@@ -56,7 +57,7 @@ export async function signersOf({
     active: true,
     ...facts,
   };
-  const known = {opendkim, layout, serviceManager: 'systemd'} as unknown as HostFacts;
+  const known = {signer: opendkim, layout, serviceManager: 'systemd'} as unknown as HostFacts;
   return await openDkimSigners(host, known);
 }
 

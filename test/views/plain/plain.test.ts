@@ -379,7 +379,7 @@ describe('another signer', () => {
         unit: 'rspamd.service',
       },
     ] as const;
-    const {session} = start({}, {}, {facts: {otherSigners}});
+    const {session} = start({}, {}, {facts: {rivals: otherSigners}});
     const talk = new Conversation(session);
     await talk.types('Enter: go on', ENTER);
     await talk.types('1. Switch it off (no more signatures of rspamd)', ENTER);
@@ -399,7 +399,7 @@ describe('foreign text', () => {
     const facts = fakeFacts({
       hostname: evil,
       remarks: [problem('x.y', evil, evil)],
-      otherSigners: [{name: 'rspamd', evidence: evil, signs: 'perhaps'}],
+      rivals: [{name: 'rspamd', evidence: evil, signs: 'perhaps'}],
     });
     const {session} = start(
       {},

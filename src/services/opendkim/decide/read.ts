@@ -35,7 +35,7 @@ import {refusalOf} from './refusal.ts';
 import {effectiveSettings, type Setting, type Settings} from './settings.ts';
 
 type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
-type Host = Pick<HostFacts, 'opendkim' | 'layout' | 'serviceManager'>;
+type Host = Pick<HostFacts, 'signer' | 'layout' | 'serviceManager'>;
 
 /** Every OpenDKIM of the host that signs or could: each running process, the known unit, and what lies beside it. */
 export async function openDkimSigners(
@@ -51,7 +51,7 @@ export async function openDkimSigners(
 
 async function instancesOf(
   ports: ReadPorts,
-  {opendkim, layout, serviceManager}: Host,
+  {signer: opendkim, layout, serviceManager}: Host,
   signal: AbortSignal | undefined,
 ): Promise<readonly Instance[]> {
   const {files, commands} = ports;
@@ -105,7 +105,7 @@ function macrosAskedFor({sets}: Model): Pick<SignerView, 'asksFor'> {
 
 async function readModel(
   ports: ReadPorts,
-  {opendkim}: Host,
+  {signer: opendkim}: Host,
   instance: Instance,
 ): Promise<{readonly model: Model; readonly unread: readonly Decision[]}> {
   const {files} = ports;
@@ -176,7 +176,7 @@ function defaultHosts(program: string): NamedSet {
 /** The account that opens keys: that of the process, else of the unit, else UserID; root where none is set. */
 async function accountOf(
   {users}: ReadPorts,
-  opendkim: HostFacts['opendkim'],
+  opendkim: HostFacts['signer'],
   {ids, unit}: Instance,
   settings: Settings,
 ): Promise<Account | undefined> {
