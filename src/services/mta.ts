@@ -49,6 +49,16 @@ export interface MilterHop {
   readonly whenDown: 'unsigned' | 'delayed' | 'refused' | 'held' | 'unknown';
 }
 
+/** Clients that have milters of their own. */
+export interface ClientMilters {
+  /** As it is written, made harmless: `203.0.113.0/24`. */
+  readonly clients: string;
+  /** Whether it is meant for a client with this IP address; `unknown` where waxseal cannot evaluate it. */
+  covers(address: string): boolean | 'unknown';
+  readonly milters: Pass['milters'];
+  readonly decision: Decision;
+}
+
 /** One run of a message through the milters of the MTA. */
 export interface Pass {
   /** The service that decides: `submission/inet`. */
@@ -60,6 +70,8 @@ export interface Pass {
   readonly milters: readonly MilterHop[] | {readonly fatal: string};
   /** What chose this list: the winner first, then what it beat. Never empty. */
   readonly decidedBy: readonly Decision[];
+  /** In order: the first that covers a client decides for it, in place of `milters`. */
+  readonly byClient: readonly ClientMilters[];
   /** False where a milter sees the envelope only, so that it cannot sign. */
   readonly hasContent: boolean;
   /** Whom the milter takes for the client. */
@@ -69,6 +81,11 @@ export interface Pass {
    * (authentication, queue id), a fixed one as its text.
    */
   readonly macros: Readonly<Record<MilterStage, ReadonlyMap<string, string | undefined>>>;
+  /**
+   * As `macros`, for a milter that asks for a list of its own (SMFIF_SETSYMLIST): all that it can get at each step. A
+   * value of a later step replaces that of an earlier one with the same name (libmilter, smfi_getsymval).
+   */
+  readonly macrosOnRequest: Pass['macros'];
   /** Where the message goes from here, other than to its recipients. */
   readonly next?: {
     readonly by: 'filter' | 'proxy' | 'hold';

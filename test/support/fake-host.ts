@@ -352,7 +352,7 @@ const DEFAULTS: readonly (readonly [string, string])[] = [
   ['relay_domains', ''],
 ];
 
-/** postconf(1): -n, -x NAME…, -F and -P as far as they are asked. */
+/** postconf(1): -n, -d NAME…, -x NAME…, -F and -P as far as they are asked. */
 function postconf(host: FakeHost, rest: readonly string[]): CommandResult {
   const explicit = settingsOf(parseMainCf(host.files.text('/etc/postfix/main.cf')));
   const myhostname = explicit.get('myhostname') ?? host.files.text('/etc/hostname').trim();
@@ -365,6 +365,10 @@ function postconf(host: FakeHost, rest: readonly string[]): CommandResult {
   const print = (rows: Iterable<readonly [string, string]>): CommandResult =>
     ended([...rows].map(([name, value]) => `${name} = ${value}`.trimEnd()).join('\n'));
   if (rest[0] === '-n') return print([...explicit].sort());
+  if (rest[0] === '-d') {
+    const asked = [...DEFAULTS, ['myhostname', host.files.text('/etc/hostname').trim()] as const];
+    return print(asked.filter(([name]) => rest.includes(name)));
+  }
   if (rest[0] === '-x') {
     return print(rest.slice(1).map(name => [name, expand(settings.get(name) ?? '', settings)] as const));
   }

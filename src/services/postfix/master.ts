@@ -16,7 +16,13 @@ export interface MasterService {
   /** `127.0.0.1:10025/inet`, as postconf -P names it. */
   readonly name: string;
   readonly command: string;
+  /** The eight columns, from the name to the command; fewer where the line ends before. */
+  readonly columns: readonly string[];
+  /** Words behind the command, options among them. */
+  readonly words: readonly string[];
   readonly options: readonly MasterOption[];
+  /** Offset of its name. */
+  readonly start: number;
   /** Offset behind the last octet that belongs to it (no line feed). */
   readonly end: number;
   /** White space before its last continuation line; '' where it has none. */
@@ -52,7 +58,10 @@ function service(text: string, pieces: readonly (readonly [number, number])[]): 
   return {
     name: `${found[0]?.text ?? ''}/${found[1]?.text ?? ''}`,
     command: found[7]?.text ?? '',
+    columns: found.slice(0, 8).map(word => word.text),
+    words: found.slice(8).map(word => word.text),
     options,
+    start,
     end: last[1],
     indent: pieces.length < 2 ? '' : (/^\s*/.exec(text.slice(last[0], last[1]))?.[0] ?? ''),
   };

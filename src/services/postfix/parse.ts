@@ -71,17 +71,7 @@ export const inForce = (lines: readonly LogicalLine[], name: string): LogicalLin
 export const settingsOf = (lines: readonly LogicalLine[]): ReadonlyMap<string, string> =>
   new Map(lines.map(line => [line.name, line.value]));
 
-/** Expands `$name`, `${name}` and `$(name)`; what is not known becomes ''. Conditional forms stay as they are. */
-export function expand(value: string, settings: ReadonlyMap<string, string>, depth = 0): string {
-  if (depth > 20) return value;
-  return value.replace(
-    /\$(?:(\$)|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\}|\(([A-Za-z0-9_]+)\))/g,
-    (_, dollar?: string, plain?: string, braced?: string, round?: string) => {
-      if (dollar !== undefined) return '$';
-      return expand(settings.get(plain ?? braced ?? round ?? '') ?? '', settings, depth + 1);
-    },
-  );
-}
+export {expand} from './expand.ts';
 
 export interface Token {
   readonly text: string;
