@@ -1,5 +1,6 @@
 /** Which list of milters decides, as it was seen from logging milters on a real Postfix 3.10.13 and 3.7.11. */
 import {describe, expect, it} from 'vitest';
+import {defaultAction} from '../../../src/services/postfix/ways/defaults.ts';
 import {entranceOf, type Given, hopOf, listOf, MASTER, passOf, placeOf, waysOf} from './host.ts';
 
 const A = 'inet:127.0.0.1:9001';
@@ -434,6 +435,8 @@ describe('smtpd_milter_maps', () => {
     ['texthash', 'texthash:/t', '203.0.113.5', [C, B]],
     ['inline', `inline:{203.0.113.5=${C}, { 192.0.2.1 = disable }}`, '192.0.2.1', []],
     ['static', 'static:DISABLE', '2001:db8::1', []],
+    ['cidr, all but a network', 'cidr:/n', '198.51.100.1', []],
+    ['cidr, in that network', 'cidr:/n', '203.0.113.9', 'the list'],
     ['the first table that has it', 'cidr:/m, static:DISABLE', '203.0.113.9', [C]],
     [
       'a fatal word',
@@ -444,6 +447,7 @@ describe('smtpd_milter_maps', () => {
   ])('%s', (_, value, address, wanted) => {
     const tables = {
       'cidr:/m': `# ours\n203.0.113.0/24 ${C}\n192.0.2.1 DISABLE\n`,
+      'cidr:/n': '!203.0.113.0/24 DISABLE\n',
       'texthash:/t': `203.0.113.5 ${C}\n ${B}\n`,
     };
     expect(told(value, address, {tables})).toEqual(wanted);
@@ -552,6 +556,25 @@ describe('how a list is read', () => {
     expect(hopOf(one(value)).endpoint).toEqual(endpoint);
   });
 
+  it('has the default of its version', () => {
+    expect(
+      ['3.7.18', '3.7.20', '3.8.14', '3.9.9', '3.10.7', '3.10.8', '3.4.0', '3.12.1', '4.0', 'x'].map(
+        defaultAction,
+      ),
+    ).toEqual([
+      'tempfail',
+      'shutdown',
+      'tempfail',
+      'shutdown',
+      'tempfail',
+      'shutdown',
+      'tempfail',
+      'shutdown',
+      'shutdown',
+      undefined,
+    ]);
+  });
+
   it('says what a fatal list does to the entrance', () => {
     expect(one('inet:8891@localhost').decidedBy[0]?.says).toBe(
       "Postfix can't read this list (8891@localhost: garbage after numerical service), so it can't accept mail on port 25.",
@@ -643,6 +666,8 @@ describe('what becomes of mail while a milter is down', () => {
     ['shutdown', `smtpd_milters = ${A}\nmilter_default_action = shutdown\n`, undefined, 'delayed'],
     ['an unknown word', `smtpd_milters = ${A}\nmilter_default_action = bogus\n`, undefined, 'delayed'],
     ['the default', `smtpd_milters = ${A}\n`, '3.7.11', 'delayed'],
+    ['a default that changed within a series, before', `smtpd_milters = ${A}\n`, '3.10.7', 'delayed'],
+    ['a default that is not known for this point release', `smtpd_milters = ${A}\n`, '3.7.19', 'unknown'],
     ['the default of an unknown version', `smtpd_milters = ${A}\n`, '', 'unknown'],
     [
       'the one of the entry',
