@@ -33,9 +33,11 @@ export const pass = (part: Partial<Pass> = {}): Pass => ({
   account: {user: 'postfix', groups: ['postfix']},
   milters: [HOP],
   decidedBy: [decision('milters', HOP.text)],
+  byClient: [],
   hasContent: true,
   client: 'remote',
   macros: macros(['{auth_type}', undefined]),
+  macrosOnRequest: macros(['{auth_type}', undefined]),
   ...part,
 });
 

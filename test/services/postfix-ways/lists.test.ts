@@ -603,32 +603,36 @@ describe('where a hop leads', () => {
     const {endpoint, seenFrom} = hopOf(pass);
     return [pass.chroot, endpoint?.kind === 'unix' ? endpoint.path : undefined, seenFrom];
   };
-  it.each<readonly [string, string, string, readonly unknown[], string?]>([
+  it.each<readonly [string, string, string, readonly unknown[], string]>([
     [
       'chroot, relative',
       'y',
       'opendkim/opendkim.sock',
       [true, '/var/spool/postfix/opendkim/opendkim.sock', '/opendkim/opendkim.sock'],
+      '',
     ],
     [
       'chroot, absolute',
       'y',
       '/run/opendkim/opendkim.sock',
       [true, '/var/spool/postfix/run/opendkim/opendkim.sock', '/run/opendkim/opendkim.sock'],
+      '',
     ],
     [
       'no chroot, relative',
       'n',
       'opendkim/opendkim.sock',
       [false, '/var/spool/postfix/opendkim/opendkim.sock', '/var/spool/postfix/opendkim/opendkim.sock'],
+      '',
     ],
     [
       'no chroot, absolute',
       'n',
       '/run/opendkim/opendkim.sock',
       [false, '/run/opendkim/opendkim.sock', '/run/opendkim/opendkim.sock'],
+      '',
     ],
-    ['- is no chroot', '-', '/run/x', [false, '/run/x', '/run/x']],
+    ['- is no chroot', '-', '/run/x', [false, '/run/x', '/run/x'], ''],
     [
       '- is chroot at level 0',
       '-',

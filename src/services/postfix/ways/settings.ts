@@ -174,7 +174,7 @@ function domainOf(setting: Omit<Setting, 'value' | 'fault'>, parameters: Paramet
   return dot < 0 ? setting.raw : name.slice(dot + 1);
 }
 
-const oneLine = (value: string): string => value.replaceAll(/\s*[\r\n]\s*/g, ' ');
+const oneLine = (value: string): string => value.replaceAll(/[\r\n]/g, ' ');
 
 /** Gives the line, from 1, on which an offset of the text is. */
 export function lineNumbers(text: string): (offset: number) => number {

@@ -126,11 +126,11 @@ function delimited(line: string): TableRow | undefined {
   let end = start + 1;
   while (end < line.length && line[end] !== mark) end += line[end] === '\\' ? 2 : 1;
   if (mark === '' || end >= line.length) return undefined;
-  const [, flags = '', value = ''] = /^(\S*)\s*(.*)$/s.exec(line.slice(end + 1)) ?? [];
+  const [flags = ''] = /^\S*/.exec(line.slice(end + 1)) ?? [];
   const literal = literalOf(line.slice(start + 1, end));
   return {
     pattern: line.slice(0, end + 1),
-    value,
+    value: line.slice(end + 1 + flags.length).trim(),
     covers: key => {
       if (literal === undefined || isNegated || flags !== '') return 'unknown';
       const [asked, wanted] = [key.toLowerCase(), literal.text.toLowerCase()];
