@@ -24,8 +24,7 @@ import {keptCheck, type SignedBefore, signedBefore} from '../proof/kept.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
-import {sendersToCompare} from '../services/opendkim/compared.ts';
-import {OPENDKIM} from '../services/opendkim/words.ts';
+import {SIGNER} from '../services/registry.ts';
 import {milterEndpoint} from '../services/signer.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
@@ -113,13 +112,15 @@ export async function beforeChange(
 }
 
 async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {
-  const {signer: opendkim, rivals: otherSigners} = await lookAtHost(ports, signal);
-  const endpoint = milterEndpoint(opendkim);
-  if (opendkim?.active !== true || endpoint === undefined) {
-    return {signer: OPENDKIM, marks: [], total: 0, unread: [], others: otherSigners};
+  const facts = await lookAtHost(ports, signal);
+  const {signer: found, rivals: others} = facts;
+  const signer = SIGNER.words;
+  const endpoint = milterEndpoint(found);
+  if (found?.active !== true || endpoint === undefined) {
+    return {signer, marks: [], total: 0, unread: [], others};
   }
-  const senders = await sendersToCompare(ports, opendkim, steps);
-  return await signedBefore(ports, {signer: OPENDKIM, endpoint, others: otherSigners}, senders, signal);
+  const senders = await SIGNER.senders(ports, facts, steps);
+  return await signedBefore(ports, {signer, endpoint, others}, senders, signal);
 }
 
 /**

@@ -1,30 +1,31 @@
 /**
- * Proves on the live host that mail is signed: the signer on its socket, the way from Postfix to the socket, and a
- * real message by sendmail(1) and by SMTP that never leaves the host.
+ * Proves on the live host that mail is signed: the signer on its socket, the way from the mail server to the socket, and
+ * a real message by sendmail(1) and by SMTP that never leaves the host.
  */
 import type {KeyLookup} from '../dkim/index.ts';
-import {command} from '../domain/command.ts';
 import type {DomainSelector} from '../domain/names.ts';
-import {parentOf} from '../domain/paths.ts';
-import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
+import {type AbsolutePath, parentOf} from '../domain/paths.ts';
+import {faulty, inWords} from '../proof/fault.ts';
+import {checkFrom, checkFromAll, type Finding, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
-import {proofToken} from '../proof/message.ts';
-import {endpointText, probeSigning} from '../proof/milter-probe.ts';
+import {composeProof, proofToken} from '../proof/message.ts';
+import {endpointText, type MilterTarget, type ProbePorts, probeSigning} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
+import {judgeSignatures} from '../proof/signature.ts';
 import type {HostFacts} from '../services/facts.ts';
-import {type MailTarget, testMail} from '../services/postfix/prove/mail-test.ts';
-import type {Way} from '../services/postfix/prove/route.ts';
+import type {Mta, MtaFacts, Submission} from '../services/mta.ts';
+import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
 import {rivals} from '../services/switch-over.ts';
-import type {FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
+import type {Ports, SocketEndpoint} from '../system/ports.ts';
 
 export type LiveTestPorts = Pick<Ports, 'files' | 'commands' | 'sockets' | 'clock' | 'random' | 'users'>;
 
 export interface LiveTestInput {
   /** Taken before the change is good enough: what may have changed since is read again. */
   readonly facts: HostFacts;
-  /** Where Postfix reaches the signer, in paths of the host (not of Postfix's chroot). */
+  /** Where the mail server reaches the signer, in paths of the host (not of a chroot). */
   readonly endpoint: SocketEndpoint;
   readonly domains: readonly DomainSelector[];
   readonly lookup: KeyLookup;
@@ -34,13 +35,13 @@ export interface LiveTestInput {
   readonly smtp?: SocketEndpoint;
 }
 
-/** The signer is asked about so many domains, Postfix about so many: its way to the signer is the same for all. */
+/** The signer is asked about so many domains, the mail server about so many: its way to the signer is the same for all. */
 const PROBED = 20;
 const MAILED = 3;
 
 const CHECKS = {
   milter: {id: 'live.milter', title: 'The signer signs on its socket'},
-  access: {id: 'live.socket-access', title: 'Postfix may use the socket of the signer'},
+  access: {id: 'live.socket-access', title: 'may use the socket of the signer'},
   sendmail: {id: 'live.sendmail', title: 'A message of sendmail is signed'},
   smtp: {id: 'live.smtp', title: 'A message by SMTP is signed'},
 } as const;
@@ -73,7 +74,7 @@ export async function liveTest(
           signal,
         );
   if (kept !== undefined) tell(kept);
-  tell(checkFrom(CHECKS.access.id, CHECKS.access.title, await socketAccess(ports, input)));
+  tell(await accessCheck(ports, input));
   const broken = checks.some(check => check.status === 'fail');
   for (const way of ['sendmail', 'smtp'] as const) {
     tell(broken ? notSent(way) : await mailCheck(ports, input, way, stop));
@@ -81,7 +82,7 @@ export async function liveTest(
   return reportOf(checks);
 }
 
-const notSent = (way: Way): Check =>
+const notSent = (way: Submission): Check =>
   checkFrom(CHECKS[way].id, CHECKS[way].title, skipped('not sent', 'An earlier check failed.'));
 
 interface Stop {
@@ -89,73 +90,111 @@ interface Stop {
 }
 
 async function milterCheck(ports: LiveTestPorts, input: LiveTestInput, stop: Stop): Promise<Check> {
+  const hints = hintsFor(mtaOf(input.facts));
   const findings: {domain: DomainSelector['domain']; finding: Finding}[] = [];
   for (const each of sampleOf(input.domains, PROBED, ports.random)) {
     const since = ports.clock.now();
     const target = {...each, endpoint: input.endpoint, lookup: input.lookup, ...stop};
-    const finding = await probeSigning(ports, target, proofToken(ports.random));
+    const finding = inWords(await probeSigning(ports, target, proofToken(ports.random)), hints, target);
     const first = finding.status === 'fail' && findings.every(told => told.finding.status !== 'fail');
-    const logged = first ? await journalLines(ports, 'opendkim', since) : [];
+    const logged = first ? await journalLines(ports, SIGNER.words.logTag, since) : [];
     const evidence = [finding.evidence, ...logged].join('; ');
     findings.push({domain: each.domain, finding: {...finding, evidence}});
   }
   return checkFromAll(CHECKS.milter.id, CHECKS.milter.title, findings, input.domains.length);
 }
 
-/** As user postfix, as Postfix connects: every directory on the way must be searchable, the socket writable. */
-async function socketAccess(ports: LiveTestPorts, input: LiveTestInput): Promise<Finding> {
-  const {endpoint} = input;
+/** The check `live.milter` of one key, without its log; rejects only with the reason of an abort. */
+export async function proveMilter(ports: ProbePorts, target: MilterTarget): Promise<Check> {
+  const finding = inWords(await probeSigning(ports, target), hintsFor(), target);
+  return checkFrom(CHECKS.milter.id, 'The signer signs a message on its socket', finding);
+}
+
+async function accessCheck(ports: LiveTestPorts, input: LiveTestInput): Promise<Check> {
+  const mta = mtaOf(input.facts);
+  const {id, title} = CHECKS.access;
+  const program = mta?.words.program ?? 'The mail server';
+  return checkFrom(id, `${program} ${title}`, await socketAccess(ports, input, mta));
+}
+
+/** As the account that connects: every directory on the way must be searchable, the socket writable. */
+async function socketAccess(
+  ports: LiveTestPorts,
+  {endpoint, domains: [first]}: LiveTestInput,
+  mta: Mta | undefined,
+): Promise<Finding> {
   if (endpoint.kind === 'tcp') return skipped(endpointText(endpoint), 'A TCP socket has no permissions.');
-  const user = input.facts.layout?.postfix.user ?? 'postfix';
-  const {status, ended} = await ports.commands.run([
-    'runuser',
-    '-u',
-    user,
-    '--',
-    'test',
-    '-w',
-    endpoint.path,
-  ]);
+  if (mta === undefined) return skipped(endpointText(endpoint), NO_MTA);
+  if (first === undefined) return skipped('no domain', 'There is nothing to look at.');
+  const {user} = mta.words;
+  const {path} = endpoint;
+  const {status, ended} = await ports.commands.run(['runuser', '-u', user, '--', 'test', '-w', path]);
   if (ended === 'missing') return skipped('no such program: runuser', 'It cannot be looked at.');
-  const seen = await describe(ports, input);
-  if (status === 0) return passed(`user ${user} may write to ${endpoint.path} (${seen})`);
-  return failed(
-    `user ${user} may not use ${endpoint.path} (${seen})`,
-    'The directory or the socket does not let the group of Postfix in.',
-    `Set UMask 007 in opendkim.conf, then: ${command('chown', `opendkim:${user}`, parentOf(endpoint.path))} && ${command('chmod', '2750', parentOf(endpoint.path))} && systemctl restart opendkim`,
-  );
+  const seen = `directory ${await described(ports, parentOf(path))}, socket ${await described(ports, path)}`;
+  if (status === 0) return passed(`user ${user} may write to ${path} (${seen})`);
+  const fault = faulty('socket.no-access', `user ${user} may not use ${path} (${seen})`);
+  return inWords(fault, hintsFor(mta), {...first, endpoint});
 }
 
-/** `opendkim:postfix 2750 / opendkim:postfix 0770`: directory and socket. */
-async function describe(ports: LiveTestPorts, input: LiveTestInput): Promise<string> {
-  if (input.endpoint.kind === 'tcp') return '';
-  const text = async (stat: FileStat | undefined): Promise<string> => {
-    if (stat === undefined) return 'missing';
-    const user = (await ports.users.userById(stat.uid))?.name ?? stat.uid;
-    const group = (await ports.users.groupById(stat.gid))?.name ?? stat.gid;
-    return `${user}:${group} ${stat.mode.toString(8).padStart(4, '0')}`;
-  };
-  const {path} = input.endpoint;
-  return `directory ${await text(await ports.files.stat(parentOf(path)))}, socket ${await text(await ports.files.stat(path))}`;
+const NO_MTA = 'There is no mail server to ask.';
+
+/** Owner, group and mode, as `name:name 0770`. */
+async function described({files, users}: LiveTestPorts, path: AbsolutePath): Promise<string> {
+  const stat = await files.stat(path);
+  if (stat === undefined) return 'missing';
+  const user = (await users.userById(stat.uid))?.name ?? stat.uid;
+  const group = (await users.groupById(stat.gid))?.name ?? stat.gid;
+  return `${user}:${group} ${stat.mode.toString(8).padStart(4, '0')}`;
 }
 
-async function mailCheck(ports: LiveTestPorts, input: LiveTestInput, way: Way, stop: Stop): Promise<Check> {
+async function mailCheck(
+  ports: LiveTestPorts,
+  input: LiveTestInput,
+  way: Submission,
+  stop: Stop,
+): Promise<Check> {
   const {id, title} = CHECKS[way];
-  const {mta: postfix} = input.facts;
-  if (postfix === undefined)
-    return checkFrom(id, title, skipped('no Postfix', 'There is no Postfix to ask.'));
+  const mta = mtaOf(input.facts);
+  const {mta: found} = input.facts;
+  if (mta === undefined || found === undefined) {
+    return checkFrom(id, title, skipped('no mail server', NO_MTA));
+  }
   const findings: {domain: DomainSelector['domain']; finding: Finding}[] = [];
   for (const each of sampleOf(input.domains, MAILED, ports.random)) {
-    const target: MailTarget = {
-      ...each,
-      way,
-      lookup: input.lookup,
-      configDirectory: postfix.configDirectory,
-      others: rivals(input.facts),
-      smtp: input.smtp ?? {kind: 'tcp', host: '127.0.0.1', port: 25},
-      ...stop,
-    };
-    findings.push({domain: each.domain, finding: await testMail(ports, target)});
+    findings.push({
+      domain: each.domain,
+      finding: await proveMail(ports, input, {mta, found, way, key: each}, stop),
+    });
   }
   return checkFromAll(id, title, findings, input.domains.length);
 }
+
+interface Ask {
+  readonly mta: Mta;
+  readonly found: MtaFacts;
+  readonly way: Submission;
+  readonly key: DomainSelector;
+}
+
+/** Whether exactly one good signature of the expected domain and selector is on a message of this way. */
+async function proveMail(
+  ports: LiveTestPorts,
+  {facts, endpoint, lookup, smtp = SMTP}: LiveTestInput,
+  {mta, found, way, key}: Ask,
+  {signal}: Stop,
+): Promise<Finding> {
+  const mail = composeProof(proofToken(ports.random), key.domain, ports.clock.now());
+  const caught = await mta.prove(ports, found, {mail, way, smtp, signer: SIGNER.words}, signal);
+  const others = rivals(facts);
+  const judged =
+    caught.ended === 'caught'
+      ? ((await judgeSignatures(caught.message, {...key, lookup, now: ports.clock.now(), others})) ??
+        (await caught.unsigned()))
+      : caught.finding;
+  const finding = inWords(judged, hintsFor(mta), {...key, endpoint, others});
+  return caught.left === undefined || finding.status === 'fail'
+    ? finding
+    : {...finding, status: 'warn', ...caught.left};
+}
+
+const SMTP = {kind: 'tcp', host: '127.0.0.1', port: 25} as const;

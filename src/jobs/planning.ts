@@ -11,6 +11,7 @@ import type {ProofReport} from '../proof/proof.ts';
 import {provenFiles} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
+import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
 import {planSigning, type SigningChange} from '../services/signing.ts';
 import {readConfiguration} from '../services/snapshot.ts';
 import type {Ports} from '../system/ports.ts';
@@ -55,7 +56,7 @@ export async function changeFor(
   return change.ok ? ok({...change.value, facts}) : change;
 }
 
-/** The plan with the proof that its candidate configuration signs, tried in a temporary OpenDKIM. */
+/** The plan with the proof that its candidate configuration signs, tried in a temporary signer. */
 export async function tried(
   ports: Ports,
   plan: Plan,
@@ -67,12 +68,12 @@ export async function tried(
     plan.steps.length === 0
       ? {checks: [], passed: true}
       : await preflight(ports, {
-          candidate,
+          trial: SIGNER.trial(candidate, facts),
           stateDirectory: STATE_DIRECTORY,
-          signer: facts.signer ?? {user: 'opendkim'},
           domains: staged,
           steps: plan.steps,
           lookup: wantedKeys(staged),
+          hints: hintsFor(mtaOf(facts)),
           signal,
         });
   const wrong = failedPreflight(proven);

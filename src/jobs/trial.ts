@@ -1,7 +1,7 @@
 /**
- * Proves a candidate configuration before anything live is touched: a second, temporary OpenDKIM with copies of the
- * candidate's files in a private directory signs a message over the milter protocol. `opendkim -n` alone proves nothing
- * (FACTS 0.1); this does. It runs as the unit of this host runs: same user, group and supplementary groups.
+ * Proves a candidate configuration before anything live is touched: a second, temporary signer with copies of the
+ * candidate's files in a private directory signs a message over the milter protocol. A look at the syntax alone proves
+ * nothing (FACTS 0.1); this does. It runs as the unit of this host runs: same user, group and supplementary groups.
  */
 import {createHash} from 'node:crypto';
 import type {KeyLookup} from '../dkim/index.ts';
@@ -10,33 +10,25 @@ import {ToolError} from '../domain/errors.ts';
 import type {DomainName, DomainSelector} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
+import {type Hints, inWords} from '../proof/fault.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines, shownLine} from '../proof/journal.ts';
 import {proofToken} from '../proof/message.ts';
 import {PATIENT, probeSigning, queueIdOf} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
-import {
-  asIdentity,
-  type Identities,
-  type Identity,
-  identitiesOf,
-  type SignerAccount,
-} from '../services/account.ts';
-import type {Candidate} from '../services/candidate.ts';
+import {asIdentity, type Identities, type Identity, identitiesOf} from '../services/account.ts';
 import {reachKeys} from '../services/key-access.ts';
-import {PREFLIGHT_NAME, type StagedFile, type ThrowAway, throwAway} from '../services/opendkim/trial.ts';
 import type {Step} from '../services/step.ts';
+import type {StagedFile, Trial, TrialSetup} from '../services/trial.ts';
 import type {Argv, CommandResult, FileAttributes, FileStat, Ports} from '../system/ports.ts';
 
 export type PreflightPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'clock' | 'random' | 'sockets'>;
 
 export interface PreflightInput {
-  readonly candidate: Candidate;
+  readonly trial: Trial;
   /** `/var/lib/waxseal`: root's, mode 0711, so that the signer may pass through (RequireSafeKeys looks at it, too). */
   readonly stateDirectory: AbsolutePath;
-  /** As whom the unit starts OpenDKIM, and as whom it works. */
-  readonly signer: SignerAccount;
   /**
    * What must be signed, with the selector that must sign and the key that the plan staged for it. More than 20 are
    * sampled; no other file is ever copied.
@@ -45,6 +37,7 @@ export interface PreflightInput {
   /** What the plan will change on the way to the keys. */
   readonly steps: readonly Step[];
   readonly lookup: KeyLookup;
+  readonly hints: Hints;
   readonly onCheck?: (check: Check) => void;
   readonly signal?: AbortSignal;
 }
@@ -63,13 +56,11 @@ const LEFTOVER_MS = 600_000;
 const DIRECTORY_PREFIX = 'preflight-';
 const ROOT = {uid: 0, gid: 0} as const;
 
-const KEYS = {id: 'preflight.keys', title: "OpenDKIM's account can read the keys where they will be"};
-const START = {id: 'preflight.start', title: 'The new configuration starts in a temporary OpenDKIM'};
 const SIGNS = {id: 'preflight.signs', title: 'It signs a message that verifies against DNS'};
 
 /**
  * Runs the candidate. Checks `preflight.keys`, `preflight.start` and `preflight.signs`; after a failure the rest is
- * skipped. The temporary OpenDKIM is ended and its directory removed whatever happens; rejects only with the reason of
+ * skipped. The temporary signer is ended and its directory removed whatever happens; rejects only with the reason of
  * an abort or with what the files port throws.
  */
 export async function preflight(ports: PreflightPorts, input: PreflightInput): Promise<ProofReport> {
@@ -81,28 +72,33 @@ export async function preflight(ports: PreflightPorts, input: PreflightInput): P
     return finding;
   };
   input.signal?.throwIfAborted();
-  await clearLeftovers(ports, input.stateDirectory);
-  const found = await identitiesOf(ports, input.signer);
+  await clearLeftovers(ports, input.stateDirectory, input.trial.mark);
+  const {trial, domains, steps} = input;
+  const {program} = trial;
+  const keys = {id: 'preflight.keys', title: `${program}'s account can read the keys where they will be`};
+  const start = {id: 'preflight.start', title: `The new configuration starts in a temporary ${program}`};
+  const notStarted = skipped('not queried', `The temporary ${program} wasn't started or ended early.`);
+  const found = await identitiesOf(ports, trial.account);
   const reached =
     'unknown' in found
-      ? noAccount(found.unknown)
-      : await reachKeys(ports, found.work, input.candidate, input.domains, input.steps);
-  tell(KEYS, reached);
+      ? noAccount(found.unknown, trial)
+      : await reachKeys(ports, {program, identity: found.work}, trial.keyPlaces(domains, steps), steps);
+  tell(keys, reached);
   if ('unknown' in found || reached.status === 'fail') {
-    tell(START, notStarted);
+    tell(start, notStarted);
     tell(SIGNS, notStarted);
     return reportOf(checks);
   }
   const directory = below(input.stateDirectory, `${DIRECTORY_PREFIX}${proofToken(ports.random)}`);
-  const sample = sampleOf(input.domains, SAMPLE, ports.random);
-  const plan = throwAway(input.candidate, directory, sample);
-  const trial = new Trial(ports, plan, found);
+  const sample = sampleOf(domains, SAMPLE, ports.random);
+  const setup = trial.setup(directory, sample);
+  const running = new RunningTrial(ports, {trial, setup, directory}, found);
   try {
     // Root's, so that nobody can put another file in the place of one.
     await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
-    const started = tell(START, (await prepare(ports, plan, found)) ?? (await trial.start(input.signal)));
+    const started = tell(start, (await prepare(ports, setup, found)) ?? (await running.start(input.signal)));
     if (started.status === 'pass') {
-      const check = await signs(ports, plan, input, sample, trial.since);
+      const check = await signs(ports, setup, input, sample, running.since);
       checks.push(check);
       input.onCheck?.(check);
     } else tell(SIGNS, notStarted);
@@ -110,34 +106,28 @@ export async function preflight(ports: PreflightPorts, input: PreflightInput): P
     return reportOf(checks);
   } finally {
     // Both run on every way out, and neither may hide what is thrown.
-    await trial.end();
+    await running.end();
     await removeTree(ports, directory).catch(ignoreToolError);
   }
 }
 
-const notStarted = skipped('not queried', "The temporary OpenDKIM wasn't started or ended early.");
-
-const noAccount = (what: string): Finding =>
-  failed(
-    `there is no ${what}`,
-    "The account that OpenDKIM runs as doesn't exist.",
-    'systemctl show opendkim -p User,Group,SupplementaryGroups; opendkim.conf may name another with UserID.',
-  );
+const noAccount = (what: string, {program, hints}: Trial): Finding =>
+  failed(`there is no ${what}`, `The account that ${program} runs as doesn't exist.`, hints.account);
 
 /** Writes the copies, keys last. A finding where a key cannot be read or is another one. */
 async function prepare(
   ports: PreflightPorts,
-  plan: ThrowAway,
+  setup: TrialSetup,
   {start, work}: Identities,
 ): Promise<Finding | undefined> {
-  // A configuration may hold the password of a database. Root reads it before OpenDKIM leaves root; an unprivileged
+  // A configuration may hold the password of a database. Root reads it before the signer leaves root; an unprivileged
   // unit must be able to read it, and never to change it.
   const readers: FileAttributes =
     start === undefined ? {...ROOT, mode: 0o600} : {uid: 0, gid: start.gid, mode: 0o640};
-  for (const file of plan.files) await ports.files.create(file.path, file.octets, readers);
+  for (const file of setup.files) await ports.files.create(file.path, file.octets, readers);
   const owner = {uid: work.uid, gid: work.gid};
-  await ports.files.makeDirectory(parentOf(plan.socket), {...owner, mode: 0o700});
-  for (const key of plan.keys) {
+  await ports.files.makeDirectory(parentOf(setup.socket), {...owner, mode: 0o700});
+  for (const key of setup.keys) {
     const content = await ports.files.read(key.from, {follow: false});
     if (content === undefined) {
       return failed(
@@ -158,40 +148,44 @@ async function prepare(
   return undefined;
 }
 
-/** One temporary OpenDKIM in the foreground: its life is the life of one command. */
-class Trial {
+interface Planned {
+  readonly trial: Trial;
+  readonly setup: TrialSetup;
+  readonly directory: AbsolutePath;
+}
+
+/** One temporary signer in the foreground: its life is the life of one command. */
+class RunningTrial {
   readonly since: Date;
   readonly #ports: PreflightPorts;
-  readonly #plan: ThrowAway;
+  readonly #planned: Planned;
   readonly #identities: Identities;
   readonly #stop = new AbortController();
   #life: Promise<void> | undefined;
   #ended: CommandResult | undefined;
   #isClosed = false;
 
-  constructor(ports: PreflightPorts, plan: ThrowAway, identities: Identities) {
+  constructor(ports: PreflightPorts, planned: Planned, identities: Identities) {
     this.since = ports.clock.now();
     this.#ports = ports;
-    this.#plan = plan;
+    this.#planned = planned;
     this.#identities = identities;
   }
 
   /** Starts it and waits until it listens, it ends, or it logs an error. */
   async start(signal: AbortSignal | undefined): Promise<Finding> {
     const {commands, clock} = this.#ports;
-    const {config, socket} = this.#plan;
-    // -n names the line of a syntax error; the daemon itself tells it only to syslog.
-    const checked = await commands.run(this.#argv(['opendkim', '-n', '-x', config]), {
+    const {trial, setup} = this.#planned;
+    const checked = await commands.run(this.#argv(setup.check), {
       timeoutMs: START_LIMIT_MS,
       ...(signal === undefined ? {} : {signal}),
     });
     signal?.throwIfAborted();
-    if (checked.ended === 'missing') return noProgram(this.#identities.start);
+    if (checked.ended === 'missing') return noProgram(this.#planned, this.#identities.start);
     if (checked.status !== 0) return await this.#refused(checked);
-    const argv = this.#argv(['opendkim', '-f', '-x', config, '-p', `local:${socket}`]);
     // libmilter looks at TERM every five seconds only, and there is nothing that it would tidy up.
     const how = {timeoutMs: RUN_LIMIT_MS, graceMs: 0, signal: this.#stop.signal};
-    this.#life = commands.run(argv, how).then(result => {
+    this.#life = commands.run(this.#argv(setup.start), how).then(result => {
       this.#ended = result;
     });
     const begun = clock.now().getTime();
@@ -205,7 +199,9 @@ class Trial {
       if (now - begun >= START_LIMIT_MS) return await this.#refused(undefined);
       if (now - logRead >= LOG_MS) {
         logRead = now;
-        const words = (await lastWords(this.#ports, this.since)).filter(line => TROUBLE.test(line));
+        const words = (await journalLines(this.#ports, trial.logTag, this.since)).filter(line =>
+          TROUBLE.test(line),
+        );
         if (words.length > 0) return await this.#refused(undefined);
       }
       await Promise.race([clock.sleep(POLL_MS, signal), this.#life]);
@@ -227,7 +223,8 @@ class Trial {
    */
   async #listens(): Promise<Finding | undefined> {
     const {files, sockets} = this.#ports;
-    const {socket} = this.#plan;
+    const {trial, setup} = this.#planned;
+    const {socket} = setup;
     if ((await files.stat(socket)) === undefined) return undefined;
     if (!this.#isClosed) {
       const place = await files.stat(parentOf(socket));
@@ -240,7 +237,7 @@ class Trial {
     if (stat.kind !== 'socket' || stat.uid !== this.#identities.work.uid) {
       return failed(
         `a ${stat.kind} of uid ${stat.uid} is in place of the socket`,
-        'Another process of that account interfered with the temporary OpenDKIM.',
+        `Another process of that account interfered with the temporary ${trial.program}.`,
         `Check the processes of that account: ${command('ps', '-u', this.#identities.work.name)}`,
       );
     }
@@ -251,38 +248,38 @@ class Trial {
       return undefined;
     }
     return passed(
-      `opendkim with the new configuration listens on a socket of its own, as ${visible(this.#identities.work.name)}`,
+      `${setup.start[0]} with the new configuration listens on a socket of its own, as ${visible(this.#identities.work.name)}`,
     );
   }
 
   async #refused(result: CommandResult | undefined): Promise<Finding> {
-    const logged = await lastWords(this.#ports, this.since);
-    return refusedToStart(result, logged, this.#plan);
+    const logged = await journalLines(this.#ports, this.#planned.trial.logTag, this.since);
+    return refusedToStart(result, logged, this.#planned);
   }
 }
 
 /** What a daemon says that is still there and will never listen. */
 const TROUBLE = /unable to|error|failed|refused|denied|no such file|in use|can't/i;
 
-const noProgram = (start: Identity | undefined): Finding =>
+const noProgram = ({trial: {program}, setup}: Planned, start: Identity | undefined): Finding =>
   start === undefined
-    ? failed('no such program: opendkim', "OpenDKIM isn't installed.", 'Install the package of OpenDKIM.')
+    ? failed(
+        `no such program: ${setup.start[0]}`,
+        `${program} isn't installed.`,
+        `Install the package of ${program}.`,
+      )
     : failed(
         'no such program: setpriv',
-        'OpenDKIM starts as its own user here, and setpriv is needed to do the same.',
+        `${program} starts as its own user here, and setpriv is needed to do the same.`,
         'Install util-linux.',
       );
-
-const lastWords = (ports: PreflightPorts, since: Date): Promise<readonly string[]> =>
-  journalLines(ports, PREFLIGHT_NAME, since);
 
 /** `result` is undefined where the process still ran. */
 function refusedToStart(
   result: CommandResult | undefined,
   logged: readonly string[],
-  plan: ThrowAway,
+  {trial: {program, hints}, setup, directory}: Planned,
 ): Finding {
-  const directory = plan.config.slice(0, plan.config.lastIndexOf('/') + 1);
   const said = [
     ...(result?.stderr ?? '')
       .split('\n')
@@ -292,24 +289,24 @@ function refusedToStart(
     ...logged,
   ]
     // The directory is gone when this is read: file names alone tell more.
-    .map(line => line.replaceAll(directory, ''));
+    .map(line => line.replaceAll(`${directory}/`, ''));
   const how =
     result === undefined
       ? "it runs, but doesn't listen on its socket"
-      : `opendkim ended with status ${result.status ?? 'none'}`;
+      : `${setup.start[0]} ended with status ${result.status ?? 'none'}`;
   return failed(
     [how, ...said].join('; '),
     said.at(0) === undefined
-      ? "OpenDKIM doesn't start with the new configuration."
-      : `OpenDKIM doesn't start with the new configuration: ${said[0]}`,
-    'Nothing on this host has changed. Fix what is named in opendkim.conf or in the tables, then run waxseal again.',
+      ? `${program} doesn't start with the new configuration.`
+      : `${program} doesn't start with the new configuration: ${said[0]}`,
+    hints.start,
   );
 }
 
 /** One probe a domain, one after the other: each is some milliseconds. */
 async function signs(
   ports: PreflightPorts,
-  plan: ThrowAway,
+  {socket}: TrialSetup,
   input: PreflightInput,
   sample: readonly DomainSelector[],
   since: Date,
@@ -320,15 +317,17 @@ async function signs(
     const token = proofToken(ports.random);
     const target = {
       ...each,
-      endpoint: {kind: 'unix', path: plan.socket} as const,
+      endpoint: {kind: 'unix', path: socket} as const,
       lookup: input.lookup,
       // It is a process of this run: where it ends, the connection ends with it.
       limits: PATIENT,
       ...(input.signal === undefined ? {} : {signal: input.signal}),
     };
-    const finding = await probeSigning(ports, target, token);
+    const finding = inWords(await probeSigning(ports, target, token), input.hints, target);
     // One failure with its reason is enough: the rest of the table fails alike, and each look takes a moment.
-    const told = firstFailure ? await withJournal(ports, finding, since, token) : finding;
+    const told = firstFailure
+      ? await withJournal(ports, finding, {logTag: input.trial.logTag, since, token})
+      : finding;
     if (finding.status === 'fail') firstFailure = false;
     findings.push({domain: each.domain, finding: told});
   }
@@ -339,13 +338,12 @@ async function signs(
 async function withJournal(
   ports: PreflightPorts,
   finding: Finding,
-  since: Date,
-  token: string,
+  {logTag, since, token}: {readonly logTag: string; readonly since: Date; readonly token: string},
 ): Promise<Finding> {
   if (finding.status !== 'fail') return finding;
   // Key errors are logged by the name of the key, without the queue id: take all where nothing names the message.
-  const about = await journalLines(ports, PREFLIGHT_NAME, since, queueIdOf(token));
-  const lines = about.length > 0 ? about : await lastWords(ports, since);
+  const about = await journalLines(ports, logTag, since, queueIdOf(token));
+  const lines = about.length > 0 ? about : await journalLines(ports, logTag, since);
   return lines.length === 0 ? finding : {...finding, evidence: `${finding.evidence}; ${lines.join('; ')}`};
 }
 
@@ -372,7 +370,11 @@ async function removeTree(ports: PreflightPorts, directory: AbsolutePath): Promi
 }
 
 /** What a run that was killed left: copies of keys and perhaps a process. */
-async function clearLeftovers(ports: PreflightPorts, stateDirectory: AbsolutePath): Promise<void> {
+async function clearLeftovers(
+  ports: PreflightPorts,
+  stateDirectory: AbsolutePath,
+  mark: string,
+): Promise<void> {
   const names = ((await ports.files.list(stateDirectory)) ?? []).filter(name =>
     name.startsWith(DIRECTORY_PREFIX),
   );
@@ -381,16 +383,16 @@ async function clearLeftovers(ports: PreflightPorts, stateDirectory: AbsolutePat
     const stat = await ports.files.stat(directory);
     const age = ports.clock.now().getTime() - (stat?.modifiedMs ?? 0);
     if (stat?.kind !== 'directory' || age < LEFTOVER_MS) continue;
-    await endProcesses(ports, directory).catch(ignoreToolError);
+    await endProcesses(ports, below(directory, mark)).catch(ignoreToolError);
     await removeTree(ports, directory).catch(ignoreToolError);
   }
 }
 
 /**
- * Ends the processes that were started for this directory. Everybody may give a process of his own such a command line:
+ * Ends the processes that name the file `mark`: those that were started for its directory. Everybody may give a process of his own such a command line:
  * each is ended with the rights of the account it runs as, so that root ends nothing that this account could not end.
  */
-async function endProcesses(ports: PreflightPorts, directory: AbsolutePath): Promise<void> {
+async function endProcesses(ports: PreflightPorts, mark: AbsolutePath): Promise<void> {
   for (const pid of (await ports.files.list(PROC)) ?? []) {
     if (!/^[1-9]\d*$/.test(pid)) continue;
     const stat = await ports.files.stat(below(PROC, pid));
@@ -398,7 +400,7 @@ async function endProcesses(ports: PreflightPorts, directory: AbsolutePath): Pro
     const words = Buffer.from(line ?? [])
       .toString('latin1')
       .split('\0');
-    if (stat === undefined || !words.includes(below(directory, 'opendkim.conf'))) continue;
+    if (stat === undefined || !words.includes(mark)) continue;
     await ports.commands.run(['kill', '-KILL', pid], {runAs: {uid: stat.uid, gid: stat.gid}});
   }
 }

@@ -45,6 +45,8 @@ export interface QueriedSigner {
   readonly program: string;
   /** Its name in the journal. */
   readonly logTag: string;
+  /** What to do about a sender that it signs no more. */
+  readonly lostHint: string;
 }
 
 /** Another program that may sign here. */
@@ -199,7 +201,7 @@ export async function keptCheck(
   const signed = before.marks.filter(
     ({sender, mark}) => mark.state === 'signed' && !mark.by.every(each => isGivenUp(sender, each, meant)),
   );
-  const {program, logTag} = before.signer;
+  const {program, logTag, lostHint} = before.signer;
   const taken = takenOver(before.others, input.otherSigners);
   if (signed.length + taken.length === 0) return undefined;
   const after = await marksOf(ports, endpoint, [...signed.map(({sender}) => sender), ...taken], signal);
@@ -226,7 +228,7 @@ export async function keptCheck(
       failed(
         [evidence, ...lines].join('; '),
         `${losses.slice(0, 3).join('; ')}.${losses.length > 3 ? ` ${losses.length - 3} more lost theirs.` : ''}`,
-        'Find the row of this sender in the signing table: a row above it may match first, or its key may be unreadable.',
+        lostHint,
       ),
     );
   }

@@ -2,18 +2,22 @@
 import {type KeyLookup, type SignatureVerdict, verifyMessage} from '../dkim/index.ts';
 import {type DomainSelector, keyRecordName} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
+import {type Faulty, faulty, namesOf} from './fault.ts';
 import {type Finding, failed, passed, warned} from './finding.ts';
 
 export interface Expected extends DomainSelector {
   readonly lookup: KeyLookup;
   /** The clock's time. */
   readonly now: Date;
-  /** Programs beside OpenDKIM that sign here, or may: what they add is no fault. */
+  /** Programs beside the signer that sign here, or may: what they add is no fault. */
   readonly others?: readonly {readonly name: string}[];
 }
 
 /** Verifies `message` (CRLF lines) against the DNS. An unsigned message is left to the caller: undefined. */
-export async function judgeSignatures(message: Uint8Array, expected: Expected): Promise<Finding | undefined> {
+export async function judgeSignatures(
+  message: Uint8Array,
+  expected: Expected,
+): Promise<Finding | Faulty | undefined> {
   const verdicts = await verifyMessage(message, {
     lookup: expected.lookup,
     now: Math.floor(expected.now.getTime() / 1000),
@@ -35,7 +39,7 @@ const described = (verdict: SignatureVerdict): string =>
 const good = (verdict: SignatureVerdict): Finding => passed(`one signature, ${described(verdict)}`);
 
 /** Ours among those of known others; anything else that is signed more than once is a fault. */
-function among(verdicts: readonly SignatureVerdict[], expected: Expected): Finding {
+function among(verdicts: readonly SignatureVerdict[], expected: Expected): Finding | Faulty {
   const isOurs = ({domain, selector}: SignatureVerdict): boolean =>
     domain === expected.domain && selector === expected.selector;
   const [own, ...again] = verdicts.filter(isOurs);
@@ -70,44 +74,35 @@ function beside(own: SignatureVerdict, others: readonly SignatureVerdict[], expe
   );
 }
 
-const namesOf = ({others = []}: Expected): string => others.map(({name}) => name).join(', ');
-
-const several = (verdicts: readonly SignatureVerdict[]): Finding =>
-  failed(
+const several = (verdicts: readonly SignatureVerdict[]): Faulty =>
+  faulty(
+    'signature.several',
     `${verdicts.length} signatures: ${verdicts.map(verdict => `${shown(verdict)} ${verdict.result}`).join(', ')}`,
-    'More than one signer is at work, or the message passes the same signer twice (content_filter).',
-    'Let one of them sign: see smtpd_milters in main.cf and -o lines in master.cf; after a content filter use receive_override_options=no_milters.',
   );
 
-/** A signature, good or not, that another row made. */
-function misplaced(verdict: SignatureVerdict, expected: Expected): Finding | undefined {
+/** A signature, good or not, that another rule made. */
+function misplaced(verdict: SignatureVerdict, expected: Expected): Faulty | undefined {
   if (verdict.domain === undefined || verdict.selector === undefined) return undefined;
   const isOurs = verdict.domain === expected.domain && verdict.selector === expected.selector;
   if (!isOurs && (expected.others ?? []).length > 0) {
-    return failed(
+    return faulty(
+      'signature.other-signer',
       `signed with ${shown(verdict)} only, not with s=${expected.selector}`,
-      `Another signer (${namesOf(expected)}) has signed, or OpenDKIM by another row or key; the new key has not.`,
-      'journalctl -t opendkim -n 20; compare smtpd_milters in main.cf with Socket in opendkim.conf.',
     );
   }
   if (verdict.domain !== expected.domain) {
-    return failed(
-      `signed with ${shown(verdict)} instead of d=${expected.domain}`,
-      'Another row of the signing table matches first, or From was rewritten.',
-      `Put the row of ${expected.domain} before more general ones in the signing table.`,
-    );
+    return faulty('signature.other-domain', `signed with ${shown(verdict)} instead of d=${expected.domain}`);
   }
   if (verdict.selector !== expected.selector) {
-    return failed(
+    return faulty(
+      'signature.other-selector',
       `signed with s=${visible(verdict.selector)} instead of s=${expected.selector}`,
-      'The signer still uses another key: its tables name the other selector, or it has not read them again.',
-      'systemctl restart opendkim, then look at the signing table and the key table.',
     );
   }
   return undefined;
 }
 
-function bad(verdict: SignatureVerdict, expected: Expected): Finding {
+function bad(verdict: SignatureVerdict, expected: Expected): Finding | Faulty {
   const name = keyRecordName(expected.selector, expected.domain);
   const evidence = `${shown(verdict)}: ${verdict.result}, ${visible(verdict.reason.message)}`;
   const {id, change} = verdict.reason;
@@ -135,13 +130,7 @@ function bad(verdict: SignatureVerdict, expected: Expected): Finding {
       'Let the signer be the last milter that changes messages; look for content filters and disclaimers.',
     );
   }
-  if (id === 'signature.mismatch' && change === 'key') {
-    return failed(
-      evidence,
-      `The private key that signs is not the one of the record at ${name}.`,
-      'Compare the record with the key: opendkim-testkey -vvv.',
-    );
-  }
+  if (id === 'signature.mismatch' && change === 'key') return faulty('signature.other-key', evidence);
   if (id === 'signature.mismatch' && change !== undefined) {
     return failed(
       evidence,
@@ -149,12 +138,5 @@ function bad(verdict: SignatureVerdict, expected: Expected): Finding {
       'Let the signer be the last milter that changes messages.',
     );
   }
-  if (id === 'signature.mismatch') {
-    return failed(
-      evidence,
-      `The private key that signs is not the one of the record at ${name}, or a signed field was changed afterwards.`,
-      'Compare the record with the key: opendkim-testkey -vvv; let the signer be the last milter.',
-    );
-  }
-  return failed(evidence, 'The signature is not valid.', 'journalctl -t opendkim -n 20');
+  return faulty(id === 'signature.mismatch' ? 'signature.mismatch' : 'signature.invalid', evidence);
 }

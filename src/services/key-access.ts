@@ -1,12 +1,9 @@
-/** Whether OpenDKIM's own account will get at the private keys where a plan puts them or leaves them. */
-import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+/** Whether the account of a signer will get at the private keys where a plan puts them or leaves them. */
+import {type AbsolutePath, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import {type Finding, failed, passed} from '../proof/finding.ts';
 import type {Ports} from '../system/ports.ts';
 import {asIdentity, type Identity} from './account.ts';
-import type {Candidate} from './candidate.ts';
-import {keyRows, parseTable} from './opendkim/tables.ts';
-import type {StagedFile} from './opendkim/trial.ts';
 import type {Owner, Step} from './step.ts';
 
 type ReachPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
@@ -19,54 +16,26 @@ interface Rights {
 }
 
 /**
- * Walks to the key of each wanted domain as `identity`, over what is there and what `steps` will change. The first
- * directory that it may not enter, or key that it may not read, is named with its owner and mode.
+ * Walks to each of `keys` as `identity`, over what is there and what `steps` will change. The first directory that it may
+ * not enter, or key that it may not read, is named with its owner and mode.
  */
 export async function reachKeys(
   ports: ReachPorts,
-  identity: Identity,
-  candidate: Candidate,
-  wanted: readonly StagedFile[],
+  {program, identity}: {readonly program: string; readonly identity: Identity},
+  keys: readonly AbsolutePath[],
   steps: readonly Step[],
 ): Promise<Finding> {
   const planned = new Map(
     steps.flatMap(step => ('path' in step ? [[step.path as string, step] as const] : [])),
   );
   const seen = new Set<string>();
-  for (const {stop, isKey} of finalPlaces(candidate, wanted, steps).flatMap(onTheWay)) {
+  for (const {stop, isKey} of keys.flatMap(onTheWay)) {
     if (seen.has(stop)) continue;
     seen.add(stop);
     const obstacle = await obstacleAt(ports, identity, stop, isKey, planned.get(stop));
-    if (obstacle !== undefined) return obstacle;
+    if (obstacle !== undefined) return refused(obstacle, program, identity, isKey);
   }
   return passed(`${identity.name} may read the keys where they will be`);
-}
-
-/** Where the key of each domain is when the plan is done. */
-function finalPlaces(
-  candidate: Candidate,
-  wanted: readonly StagedFile[],
-  steps: readonly Step[],
-): readonly AbsolutePath[] {
-  const rows = keyRows(parseTable(candidate.keyTable.text));
-  const places = new Map(
-    steps.flatMap(step =>
-      step.kind === 'file' && step.after.content.from === 'secret'
-        ? [[step.after.content.path as string, step.path] as const]
-        : [],
-    ),
-  );
-  const bySelector = new Map(
-    rows
-      .toReversed()
-      .map(row => [`${row.domain.toLowerCase()} ${row.selector.toLowerCase()}`, row.path] as const),
-  );
-  return wanted.flatMap(({domain, selector, stagedPath}) => {
-    const named = parseAbsolutePath(bySelector.get(`${domain} ${selector}`) ?? '');
-    if (!named.ok) return [];
-    const placed = named.value === stagedPath ? places.get(stagedPath) : named.value;
-    return placed ?? [];
-  });
 }
 
 interface Stop {
@@ -81,17 +50,24 @@ function onTheWay(key: AbsolutePath): readonly Stop[] {
   return stops.reverse();
 }
 
+/** What stops the signer, for a person. */
+interface Obstacle {
+  readonly path: string;
+  readonly rights: string;
+  readonly runsAs: string;
+}
+
 async function obstacleAt(
   ports: ReachPorts,
   identity: Identity,
   path: AbsolutePath,
   isKey: boolean,
   step: Step | undefined,
-): Promise<Finding | undefined> {
+): Promise<Obstacle | undefined> {
   const planned = await plannedRights(ports, step);
   const real = (await ports.files.resolve(path)) ?? path;
   const rights = planned ?? (await ports.files.stat(real));
-  // What is missing and not planned is told by the temporary OpenDKIM itself, in its own words.
+  // What is missing and not planned is told by the temporary signer itself, in its own words.
   if (rights === undefined) return undefined;
   const bit = isKey ? 4 : 1;
   if (allows(rights, identity, bit)) return undefined;
@@ -104,13 +80,22 @@ async function obstacleAt(
       })
     ).status === 0;
   if (isLetIn) return undefined;
-  const shown = visible(real);
-  return failed(
-    `${shown} is ${await described(ports, rights)}; OpenDKIM runs as ${await runsAs(ports, identity)}`,
-    isKey ? `OpenDKIM can't read the key ${shown}.` : `OpenDKIM can't enter ${shown} on the way to its keys.`,
-    repair(shown, identity, isKey),
-  );
+  return {path: visible(real), rights: await described(ports, rights), runsAs: await runsAs(ports, identity)};
 }
+
+const refused = (
+  {path, rights, runsAs}: Obstacle,
+  program: string,
+  identity: Identity,
+  isKey: boolean,
+): Finding =>
+  failed(
+    `${path} is ${rights}; ${program} runs as ${runsAs}`,
+    isKey
+      ? `${program} can't read the key ${path}.`
+      : `${program} can't enter ${path} on the way to its keys.`,
+    repair(path, identity, isKey),
+  );
 
 const repair = (path: string, identity: Identity, isKey: boolean): string => {
   if (isKey) return `sudo chown ${identity.name} ${path} && sudo chmod 600 ${path}`;

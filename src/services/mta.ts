@@ -1,10 +1,14 @@
 /**
  * The contract of a mail server (MTA): which ways mail comes in, and what happens to it on each before it leaves. Plain
- * data; what a mail server calls its own settings stands in `Decision` and `Breaker` only.
+ * data; what a mail server calls its own settings stands in `Decision` and `Breaker` only. `Mta` is what each implements.
  */
 
 import type {Decision, Source} from '../domain/source.ts';
-import type {SocketEndpoint} from '../system/ports.ts';
+import type {Hint, MtaFault} from '../proof/fault.ts';
+import type {Finding} from '../proof/finding.ts';
+import type {ProofMail} from '../proof/message.ts';
+import type {Ports, SocketEndpoint} from '../system/ports.ts';
+import type {SignerWords} from './signer.ts';
 
 /** What every MTA says of itself. */
 export interface MtaFacts {
@@ -129,4 +133,55 @@ export interface Entrance {
   readonly breakers: readonly Breaker[];
   /** Applied to the sender before the first pass, in order. */
   readonly rewrites: readonly SenderRewrite[];
+}
+
+/** What sentences of others call a mail server and its settings. */
+export interface MtaWords {
+  /** As its makers write it. */
+  readonly program: string;
+  /** The account that connects to milters. */
+  readonly user: string;
+  /** Where its milters are listed, as in "compare it with". */
+  readonly milterSetting: string;
+}
+
+export type MtaHints = Readonly<Record<MtaFault, Hint>>;
+
+/** How a proof is handed in: by the program sendmail(1), or by SMTP on this host. */
+export type Submission = 'sendmail' | 'smtp';
+
+export type ProvePorts = Pick<Ports, 'commands' | 'sockets' | 'clock' | 'random'>;
+
+export interface ProofSubmission {
+  readonly mail: ProofMail;
+  readonly way: Submission;
+  /** Where SMTP is spoken. */
+  readonly smtp: SocketEndpoint;
+  /** The signer that is to be met on the way, for sentences and for its log. */
+  readonly signer: SignerWords;
+}
+
+/** What became of a proof; every trace of it is removed, or `left` says what is there yet. */
+export type Caught = (
+  | {
+      readonly ended: 'caught';
+      /** As it would leave, with CRLF line ends. */
+      readonly message: Uint8Array;
+      /** Why it bears no signature, should it have none. */
+      unsigned(): Promise<Finding>;
+    }
+  /** Not sent, not taken, or lost on the way. */
+  | {readonly ended: 'stopped'; readonly finding: Finding}
+) & {readonly left?: Pick<Finding, 'cause' | 'fix'>};
+
+/** One mail server. */
+export interface Mta<F extends MtaFacts = MtaFacts> {
+  readonly kind: F['kind'];
+  readonly words: MtaWords;
+  readonly hints: MtaHints;
+  /**
+   * Submits the proof, which cannot leave the host, gives it back as it would leave and removes it. Nothing is sent where it
+   * could leave. Rejects only with the reason of an abort, after the removal.
+   */
+  prove(ports: ProvePorts, facts: F, submission: ProofSubmission, signal?: AbortSignal): Promise<Caught>;
 }

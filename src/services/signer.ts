@@ -6,6 +6,8 @@
 import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Decision, Source} from '../domain/source.ts';
+import type {Hint, SignerFault} from '../proof/fault.ts';
+import type {QueriedSigner} from '../proof/kept.ts';
 
 export interface KnownKey {
   /** Name in the key table; '' for the single Domain/Selector/KeyFile form. */
@@ -104,3 +106,15 @@ export const milterEndpoint = (
   signer: Pick<SignerFacts, 'attachment'> | undefined,
 ): SocketEndpoint | undefined =>
   signer?.attachment?.by === 'milter' ? signer.attachment.endpoint : undefined;
+
+/** What sentences of others call a signer and its settings. */
+export interface SignerWords extends QueriedSigner {
+  /** The setting of its socket, with its file. */
+  readonly socketSetting: string;
+  /** The setting of the clients whose mail it signs. */
+  readonly clientsSetting: string;
+  /** Why it refuses a message for good, most often: `with ... the key is too small`. */
+  readonly refusal: string;
+}
+
+export type SignerHints = Readonly<Record<SignerFault, Hint>>;

@@ -130,7 +130,7 @@ const FLAG_TO_FILL = /--[a-z][a-z-]+[ =](?:[a-z]+[:=])?[A-Z]{2,}\b|\b[a-z]+[:=@]
 
 /** Parsed values: names of hosts, selectors, runs and numbers have no character that a shell reads anything into. */
 const PARSED =
-  /^(?:[\w#]+\.)*(?:domain|selector|apex|run|pid|port|address|name|token|unit|stage|command|target)$/;
+  /^(?:[\w#]+\.)*(?:domain|selector|apex|run|pid|port|address|name|token|logTag|unit|stage|command|target)$/;
 
 const isToFill = (line: string): boolean =>
   PLACEHOLDER.test(line) || [...line.matchAll(CAPITALS)].some(([word]) => !REAL.test(word));

@@ -1,7 +1,7 @@
 import type {KeyObject} from 'node:crypto';
 import {createServer, type Socket} from 'node:net';
 import {signMessageSync} from '../../src/dkim/index.ts';
-import type {Way} from '../../src/services/postfix/prove/route.ts';
+import type {Submission} from '../../src/services/mta.ts';
 import type {SocketEndpoint} from '../../src/system/ports.ts';
 import {domainOf, selectorOf} from '../proof/keys.ts';
 import type {Program} from '../proof/scratch.ts';
@@ -38,7 +38,7 @@ export class FakePostfix {
   overrides: Record<string, string> = {};
   /** Entries by table. `undefined` for one that cannot be opened. */
   tables: Record<string, Record<string, string> | undefined> = {};
-  signers: (way: Way) => readonly Signing[] = () => [];
+  signers: (way: Submission) => readonly Signing[] = () => [];
   /** Changes a message after it was signed. */
   spoil: (message: Buffer) => Buffer = message => message;
   /** `451 4.7.1 ...` where a milter refuses it. */
@@ -69,7 +69,7 @@ export class FakePostfix {
     await new Promise<void>(resolve => this.#server.close(() => resolve()));
   }
 
-  #take(way: Way, sender: string, recipient: string, message: Buffer): string {
+  #take(way: Submission, sender: string, recipient: string, message: Buffer): string {
     this.#count += 1;
     const id = `ABC${String(this.#count).padStart(7, '0')}`;
     const held = way === 'sendmail' && this.refusal !== undefined;

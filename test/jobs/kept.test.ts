@@ -7,7 +7,7 @@ import {keptCheck, type Meant, signedBefore} from '../../src/proof/kept.ts';
 import type {OtherSigner} from '../../src/services/facts.ts';
 import {sendersToCompare} from '../../src/services/opendkim/compared.ts';
 import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
-import {OPENDKIM} from '../../src/services/opendkim/words.ts';
+import {OPENDKIM} from '../../src/services/opendkim/hints.ts';
 import type {Step} from '../../src/services/step.ts';
 import {scratchHost} from '../proof/scratch.ts';
 

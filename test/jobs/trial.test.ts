@@ -19,7 +19,10 @@ import {absolute} from '../../src/domain/paths.ts';
 import {type PreflightInput, preflight} from '../../src/jobs/trial.ts';
 import {type MilterHandler, serveMilter} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
+import type {SignerAccount} from '../../src/services/account.ts';
 import type {Candidate} from '../../src/services/candidate.ts';
+import {openDkimTrial} from '../../src/services/opendkim/trial.ts';
+import {hintsFor} from '../../src/services/registry.ts';
 import type {CommandResult} from '../../src/system/ports.ts';
 import type {OwnerLedger} from '../../src/system/real/index.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
@@ -66,9 +69,9 @@ const candidate: Candidate = {
 };
 
 const input: PreflightInput = {
-  candidate,
+  trial: openDkimTrial(candidate, signer),
   stateDirectory: absolute('/var/lib/waxseal'),
-  signer,
+  hints: hintsFor(),
   domains: [staged],
   steps: [],
   lookup,
@@ -206,7 +209,13 @@ afterEach(async () => {
   host.remove();
 });
 
-const run = (more: Partial<PreflightInput> = {}) => preflight(host.ports, {...input, ...more});
+interface Tried extends Partial<PreflightInput> {
+  readonly candidate?: Candidate;
+  readonly signer?: SignerAccount;
+}
+
+const run = ({candidate: tried = candidate, signer: account = signer, ...more}: Tried = {}) =>
+  preflight(host.ports, {...input, trial: openDkimTrial(tried, account), ...more});
 
 const stateDirectory = (): readonly string[] => readdirSync(path.join(host.root, 'var/lib/waxseal'));
 

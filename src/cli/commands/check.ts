@@ -7,7 +7,7 @@ import {checkRecord} from '../../doctor/records.ts';
 import {sendingFacts} from '../../doctor/sending.ts';
 import {type ExitCode, ProblemsFound} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
-import {proveMilter} from '../../proof/milter-probe.ts';
+import {proveMilter} from '../../jobs/live-test.ts';
 import type {Check} from '../../proof/proof.ts';
 import {loadState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';

@@ -1,28 +1,15 @@
 /** The candidate configuration rewritten for a second OpenDKIM that touches nothing of the first. Pure. */
-import type {DomainSelector} from '../../domain/names.ts';
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
+import type {SignerAccount} from '../account.ts';
 import type {Candidate, CandidateTable} from '../candidate.ts';
+import type {Step} from '../step.ts';
+import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
+import {OPENDKIM} from './hints.ts';
 import {parseConfigLines, splitLines} from './parse.ts';
 import {keyRows, parseTable} from './tables.ts';
 
-/** Syslog name of the temporary OpenDKIM: its lines in the journal do not mix with those of the live one. */
-export const PREFLIGHT_NAME = 'waxseal-preflight';
-
-/** A key that the plan itself staged: only these are ever copied. */
-export interface StagedFile extends DomainSelector {
-  readonly stagedPath: AbsolutePath;
-  /** Hex SHA-256 of the file. */
-  readonly sha256: string;
-}
-
-export interface ThrowAway {
-  readonly config: AbsolutePath;
-  readonly socket: AbsolutePath;
-  /** Files to write, configuration and tables. */
-  readonly files: readonly {readonly path: AbsolutePath; readonly octets: Uint8Array}[];
-  /** Private keys to copy, from the list of the plan: the signer's user may not read where they are staged. */
-  readonly keys: readonly {readonly from: AbsolutePath; readonly sha256: string; readonly to: AbsolutePath}[];
-}
+const LOG_TAG = 'waxseal-preflight';
+const CONFIG = 'opendkim.conf';
 
 /** Parameters that the second signer gets its own value of, or must not have (lower case). */
 const REPLACED: ReadonlySet<string> = new Set([
@@ -40,16 +27,28 @@ const REPLACED: ReadonlySet<string> = new Set([
   'temporarydirectory',
 ]);
 
+/** The trial of a candidate configuration, as `account`. */
+export const openDkimTrial = (candidate: Candidate, account: SignerAccount): Trial => ({
+  program: OPENDKIM.program,
+  logTag: LOG_TAG,
+  account,
+  mark: CONFIG,
+  setup: (directory, wanted) => setup(candidate, directory, wanted),
+  keyPlaces: (wanted, steps) => finalPlaces(candidate, wanted, steps),
+  hints: {
+    account:
+      'systemctl show opendkim -p User,Group,SupplementaryGroups; opendkim.conf may name another with UserID.',
+    start:
+      'Nothing on this host has changed. Fix what is named in opendkim.conf or in the tables, then run waxseal again.',
+  },
+});
+
 /**
- * Plans the files of a temporary OpenDKIM in `directory`: the final texts, octet for octet. A row gets a copy of its key
+ * Plans the files of a temporary OpenDKIM in `directory`. A row gets a copy of its key
  * only where it is the row of a key in `staged` and names the place where the plan puts that key; every other row keeps
  * its path, and is read as the signer's user or not at all.
  */
-export function throwAway(
-  candidate: Candidate,
-  directory: AbsolutePath,
-  staged: readonly StagedFile[],
-): ThrowAway {
+function setup(candidate: Candidate, directory: AbsolutePath, staged: readonly StagedFile[]): TrialSetup {
   const {text, keys} = keyTableOf(candidate, directory, staged);
   const tables = [
     {name: 'KeyTable', table: {...candidate.keyTable, text}},
@@ -60,11 +59,13 @@ export function throwAway(
       ? []
       : [{live: table.path, path: below(directory, name), octets: octetsOf(table)}],
   );
-  const config = below(directory, 'opendkim.conf');
+  const config = below(directory, CONFIG);
   const socket = below(directory, 'run', 'milter.sock');
   const moved = new Map(tables.map(each => [each.live, each.path]));
   return {
-    config,
+    // -n names the line of a syntax error; the daemon itself tells it only to syslog.
+    check: ['opendkim', '-n', '-x', config],
+    start: ['opendkim', '-f', '-x', config, '-p', `local:${socket}`],
     socket,
     files: [
       {path: config, octets: Buffer.from(configOf(candidate.configText, moved, socket))},
@@ -88,7 +89,7 @@ function configOf(
     `Socket local:${socket}`,
     'Background no',
     'Syslog yes',
-    `SyslogName ${PREFLIGHT_NAME}`,
+    `SyslogName ${LOG_TAG}`,
     // Says why a message is not signed (FACTS 2.4).
     'LogWhy yes',
   ];
@@ -109,7 +110,7 @@ function keyTableOf(
   {keyTable, keys: inPlan}: Candidate,
   directory: AbsolutePath,
   staged: readonly StagedFile[],
-): {readonly text: string; readonly keys: ThrowAway['keys']} {
+): {readonly text: string; readonly keys: TrialSetup['keys']} {
   const lines = splitLines(keyTable.text);
   const places = new Map<string, string>(inPlan.map(({path, sha256}) => [path, sha256]));
   const known = new Map(staged.map(each => [nameOf(each), each]));
@@ -131,3 +132,30 @@ function keyTableOf(
 
 const nameOf = ({domain, selector}: {readonly domain: string; readonly selector: string}): string =>
   JSON.stringify([domain.toLowerCase(), selector.toLowerCase()]);
+
+/** Where the key of each domain is when the plan is done. */
+function finalPlaces(
+  candidate: Candidate,
+  wanted: readonly StagedFile[],
+  steps: readonly Step[],
+): readonly AbsolutePath[] {
+  const rows = keyRows(parseTable(candidate.keyTable.text));
+  const places = new Map(
+    steps.flatMap(step =>
+      step.kind === 'file' && step.after.content.from === 'secret'
+        ? [[step.after.content.path as string, step.path] as const]
+        : [],
+    ),
+  );
+  const bySelector = new Map(
+    rows
+      .toReversed()
+      .map(row => [`${row.domain.toLowerCase()} ${row.selector.toLowerCase()}`, row.path] as const),
+  );
+  return wanted.flatMap(({domain, selector, stagedPath}) => {
+    const named = parseAbsolutePath(bySelector.get(`${domain} ${selector}`) ?? '');
+    if (!named.ok) return [];
+    const placed = named.value === stagedPath ? places.get(stagedPath) : named.value;
+    return placed ?? [];
+  });
+}

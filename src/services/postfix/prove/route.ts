@@ -6,9 +6,8 @@
 import {visible} from '../../../domain/text.ts';
 import {UNREACHABLE_LITERAL} from '../../../proof/message.ts';
 import type {Argv, Ports} from '../../../system/ports.ts';
+import type {Submission} from '../../mta.ts';
 import {parsePostconf, tokens} from '../parse.ts';
-
-export type Way = 'sendmail' | 'smtp';
 
 /** The client of the test message by SMTP, as smtpd_milter_maps knows it. */
 const OWN_ADDRESS = '127.0.0.1';
@@ -18,7 +17,7 @@ export interface MailRoute {
   /** `-o` lines of master.cf as `smtp/inet/smtpd_milters` → value. */
   readonly overrides: ReadonlyMap<string, string>;
   /** Why a message taken in this way could leave the host; undefined where it cannot. */
-  readonly leaves: Readonly<Record<Way, string | undefined>>;
+  readonly leaves: Readonly<Record<Submission, string | undefined>>;
   /** What smtpd_milter_maps gives this host instead of smtpd_milters; undefined where it has no entry. */
   readonly mappedMilters: string | undefined;
 }
@@ -48,7 +47,7 @@ const PARAMETERS = [
 ] as const;
 
 /** Services that take a message in, by way; the later ones are looked at first (postscreen hands on to smtpd/pass). */
-export const INTAKE: Readonly<Record<Way, readonly string[]>> = {
+export const INTAKE: Readonly<Record<Submission, readonly string[]>> = {
   sendmail: ['cleanup/unix', 'pickup/unix', 'pickup/fifo'],
   smtp: ['smtp/inet', 'smtpd/pass', '25/inet'],
 };
@@ -66,7 +65,7 @@ export async function readRoute(
   const overrides = parsePostconf(await run(['-P']));
   const elsewhere =
     detour(settings, overrides) ?? (await mapped(ports, configDirectory, settings, sender, recipient));
-  const filtered = (way: Way): string | undefined => {
+  const filtered = (way: Submission): string | undefined => {
     const filter = effectiveFor(way, 'content_filter', {settings, overrides});
     return filter === '' ? undefined : `content_filter hands it to ${visible(filter)}`;
   };
@@ -93,7 +92,7 @@ async function mappedMilters(
 
 /** The value a parameter has for messages that come this way: an `-o` of the service wins over main.cf. */
 export function effectiveFor(
-  way: Way,
+  way: Submission,
   name: string,
   route: Pick<MailRoute, 'settings' | 'overrides'>,
 ): string {

@@ -1,118 +1,102 @@
-/** One real message through Postfix, by sendmail(1) or by SMTP, caught in the queue, judged and removed. */
+/** One real message through Postfix, by sendmail(1) or by SMTP, caught in the queue and removed. */
 
-import type {KeyLookup} from '../../../dkim/index.ts';
 import {command} from '../../../domain/command.ts';
-import type {DomainSelector} from '../../../domain/names.ts';
+import type {AbsolutePath} from '../../../domain/paths.ts';
 import {visible} from '../../../domain/text.ts';
 import {type Finding, failed, skipped, warned} from '../../../proof/finding.ts';
 import {journalLines, shownLine} from '../../../proof/journal.ts';
-import {composeProof, octetsOf, type ProofMail, proofToken} from '../../../proof/message.ts';
-import {judgeSignatures} from '../../../proof/signature.ts';
+import {octetsOf} from '../../../proof/message.ts';
 import {type SmtpOutcome, sendBySmtp} from '../../../proof/smtp.ts';
-import type {Ports, SocketEndpoint} from '../../../system/ports.ts';
+import type {Caught, ProofSubmission, ProvePorts, Submission} from '../../mta.ts';
+import type {SignerWords} from '../../signer.ts';
 import {awaitQueued, removeQueued} from './queue.ts';
-import {effectiveFor, INTAKE, type MailRoute, readRoute, type Way} from './route.ts';
+import {effectiveFor, INTAKE, type MailRoute, readRoute} from './route.ts';
 
-export type MailPorts = Pick<Ports, 'commands' | 'sockets' | 'clock' | 'random'>;
-
-export interface MailTarget extends DomainSelector {
-  readonly way: Way;
-  readonly lookup: KeyLookup;
-  /** Directory of main.cf. */
-  readonly configDirectory: string;
-  /** Where SMTP is spoken; 127.0.0.1:25. */
-  readonly smtp: SocketEndpoint;
-  /** Programs beside OpenDKIM that sign here, or may. */
-  readonly others?: readonly {readonly name: string}[];
-  readonly signal?: AbortSignal;
-}
-
-/**
- * Sends the message and says whether exactly one good signature of the expected domain and selector was put on it.
- * Nothing is sent where it could leave the host (`warn`). The message is removed from the queue whatever happens;
- * rejects only with the reason of an abort.
- */
-export async function testMail(ports: MailPorts, target: MailTarget): Promise<Finding> {
-  target.signal?.throwIfAborted();
-  const token = proofToken(ports.random);
+/** @param configDirectory that of main.cf; as `Mta.prove` otherwise */
+export async function proveByMail(
+  ports: ProvePorts,
+  configDirectory: AbsolutePath,
+  submission: ProofSubmission,
+  signal: AbortSignal | undefined,
+): Promise<Caught> {
+  signal?.throwIfAborted();
+  const {mail, way} = submission;
   const since = ports.clock.now();
-  const mail = composeProof(token, target.domain, since);
-  const route = await readRoute(ports, target.configDirectory, mail.from, mail.recipient);
-  const leaves = route.leaves[target.way];
-  if (leaves !== undefined) {
-    return warned(
-      `not sent: ${leaves}`,
-      'A test message could leave this host, so none was sent; the signer itself was asked on its socket.',
-      `Send a message from ${target.domain} to a mailbox of your own and look for "dkim=pass" in its header.`,
-    );
-  }
+  const route = await readRoute(ports, configDirectory, mail.from, mail.recipient);
+  const leaves = route.leaves[way];
+  if (leaves !== undefined) return {ended: 'stopped', finding: notSent(leaves, mail.from)};
   const sent: Sent = {id: undefined};
-  let finding: Finding;
+  let caught: Caught;
   try {
-    finding = await sendAndJudge(ports, target, {mail, route, since, sent});
+    caught = await sendAndCatch(ports, {submission, route, since, sent, signal});
   } catch (error) {
-    await removeQueued(ports, token, sent.id);
+    await removeQueued(ports, mail.token, sent.id);
     throw error;
   }
-  const removed = await removeQueued(ports, token, sent.id);
-  return removed || finding.status === 'fail'
-    ? finding
-    : warned(
-        finding.evidence,
-        'The test message could not be removed from the queue; it cannot be delivered.',
-        `postqueue -p lists it (${token}); remove it with postsuper -d and its queue id.`,
-      );
+  if (await removeQueued(ports, mail.token, sent.id)) return caught;
+  return {
+    ...caught,
+    left: {
+      cause: 'The test message could not be removed from the queue; it cannot be delivered.',
+      fix: `postqueue -p lists it (${mail.token}); remove it with postsuper -d and its queue id.`,
+    },
+  };
 }
+
+const notSent = (leaves: string, from: string): Finding =>
+  warned(
+    `not sent: ${leaves}`,
+    'A test message could leave this host, so none was sent; the signer itself was asked on its socket.',
+    `Send a message from ${from.slice(from.lastIndexOf('@') + 1)} to a mailbox of your own and look for "dkim=pass" in its header.`,
+  );
 
 interface Sent {
   id: string | undefined;
 }
 
 interface Attempt {
-  readonly mail: ProofMail;
+  readonly submission: ProofSubmission;
   readonly route: MailRoute;
   readonly since: Date;
   /** Filled in as soon as it is known, for the removal. */
   readonly sent: Sent;
+  readonly signal: AbortSignal | undefined;
 }
 
-async function sendAndJudge(ports: MailPorts, target: MailTarget, attempt: Attempt): Promise<Finding> {
-  const refused =
-    target.way === 'sendmail'
-      ? await bySendmail(ports, target, attempt)
-      : await bySmtp(ports, target, attempt);
-  if (refused !== undefined) return refused;
-  const {mail, since, sent} = attempt;
-  const queued = await awaitQueued(ports, mail.token, since, sent.id, target.signal);
-  if (queued.state === 'missing') {
-    return failed(
-      'Postfix took the message, but it is not in the queue',
-      'It was bounced, delivered elsewhere or dropped.',
-      `journalctl -t postfix/cleanup -t postfix/qmgr -t postfix/bounce --since -5min | grep ${mail.token}`,
-    );
-  }
+async function sendAndCatch(ports: ProvePorts, attempt: Attempt): Promise<Caught> {
+  const {submission, since, sent, signal} = attempt;
+  const {mail, way, signer} = submission;
+  const refused = await (way === 'sendmail' ? bySendmail(ports, attempt) : bySmtp(ports, attempt));
+  if (refused !== undefined) return {ended: 'stopped', finding: refused};
+  const queued = await awaitQueued(ports, mail.token, since, sent.id, signal);
+  if (queued.state === 'missing') return {ended: 'stopped', finding: lost(mail.token)};
   sent.id = queued.id;
-  if (queued.state === 'maildrop') return await heldBack(ports, since);
-  const finding = await judgeSignatures(queued.message, {...target, now: ports.clock.now()});
-  return finding ?? (await unsigned(ports, target, attempt));
+  if (queued.state === 'maildrop') {
+    return {ended: 'stopped', finding: await heldBack(ports, since, signer)};
+  }
+  return {ended: 'caught', message: queued.message, unsigned: () => unsigned(ports, attempt)};
 }
 
-async function bySendmail(
-  ports: MailPorts,
-  target: MailTarget,
-  attempt: Attempt,
-): Promise<Finding | undefined> {
-  const {mail, route} = attempt;
+const lost = (token: string): Finding =>
+  failed(
+    'Postfix took the message, but it is not in the queue',
+    'It was bounced, delivered elsewhere or dropped.',
+    `journalctl -t postfix/cleanup -t postfix/qmgr -t postfix/bounce --since -5min | grep ${token}`,
+  );
+
+async function bySendmail(ports: ProvePorts, attempt: Attempt): Promise<Finding | undefined> {
+  const {submission, route, signal} = attempt;
+  const {mail} = submission;
   const program = route.settings.get('sendmail_path') || '/usr/sbin/sendmail';
   const {status, stderr, ended} = await ports.commands.run(
     // -Nnever: no notice to anybody, should the message bounce (RFC 3461).
     [program, '-i', '-Nnever', '-f', mail.from, mail.recipient],
     {
       input: Buffer.from(Buffer.from(octetsOf(mail)).toString('latin1').replaceAll('\r\n', '\n'), 'latin1'),
-      ...(target.signal === undefined ? {} : {signal: target.signal}),
+      ...(signal === undefined ? {} : {signal}),
     },
   );
-  target.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   if (status === 0) return undefined;
   return failed(
     ended === 'missing'
@@ -131,26 +115,23 @@ const lastLine = (text: string): string =>
       .at(-1) ?? '',
   );
 
-async function bySmtp(ports: MailPorts, target: MailTarget, attempt: Attempt): Promise<Finding | undefined> {
-  const {mail, since, sent, route} = attempt;
+async function bySmtp(ports: ProvePorts, attempt: Attempt): Promise<Finding | undefined> {
+  const {mail, smtp} = attempt.submission;
   const outcome = await sendBySmtp(
     ports,
-    target.smtp,
+    smtp,
     {from: mail.from, recipient: mail.recipient, message: octetsOf(mail)},
-    target.signal,
+    attempt.signal,
   );
-  if (outcome.ended === 'accepted') {
-    sent.id = outcome.queueId;
-    return undefined;
-  }
-  return await notAccepted(ports, outcome, since, route);
+  if (outcome.ended !== 'accepted') return await notAccepted(ports, outcome, attempt);
+  attempt.sent.id = outcome.queueId;
+  return undefined;
 }
 
 async function notAccepted(
-  ports: MailPorts,
+  ports: ProvePorts,
   outcome: Exclude<SmtpOutcome, {ended: 'accepted'}>,
-  since: Date,
-  route: MailRoute,
+  {since, route, submission: {signer}}: Attempt,
 ): Promise<Finding> {
   if (outcome.ended === 'unreachable') {
     const interfaces = route.settings.get('inet_interfaces') ?? '';
@@ -191,41 +172,42 @@ async function notAccepted(
       evidence,
       outcome.code < 500
         ? 'The signer answers with a temporary failure: it cannot use the key, or a table row is wrong.'
-        : 'A milter or a content check refuses the message for good; with OpenDKIM the key is most often too small.',
-      'journalctl -t opendkim -n 20 names it.',
+        : `A milter or a content check refuses the message for good; ${signer.refusal}.`,
+      `journalctl -t ${signer.logTag} -n 20 names it.`,
     );
   }
   return failed(
     evidence,
     'Postfix cannot use a milter and refuses mail meanwhile (milter_default_action), or another service of it is down.',
-    'Compare smtpd_milters in main.cf with Socket in opendkim.conf; milter_default_action = accept lets mail pass unsigned.',
+    `Compare smtpd_milters in main.cf with ${signer.socketSetting}; milter_default_action = accept lets mail pass unsigned.`,
   );
 }
 
 /** What Postfix logged about its milters: the reason why a message went unsigned or was refused. */
-async function milterLines(ports: MailPorts, way: Way, since: Date): Promise<readonly string[]> {
+async function milterLines(ports: ProvePorts, way: Submission, since: Date): Promise<readonly string[]> {
   const program = way === 'smtp' ? 'postfix/smtpd' : 'postfix/cleanup';
   return (await journalLines(ports, program, since, 'ilter')).slice(-2);
 }
 
-async function heldBack(ports: MailPorts, since: Date): Promise<Finding> {
+async function heldBack(ports: ProvePorts, since: Date, {logTag}: SignerWords): Promise<Finding> {
   const logged = [
     ...(await milterLines(ports, 'sendmail', since)),
-    ...(await journalLines(ports, 'opendkim', since)),
+    ...(await journalLines(ports, logTag, since)),
   ];
   return failed(
     ['the message stays in maildrop', ...logged].join('; '),
     logged.length === 0
       ? 'Postfix does not pick it up: it does not run, or a milter answers with a temporary failure.'
       : 'A milter answers with a temporary failure: the signer cannot use the key, or a table row is wrong.',
-    'postfix status; journalctl -t opendkim -t postfix/cleanup -n 20',
+    `postfix status; journalctl -t ${logTag} -t postfix/cleanup -n 20`,
   );
 }
 
 /** Why a message that Postfix took has no signature, although the signer signs when it is asked. */
-async function unsigned(ports: MailPorts, target: MailTarget, attempt: Attempt): Promise<Finding> {
-  const {way} = target;
-  const {route, since} = attempt;
+async function unsigned(
+  ports: ProvePorts,
+  {submission: {way, signer}, route, since}: Attempt,
+): Promise<Finding> {
   const parameter = way === 'smtp' ? 'smtpd_milters' : 'non_smtpd_milters';
   const override = INTAKE[way].find(service => route.overrides.has(`${service}/${parameter}`));
   if (override !== undefined) {
@@ -263,7 +245,7 @@ async function unsigned(ports: MailPorts, target: MailTarget, attempt: Attempt):
     return failed(
       `unsigned; smtpd_milter_maps has for 127.0.0.1: ${visible(route.mappedMilters)}`,
       'A table gives this host milters of its own instead of smtpd_milters.',
-      'Name the socket of OpenDKIM in that row, too, or take the row out.',
+      `Name the socket of ${signer.program} in that row, too, or take the row out.`,
     );
   }
   const milters = effectiveFor(way, parameter, route);
@@ -281,12 +263,12 @@ async function unsigned(ports: MailPorts, target: MailTarget, attempt: Attempt):
     return failed(
       ['unsigned', ...logged].join('; '),
       'Postfix cannot use the milter and lets mail pass unsigned (milter_default_action = accept).',
-      'postfix reload, where a group was changed; else compare smtpd_milters with Socket in opendkim.conf.',
+      `postfix reload, where a group was changed; else compare smtpd_milters with ${signer.socketSetting}.`,
     );
   }
   return failed(
     `unsigned; ${parameter} = ${visible(milters)}`,
-    'Postfix asks a milter, but it does not sign this message: another socket, or 127.0.0.1 is not among InternalHosts.',
-    'Compare smtpd_milters in main.cf with Socket in opendkim.conf; InternalHosts needs 127.0.0.1.',
+    `Postfix asks a milter, but it does not sign this message: another socket, or 127.0.0.1 is not among ${signer.clientsSetting}.`,
+    `Compare smtpd_milters in main.cf with ${signer.socketSetting}; ${signer.clientsSetting} needs 127.0.0.1.`,
   );
 }

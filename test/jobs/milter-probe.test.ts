@@ -2,15 +2,15 @@ import {generateKeyPairSync} from 'node:crypto';
 import {afterEach, describe, expect, test} from 'vitest';
 import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
+import {proveMilter} from '../../src/jobs/live-test.ts';
 import {type MilterHandler, openDkimManner, rspamdManner} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
-import {proveMilter} from '../../src/proof/milter-probe.ts';
 import type {Check} from '../../src/proof/proof.ts';
 import {createClock} from '../../src/system/real/clock.ts';
 import {createRandom} from '../../src/system/real/random.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
 import {type Listening, serve, serveRaw} from '../milter/serving.ts';
-import {domainOf, makeKey, publishing, selectorOf} from './keys.ts';
+import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
 
 const ports = {sockets: createSockets(), clock: createClock(), random: createRandom()};
 const domain = domainOf('example.com');
@@ -67,17 +67,6 @@ describe('a signer that signs', () => {
   test('a test-mode record is told', async () => {
     const testing = publishing(domain, selector, record.replace('k=rsa;', 'k=rsa; t=y;'));
     expect((await prove(signing([signer]), {lookup: testing})).evidence).toContain('t=y');
-  });
-
-  test('another id and title, as the preflight wants them', async () => {
-    const listening = await serve(signing([signer]));
-    open.push(listening);
-    const check = await proveMilter(
-      ports,
-      {endpoint: listening.endpoint, domain, selector, lookup},
-      {id: 'preflight.signs', title: 'x'},
-    );
-    expect(check).toMatchObject({id: 'preflight.signs', title: 'x', status: 'pass'});
   });
 });
 

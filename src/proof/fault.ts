@@ -1,0 +1,67 @@
+/**
+ * What went wrong in a proof, as an id with its evidence. The cause and the remedy name programs, settings and logs, which
+ * this room does not know: the signer and the mail server of the host bring them as hints.
+ */
+import type {DomainName, Selector} from '../domain/names.ts';
+import type {SocketEndpoint} from '../system/ports.ts';
+import type {Finding} from './finding.ts';
+
+/** Faults for which the signer has the words. */
+export type SignerFault =
+  /** The socket: there is none, it may not be used, or nothing listens on it. */
+  | 'socket.missing'
+  | 'socket.denied'
+  | 'socket.refused'
+  /** The account of the mail server may not write to the socket. */
+  | 'socket.no-access'
+  /** The conversation: no answer in time, cut off, or against the milter protocol. */
+  | 'milter.timeout'
+  | 'milter.closed'
+  | 'milter.protocol'
+  /** What it answers instead of letting the message pass. */
+  | 'reply.tempfail'
+  | 'reply.discard'
+  | 'reply.refused'
+  /** What it put on the message. */
+  | 'signature.none'
+  | 'signature.other-signer'
+  | 'signature.other-domain'
+  | 'signature.other-selector'
+  | 'signature.other-key'
+  | 'signature.mismatch'
+  | 'signature.invalid';
+
+/** Faults for which the mail server has the words. */
+export type MtaFault = 'signature.several';
+
+export type ProbeFault = SignerFault | MtaFault;
+
+/** What was tried when the fault came up. */
+export interface Tried {
+  readonly domain: DomainName;
+  readonly selector: Selector;
+  readonly endpoint: SocketEndpoint;
+  /** Programs beside the signer that sign here, or may. */
+  readonly others?: readonly {readonly name: string}[];
+}
+
+/** The cause of a fault and what to do, for a person. */
+export type Hint = (tried: Tried) => Pick<Finding, 'cause' | 'fix'>;
+
+export type Hints = Readonly<Record<ProbeFault, Hint>>;
+
+/** A failure whose words depend on the programs of the host. */
+export interface Faulty {
+  readonly fault: ProbeFault;
+  readonly evidence: string;
+}
+
+export const faulty = (fault: ProbeFault, evidence: string): Faulty => ({fault, evidence});
+
+/** A finding as it is; a fault as a failure in the words of the host's programs. */
+export const inWords = (found: Finding | Faulty, hints: Hints, tried: Tried): Finding =>
+  'fault' in found ? {status: 'fail', evidence: found.evidence, ...hints[found.fault](tried)} : found;
+
+/** Names of other signers in a sentence. */
+export const namesOf = ({others = []}: Pick<Tried, 'others'>): string =>
+  others.map(({name}) => name).join(', ');

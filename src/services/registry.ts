@@ -1,0 +1,39 @@
+/** The only file that names the implementations of the contracts. */
+import type {Hints} from '../proof/fault.ts';
+import type {Senders} from '../proof/kept.ts';
+import type {Ports} from '../system/ports.ts';
+import type {Candidate} from './candidate.ts';
+import type {HostFacts} from './facts.ts';
+import type {Mta, MtaWords} from './mta.ts';
+import {sendersToCompare} from './opendkim/compared.ts';
+import {OPENDKIM, openDkimHints} from './opendkim/hints.ts';
+import {openDkimTrial} from './opendkim/trial.ts';
+import {postfix} from './postfix/index.ts';
+import type {SignerHints, SignerWords} from './signer.ts';
+import type {Step} from './step.ts';
+import type {Trial} from './trial.ts';
+
+export const MTAS: readonly [Mta, ...Mta[]] = [postfix];
+
+/** The signer that is set up: what it is called, its words for faults, and what the proofs need of it. */
+export const SIGNER: {
+  readonly words: SignerWords;
+  hints(mta: MtaWords): SignerHints;
+  trial(candidate: Candidate, facts: HostFacts): Trial;
+  /** Whose mail it signs now; those of rows that `steps` touch are marked. */
+  senders(ports: Pick<Ports, 'files'>, facts: HostFacts, steps: readonly Step[]): Promise<Senders>;
+} = {
+  words: OPENDKIM,
+  hints: openDkimHints,
+  trial: (candidate, facts) => openDkimTrial(candidate, facts.signer ?? {user: 'opendkim'}),
+  senders: async (ports, {signer}, steps) =>
+    signer === undefined
+      ? {all: [], unread: [], isTouched: () => false}
+      : await sendersToCompare(ports, signer, steps),
+};
+
+/** The mail server of this host; undefined where it has none that is known. */
+export const mtaOf = (facts: HostFacts): Mta | undefined => MTAS.find(({kind}) => kind === facts.mta?.kind);
+
+/** The words for every fault, of the signer and of the mail server that hands mail to it. */
+export const hintsFor = (mta: Mta = MTAS[0]): Hints => ({...SIGNER.hints(mta.words), ...mta.hints});
