@@ -7,7 +7,7 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'cli/commands/explain.ts': 3,
   'cli/commands/remove.ts': 7,
   'cli/commands/test.ts': 1,
-  'cli/flags.ts': 3,
+  'cli/flags.ts': 2,
   'cli/proving.ts': 5,
   'dns/delivery.ts': 1,
   'dns/formats/index.ts': 2,

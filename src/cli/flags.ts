@@ -1,4 +1,8 @@
-/** Every flag of the program in one table: parsing, --help, and the reference page are made from it. */
+/**
+ * Every flag of the program: parsing, --help and the reference page are made from these. What answers a question is
+ * worded there (flow/question-flags.ts); what stands here answers none.
+ */
+import {type FlagSpec, QUESTION_FLAGS} from '../flow/question-flags.ts';
 
 export type CommandName =
   | 'setup'
@@ -32,6 +36,7 @@ const SETUP: readonly CommandName[] = ['setup', 'demo'];
 const KEYED: readonly CommandName[] = ['setup', 'demo', 'rotate'];
 /** Those that may have a record entered or withdrawn by a program. */
 const PUBLISHING: readonly CommandName[] = [...KEYED, 'remove'];
+const ONLY_DOMAIN = 'only this domain; may be given many times';
 const ONE_DOMAIN: readonly CommandName[] = [
   'record',
   'test',
@@ -42,114 +47,67 @@ const ONE_DOMAIN: readonly CommandName[] = [
   'export',
 ];
 
-export const FLAGS: readonly Flag[] = [
-  {
-    name: 'domain',
-    value: 'NAME',
-    repeatable: true,
-    help: 'mail domain to sign for; may be given many times',
+/** Where a flag of a question is taken, and what it means elsewhere than in a set-up. */
+type Use = Pick<Flag, 'commands' | 'helpOf'>;
+
+const FOR_KEY: Use = {commands: KEYED};
+const FOR_PUBLISHING: Use = {commands: PUBLISHING};
+
+/** The flags of questions that other commands take as well; those of the rest belong to the set-up alone. */
+const USES: Readonly<Record<string, Use>> = {
+  domain: {
+    commands: [...SETUP, ...ONE_DOMAIN, 'sign'],
     helpOf: {
       sign: 'domain that signs (d=)',
       record: 'only the records of this domain; may be given many times',
-      test: 'only this domain; may be given many times',
-      status: 'only this domain; may be given many times',
-      check: 'only this domain; may be given many times',
+      test: ONLY_DOMAIN,
+      status: ONLY_DOMAIN,
+      check: ONLY_DOMAIN,
+      export: ONLY_DOMAIN,
       rotate: 'rotate the key of this domain; may be given many times',
-      remove: 'domain whose mail shall no longer be signed; may be given many times',
-      export: 'only this domain; may be given many times',
+      remove: 'domain to stop signing; may be given many times',
     },
-    commands: [...SETUP, ...ONE_DOMAIN, 'sign'],
   },
-  {
-    name: 'domains-file',
-    value: 'FILE',
-    help: 'file with one domain a line, or CSV: domain,selector',
-    commands: [...SETUP, 'check', 'remove'],
-  },
-  {name: 'dns', help: 'only the records, of any number of domains', commands: ['check']},
-  {
-    name: 'selector',
-    value: 'NAME',
-    help: 'selector of the key (default: year and month)',
+  selector: {
+    commands: [...KEYED, 'sign', 'record', 'check'],
     helpOf: {
       rotate: 'selector of the new key (default: year and month)',
       sign: 'selector under which the key is published (s=)',
       record: 'only the record of this selector',
       check: 'selector to look at, of a domain this host does not sign for',
     },
-    commands: [...KEYED, 'sign', 'record', 'check'],
   },
-  {name: 'algorithm', value: 'rsa|ed25519', help: 'key algorithm (default: rsa)', commands: KEYED},
-  {name: 'bits', value: '2048|3072|4096', help: 'RSA key size (default: 2048)', commands: KEYED},
-  {
-    name: 'key',
-    value: 'FILE',
-    help: 'import this private key instead of making one',
-    helpOf: {sign: 'private key to sign with (PEM)'},
+  algorithm: FOR_KEY,
+  bits: FOR_KEY,
+  key: {commands: [...SETUP, 'sign'], helpOf: {sign: 'private key to sign with (PEM)'}},
+  canonicalization: {
     commands: [...SETUP, 'sign'],
-  },
-  {
-    name: 'shared-key',
-    help: 'one key for all domains instead of one each',
-    commands: SETUP,
-  },
-  {name: 'install', help: 'install missing packages', commands: SETUP},
-  {
-    name: 'other-signer',
-    value: 'switch|leave',
-    help: 'where another program signs: switch its signing off, or let both sign',
-    commands: SETUP,
-  },
-  {
-    name: 'socket',
-    value: 'auto|unix|inet:PORT',
-    help: 'where Postfix reaches the signer (default: auto)',
-    commands: SETUP,
-  },
-  {
-    name: 'canonicalization',
-    value: 'H/B',
-    help: 'relaxed or simple, header/body (default: relaxed/simple)',
     helpOf: {sign: 'relaxed or simple, header/body (default: relaxed/relaxed)'},
-    commands: [...SETUP, 'sign'],
   },
-  {
-    name: 'trusted-hosts',
-    value: 'LIST',
-    help: 'hosts and networks whose mail is signed, besides this host',
+  publish: FOR_PUBLISHING,
+  'tsig-key': FOR_PUBLISHING,
+  'update-server': FOR_PUBLISHING,
+  'update-ttl': FOR_PUBLISHING,
+  'lexicon-config': FOR_PUBLISHING,
+};
+
+function flagOf({flag, metavar, repeatable, help}: FlagSpec): Flag {
+  const name = flag.slice('--'.length);
+  return {
+    name,
+    ...(metavar === undefined ? {} : {value: metavar}),
+    ...(repeatable ? {repeatable} : {}),
+    help,
     commands: SETUP,
-  },
-  {name: 'no-subdomains', help: 'do not sign for subdomains of the domain', commands: SETUP},
-  {name: 'test-mode', help: 'mark the record as a test (t=y)', commands: SETUP},
-  {name: 'note', value: 'TEXT', help: 'note in the record (n=)', commands: SETUP},
+    ...USES[name],
+  };
+}
+
+const OTHER_FLAGS: readonly Flag[] = [
+  {name: 'dns', help: 'only the records, of any number of domains', commands: ['check']},
   {name: 'signer', value: 'auto|opendkim', help: 'signing program (default: auto)', commands: SETUP},
   {name: 'mta', value: 'auto|postfix', help: 'mail server (default: auto)', commands: SETUP},
   {name: 'tables', value: 'files', help: 'where the tables of the signer are kept', commands: SETUP},
-  {
-    name: 'publish',
-    value: 'HOW',
-    help: 'who enters and withdraws the record: manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER',
-    commands: PUBLISHING,
-  },
-  {name: 'tsig-key', value: 'FILE', help: 'key file for nsupdate or knsupdate', commands: PUBLISHING},
-  {
-    name: 'update-server',
-    value: 'ADDR',
-    help: 'server for nsupdate or knsupdate (default: the primary of the zone)',
-    commands: PUBLISHING,
-  },
-  {
-    name: 'update-ttl',
-    value: 'SECONDS',
-    help: 'TTL of what nsupdate or knsupdate enter (default: 3600)',
-    commands: PUBLISHING,
-  },
-  {
-    name: 'lexicon-config',
-    value: 'DIR',
-    help: 'directory with the configuration and the credentials of lexicon',
-    commands: PUBLISHING,
-  },
   {
     name: 'wait',
     value: 'DURATION',
@@ -289,6 +247,18 @@ export const FLAGS: readonly Flag[] = [
   {name: 'help', help: 'show help and end', commands: 'all'},
   {name: 'version', help: 'show the version and end', commands: 'all'},
 ];
+
+const DOMAINS_FILE: Flag = {
+  name: 'domains-file',
+  value: 'FILE',
+  help: 'file with one domain a line, or CSV: domain,selector',
+  commands: [...SETUP, 'check', 'remove'],
+};
+
+const [FIRST, ...FURTHER] = Object.values(QUESTION_FLAGS).map(specs => specs.map(flagOf));
+
+/** Every flag: those that answer questions, and those that answer none. */
+export const FLAGS: readonly Flag[] = [...(FIRST ?? []), DOMAINS_FILE, ...FURTHER.flat(), ...OTHER_FLAGS];
 
 export const COMMANDS: Readonly<Record<CommandName, string>> = {
   setup: 'set up DKIM for one or more domains, from the first look to the live test',

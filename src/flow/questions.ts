@@ -11,6 +11,7 @@ import {rivals, whyNotSwitched} from '../services/switch-over.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
 import {formatSelectors, parseSelectors} from './domain-list.ts';
 import type {DomainFacts} from './operations.ts';
+import {type FlagSpec, QUESTION_FLAGS} from './question-flags.ts';
 import {sizeProblems} from './record-size.ts';
 import type {ScreenId} from './state.ts';
 import {parseTrustedHosts} from './trusted-hosts.ts';
@@ -24,16 +25,6 @@ export interface Choice {
   readonly disabled: string | undefined;
 }
 
-/** A flag of the command line that answers (a part of) a question. */
-export interface FlagSpec {
-  /** `--domain`. */
-  readonly flag: `--${string}`;
-  /** Name of its value in help; undefined for a flag without a value. */
-  readonly metavar: string | undefined;
-  readonly repeatable: boolean;
-  readonly help: string;
-}
-
 /** What is known beside answers and host when a suggestion is made. */
 export interface Known {
   readonly suggestedSelector: Selector | undefined;
@@ -43,8 +34,6 @@ export type AnswerOf<K extends QuestionId> = NonNullable<Answers[K]>;
 
 interface Definition<K extends QuestionId> {
   readonly id: K;
-  /** The flags that answer it; empty where only the wizard asks. */
-  readonly flags: readonly FlagSpec[];
   readonly placeholder: string;
   readonly screen: ScreenId;
   /** A question of a few words. */
@@ -81,6 +70,8 @@ interface Definition<K extends QuestionId> {
 
 /** A question with the two functions that need no knowledge of its type. */
 export interface Question<K extends QuestionId = QuestionId> extends Definition<K> {
+  /** The flags that answer it; empty where only the wizard asks. */
+  readonly flags: readonly FlagSpec[];
   /** First of `flags`, for messages; undefined where there is none. */
   readonly flag: string | undefined;
   readonly metavar: string | undefined;
@@ -91,12 +82,28 @@ export interface Question<K extends QuestionId = QuestionId> extends Definition<
   argvIn(answers: Answers): readonly string[];
 }
 
-function define<K extends QuestionId>(definition: Definition<K>): Question<K> {
+/** A question that only those meet who ask for each setting, which is most of them. */
+const A_SETTING = {
+  screen: 'key',
+  required: false,
+  free: false,
+  checked: false,
+  inRecord: false,
+  dependsOn: ['settings'],
+  applies: ({settings}: Answers): boolean => settings === 'change',
+} as const satisfies Partial<Definition<QuestionId>>;
+
+function define<K extends QuestionId>(
+  own: Omit<Definition<K>, keyof typeof A_SETTING> & Partial<Definition<K>>,
+): Question<K> {
+  const flags = QUESTION_FLAGS[own.id];
+  const definition: Definition<K> = {...A_SETTING, ...own};
   const valueIn = (answers: Answers): AnswerOf<K> | undefined => answers[definition.id] ?? undefined;
   return {
     ...definition,
-    flag: definition.flags[0]?.flag,
-    metavar: definition.flags[0]?.metavar,
+    flags,
+    flag: flags[0]?.flag,
+    metavar: flags[0]?.metavar,
     accept(text, answers, facts) {
       const parsed = definition.parse(text, answers, facts);
       return parsed.ok ? ok({...answers, [definition.id]: parsed.value} as Answers) : parsed;
@@ -111,13 +118,6 @@ function define<K extends QuestionId>(definition: Definition<K>): Question<K> {
     },
   };
 }
-
-const flag = (
-  name: `--${string}`,
-  metavar: string | undefined,
-  help: string,
-  repeatable = false,
-): FlagSpec => ({flag: name, metavar, repeatable, help});
 
 const choice = (value: string, label: string, hint: string, disabled?: string): Choice => ({
   value,
@@ -316,13 +316,10 @@ function parseNote(text: string): Result<string> {
 const needsSelector = ({domains = [], selectors}: Answers): boolean =>
   domains.length === 0 || domains.some(domain => selectors?.has(domain) !== true);
 
-const wantsSettings = (answers: Answers): boolean => answers.settings === 'change';
-
 /** All questions by id. Their order is that of `QUESTION_ORDER`. */
 export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
   install: define({
     id: 'install',
-    flags: [flag('--install', undefined, 'install the packages that are missing')],
     placeholder: 'yes',
     screen: 'look',
     title: 'Install what is missing?',
@@ -332,10 +329,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'Yes installs it now, with the package manager of this host.',
       'No leaves; install it yourself and run waxseal again.',
     ],
-    required: false,
-    free: false,
-    checked: false,
-    inRecord: false,
     dependsOn: [],
     applies: (_answers, facts) => facts.missingPackages.length > 0,
     // Packages are a change of the host: without a terminal they need the flag.
@@ -351,7 +344,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   selectors: define({
     id: 'selectors',
-    flags: [],
     placeholder: 'example.org=202611',
     screen: 'selector',
     title: 'Which domains have a key name of their own?',
@@ -359,9 +351,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'A list of domains (--domains-file) may name the selector of each.',
       'Domains without one get the selector that is asked for.',
     ],
-    required: false,
     free: true,
-    checked: false,
     silent: true,
     inRecord: true,
     dependsOn: [],
@@ -375,9 +365,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   otherSigner: define({
     id: 'otherSigner',
-    flags: [
-      flag('--other-signer', 'switch|leave', 'a second signer: switch its signing off, or let both sign'),
-    ],
     placeholder: 'switch',
     screen: 'look',
     title: 'Another program signs here: switch it off?',
@@ -387,10 +374,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'Leave: mail goes out with two signatures.',
       'Receivers check each by itself, and one good one is enough; the other needs its own record in the DNS and its own care.',
     ],
-    required: false,
-    free: false,
-    checked: false,
-    inRecord: false,
     dependsOn: [],
     applies: (_answers, facts) => rivals(facts).length > 0,
     // Who surely signs must not go on, nor be stopped, without a word. Where it is not sure, leaving changes nothing.
@@ -414,7 +397,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   domains: define({
     id: 'domains',
-    flags: [flag('--domain', 'DOMAIN', 'domain to sign for; may be repeated', true)],
     placeholder: 'example.org',
     screen: 'domain',
     title: 'Which domain shall be signed?',
@@ -439,7 +421,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   selector: define({
     id: 'selector',
-    flags: [flag('--selector', 'NAME', 'name of the key in the DNS; default: year and month')],
     placeholder: '202611',
     screen: 'selector',
     title: 'What shall the key be called?',
@@ -449,7 +430,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'Year and month is a good name.',
       'One that was used before is never taken again.',
     ],
-    required: false,
     free: true,
     checked: true,
     inRecord: true,
@@ -463,14 +443,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   key: define({
     id: 'key',
-    flags: [
-      flag('--algorithm', 'rsa|ed25519', 'kind of key; default: rsa'),
-      flag('--bits', 'BITS', 'size of an RSA key: 2048 (default), 3072 or 4096'),
-      flag('--key', 'FILE', 'use this private key (PEM) instead of making one'),
-      flag('--shared-key', undefined, 'one key for all domains instead of one each'),
-    ],
     placeholder: 'file:/root/dkim.pem',
-    screen: 'key',
     title: 'Which kind of key?',
     help: [
       'RSA with 2048 bits is understood by every receiver and is what the large mailbox providers ask for.',
@@ -478,7 +451,6 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'The private half stays on this host, readable only by the signer.',
       'To use a key you have, type file: and the path of its PEM file.',
     ],
-    required: false,
     free: true,
     checked: true,
     inRecord: true,
@@ -502,18 +474,12 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   settings: define({
     id: 'settings',
-    flags: [],
     placeholder: 'recommended',
-    screen: 'key',
     title: 'Use the recommended settings?',
     help: [
       'The rest has defaults that suit nearly every mail host: subdomains covered, only this host trusted, a socket where Postfix reaches it, relaxed/simple canonicalization, no test mode, no note.',
       'No asks for each of them, one question after the other.',
     ],
-    required: false,
-    free: false,
-    checked: false,
-    inRecord: false,
     dependsOn: [],
     applies: () => true,
     suggest: () => 'recommended',
@@ -537,21 +503,14 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   subdomains: define({
     id: 'subdomains',
-    flags: [flag('--no-subdomains', undefined, 'the key is not for addresses at subdomains (t=s)')],
     placeholder: 'yes',
-    screen: 'key',
     title: 'May the key sign for subdomains, too?',
     help: [
       'Yes: the key may vouch for user@news.example.org as well.',
       'No puts t=s into the record, and receivers refuse that.',
       'Say no only if you know that no subdomain sends mail.',
     ],
-    required: false,
-    free: false,
-    checked: false,
     inRecord: true,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => 'yes',
     choices: () => [choice('yes', 'Yes', 'recommended'), choice('no', 'No', 't=s in the record')],
     parse: text => parseYesNo('subdomains', text, '--no-subdomains'),
@@ -561,21 +520,14 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   trustedHosts: define({
     id: 'trustedHosts',
-    flags: [flag('--trusted-hosts', 'LIST', 'hosts whose mail is signed without a login')],
     placeholder: '10.9.9.0/24',
-    screen: 'key',
     title: 'Which other hosts send through this one?',
     help: [
       'Mail of this host and of users who log in is always signed.',
       'Other machines that relay through it without a login (printers, web servers) must be named: addresses or networks, commas between.',
       'Leave it empty if there are none.',
     ],
-    required: false,
     free: true,
-    checked: false,
-    inRecord: false,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => '',
     parse: text => parseTrustedHosts(text),
     format: value => value.join(','),
@@ -584,21 +536,14 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   socket: define({
     id: 'socket',
-    flags: [flag('--socket', 'SOCKET', 'auto (default), unix, or inet:PORT')],
     placeholder: 'inet:8891',
-    screen: 'key',
     title: 'How shall Postfix reach the signer?',
     help: [
       'auto keeps a socket that works, else makes a unix socket where even a chrooted Postfix can reach it.',
       'unix always uses that socket file.',
       'inet:8891 uses a TCP port on this host only, which every local user can connect to.',
     ],
-    required: false,
     free: true,
-    checked: false,
-    inRecord: false,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => 'auto',
     choices: () => [
       choice('auto', 'Automatic', 'recommended'),
@@ -612,21 +557,13 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   canonicalization: define({
     id: 'canonicalization',
-    flags: [flag('--canonicalization', 'HEADER/BODY', 'relaxed/simple (default), relaxed/relaxed, simple/…')],
     placeholder: 'relaxed/simple',
-    screen: 'key',
     title: 'How much change on the way is tolerated?',
     help: [
       'Servers on the way may refold headers or trim blanks.',
       'relaxed forgives that, simple does not; the first word is for the headers, the second for the text.',
       'relaxed/simple is right for nearly everybody; take relaxed/relaxed if your mail passes gateways that touch blanks in the text.',
     ],
-    required: false,
-    free: false,
-    checked: false,
-    inRecord: false,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => 'relaxed/simple',
     choices: () => [
       choice('relaxed/simple', 'relaxed/simple', 'recommended'),
@@ -641,21 +578,14 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   testMode: define({
     id: 'testMode',
-    flags: [flag('--test-mode', undefined, 'say in the record that you are testing (t=y)')],
     placeholder: 'no',
-    screen: 'key',
     title: 'Mark the key as being tested?',
     help: [
       'Yes puts t=y into the record: receivers should treat your mail as if it were not signed.',
       'It is rarely useful, and often forgotten.',
       'waxseal tests the signature on this host anyway.',
     ],
-    required: false,
-    free: false,
-    checked: false,
     inRecord: true,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => 'no',
     choices: () => [choice('no', 'No', 'recommended'), choice('yes', 'Yes', 't=y in the record')],
     parse: text => parseYesNo('test-mode', text, '--test-mode'),
@@ -665,21 +595,15 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   note: define({
     id: 'note',
-    flags: [flag('--note', 'TEXT', 'a note for people, in the record (n=)')],
     placeholder: 'ask hostmaster',
-    screen: 'key',
     title: 'A note in the record?',
     help: [
       'A few words for people who look at your DNS, such as "ask hostmaster".',
       'Everybody can read it and no program does.',
       'Leave it empty for none.',
     ],
-    required: false,
     free: true,
-    checked: false,
     inRecord: true,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: () => '',
     parse: text => parseNote(text),
     format: value => value,
@@ -688,15 +612,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   publish: define({
     id: 'publish',
-    flags: [
-      flag('--publish', 'HOW', 'manual (default), nsupdate, knsupdate, hook:PATH or lexicon:PROVIDER'),
-      flag('--tsig-key', 'FILE', 'key file for nsupdate or knsupdate'),
-      flag('--update-server', 'ADDR', 'server for updates; default: the primary of the zone'),
-      flag('--update-ttl', 'SECONDS', 'TTL of a record that an update enters; default: 3600'),
-      flag('--lexicon-config', 'DIR', 'directory with the credentials of lexicon'),
-    ],
     placeholder: 'hook:/usr/local/sbin/dns-hook',
-    screen: 'key',
     title: 'Who enters the record into the DNS?',
     help: [
       'You, in the panel of your DNS provider, or a program that this host has.',
@@ -705,12 +621,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'hook:/path/of/a/program: for anything else.',
       'Whatever it says, all name servers are asked afterwards.',
     ],
-    required: false,
     free: true,
-    checked: false,
-    inRecord: false,
-    dependsOn: ['settings'],
-    applies: wantsSettings,
     suggest: (_answers, {publishers = []}) =>
       publishers.find(({remembered}) => remembered)?.publish ?? 'manual',
     choices: (_answers, {publishers = []}) => [

@@ -54,7 +54,7 @@ describe('parseArguments', () => {
     [['setup', '--domian', 'x'], /no flag --domian.*Did you mean --domain\?/],
     [['setpu'], /no command "setpu".*Did you mean setup\?/],
     [['frobnicate'], /no command.*waxseal --help/],
-    [['setup', '--domain'], /--domain needs a value.*--domain NAME/],
+    [['setup', '--domain'], /--domain needs a value.*--domain DOMAIN/],
     [['setup', '--yes=1'], /--yes takes no value/],
     [['status', '--bits', '2048'], /--bits does not belong to "status".*setup, demo, rotate/],
     [['setup', '--\u001b[31m'], /no flag/],

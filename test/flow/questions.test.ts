@@ -238,16 +238,24 @@ describe('flags', () => {
 });
 
 describe('the command line', () => {
-  it('knows every flag of the table, with a value where the table says so', () => {
+  it('says of a flag what its question says, and takes it for a set-up', () => {
     for (const id of QUESTION_ORDER) {
       for (const spec of questionOf(id).flags) {
         const flag = FLAGS.find(each => `--${each.name}` === spec.flag);
-        expect(flag, spec.flag).toBeDefined();
-        expect(flag?.value !== undefined, spec.flag).toBe(spec.metavar !== undefined);
-        expect(flag?.repeatable === true, spec.flag).toBe(spec.repeatable);
+        expect([flag?.value, flag?.help, flag?.repeatable === true], spec.flag).toEqual([
+          spec.metavar,
+          spec.help,
+          spec.repeatable,
+        ]);
         expect(flag !== undefined && takes(flag, 'setup'), spec.flag).toBe(true);
       }
     }
+  });
+
+  it('has no flag twice', () => {
+    const names = FLAGS.map(({name}) => name);
+    expect(names.length).toBeGreaterThan(60);
+    expect([...new Set(names)]).toEqual(names);
   });
 });
 
