@@ -1,3 +1,4 @@
+export {earliestArrival} from './arrival.ts';
 export {type Draft, type DraftValue, dropDraft, loadDraft, saveDraft} from './draft.ts';
 export type {
   Evidence,
@@ -32,7 +33,6 @@ export {
 } from './lifecycle.ts';
 export {foreignKey, parseForeignKeys, parseState} from './parse.ts';
 export {publisherOf, withPublisher} from './publishers.ts';
-export {earliestArrival, oldestQueued, type QueueFacts, queueLifetime} from './queue.ts';
 export {
   type Act,
   ageOf,

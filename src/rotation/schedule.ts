@@ -2,13 +2,12 @@
  * What comes next for each key, by which evidence, and who must do it. Pure; the rules and their invariants are in
  * docs/explanation/rotation.md.
  */
-import {command} from '../domain/command.ts';
 import {formatDuration} from '../domain/duration.ts';
 import type {DnsName, DomainName, Selector} from '../domain/names.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
+import type {QueueFacts} from '../services/mta.ts';
 import type {Evidence, KeyEntry, KeyState, RotationState, ServerWord} from './entry.ts';
 import {isComing, lastEntered} from './lifecycle.ts';
-import type {QueueFacts} from './queue.ts';
 import type {RotationSettings} from './settings.ts';
 import {elapsedSince} from './time.ts';
 
@@ -440,11 +439,8 @@ function neededBy(key: KeyEntry, {queue, settings}: RotationFacts): string {
   if (!queue.known) return 'unknown';
   const signedUntil = new Date(Date.parse(lastSigned(key)) + settings.safetyMs).toISOString();
   if (queue.oldest === undefined || queue.oldest.at > signedUntil) return 'no';
-  const {id, queue: where, directory} = queue.oldest;
-  const which = directory === undefined ? [] : ['-c', directory];
-  const of = directory === undefined ? '' : ` of ${directory}`;
-  const deliver = `${command('postqueue', ...which, '-i', id)}, ${command('postsuper', ...which, '-H', id)}`;
-  return `Keep ${key.record.name}: message ${id} (${where}${of}) may be signed with it; deliver it (${deliver}) or delete it (${command('postsuper', ...which, '-d', id)}).`;
+  const {id, where, how} = queue.oldest;
+  return `Keep ${key.record.name}: message ${id} (${where}) may be signed with it; ${how}.`;
 }
 
 function withdrawnStep(

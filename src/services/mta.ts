@@ -174,11 +174,37 @@ export type Caught = (
   | {readonly ended: 'stopped'; readonly finding: Finding}
 ) & {readonly left?: Pick<Finding, 'cause' | 'fix'>};
 
+/** What the queue says about messages that may still need an old key. */
+export type QueueFacts =
+  | {
+      readonly known: true;
+      /** The message that came in first; absent where the queue is empty. Foreign text is made harmless. */
+      readonly oldest?: {
+        /** ISO 8601. */
+        readonly at: string;
+        readonly id: string;
+        /** In which queue it lies. */
+        readonly where: string;
+        /** How to get it out of there, to go on a sentence: `deliver it (…) or delete it (…)`. */
+        readonly how: string;
+      };
+      /** How long a message is tried, and how long one that tells of a failure. */
+      readonly lifetimeSeconds: number;
+      readonly bounceSeconds: number;
+    }
+  /** `isHung`: the mail server did not answer in time; another question would wait as long. */
+  | {readonly known: false; readonly why: string; readonly isHung?: true};
+
 /** One mail server. */
 export interface Mta<F extends MtaFacts = MtaFacts> {
   readonly kind: F['kind'];
   readonly words: MtaWords;
   readonly hints: MtaHints;
+  /**
+   * Its queues, those of all its instances taken together; not known where anything of them is not.
+   * @param arrival the earliest moment at which a message of this time stamp can have come in, both in milliseconds
+   */
+  queue(ports: Pick<Ports, 'commands'>, arrival: (stampMs: number) => number): Promise<QueueFacts>;
   /**
    * Submits the proof, which cannot leave the host, gives it back as it would leave and removes it. Nothing is sent where it
    * could leave. Rejects only with the reason of an abort, after the removal.

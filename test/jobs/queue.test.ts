@@ -41,7 +41,7 @@ describe('a Postfix that hangs', () => {
       },
     };
     const memory = {};
-    const unknown = {known: false, why: 'postqueue -j did not come to its end'};
+    const unknown = {known: false, why: 'postqueue -j did not come to its end', isHung: true};
     expect(await readQueue({clock, commands}, {keys: []}, memory)).toEqual(unknown);
     expect(await readQueue({clock, commands}, {keys: []}, memory)).toEqual(unknown);
     expect(asked).toBe(1);
@@ -59,7 +59,12 @@ describe('one instance', () => {
       known: true,
       lifetimeSeconds: 432_000,
       bounceSeconds: 360_000,
-      oldest: {at: '2026-10-31T23:59:59.000Z', id: '4bbb', queue: 'hold'},
+      oldest: {
+        at: '2026-10-31T23:59:59.000Z',
+        id: '4bbb',
+        where: 'hold',
+        how: 'deliver it (postqueue -i 4bbb, postsuper -H 4bbb) or delete it (postsuper -d 4bbb)',
+      },
     });
   });
 
@@ -104,7 +109,12 @@ describe('several instances', () => {
       known: true,
       lifetimeSeconds: 864_000,
       bounceSeconds: 432_000,
-      oldest: {at: '2026-11-19T10:00:00.000Z', id: '4bbb', queue: 'hold', directory: '/etc/postfix-out'},
+      oldest: {
+        at: '2026-11-19T10:00:00.000Z',
+        id: '4bbb',
+        where: 'hold of /etc/postfix-out',
+        how: 'deliver it (postqueue -c /etc/postfix-out -i 4bbb, postsuper -c /etc/postfix-out -H 4bbb) or delete it (postsuper -c /etc/postfix-out -d 4bbb)',
+      },
     });
     expect(await read({...both, 'postqueue -c /etc/postfix-out -j': ''})).toMatchObject({
       oldest: {id: '4aaa'},

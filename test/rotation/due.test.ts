@@ -1,14 +1,8 @@
 /** What is due, as tables: each boundary from both sides. */
 import {describe, expect, it} from 'vitest';
 import type {DomainName} from '../../src/domain/names.ts';
-import {
-  DEFAULT_SETTINGS,
-  type Due,
-  due,
-  type KeyEntry,
-  type QueueFacts,
-  type RecordFacts,
-} from '../../src/rotation/index.ts';
+import {DEFAULT_SETTINGS, type Due, due, type KeyEntry, type RecordFacts} from '../../src/rotation/index.ts';
+import type {QueueFacts} from '../../src/services/mta.ts';
 import {keyIn, NOW} from './keys.ts';
 
 const {marginMs, safetyMs, floorMs, intervalMs} = DEFAULT_SETTINGS;
@@ -121,7 +115,7 @@ describe('a key that retires is kept for the oldest message in the queue', () =>
   const long = at(10 * floorMs);
   const oldest = (ms: number): QueueFacts => ({
     ...EMPTY,
-    oldest: {at: at(ms).toISOString(), id: '4XQ', queue: 'hold'},
+    oldest: {at: at(ms).toISOString(), id: '4XQ', where: 'hold', how: 'deliver it'},
   });
   it.each<[string, QueueFacts, string]>([
     ['that came in before the switch', oldest(-1), 'queue'],

@@ -1,14 +1,8 @@
 /** How long the record of a retired key stays at least, proven without the rest of the scheduler. */
 
 import {describe, expect, it} from 'vitest';
-import {
-  DEFAULT_SETTINGS,
-  due,
-  type KeyEntry,
-  keepMs,
-  type QueueFacts,
-  type RotationFacts,
-} from '../../src/rotation/index.ts';
+import {DEFAULT_SETTINGS, due, type KeyEntry, keepMs, type RotationFacts} from '../../src/rotation/index.ts';
+import type {QueueFacts} from '../../src/services/mta.ts';
 import {fc} from '../support/fast-check.ts';
 import {keyIn, NOW, servers} from './keys.ts';
 
@@ -80,7 +74,7 @@ describe('the week', () => {
       known: true,
       lifetimeSeconds: 3600,
       bounceSeconds: 3600,
-      oldest: {at: new Date(switchedAt - 1000).toISOString(), id: '4X1', queue: 'hold'},
+      oldest: {at: new Date(switchedAt - 1000).toISOString(), id: '4X1', where: 'hold', how: 'deliver it'},
     };
     const steps = [WEEK, 30 * DAY].map(ms => due({keys: [key]}, facts(switchedAt + ms, held))[0]);
     for (const step of steps) expect(step?.act).toEqual({do: 'note', clearSince: undefined});

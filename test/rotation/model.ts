@@ -168,7 +168,7 @@ export class Model {
         bounceSeconds: LIFETIME / SECOND,
         ...(oldest === undefined
           ? {}
-          : {oldest: {at: new Date(oldest).toISOString(), id: '4abc', queue: 'deferred'}}),
+          : {oldest: {at: new Date(oldest).toISOString(), id: '4abc', where: 'deferred', how: 'deliver it'}}),
       },
     };
   }

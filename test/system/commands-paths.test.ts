@@ -87,8 +87,8 @@ const REASONS: Readonly<Record<string, string>> = {
   'doctor/sending.ts argv': HANDED_ON,
   "flow/command-line.ts ['waxseal', mode.command, ...QUESTION_ORDER.flatMap(id => argvOf(state, id)), ...(mode.waitMs === undefined ? [] : mode.waitMs === 0 ? ['--no-wait'] : ['--wait', durationText(mode.waitMs)]), ...(state.resolverOnly ? ['--resolver-only'] : []), ...(mode.yes || state.result?.applied === true ? ['--yes'] : [])]":
     'never run: it is shown to a person',
-  "jobs/rotate/facts.ts ['postconf', ...which, '-xh', ...names]": ROOTS,
-  "jobs/rotate/facts.ts ['postqueue', ...which, '-j']": ROOTS,
+  "services/postfix/queue.ts ['postconf', ...which, '-xh', ...names]": ROOTS,
+  "services/postfix/queue.ts ['postqueue', ...which, '-j']": ROOTS,
   'jobs/rotate/hooks.ts [path, event]':
     "root's alone: the hook and every directory above it are judged before",
   "jobs/rotate/notify.ts ['sendmail', '-i', '--', to]": NO_PATH,

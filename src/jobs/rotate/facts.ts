@@ -14,14 +14,11 @@ import {findZone} from '../../dns/zone.ts';
 import {UsageError} from '../../domain/errors.ts';
 import type {DnsName} from '../../domain/names.ts';
 import {absolute} from '../../domain/paths.ts';
-import {visible} from '../../domain/text.ts';
 import {
   DEFAULT_SETTINGS,
+  earliestArrival,
   type KeyEntry,
-  oldestQueued,
   parseSettings,
-  type QueueFacts,
-  queueLifetime,
   type RecordFacts,
   type RotationFacts,
   type RotationSettings,
@@ -30,6 +27,8 @@ import {
   type SilentFacts,
   type TimeReading,
 } from '../../rotation/index.ts';
+import type {QueueFacts} from '../../services/mta.ts';
+import {MTAS} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {keysInUse, type SeenUses} from '../key-uses.ts';
 import type {WorkOptions} from '../options.ts';
@@ -65,95 +64,23 @@ export async function readTime(ports: Pick<Ports, 'files' | 'clock'>): Promise<T
   };
 }
 
-/** What one run knows of the queues: a Postfix that hung once is not waited for at every look. */
+/** What one run knows of the queues: a mail server that hung once is not waited for at every look. */
 export interface QueueMemory {
   hung?: QueueFacts;
 }
 
-/**
- * The queues of this host's Postfix, all its instances taken together (MULTI_INSTANCE_README): one that takes mail in
- * may sign, and another hand it to the world. Not known where a command fails: a record then stays.
- */
+/** The queues of this host. Not known where a command fails: a record then stays. */
 export async function readQueue(
   ports: Pick<Ports, 'commands' | 'clock'>,
   state: RotationState,
   memory: QueueMemory = {},
 ): Promise<QueueFacts> {
   if (memory.hung !== undefined) return memory.hung;
-  const queue = await readInstances(ports, state);
-  if (!queue.known && queue.why.startsWith(HANGS)) memory.hung = queue;
-  return queue;
-}
-
-const HANGS = 'postqueue -j did not come to its end';
-
-async function readInstances(
-  ports: Pick<Ports, 'commands' | 'clock'>,
-  state: RotationState,
-): Promise<QueueFacts> {
-  const first = await readInstance(ports, state, []);
-  if (!first.known) return first;
-  const {others, ...own} = first;
-  let all: Queue = own;
-  for (const directory of others) {
-    const each = await readInstance(ports, state, ['-c', directory]);
-    if (!each.known) return {known: false, why: `${each.why}, of the instance in ${visible(directory)}`};
-    all = together(all, each, visible(directory));
-  }
-  return all;
-}
-
-type Queue = Extract<QueueFacts, {known: true}>;
-
-/** The older of the oldest messages, and the longer of the lives. */
-function together(all: Queue, each: Queue, directory: string): Queue {
-  const isOlder = each.oldest !== undefined && (all.oldest === undefined || each.oldest.at < all.oldest.at);
-  return {
-    ...all,
-    lifetimeSeconds: Math.max(all.lifetimeSeconds, each.lifetimeSeconds),
-    bounceSeconds: Math.max(all.bounceSeconds, each.bounceSeconds),
-    ...(isOlder && each.oldest !== undefined ? {oldest: {...each.oldest, directory}} : {}),
-  };
-}
-
-/** What a program writes is cut there (src/system/ports.ts). */
-const OUTPUT_OCTETS = 4 * 1024 * 1024;
-
-type InstanceFacts =
-  | (Queue & {readonly others: readonly string[]})
-  | {readonly known: false; readonly why: string};
-
-/** @param which `-c DIRECTORY`, or nothing for the default instance */
-async function readInstance(
-  ports: Pick<Ports, 'commands' | 'clock'>,
-  state: RotationState,
-  which: readonly string[],
-): Promise<InstanceFacts> {
   const now = ports.clock.now();
-  const names = ['maximal_queue_lifetime', 'bounce_queue_lifetime', 'multi_instance_directories'];
-  const told = await ports.commands.run(['postconf', ...which, '-xh', ...names]);
-  const [queue = '', bounce = '', instances = ''] = told.stdout.split('\n');
-  const [queued, bounced] = [queueLifetime(queue), queueLifetime(bounce)];
-  if (told.status !== 0 || queued === undefined || bounced === undefined) {
-    return {known: false, why: 'postconf does not tell the life times'};
-  }
-  const listed = await ports.commands.run(['postqueue', ...which, '-j'], {timeoutMs: 120_000});
-  if (listed.ended === 'timeout') return {known: false, why: HANGS};
-  // A list that was cut may hide the oldest, even where the cut is at the end of a line.
-  if (Buffer.byteLength(listed.stdout) >= OUTPUT_OCTETS) {
-    return {known: false, why: 'it holds so many messages that postqueue -j cannot be read to its end'};
-  }
-  const isWhole = listed.stdout === '' || listed.stdout.endsWith('\n');
-  const found =
-    listed.status === 0 && isWhole ? oldestQueued(listed.stdout, now, state.time?.jumps ?? []) : undefined;
-  if (found === undefined) return {known: false, why: 'postqueue -j does not tell its messages'};
-  return {
-    known: true,
-    lifetimeSeconds: queued,
-    bounceSeconds: bounced,
-    ...(found.oldest === undefined ? {} : {oldest: found.oldest}),
-    others: which.length > 0 ? [] : instances.split(/[\s,]+/).filter(path => path.startsWith('/')),
-  };
+  const [mta] = MTAS;
+  const queue = await mta.queue(ports, stampMs => earliestArrival(stampMs, now, state.time?.jumps ?? []));
+  if (!queue.known && queue.isHung === true) memory.hung = queue;
+  return queue;
 }
 
 interface Look {

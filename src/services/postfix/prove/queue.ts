@@ -2,8 +2,9 @@
 
 import {journalLines} from '../../../proof/journal.ts';
 import type {Argv, Ports} from '../../../system/ports.ts';
+import {queueEntry} from '../queue.ts';
 
-export type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
+type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
 
 export type Queued =
   | {readonly state: 'queued'; readonly id: string; readonly message: Uint8Array}
@@ -97,22 +98,10 @@ async function findByToken(
   const {stdout} = await ports.commands.run(['postqueue', '-j']);
   for (const line of stdout.split('\n')) {
     if (!line.includes(token)) continue;
-    const entry = parseEntry(line);
-    if (entry !== undefined) return entry;
+    const entry = queueEntry(line);
+    if (entry !== undefined && isQueueId(entry.id)) return entry;
   }
   return undefined;
-}
-
-function parseEntry(line: string): {readonly id: string; readonly queue: string} | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const {queue_id: id, queue_name: queue} = value as Readonly<Record<string, unknown>>;
-  return typeof id === 'string' && isQueueId(id) && typeof queue === 'string' ? {id, queue} : undefined;
 }
 
 /** Short and long queue ids (postconf(5), enable_long_queue_ids); anything else never becomes an argument. */
