@@ -1,0 +1,104 @@
+/** What a configuration of the mail host is made of, and what is asked of it. Plain data: it goes to the host as JSON. */
+
+/** Where the signer of an ordinary configuration listens, and how main.cf names it. */
+export const SOCKET = 'unix:opendkim/opendkim.sock';
+
+/** Ports of the lab's own programs on the host. */
+export const PORTS = {
+  sink: 2501,
+  /** A next hop that does not take 8-bit mail. */
+  sevenBitSink: 2502,
+  /** After-queue and before-queue filters; each hands mail back on the port above it. */
+  filter: 10024,
+  wayBack: 10025,
+  /** A milter that changes the subject, and one that only adds a field. */
+  changingMilter: 8895,
+  addingMilter: 8896,
+  /** Nobody listens. */
+  closed: 9999,
+} as const;
+
+/** Changes of a host that signs example.com on every entrance. */
+export interface Configuration {
+  readonly name: string;
+  /** Lines for the end of main.cf: what is set again counts from here. */
+  readonly main?: readonly string[];
+  /** `-o` arguments by service, as they are written: `{'smtp/inet': ['smtpd_milters=']}`. */
+  readonly options?: Readonly<Record<string, readonly string[]>>;
+  /** Entries for the end of master.cf; one whose name and type is there already replaces it. */
+  readonly master?: readonly string[];
+  /** Lines for the end of opendkim.conf; `-Name` takes the lines of that parameter out instead. */
+  readonly signer?: readonly string[];
+  readonly signingTable?: readonly string[];
+  readonly keyTable?: readonly string[];
+  /** More files, by path. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** One message that is sent. Absent means: alice@example.com, by a client on the host itself that has not logged in. */
+export interface Question {
+  readonly entrance: string;
+  readonly port?: number;
+  readonly client: 'local' | 'foreign';
+  readonly clientName?: string;
+  readonly clientAddress?: string;
+  readonly login: boolean;
+  readonly from: string;
+  readonly body: 'plain' | '8bit' | '8bit-raw' | 'long';
+  readonly to: string;
+  /** More header fields, CRLF-less. */
+  readonly fields: readonly string[];
+}
+
+export interface Signature {
+  readonly domain: string;
+  readonly selector: string;
+  readonly verifies: boolean;
+}
+
+/**
+ * What became of a message. `dead`: the server took no mail at all. `delayed`: it is to be tried again (a 4xx answer, or
+ * it lies in the queue).
+ */
+export interface Truth {
+  readonly fate: 'left' | 'refused' | 'delayed' | 'held' | 'dead' | 'lost';
+  readonly signatures: readonly Signature[];
+  /** The server's last words, for the eye. */
+  readonly reply: string;
+}
+
+/**
+ * Reads a question from one line: `submission foreign login from=a@b.test`. The first word is the entrance: smtp,
+ * submission, a port number, local, bs (sendmail -bs), qmqp, bounce, copy (of a bounce, to the postmaster), notice (of a
+ * command that was refused), alias, list, virtual.
+ */
+export function question(text: string): Question {
+  const [entrance = '', ...words] = text.split(' ').filter(Boolean);
+  const has = (word: string): boolean => words.includes(word);
+  const wordOf = (name: string): string | undefined =>
+    words.find(word => word.startsWith(`${name}=`))?.slice(name.length + 1);
+  const clientName = wordOf('name');
+  const clientAddress = wordOf('address');
+  const sender = wordOf('sender');
+  const port = entrance === 'submission' ? 587 : /^\d+$/.test(entrance) ? Number(entrance) : undefined;
+  return {
+    entrance,
+    ...(port === undefined ? {} : {port}),
+    client: has('foreign') ? 'foreign' : 'local',
+    ...(clientName === undefined ? {} : {clientName}),
+    ...(clientAddress === undefined ? {} : {clientAddress}),
+    login: has('login'),
+    from: wordOf('from') ?? 'alice@example.com',
+    body: has('8bit') ? '8bit' : has('8bit-raw') ? '8bit-raw' : has('long') ? 'long' : 'plain',
+    to: wordOf('to') ?? 'sink.test',
+    fields: sender === undefined ? [] : [`Sender: ${sender}`],
+  };
+}
+
+/** `1`, `2 broken`, `held 1`, `refused`: what a row of a table expects. */
+export function describeTruth({fate, signatures}: Truth): string {
+  const bad = signatures.filter(({verifies}) => !verifies).length;
+  const count = `${signatures.length}${bad === 0 ? '' : bad === signatures.length ? ' broken' : ` ${bad} broken`}`;
+  if (fate === 'left') return count;
+  return fate === 'held' ? `held ${count}` : fate;
+}
