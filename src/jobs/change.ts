@@ -50,7 +50,7 @@ export const publishedKeys = (
 
 /**
  * Looks at the host once more (hours may have gone by at the propagation screen), plans, and proves the candidate
- * configuration in a temporary OpenDKIM.
+ * configuration in a temporary signer.
  */
 export async function planSetup(
   ports: Ports,
@@ -75,7 +75,7 @@ export async function planSetup(
 }
 
 /**
- * A TCP port that somebody else has taken already: OpenDKIM would start and die (FACTS 10.12). Where OpenDKIM itself
+ * A TCP port that somebody else has taken already: the signer would start and die (FACTS 10.12). Where it itself
  * listens there today, the port is its own.
  */
 export async function rivalOnPort(
@@ -83,10 +83,9 @@ export async function rivalOnPort(
   facts: HostFacts,
   endpoint: SocketEndpoint,
 ): Promise<Problem | undefined> {
-  const {signer: opendkim} = facts;
-  const today = milterEndpoint(opendkim);
-  if (endpoint.kind !== 'tcp' || (opendkim?.active === true && sameEndpoint(today, endpoint)))
-    return undefined;
+  const {signer} = facts;
+  const today = milterEndpoint(signer);
+  if (endpoint.kind !== 'tcp' || (signer?.active === true && sameEndpoint(today, endpoint))) return undefined;
   try {
     (await ports.sockets.connect(endpoint, 2000)).destroy();
   } catch {
@@ -100,8 +99,8 @@ export async function rivalOnPort(
 }
 
 /**
- * What OpenDKIM signs now, for the comparison after `plan`: taken before its first step. undefined where the plan
- * changes nothing; without senders where no OpenDKIM is at work yet.
+ * What the signer signs now, for the comparison after `plan`: taken before its first step. undefined where the plan
+ * changes nothing; without senders where no signer is at work yet.
  */
 export async function beforeChange(
   ports: Ports,
@@ -136,8 +135,7 @@ export async function undoAndCompare<T extends {readonly result: string}>(
   const before = await signedNow(ports, [], signal);
   const outcome = await undo();
   if (outcome.result !== 'undone') return {outcome, check: undefined};
-  const {signer: opendkim} = await lookAtHost(ports, signal);
-  const endpoint = milterEndpoint(opendkim);
+  const endpoint = milterEndpoint((await lookAtHost(ports, signal)).signer);
   if (endpoint === undefined) return {outcome, check: undefined};
   const meant = domains.map(domain => ({domain, selector: undefined}));
   // Another signer that the run had switched off signs again: nothing to compare.
@@ -241,7 +239,7 @@ export function milterReadiness(ports: Ports): Ready {
 
 /** The problem with what the signer said last: systemd only knows that it ended (FACTS 2.5). */
 async function withLastWords(ports: Ports, why: Problem, since: Date): Promise<Problem> {
-  const lines = await journalLines(ports, 'opendkim', since);
+  const lines = await journalLines(ports, SIGNER.words.logTag, since);
   const words = lines.findLast(line => /unable|error|fail|refus|denied|in use|must be|no such/i.test(line));
   return words === undefined ? why : problem(why.id, `${why.message} It said: ${words}`, why.hint);
 }
@@ -264,17 +262,22 @@ async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<
     {connectTimeoutMs: 30_000, replyTimeoutMs: 60_000, totalTimeoutMs: 120_000},
   );
   if (outcome.ended === 'answered') return undefined;
+  const {program, logTag} = SIGNER.words;
   const isWrong =
     outcome.ended === 'broken' && (outcome.cause === 'protocol' || outcome.cause === 'not-a-milter');
   return isWrong
     ? problem(
         NOT_A_MILTER,
-        `What listens on OpenDKIM's socket isn't OpenDKIM: ${outcome.detail}.`,
+        `What listens on ${program}'s socket isn't ${program}: ${outcome.detail}.`,
         endpoint.kind === 'unix'
           ? `See who listens there: ${command('ss', '-lxp', 'src', endpoint.path)}`
           : `See who listens there: ${command('ss', '-ltnp', 'sport', '=', `:${endpoint.port}`)}`,
       )
-    : problem('service.no-milter', `OpenDKIM doesn't answer: ${outcome.detail}.`, 'journalctl -t opendkim');
+    : problem(
+        'service.no-milter',
+        `${program} doesn't answer: ${outcome.detail}.`,
+        `journalctl -t ${logTag}`,
+      );
 }
 
 /** Installs what is missing as a run of its own, and looks again. */

@@ -92,8 +92,8 @@ async function eachPlanned(
   folder: string,
   signal: AbortSignal,
 ): Promise<readonly Planned[]> {
-  const {signer: opendkim} = await lookAtHost(ports, signal);
-  const signer = opendkim === undefined ? undefined : await ports.users.user(opendkim.user);
+  const {signer: found} = await lookAtHost(ports, signal);
+  const signer = found === undefined ? undefined : await ports.users.user(found.user);
   const owners = [0, ...(signer === undefined ? [] : [signer.uid])];
   const directory = parseAbsolutePath(folder);
   const taken = new Set<AbsolutePath>();

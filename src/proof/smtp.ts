@@ -17,8 +17,7 @@ export type SmtpOutcome =
   /** No whole reply came: the server hung up, was silent too long or does not speak SMTP. */
   | {readonly ended: 'broken'; readonly step: SmtpStep; readonly detail: string}
   | {readonly ended: 'refused'; readonly step: SmtpStep; readonly code: number; readonly text: string}
-  /** `queueId` as Postfix tells it in its reply; undefined where it does not. */
-  | {readonly ended: 'accepted'; readonly queueId: string | undefined; readonly text: string};
+  | {readonly ended: 'accepted'; readonly text: string};
 
 const CONNECT_TIMEOUT_MS = 30_000;
 /** RFC 5321 §4.5.3.2 gives a server five minutes for most replies: a busy one is not a dead one, which hangs up. */
@@ -71,12 +70,7 @@ async function converse(lines: Replies, mail: SmtpMail): Promise<SmtpOutcome> {
   const end = await lines.send('message', stuffed(mail.message));
   if (end.code !== 250) return refusal('message', end);
   await lines.quit();
-  const text = end.lines.join(' ');
-  return {
-    ended: 'accepted',
-    queueId: /\bqueued as ([0-9A-Za-z]{6,30})\b/.exec(text)?.[1],
-    text: visible(text),
-  };
+  return {ended: 'accepted', text: visible(end.lines.join(' '))};
 }
 
 const refusal = (step: SmtpStep, reply: Reply): SmtpOutcome => ({

@@ -26,7 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly Evidence['kind'][]>> = {
 };
 
 const DAY_MS = 86_400_000;
-/** A message may stay in a queue for five days (Postfix's maximal_queue_lifetime) and longer elsewhere. */
+/** A message may stay in a queue for five days (the default of common mail servers) and longer elsewhere. */
 const RETIRING_MS = 7 * DAY_MS;
 const REVOKED_MS = 30 * DAY_MS;
 

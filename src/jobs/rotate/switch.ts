@@ -29,7 +29,7 @@ import {stagedAgain} from '../setup/look.ts';
 /** What a person may have said about a switch; nothing is said by default. */
 export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trustedHosts' | 'subdomains'>;
 
-/** A switch as it will be carried out, and what a temporary OpenDKIM needs to try it. */
+/** A switch as it will be carried out, and what a temporary signer needs to try it. */
 export interface PlannedSwitch {
   /** All of it, as it is shown: keys put in place, tables, what the signer is told. */
   readonly plan: Plan;
@@ -108,7 +108,7 @@ export interface SwitchOutcome {
 }
 
 /**
- * Carries a planned switch out: new keys put in place, tables replaced, OpenDKIM told to take them over, the new
+ * Carries a planned switch out: new keys put in place, tables replaced, the signer made to take them over, the new
  * selectors proven on the socket and by real messages against the authoritative servers. Where there is nothing to
  * change it is proven all the same: a run before this one may have switched and not have written it down.
  */
@@ -224,7 +224,7 @@ const isPlace = (step: Step): boolean =>
   step.kind === 'directory' || (step.kind === 'file' && step.after.content.from === 'secret');
 
 /**
- * Puts the new private keys in place, as a change of its own that nothing takes back: OpenDKIM reads them for each
+ * Puts the new private keys in place, as a change of its own that nothing takes back: a signer reads them for each
  * message, and a session that was open meanwhile may need one even after tables have been put back. A key that no table
  * names harms nobody.
  */

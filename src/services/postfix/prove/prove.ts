@@ -124,7 +124,7 @@ async function bySmtp(ports: ProvePorts, attempt: Attempt): Promise<Finding | un
     attempt.signal,
   );
   if (outcome.ended !== 'accepted') return await notAccepted(ports, outcome, attempt);
-  attempt.sent.id = outcome.queueId;
+  attempt.sent.id = /\bqueued as ([0-9A-Za-z]{6,30})\b/.exec(outcome.text)?.[1];
   return undefined;
 }
 
