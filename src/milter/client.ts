@@ -37,6 +37,8 @@ export interface ProbeMessage {
   readonly serverName: string;
   /** Macro i; the milter logs under it. */
   readonly queueId: string;
+  /** Macros that are sent at the connection, over those that always are: `{daemon_name}`. */
+  readonly macros?: Readonly<Record<string, string>>;
   /** Addresses without angle brackets; '' is the null sender. */
   readonly from: string;
   readonly recipients: readonly string[];
@@ -197,7 +199,7 @@ function* turns(message: ProbeMessage, negotiated: Negotiation): Generator<Turn>
     packet: encodeConnect(client),
     unwanted: protocol.noConnect,
     silent: protocol.silentConnect,
-    macros: {j: message.serverName, '{daemon_name}': message.serverName, v: 'waxseal'},
+    macros: {j: message.serverName, '{daemon_name}': message.serverName, v: 'waxseal', ...message.macros},
   };
   yield {
     step: 'helo',

@@ -2,7 +2,10 @@
 import {addressOctets} from '../../../dns/address.ts';
 import type {DataSet, Found, SetRow} from './data-set.ts';
 
-/** `row`: the entry that decided, a negative one (`!10.0.0.1`) included; absent where no entry says anything. */
+/**
+ * `row`: the entry that decided, a negative one (`!10.0.0.1`) included; absent where no entry says anything. `unread`
+ * with a row: OpenDKIM may or may not find it.
+ */
 export interface HostMatch {
   readonly isIn: boolean | 'unread';
   readonly row?: SetRow;
@@ -14,7 +17,9 @@ export function matchHost(
   client: {readonly name: string; readonly address: string},
 ): HostMatch {
   const byName = firstOf(set, namesFor(client.name));
-  return byName.isIn === false ? firstOf(set, textsFor(client.address)) : byName;
+  if (byName.isIn !== false) return byName;
+  const found = firstOf(set, textsFor(client.address));
+  return found.row !== undefined && BY_CHANCE.test(found.row.key) ? {isIn: 'unread', row: found.row} : found;
 }
 
 /** `!x` before `x`; the first text with an entry ends the search. */
@@ -23,11 +28,15 @@ function firstOf(set: DataSet, texts: readonly string[]): HostMatch {
     for (const asked of [`!${text}`, text]) {
       const row: Found = set.first(asked);
       if (row === 'unread') return {isIn: 'unread'};
-      if (row !== undefined) return {isIn: !asked.startsWith('!'), row};
+      if (row === undefined) continue;
+      return {isIn: !asked.startsWith('!'), row};
     }
   }
   return {isIn: false};
 }
+
+/** `[192.0.2.1]`: dkimf_checkip does not end the text that it looks up, so it is found or not, as memory has it. */
+const BY_CHANCE = /^!?\[[0-9.]+\]$/;
 
 /** The name itself, then `.domain` for each domain above it. */
 function namesFor(name: string): readonly string[] {

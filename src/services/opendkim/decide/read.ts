@@ -10,7 +10,7 @@ import type {SignerView, SigningRow} from '../../signer.ts';
 import {showUnits} from '../../systemd.ts';
 import {parseSocket} from '../socket.ts';
 import {createDataSet, rowsOf, type SetRow} from './data-set.ts';
-import {signingRow, wouldSign} from './decide.ts';
+import {wouldSign} from './decide.ts';
 import {
   configurationTexts,
   type Instance,
@@ -32,6 +32,7 @@ import {
 } from './model.ts';
 import {openSet} from './open-set.ts';
 import {refusalOf} from './refusal.ts';
+import {signingRow} from './requests.ts';
 import {effectiveSettings, type Setting, type Settings} from './settings.ts';
 
 type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;

@@ -19,6 +19,20 @@ export function refusalOf(
   const mode = settings('Mode');
   if (mode !== undefined && /[^sv]/.test(mode.value))
     return refused(mode, 'Mode may have the letters s and v only');
+  const algorithm = settings('SignatureAlgorithm');
+  if (algorithm !== undefined && !/^(?:rsa-sha1|rsa-sha256|ed25519-sha256)$/i.test(algorithm.value)) {
+    return refused(algorithm, `${visible(algorithm.value)} is no algorithm that it knows`);
+  }
+  const canonicalization = settings('Canonicalization');
+  if (
+    canonicalization !== undefined &&
+    !/^(?:simple|relaxed)(?:\/(?:simple|relaxed))?$/i.test(canonicalization.value)
+  ) {
+    return refused(
+      canonicalization,
+      `${visible(canonicalization.value)} is no canonicalization that it knows`,
+    );
+  }
   const of = (name: SetName): Setting | undefined => sets.get(name)?.setting;
   const [signing, keys, domain] = [of('SigningTable'), of('KeyTable'), of('Domain')];
   if (signing !== undefined && keys === undefined) return refused(signing, 'SigningTable needs a KeyTable');
