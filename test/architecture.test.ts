@@ -123,6 +123,14 @@ describe('imports', () => {
     expect(show(wrong)).toEqual([]);
   });
 
+  it('keep proof below what it judges: messages, milters and records, no program', () => {
+    const below = ['proof', 'domain', 'dkim', 'dns', 'milter', 'system/ports.ts'];
+    const wrong = all.filter(
+      ({from, to}) => within(from, 'proof') && files.includes(to) && !within(to, ...below),
+    );
+    expect(show(wrong)).toEqual([]);
+  });
+
   it('keep domain free of everything but pure parts of Node', () => {
     const wrong = all.filter(
       ({from, to}) =>

@@ -23,6 +23,7 @@ import type {SignerAccount} from '../../src/services/account.ts';
 import type {Candidate} from '../../src/services/candidate.ts';
 import {openDkimTrial} from '../../src/services/opendkim/trial.ts';
 import {hintsFor} from '../../src/services/registry.ts';
+import type {Trial} from '../../src/services/trial.ts';
 import type {CommandResult} from '../../src/system/ports.ts';
 import type {OwnerLedger} from '../../src/system/real/index.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
@@ -655,4 +656,35 @@ test('of many domains twenty are asked, and only their keys copied', async () =>
   expect(copied).toBe(20);
   expect(report.checks[2]?.evidence).toMatch(/^20 of 60 domains looked at; 20 fail: d0\.example: /);
   expect(existsSync(path.join(host.root, 'var/lib/waxseal/keys/new.pem'))).toBe(true);
+});
+
+test('a signer of another name is run and told of by its own', async () => {
+  const socketOf = (directory: string) => absolute(`${directory}/run/x.sock`);
+  const trial: Trial = {
+    program: 'Signo',
+    logTag: 'signo-trial',
+    account: signer,
+    mark: 'signo.conf',
+    setup: directory => ({
+      files: [{path: absolute(`${directory}/signo.conf`), octets: Buffer.from('x')}],
+      keys: [],
+      check: ['signod', '-t'],
+      start: ['signod', '-f'],
+      socket: socketOf(directory),
+    }),
+    keyPlaces: () => [],
+    hints: {account: 'adduser', start: 'signod -t'},
+  };
+  daemon.programs['signod'] = argv => ({status: argv[1] === '-t' ? 0 : 3, stderr: 'no rule\n'});
+  const report = await run({trial});
+  expect(report.checks[1]).toMatchObject({
+    id: 'preflight.start',
+    title: 'The new configuration starts in a temporary Signo',
+    status: 'fail',
+    evidence: 'signod ended with status 3; no rule; a line of the live signer',
+    cause: "Signo doesn't start with the new configuration: no rule",
+    fix: 'signod -t',
+  });
+  expect(JSON.stringify(report)).not.toContain('OpenDKIM');
+  expect(stateDirectory()).toEqual(['keys']);
 });
