@@ -5,7 +5,7 @@
 export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'cli/check-flags.ts': 4,
   'cli/commands/explain.ts': 3,
-  'cli/commands/remove.ts': 7,
+  'cli/commands/remove.ts': 1,
   'cli/commands/test.ts': 1,
   'cli/flags.ts': 2,
   'cli/proving.ts': 5,
@@ -31,6 +31,7 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'host/look.ts': 22,
   'host/opendkim.ts': 8,
   'host/rspamd.ts': 7,
+  'jobs/remove/remove.ts': 1,
   'jobs/rotate/adopt.ts': 12,
   'keys/import.ts': 1,
   'keys/inspect.ts': 1,

@@ -36,7 +36,7 @@ export type SetupStart =
  */
 export function setupStart(keys: readonly RuledKey[], wished?: Selector): SetupStart {
   const signing = keys.find(({state}) => state === 'active');
-  const coming = keys.find(({state, standby}) => isComing(state) && standby !== true);
+  const coming = keys.find(key => isComing(key) && key.standby !== true);
   if (signing === undefined) {
     return coming === undefined || (wished !== undefined && wished !== coming.selector)
       ? {start: 'new'}
@@ -47,7 +47,7 @@ export function setupStart(keys: readonly RuledKey[], wished?: Selector): SetupS
   }
   if (wished === undefined || wished === signing.selector)
     return {start: 'signing', selector: signing.selector};
-  const isUsed = keys.some(({selector, state}) => selector === wished && !isComing(state));
+  const isUsed = keys.some(key => key.selector === wished && !isComing(key));
   return {start: 'rotation', signing: signing.selector, by: isUsed ? undefined : wished, isRunning: false};
 }
 

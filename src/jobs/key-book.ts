@@ -39,9 +39,6 @@ export function must<T>(result: Result<T>): T {
   return result.value;
 }
 
-export const isComing = ({state}: Pick<KeyEntry, 'state'>): boolean =>
-  state === 'staged' || state === 'pending' || state === 'ready';
-
 /**
  * Changes the keys of many domains. Every rule of the state is about the keys of one domain: each change sees the keys of
  * its own domain only, so that ten thousand changes do not walk ten thousand keys each. The order is kept; a new key

@@ -30,8 +30,8 @@ const DAY_MS = 86_400_000;
 const RETIRING_MS = 7 * DAY_MS;
 const REVOKED_MS = 30 * DAY_MS;
 
-/** A state before its first use: still on its way to sign. */
-export const isComing = (state: KeyState): boolean =>
+/** A key before its first use: still on its way to sign. */
+export const isComing = ({state}: Pick<KeyEntry, 'state'>): boolean =>
   state === 'staged' || state === 'pending' || state === 'ready';
 
 /** Moves a key on. Problem `life.transition` where the table has no such step or the evidence does not prove it. */
@@ -108,7 +108,7 @@ export const comingEntry = (
   domain: DomainName,
   algorithm: KeyAlgorithm,
 ): KeyEntry | undefined =>
-  state.keys.find(key => key.domain === domain && key.algorithm === algorithm && isComing(key.state));
+  state.keys.find(key => key.domain === domain && key.algorithm === algorithm && isComing(key));
 
 /**
  * Adds a key. Problem `selector.taken` where the selector was ever used for the domain (one is never used again), and
@@ -181,7 +181,7 @@ function checked(state: RotationState, entry: KeyEntry): Result<RotationState> {
     );
   const active = same.filter(key => key.state === 'active');
   if (active.length > 1) return two('life.two-active', 'that sign', active);
-  const coming = same.filter(key => isComing(key.state));
+  const coming = same.filter(key => isComing(key));
   if (coming.length > 1) return two('life.two-coming', 'on their way', coming);
   return ok(state);
 }

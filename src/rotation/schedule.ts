@@ -261,7 +261,7 @@ const dueDate = (active: KeyEntry, state: RotationState, {now, settings}: Rotati
   new Date(now.getTime() + Math.max(0, settings.intervalMs - ageOf(active, state, now)));
 
 function activeStep(key: KeyEntry, state: RotationState, facts: RotationFacts, record: RecordFacts): Step {
-  const coming = siblings(key, state).find(each => isComing(each.state));
+  const coming = siblings(key, state).find(isComing);
   const {settings} = facts;
   const isWanted = isDue(key, state, facts);
   const isOverdue = ageOf(key, state, facts.now) >= settings.overdueMs;

@@ -217,7 +217,7 @@ export class Model {
 
   checkState(): void {
     const active = this.state.keys.filter(({state}) => state === 'active').length;
-    const coming = this.state.keys.filter(({state}) => isComing(state)).length;
+    const coming = this.state.keys.filter(isComing).length;
     if (active > 1) this.fault(`${active} keys sign`);
     if (coming > 1) this.fault(`${coming} keys are on their way`);
   }
@@ -400,7 +400,7 @@ export class Model {
     this.removed = true;
     this.signs = undefined;
     for (const key of this.state.keys) {
-      const next = isComing(key.state)
+      const next = isComing(key)
         ? transition(key, 'removed', {kind: 'abandoned', why: 'domain removed'}, this.now())
         : key.state === 'active'
           ? transition(key, 'retiring', {kind: 'signing-stopped', run: 'r'}, this.now())

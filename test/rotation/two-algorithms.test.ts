@@ -48,7 +48,7 @@ const lives = (algorithm: Algorithm): fc.Arbitrary<readonly KeyEntry[]> =>
         return [
           {
             ...key,
-            ...(standby && isComing(state) ? {standby: true as const} : {}),
+            ...(standby && isComing({state}) ? {standby: true as const} : {}),
             ...(leaked && state === 'active' ? {leakedAt: NOW} : {}),
           },
         ];
@@ -123,7 +123,7 @@ describe('RSA beside Ed25519', () => {
       for (const algorithm of ALGORITHMS) {
         const same = state.keys.filter(each => each.algorithm === algorithm);
         expect(same.filter(each => each.state === 'active')).toHaveLength(1);
-        expect(same.filter(each => isComing(each.state)).length).toBeLessThanOrEqual(1);
+        expect(same.filter(isComing).length).toBeLessThanOrEqual(1);
       }
     }
     const day = (text: string | undefined): number => Number(text?.split(' ')[0]);

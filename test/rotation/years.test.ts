@@ -131,7 +131,7 @@ test('whatever happens over years: one key, visible, kept while needed, and alwa
       for (const key of model.state.keys) {
         if (key.state === 'active') expect(ageOf(key, model.state, now)).toBeLessThan(190 * DAY);
         else if (isRemoved) expect(key.state).toBe('removed');
-        else if (!isComing(key.state) && key.state !== 'removed') {
+        else if (!isComing(key) && key.state !== 'removed') {
           expect(ageOf(key, model.state, now), `${key.selector} ${key.state}`).toBeLessThan(
             (180 + 10 + 40) * DAY,
           );

@@ -46,8 +46,7 @@ async function hasHub(ports: Ports, state: RotationState): Promise<boolean> {
 /** A set-up that waits: a key on its way of a domain that has no other. */
 const isOnlySetup = (state: RotationState): boolean =>
   state.keys.some(
-    key =>
-      isComing(key.state) && !state.keys.some(each => each.domain === key.domain && each.state === 'active'),
+    key => isComing(key) && !state.keys.some(each => each.domain === key.domain && each.state === 'active'),
   );
 
 async function look(context: Context, ports: Ports): Promise<readonly HubRow[]> {

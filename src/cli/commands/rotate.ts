@@ -4,12 +4,11 @@ import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {isComing} from '../../jobs/key-book.ts';
 import {adoptKeys} from '../../jobs/rotate/adopt.ts';
 import {markLeaked, withLeak} from '../../jobs/rotate/advance.ts';
 import {createRotation} from '../../jobs/rotate/guided.ts';
 import type {WorkOptions} from '../../jobs/setup/operations.ts';
-import {type KeyEntry, publisherOf, type RotationState} from '../../rotation/index.ts';
+import {isComing, type KeyEntry, publisherOf, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {changing} from '../changing.ts';
@@ -20,7 +19,7 @@ import {runFlow} from '../session.ts';
 import {chosen, domainsOf, stateOf} from '../state-report.ts';
 import {runAdvance} from './rotate-advance.ts';
 import {checkHosts} from './rotate-hosts.ts';
-import {installTimer} from './rotate-timer.ts';
+import {rotateTimer} from './rotate-timer.ts';
 
 /**
  * `waxseal rotate`: a new key for domains that sign, guided; with `--advance` whatever is due, without asking. The old
@@ -42,7 +41,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
     return await runAdvance(context, ports, optionsOf(context), standby);
   }
   const rest = await changing(ports, 'rotate', async (): Promise<ExitCode | (() => Promise<ExitCode>)> => {
-    if (isSet(flags, 'install-timer')) return await installTimer(context, ports);
+    if (isSet(flags, 'install-timer')) return await rotateTimer(context, ports);
     if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
     const known = await adopt(context, ports);
     if (isSet(flags, 'emergency')) return await emergency(context, ports, known);

@@ -678,7 +678,7 @@ export function withLeak(before: RotationState, domains: readonly DomainName[], 
   for (const key of before.keys.filter(each => domains.includes(each.domain))) {
     if (key.state === 'active' && key.leakedAt === undefined)
       state = must(putEntry(state, {...key, leakedAt}));
-    if (isComing(key.state) && key.standby === true) {
+    if (isComing(key) && key.standby === true) {
       const {standby: _no, ...rest} = key;
       state = must(putEntry(state, rest));
     }

@@ -163,7 +163,7 @@ async function noLongerStandby(ports: Ports, staged: readonly StagedDomain[]): P
   let state = before;
   for (const {domain, selector} of staged) {
     const entry = findEntry(state, domain, selector);
-    if (entry?.standby !== true || !isComing(entry.state)) continue;
+    if (entry?.standby !== true || !isComing(entry)) continue;
     const {standby: _no, ...rest} = entry;
     state = must(putEntry(state, rest));
   }

@@ -11,11 +11,11 @@ import type {DomainFacts, LookResult, PendingSetup, StagedDomain} from '../../fl
 import {QUESTION_ORDER, questionOf} from '../../flow/questions.ts';
 import {readStagedKey} from '../../keys/index.ts';
 import {findUnfinished} from '../../plan/index.ts';
-import {type KeyEntry, loadDraft, type RotationState, saveDraft} from '../../rotation/index.ts';
+import {isComing, type KeyEntry, loadDraft, type RotationState, saveDraft} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
-import {isComing, readKeys} from '../key-book.ts';
+import {readKeys} from '../key-book.ts';
 import type {WorkOptions} from '../options.ts';
 import {findPublishers} from '../publishers.ts';
 

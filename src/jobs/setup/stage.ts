@@ -29,6 +29,7 @@ import {
   addEntry,
   due,
   findEntry,
+  isComing,
   type KeyEntry,
   newEntry,
   proposeSelector,
@@ -39,7 +40,7 @@ import {
 } from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
-import {changeEach, isComing, must, readKeys, recordOf} from '../key-book.ts';
+import {changeEach, must, readKeys, recordOf} from '../key-book.ts';
 import type {NamedFiles} from '../named-files.ts';
 import type {WorkOptions} from '../options.ts';
 import {gatherFacts} from '../rotate/facts.ts';

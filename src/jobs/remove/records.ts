@@ -1,0 +1,103 @@
+/** The records of domains that sign no more: which go at once, which stay, and by whom. */
+import {nameOfPublisher, type PublishChoice} from '../../dns/publish/index.ts';
+import type {DomainName} from '../../domain/names.ts';
+import type {Problem} from '../../domain/result.ts';
+import {visible} from '../../domain/text.ts';
+import {type Due, isComing, type KeyEntry, type RotationState} from '../../rotation/index.ts';
+import type {Ports} from '../../system/ports.ts';
+import {abandonKeys, readKeys} from '../key-book.ts';
+import {lookAtUses, whatUses} from '../key-uses.ts';
+import type {WorkOptions} from '../options.ts';
+import {withdrawRecord} from '../publishing.ts';
+import {advance, publisherFor} from '../rotate/advance.ts';
+
+export interface RecordOptions extends WorkOptions {
+  /** Who withdraws records, where the command line says so; else whom the state remembers. */
+  readonly publish?: PublishChoice;
+}
+
+/** What became of the records, and what comes next for each key. */
+export interface Withdrawn {
+  readonly changed: boolean;
+  /** What a person has to do at once; a sentence each. */
+  readonly lines: readonly string[];
+  readonly done: readonly string[];
+  readonly refused: readonly Problem[];
+  readonly due: readonly Due[];
+  readonly state: RotationState;
+}
+
+/**
+ * Withdraws the records of keys that never signed at once, and the others when no mail needs them, by the same rules as
+ * in a rotation. The program in charge does it, or it is said what a person has to do. undefined where there is nothing
+ * to do: no key is left, or one of them signs.
+ */
+export async function withdrawRecords(
+  ports: Ports,
+  domains: readonly DomainName[],
+  options: RecordOptions,
+  signal: AbortSignal,
+): Promise<Withdrawn | undefined> {
+  const before = await readKeys(ports);
+  const own = keysOf(before, domains);
+  if (own.length === 0 || own.some(key => key.state === 'active')) return undefined;
+  const lines: string[] = [];
+  const coming = own.filter(isComing);
+  const uses = coming.length === 0 ? undefined : await lookAtUses(ports, signal);
+  for (const key of coming) {
+    const use = whatUses(key, before, uses?.(key) ?? []);
+    if (use !== undefined) {
+      lines.push(`Keep the record ${key.record.name}. ${use}`);
+      continue;
+    }
+    const choice = publisherFor(before, options, key.domain);
+    if (key.state !== 'staged') lines.push(...(await withdrawUnused(ports, options, key, choice, signal)));
+  }
+  await abandonKeys(ports, coming, 'signing was stopped for the domain');
+  const {changed, done, refused, failed, due} = await advance(
+    ports,
+    {...options, domains, dryRun: false, lockHeld: true},
+    () => undefined,
+    signal,
+  );
+  return {changed, lines, done, refused: [...refused, ...failed], due, state: await readKeys(ports)};
+}
+
+/** What a removal will do with the records, for the plan; a line a record. */
+export function recordLines(
+  state: RotationState,
+  domains: readonly DomainName[],
+  options: RecordOptions,
+): readonly string[] {
+  return keysOf(state, domains).flatMap(({domain, record, ...key}) => {
+    if (key.state === 'staged') return [];
+    const choice = publisherFor(state, options, domain);
+    const who = choice === undefined ? 'you' : visible(nameOfPublisher(choice));
+    return [
+      isComing(key)
+        ? `record  ${record.name}: to be deleted at once by ${who}, since its key never signed`
+        : `record  ${record.name}: stays until no mail needs it; then emptied (p=) and deleted by ${who}`,
+    ];
+  });
+}
+
+function keysOf({keys}: RotationState, domains: readonly DomainName[]): readonly KeyEntry[] {
+  const wanted = new Set<string>(domains);
+  return keys.filter(key => wanted.has(key.domain) && key.state !== 'removed');
+}
+
+/** The record of a key that was on its way: no mail needs it. */
+async function withdrawUnused(
+  ports: Ports,
+  options: RecordOptions,
+  {domain, selector, record}: KeyEntry,
+  choice: PublishChoice | undefined,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const person = `Delete the record ${record.name} from the DNS, if it is there: its key never signed.`;
+  if (choice === undefined) return [person];
+  const wanted = {domain, selector, name: record.name, value: record.value};
+  const done = await withdrawRecord(ports, options, choice, wanted, signal);
+  if (!done.ok) return [`NOT DONE: ${visible(done.problem.message)} ${visible(done.problem.hint)}`, person];
+  return done.value === 'withdrawn' ? [`done: Deleted ${record.name}: its key never signed.`] : [];
+}

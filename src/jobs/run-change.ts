@@ -1,0 +1,81 @@
+/** One change of the host as a job makes it: shown, agreed to, applied and proven. */
+import {ChangeFailed} from '../domain/errors.ts';
+import {problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
+import {
+  type ApplyEvent,
+  type ApplyHooks,
+  type ApplyOutcome,
+  applyPlan,
+  type ChangeView,
+  changeViews,
+  type Plan,
+} from '../plan/index.ts';
+import type {ProofReport} from '../proof/proof.ts';
+import type {Ports} from '../system/ports.ts';
+
+/** How a job speaks with who started it. */
+export interface Dialog {
+  /** Nothing is to be done: what would be done is all that is asked for. */
+  readonly dryRun: boolean;
+  /** Shows what will be done: the changes, and what goes beyond the files of this host. */
+  show(changes: readonly ChangeView[], further: readonly string[]): void;
+  /** Rejects with Declined where the answer is no. */
+  agree(question: string): Promise<void>;
+  /** A line of progress. */
+  say(line: string): void;
+}
+
+/** What a job gives back that made no change: it was a dry run. */
+export interface Shown {
+  readonly result: 'shown';
+  readonly changes: readonly ChangeView[];
+  readonly further: readonly string[];
+}
+
+interface Applied {
+  readonly result: 'applied';
+  readonly changes: readonly ChangeView[];
+  readonly proof: ProofReport;
+}
+
+/** A change that is proven by its own steps. */
+export const NOTHING_TO_PROVE: ProofReport = {checks: [], passed: true};
+
+/**
+ * Shows `plan`, asks, and applies it. A plan without steps is shown and agreed to all the same: something else may hang
+ * on it. Rejects with Declined, or with the error of the plan where the host was put back.
+ *
+ * @param hooks made after the agreement and before the first step: what must be known of the host as it was
+ */
+export async function runChange(
+  ports: Ports,
+  dialog: Dialog,
+  {plan, further, question}: {plan: Plan; further: readonly string[]; question: string},
+  hooks: () => Promise<Omit<ApplyHooks, 'lockHeld'>>,
+  signal: AbortSignal,
+): Promise<Shown | Applied> {
+  const changes = changeViews(plan);
+  if (dialog.dryRun) return {result: 'shown', changes, further};
+  dialog.show(changes, further);
+  await dialog.agree(question);
+  if (plan.steps.length === 0) return {result: 'applied', changes, proof: NOTHING_TO_PROVE};
+  const made = await hooks();
+  const outcome = await applyPlan(ports, plan, {...made, lockHeld: true}, sayUndone(dialog), signal);
+  return {result: 'applied', changes, proof: appliedOf(outcome).proof};
+}
+
+/** Names each step that was put back. */
+export const sayUndone =
+  ({say}: Pick<Dialog, 'say'>) =>
+  (event: ApplyEvent): void => {
+    if (event.type === 'step-undone') say(`put back: ${visible(event.step)}`);
+  };
+
+/** An outcome that must be `applied`; throws its error where it is not. */
+export function appliedOf(outcome: ApplyOutcome): Extract<ApplyOutcome, {result: 'applied'}> {
+  if (outcome.result === 'applied') return outcome;
+  throw outcome.result === 'nothing'
+    ? new ChangeFailed(problem('plan.nothing', 'Nothing was changed.', ''))
+    : outcome.error;
+}
