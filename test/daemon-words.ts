@@ -14,7 +14,6 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'doctor/explain.ts': 12,
   'doctor/exposure.ts': 15,
   'doctor/host.ts': 2,
-  'doctor/keys.ts': 4,
   'doctor/removal.ts': 4,
   'doctor/sending.ts': 5,
   'domain/names.ts': 1,

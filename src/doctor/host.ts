@@ -2,6 +2,7 @@
 import type {Problem} from '../domain/result.ts';
 import type {Check} from '../proof/proof.ts';
 import type {HostFacts, OtherSigner} from '../services/facts.ts';
+import {ANSWERED_BY_PICTURE} from '../services/registry.ts';
 import {whyNotSwitched} from '../services/switch-over.ts';
 
 const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check => ({
@@ -13,11 +14,11 @@ const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check =
   fix: hint,
 });
 
-/** Blockers fail, remarks warn; a host with neither passes. */
+/** Blockers fail, remarks warn, but for those about signing, which the picture answers; a host with neither passes. */
 export function checkHost(facts: HostFacts): readonly Check[] {
   const found = [
     ...facts.blockers.map(each => checkOf('fail', each)),
-    ...facts.remarks.map(each => checkOf('warn', each)),
+    ...facts.remarks.filter(({id}) => !ANSWERED_BY_PICTURE.has(id)).map(each => checkOf('warn', each)),
   ];
   if (found.length > 0) return found;
   const evidence = `${facts.distribution.prettyName}, Postfix ${facts.mta?.version ?? '?'}, OpenDKIM ${facts.signer?.version ?? '?'}`;

@@ -9,6 +9,11 @@ import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import {formerRecords, type KeyEntry} from '../rotation/index.ts';
 
+/** A key whose record is looked at. */
+export type RecordToCheck = Pick<KeyEntry, 'domain' | 'selector'> & {
+  readonly record: Pick<KeyEntry['record'], 'name' | 'value'>;
+};
+
 export interface RecordCheckOptions extends ResolverOptions {
   /** Every key that is known, of this domain and others: one of them may have been published in its place. */
   readonly known?: readonly KeyEntry[];
@@ -21,7 +26,7 @@ export interface RecordCheckOptions extends ResolverOptions {
  */
 export async function checkRecord(
   ports: DnsPorts,
-  key: KeyEntry,
+  key: RecordToCheck,
   options: RecordCheckOptions,
 ): Promise<Check> {
   const {name, value} = key.record;

@@ -1,5 +1,7 @@
 /** The verdict of a picture on each sender that the host signs, or means to: every way, key, alignment, record. Pure. */
 import {isWithin} from '../domain/names.ts';
+import {sourceText} from '../domain/source.ts';
+import type {SigningRow} from '../services/signer.ts';
 import {type HostPicture, type KeyFact, type RecordFact, recordKey} from './picture.ts';
 import {type OwnSender, ownSenders} from './senders.ts';
 import {type OwnWay, ownWays} from './ways.ts';
@@ -59,7 +61,7 @@ export function domains(
         troubles.push({way, answer});
       }
       for (const signature of answer.signatures) {
-        isRowUsed ||= signature.row === sender.row;
+        isRowUsed ||= isSameRow(signature.row, sender.row);
         const name = recordKey(signature.domain, signature.selector);
         if (!made.has(name)) made.set(name, signature);
       }
@@ -70,6 +72,16 @@ export function domains(
       signatures: [...made.values()].map(signature => verdictOf(picture, domain, signature)),
     };
   });
+}
+
+/** A signer may describe a row anew for each answer. */
+function isSameRow(one: SigningRow, other: SigningRow): boolean {
+  if (one === other) return true;
+  if (one.pattern !== other.pattern) return false;
+  const [at, there] = [one.source, other.source];
+  return at.by === 'file' && there.by === 'file'
+    ? at.path === there.path && at.line === there.line
+    : sourceText(at) === sourceText(there);
 }
 
 const RECIPIENT = 'someone@example.com';

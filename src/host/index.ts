@@ -12,6 +12,7 @@ export {
 export {type ForeignSigned, foreignSigned} from './foreign-signed.ts';
 export {describeUse, nameUse, placeOf, type RowKey, type SignerRow, type UsesOf, usesOf} from './key-uses.ts';
 export {lookAtSignerRows} from './look.ts';
+export {lookAtHostPicture, type PictureOptions} from './look-picture.ts';
 export {
   type HopReach,
   type HostPicture,
@@ -21,7 +22,7 @@ export {
   recordKey,
   signerAt,
 } from './picture.ts';
-export {type OwnSender, ownSenders, sampleOf} from './senders.ts';
+export {type OwnSender, ownSenders, sampleOf, signersInUse} from './senders.ts';
 export {entranceText, isPublic, type OwnWay, ownWays} from './ways.ts';
 export {
   type AnswerStep,

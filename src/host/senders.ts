@@ -1,7 +1,7 @@
 /** One address for every row that signs: the address that stands for all that the row covers. Pure. */
 import {parseDomain} from '../domain/names.ts';
 import type {SignerView, SigningRow} from '../services/signer.ts';
-import type {HostPicture} from './picture.ts';
+import {type HostPicture, signerAt} from './picture.ts';
 
 export interface OwnSender {
   /** An address that the row is there for. */
@@ -15,10 +15,27 @@ const ANYTHING = 'x';
 /** A name that no host has (RFC 6761 §6.4), for rows that cover every domain. */
 const ANY_DOMAIN = 'waxseal.invalid';
 
+/**
+ * Signers that count: those that run, and those that the MTA hands mail to. A configuration that lies beside them makes
+ * no promise about anybody's mail.
+ */
+export function signersInUse({signers, entrances}: Wanted): readonly SignerView[] {
+  const reached = new Set(
+    entrances.flatMap(({passes}) =>
+      passes.flatMap(({milters}) =>
+        'fatal' in milters ? [] : milters.flatMap(hop => signerAt(signers, hop) ?? []),
+      ),
+    ),
+  );
+  return signers.filter(signer => signer.isRunning || reached.has(signer));
+}
+
+type Wanted = Pick<HostPicture, 'signers' | 'entrances'>;
+
 /** In the order of the rows; an address once. Rows whose text can be no address have none. */
-export function ownSenders({signers}: Pick<HostPicture, 'signers'>): readonly OwnSender[] {
+export function ownSenders(picture: Wanted): readonly OwnSender[] {
   const seen = new Set<string>();
-  return signers.flatMap(signer =>
+  return signersInUse(picture).flatMap(signer =>
     signer.rows.flatMap(row => {
       const address = sampleOf(row.pattern);
       if (address === undefined || seen.has(address)) return [];

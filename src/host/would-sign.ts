@@ -5,7 +5,7 @@
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Decision} from '../domain/source.ts';
 import {visible} from '../domain/text.ts';
-import type {Breaker, Entrance, MilterHop, Pass} from '../services/mta.ts';
+import type {Breaker, Entrance, MilterHop, MilterStage, Pass} from '../services/mta.ts';
 import type {SignerView, SigningAnswer, SigningRow} from '../services/signer.ts';
 import {type HostPicture, placeText, reachKey, signerAt} from './picture.ts';
 
@@ -75,13 +75,16 @@ export function createAsker(picture: HostPicture): Ask {
   let about = '';
   let answers = new Map<string, SigningAnswer>();
   const passesOf = (entrance: Entrance, question: MailQuestion): readonly PreparedPass[] => {
-    const isLoggedIn = question.authenticated && entrance.login !== 'no';
+    const isLoggedIn = question.authenticated;
     const key = `${question.client.name} ${question.client.address} ${isLoggedIn}`;
     const known = prepared.get(entrance) ?? new Map<string, readonly PreparedPass[]>();
     prepared.set(entrance, known);
     const before = known.get(key);
     if (before !== undefined) return before;
-    const passes = entrance.passes.map(pass => prepare(picture, pass, question.client, isLoggedIn));
+    // A filter tells nothing of the login of the client before it.
+    const passes = entrance.passes.map((pass, at) =>
+      prepare(picture, pass, question.client, isLoggedIn && at === 0),
+    );
     known.set(key, passes);
     return passes;
   };
@@ -92,15 +95,15 @@ export function createAsker(picture: HostPicture): Ask {
       about = subject;
       answers = new Map();
     }
-    const askSigner = (signer: SignerView, pass: PreparedPass): SigningAnswer => {
-      const key = `${signers.get(signer)} ${pass.likeness}`;
+    const askSigner: Walk['askSigner'] = (signer, {client}, {macros, likeness}) => {
+      const key = `${signers.get(signer)} ${likeness}`;
       const before = answers.get(key);
       if (before !== undefined) return before;
       const answer = signer.wouldSign({
         from,
         ...(question.sender === undefined ? {} : {sender: question.sender}),
-        client: pass.client,
-        macros: pass.macros(question),
+        client,
+        macros: filled(macros, question),
         recipients: question.recipients,
       });
       answers.set(key, answer);
@@ -116,15 +119,20 @@ interface PreparedHop {
   /** Why it cannot be used; undefined where it can, as far as is known. */
   readonly trouble: string | undefined;
   readonly answers: boolean;
+  readonly macros: ReadonlyMap<string, string>;
+  /** Equal for hops that a signer cannot tell apart. */
+  readonly likeness: string;
 }
 
 interface PreparedPass {
   readonly pass: Pass;
+  readonly milters: Pass['milters'];
+  /** What chose the list for this client; `unclear` where that cannot be told. */
+  readonly winner: Decision | undefined;
+  readonly unclear: Decision | undefined;
   readonly hops: readonly PreparedHop[];
   readonly client: Client;
-  /** Equal for passes that a signer cannot tell apart. */
-  readonly likeness: string;
-  macros(question: MailQuestion): ReadonlyMap<string, string>;
+  readonly isLoggedIn: boolean;
 }
 
 const LOGGED_IN: readonly (readonly [string, string])[] = [
@@ -136,43 +144,82 @@ const LOGGED_IN: readonly (readonly [string, string])[] = [
 function prepare(picture: HostPicture, pass: Pass, client: Client, isLoggedIn: boolean): PreparedPass {
   const seen = pass.client === 'localhost' ? LOCALHOST : client;
   const values = new Map<string, string>([
-    ...(isLoggedIn && pass.client === 'remote' ? LOGGED_IN : []),
+    ...(isLoggedIn ? LOGGED_IN : []),
     ['{client_addr}', seen.address],
     ['{client_name}', seen.name],
     ['_', `${seen.name} [${seen.address}]`],
     ['i', 'ABCDEF12345'],
   ]);
+  const {milters, winner, unclear} = listFor(pass, seen);
+  const hops =
+    'fatal' in milters
+      ? []
+      : milters.map((hop): PreparedHop => {
+          const signer = signerAt(picture.signers, hop);
+          const macros = macrosFor(pass, signer, values);
+          const likeness = JSON.stringify([seen, [...macros]]);
+          return {hop, signer, ...stateOf(picture, pass, hop, signer), macros, likeness};
+        });
+  return {...{pass, milters, winner, unclear, hops, isLoggedIn}, client: seen};
+}
+
+/** The milters for one client: a list by its address comes before that of the service. */
+function listFor(pass: Pass, {address}: Client): Pick<PreparedPass, 'milters' | 'winner' | 'unclear'> {
+  const [winner] = pass.decidedBy;
+  for (const {covers, milters, decision} of pass.byClient) {
+    const isCovered = covers(address);
+    if (isCovered === 'unknown') return {milters: pass.milters, winner, unclear: decision};
+    if (isCovered) return {milters, winner: decision, unclear: undefined};
+  }
+  return {milters: pass.milters, winner, unclear: undefined};
+}
+
+/**
+ * What a signer knows of the client. A macro of a later step takes the place of an earlier one; where the signer asks for
+ * macros of its own, they take the place of the list for the end of the headers.
+ */
+function macrosFor(
+  pass: Pass,
+  signer: SignerView | undefined,
+  values: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
   const sent = new Map<string, string>();
-  const open = new Set<string>();
-  for (const stage of Object.values(pass.macros)) {
-    for (const [name, fixed] of stage) {
+  const asked = signer?.asksFor;
+  for (const stage of STAGES) {
+    const isAsked = asked !== undefined && stage === 'eoh';
+    const names = isAsked
+      ? [...pass.macrosOnRequest.eoh].filter(([name]) => asked.includes(name))
+      : [...pass.macros[stage]];
+    for (const [name, fixed] of names) {
       // A fixed value is a default: what the client really has comes before it.
       const value = values.get(name) ?? fixed;
       if (value !== undefined) sent.set(name, value);
-      if (ABOUT_THE_MESSAGE.has(name)) open.add(name);
+      else if (ABOUT_THE_MESSAGE.has(name)) sent.set(name, '');
     }
   }
-  const hops = Array.isArray(pass.milters)
-    ? (pass.milters as readonly MilterHop[]).map(hop => preparedHop(picture, pass, hop))
-    : [];
-  return {
-    ...{pass, hops, client: seen},
-    likeness: JSON.stringify([seen, [...sent]]),
-    macros(question) {
-      if (open.size === 0) return sent;
-      const all = new Map(sent);
-      if (open.has('{mail_addr}')) all.set('{mail_addr}', question.sender ?? question.from);
-      const [recipient] = question.recipients;
-      if (open.has('{rcpt_addr}') && recipient !== undefined) all.set('{rcpt_addr}', recipient);
-      return all;
-    },
-  };
+  return sent;
 }
+
+const STAGES: readonly MilterStage[] = ['connect', 'helo', 'mail', 'rcpt', 'data', 'eoh', 'eom'];
 
 const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(['{mail_addr}', '{rcpt_addr}']);
 
-function preparedHop(picture: HostPicture, pass: Pass, hop: MilterHop): PreparedHop {
-  const signer = signerAt(picture.signers, hop);
+/** The macros with what depends on the message filled in. */
+function filled(macros: ReadonlyMap<string, string>, question: MailQuestion): ReadonlyMap<string, string> {
+  if (![...ABOUT_THE_MESSAGE].some(name => macros.has(name))) return macros;
+  const all = new Map(macros);
+  const [recipient = ''] = question.recipients;
+  const values = {'{mail_addr}': question.sender ?? question.from, '{rcpt_addr}': recipient};
+  for (const [name, value] of Object.entries(values)) if (all.has(name)) all.set(name, value);
+  return all;
+}
+
+function stateOf(
+  picture: HostPicture,
+  pass: Pass,
+  hop: MilterHop,
+  signer: SignerView | undefined,
+): Pick<PreparedHop, 'trouble' | 'answers'> {
   const reach = picture.reach.get(reachKey(pass, hop));
   const trouble =
     hop.endpoint === undefined
@@ -182,7 +229,7 @@ function preparedHop(picture: HostPicture, pass: Pass, hop: MilterHop): Prepared
         : reach === undefined && signer?.isRunning === false
           ? `leads to ${signer.program}, which isn't running`
           : undefined;
-  return {hop, signer, trouble, answers: reach?.outcome === 'answers'};
+  return {trouble, answers: reach?.outcome === 'answers'};
 }
 
 /** The From address after every rule that comes before the signers. */
@@ -213,7 +260,7 @@ interface Walk {
   readonly from: string;
   readonly rewriting: readonly AnswerStep[];
   readonly passes: readonly PreparedPass[];
-  askSigner(signer: SignerView, pass: PreparedPass): SigningAnswer;
+  askSigner(signer: SignerView, pass: PreparedPass, hop: PreparedHop): SigningAnswer;
 }
 
 function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer {
@@ -281,13 +328,9 @@ function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly 
   return [];
 }
 
-function* stepsOf(
-  {pass, hops, ...prepared}: PreparedPass,
-  way: Walk,
-  signatures: SignatureMade[],
-): Generator<AnswerStep> {
-  const {milters, service} = pass;
-  const [winner] = pass.decidedBy;
+function* stepsOf(prepared: PreparedPass, way: Walk, signatures: SignatureMade[]): Generator<AnswerStep> {
+  const {pass, milters, winner, unclear, hops} = prepared;
+  const {service} = pass;
   const about = (says: string, value = winner?.value ?? ''): Decision => ({
     name: winner?.name ?? service,
     value,
@@ -298,9 +341,11 @@ function* stepsOf(
     yield {kind: 'refuses', by: service, decision: about(`${service} takes no mail: ${milters.fatal}`)};
     return;
   }
+  if (unclear !== undefined) yield {kind: 'unknown', by: service, decision: unclear};
   if (winner !== undefined)
     yield {kind: milters.length === 0 ? 'stops' : 'passes', by: service, decision: winner};
-  for (const {hop, signer, trouble, answers} of hops) {
+  for (const each of hops) {
+    const {hop, signer, trouble, answers} = each;
     if (trouble !== undefined) {
       yield {kind: DOWN[hop.whenDown], by: service, decision: about(downText(hop, trouble), hop.text)};
       continue;
@@ -318,7 +363,11 @@ function* stepsOf(
       yield {kind: 'unknown', by: service, decision: about(says, hop.text)};
       continue;
     }
-    const answer = way.askSigner(signer, {pass, hops, ...prepared});
+    const answer = way.askSigner(signer, prepared, each);
+    if (answer.outcome === 'unsigned' && prepared.isLoggedIn && !each.macros.has('{auth_type}')) {
+      const told = way.askSigner(signer, prepared, withLogin(each));
+      if (told.outcome === 'signed') yield {kind: 'stops', by: service, decision: pass.loginMacros};
+    }
     const last = answer.decisions.length - 1;
     for (const [at, decision] of answer.decisions.entries()) {
       yield {kind: at === last ? ENDS[answer.outcome] : 'passes', by: signer.program, decision};
@@ -326,6 +375,12 @@ function* stepsOf(
     for (const by of answer.by) signatures.push({...by, program: signer.program, service});
   }
 }
+
+/** The same client, had its login been told. */
+const withLogin = (hop: PreparedHop): PreparedHop => ({
+  ...{...hop, macros: new Map([...hop.macros, ...LOGGED_IN])},
+  likeness: `${hop.likeness} with login`,
+});
 
 const ENDS: Readonly<Record<SigningAnswer['outcome'], StepKind>> = {
   signed: 'signs',

@@ -10,7 +10,7 @@ import {checkFrom, checkFromAll, type Finding, passed, reportOf, skipped} from '
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
-import {endpointText, type MilterTarget, type ProbePorts, probeSigning} from '../proof/milter-probe.ts';
+import {endpointText, probeSigning} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
 import {judgeSignatures} from '../proof/signature.ts';
@@ -102,12 +102,6 @@ async function milterCheck(ports: LiveTestPorts, input: LiveTestInput, stop: Sto
     findings.push({domain: each.domain, finding: {...finding, evidence}});
   }
   return checkFromAll(CHECKS.milter.id, CHECKS.milter.title, findings, input.domains.length);
-}
-
-/** The check `live.milter` of one key, without its log; rejects only with the reason of an abort. */
-export async function proveMilter(ports: ProbePorts, target: MilterTarget): Promise<Check> {
-  const finding = inWords(await probeSigning(ports, target), hintsFor(), target);
-  return checkFrom(CHECKS.milter.id, 'The signer signs a message on its socket', finding);
 }
 
 async function accessCheck(ports: LiveTestPorts, input: LiveTestInput): Promise<Check> {

@@ -2,6 +2,7 @@ export {type GeneratedKey, generateKey} from './generate.ts';
 // importKey is in ./import.ts: it brings a whole ASN.1 library, which only an import should load.
 export type {ImportedKey} from './import.ts';
 export {
+  describeContent,
   describeKey,
   inspectKey,
   type KeyAlgorithm,

@@ -61,11 +61,21 @@ export function recordFingerprint(record: string): string | undefined {
   return key?.ok === true ? fingerprintOf(key.value.key) : undefined;
 }
 
-/**
- * As `KeyDescription.fingerprint`, of a private key in any form that a signer reads: PEM, or DER as PKCS#8 or PKCS#1.
- * Undefined where it is none, or needs a passphrase.
- */
+/** As `KeyDescription.fingerprint`, of a private key in any form that a signer reads; undefined where it is none. */
 export function privateFingerprint(content: Uint8Array): string | undefined {
+  const key = privateKeyIn(content);
+  return key === undefined ? undefined : fingerprintOf(key);
+}
+
+/** A private key in any form that a signer reads, described; undefined where it is none that DKIM can use. */
+export function describeContent(content: Uint8Array): KeyDescription | undefined {
+  const key = privateKeyIn(content);
+  const described = key === undefined ? undefined : describeKey(key);
+  return described?.ok === true ? described.value : undefined;
+}
+
+/** PEM, or DER as PKCS#8 or PKCS#1; undefined where it is none of them, or needs a passphrase. */
+function privateKeyIn(content: Uint8Array): KeyObject | undefined {
   const octets = Buffer.from(content);
   const forms: readonly Parameters<typeof createPrivateKey>[0][] = octets.includes('-----BEGIN')
     ? [{key: octets, format: 'pem'}]
@@ -75,7 +85,7 @@ export function privateFingerprint(content: Uint8Array): string | undefined {
       ];
   for (const form of forms) {
     try {
-      return fingerprintOf(createPrivateKey(form));
+      return createPrivateKey(form);
     } catch {
       // Another form, or none at all.
     }

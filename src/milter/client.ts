@@ -113,13 +113,37 @@ export interface ProbeOptions {
   readonly signal?: AbortSignal;
 }
 
+type Silence = Exclude<ProbeOutcome, {ended: 'answered'}>;
+
 /** Holds one conversation about `message` with the milter at `endpoint`. Rejects only with the reason of an abort. */
-export async function probeMilter(
+export const probeMilter = async (
   ports: Pick<Ports, 'sockets' | 'clock'>,
   endpoint: SocketEndpoint,
   message: ProbeMessage,
   options: ProbeOptions = {},
-): Promise<ProbeOutcome> {
+): Promise<ProbeOutcome> =>
+  await connected(ports, endpoint, options, conversation => converse(conversation, message));
+
+/**
+ * Only whether a milter answers at `endpoint`: connects, negotiates, and closes. It hears of no message. Rejects only
+ * with the reason of an abort.
+ */
+export const greetMilter = async (
+  ports: Pick<Ports, 'sockets' | 'clock'>,
+  endpoint: SocketEndpoint,
+  options: ProbeOptions = {},
+): Promise<Silence | {readonly ended: 'greeted'}> =>
+  await connected(ports, endpoint, options, async conversation => {
+    await conversation.negotiate();
+    return {ended: 'greeted'};
+  });
+
+async function connected<T>(
+  ports: Pick<Ports, 'sockets' | 'clock'>,
+  endpoint: SocketEndpoint,
+  options: ProbeOptions,
+  talk: (conversation: Conversation) => Promise<T>,
+): Promise<T | Silence> {
   options.signal?.throwIfAborted();
   let stream: PacketStream;
   try {
@@ -128,7 +152,7 @@ export async function probeMilter(
     return unreachable(error);
   }
   try {
-    return await converse(new Conversation(ports, stream, options), message);
+    return await talk(new Conversation(ports, stream, options));
   } catch (error) {
     if (error instanceof Broken) {
       return {ended: 'broken', step: error.step, cause: error.cause, detail: visible(error.message)};
@@ -139,7 +163,7 @@ export async function probeMilter(
   }
 }
 
-function unreachable(error: unknown): ProbeOutcome {
+function unreachable(error: unknown): Silence {
   const {code, message} = error as {readonly code?: string; readonly message?: string};
   const causes: Readonly<Record<string, 'missing' | 'denied' | 'refused' | 'timeout'>> = {
     ENOENT: 'missing',

@@ -90,6 +90,8 @@ export interface Pass {
    * value of a later step replaces that of an earlier one with the same name (libmilter, smfi_getsymval).
    */
   readonly macrosOnRequest: Pass['macros'];
+  /** What names the macros of the step at which a login is told (MAIL). */
+  readonly loginMacros: Decision;
   /** Where the message goes from here, other than to its recipients. */
   readonly next?: {
     readonly by: 'filter' | 'proxy' | 'hold';
@@ -210,4 +212,15 @@ export interface Mta<F extends MtaFacts = MtaFacts> {
    * could leave. Rejects only with the reason of an abort, after the removal.
    */
   prove(ports: ProvePorts, facts: F, submission: ProofSubmission, signal?: AbortSignal): Promise<Caught>;
+}
+
+/** A message of the queue, as far as it tells how it came in. */
+export interface QueuedMail {
+  /** Address in From, and in Sender where there is one. */
+  readonly from: string;
+  readonly sender?: string;
+  readonly recipients: readonly string[];
+  /** undefined where a program of this host handed it in. */
+  readonly client: {readonly name: string; readonly address: string} | undefined;
+  readonly isLoggedIn: boolean;
 }

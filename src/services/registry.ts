@@ -4,12 +4,14 @@ import type {Senders} from '../proof/kept.ts';
 import type {Ports} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
 import type {HostFacts} from './facts.ts';
-import type {Mta, MtaWords} from './mta.ts';
+import type {Entrance, Mta, MtaWords} from './mta.ts';
 import {sendersToCompare} from './opendkim/compared.ts';
+import {openDkimSigners} from './opendkim/decide/read.ts';
 import {OPENDKIM, openDkimHints} from './opendkim/hints.ts';
 import {openDkimTrial} from './opendkim/trial.ts';
 import {postfix} from './postfix/index.ts';
-import type {SignerHints, SignerWords} from './signer.ts';
+import {readWays} from './postfix/ways/read.ts';
+import type {SignerHints, SignerView, SignerWords} from './signer.ts';
 import type {Step} from './step.ts';
 import type {Trial} from './trial.ts';
 
@@ -37,3 +39,31 @@ export const mtaOf = (facts: HostFacts): Mta | undefined => MTAS.find(({kind}) =
 
 /** The words for every fault, of the signer and of the mail server that hands mail to it. */
 export const hintsFor = (mta: Mta = MTAS[0]): Hints => ({...SIGNER.hints(mta.words), ...mta.hints});
+
+type LookPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
+
+/** Every way in, of every instance of the mail server of this host; none where it has no mail server that is known. */
+export const hostEntrances = async (
+  ports: LookPorts,
+  {mta}: HostFacts,
+  signal?: AbortSignal,
+): Promise<readonly Entrance[]> =>
+  mta === undefined ? [] : await readWays({ports, signal}, mta.configDirectory);
+
+/** Every program of this host that signs, or could. */
+export const hostSigners = async (
+  ports: LookPorts,
+  facts: HostFacts,
+  signal?: AbortSignal,
+): Promise<readonly SignerView[]> => await openDkimSigners(ports, facts, signal);
+
+/** Remarks of a look that the picture of the host answers more exactly: each way of mail with the line that decides. */
+export const ANSWERED_BY_PICTURE: ReadonlySet<string> = new Set([
+  'postfix.override',
+  'postfix.milters-off',
+  'postfix.milter-maps',
+  'postfix.content-filter',
+  'postfix.rewrites-later',
+  'opendkim.dead-rows',
+  'opendkim.default-socket',
+]);

@@ -39,8 +39,9 @@ describe('the reference', () => {
       'host',
       ...idsIn(
         textsIn('src/proof', 'src/doctor', 'src/cli', 'src/jobs', 'src/flow/dns-report.ts'),
-        /\bid: '((?:host|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
+        /\bid: '((?:host|mail|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
       ),
+      ...idsIn(textsIn('src/doctor/mail.ts'), /\bcheck\(\s*'(mail\.[a-z-]+)'/g),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),
       ...idsIn(
         textsIn('src/services/look.ts', 'src/services/postfix/detect.ts', 'src/services/opendkim/detect.ts'),

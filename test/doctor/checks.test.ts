@@ -7,16 +7,14 @@ import {fakeFacts} from '../support/fake-operations.ts';
 const entry = (state: KeyEntry['state']): KeyEntry =>
   ({domain: 'example.org', selector: 's1', state}) as unknown as KeyEntry;
 
-const key = {label: 'k', domain: 'example.org', selector: 's1', path: '/etc/dkimkeys/s1.private'};
-
 describe('checkActiveKeys', () => {
   it.each([
-    [[key], ['example.org'], 'pass'],
-    [[], ['example.org'], 'fail'],
-    [[key], ['example.net'], 'fail'],
-    [[{...key, selector: 's2'}], ['example.org'], 'fail'],
-  ] as const)('with the keys %j and signing for %j: %s', (keys, signedDomains, status) => {
-    const [check, ...more] = checkActiveKeys([entry('active')], {keys, signedDomains});
+    [['s1._domainkey.example.org'], 'pass'],
+    [[], 'fail'],
+    [['s1._domainkey.example.net'], 'fail'],
+    [['s2._domainkey.example.org'], 'fail'],
+  ] as const)('with mail signed as %j: %s', (made, status) => {
+    const [check, ...more] = checkActiveKeys([entry('active')], new Set(made));
     expect(more).toEqual([]);
     expect(check).toMatchObject({id: 'host.key-in-use', status});
     expect(check?.fix !== '').toBe(status === 'fail');
@@ -24,7 +22,7 @@ describe('checkActiveKeys', () => {
 
   it('says nothing of keys that do not sign', () => {
     const states = ['staged', 'pending', 'ready', 'retiring', 'revoked', 'removed'] as const;
-    expect(checkActiveKeys(states.map(entry), undefined)).toEqual([]);
+    expect(checkActiveKeys(states.map(entry), new Set())).toEqual([]);
   });
 });
 

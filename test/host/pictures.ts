@@ -34,6 +34,7 @@ export const pass = (part: Partial<Pass> = {}): Pass => ({
   milters: [HOP],
   decidedBy: [decision('milters', HOP.text)],
   byClient: [],
+  loginMacros: decision('login macros', ''),
   hasContent: true,
   client: 'remote',
   macros: macros(['{auth_type}', undefined]),

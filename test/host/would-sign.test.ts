@@ -51,8 +51,8 @@ describe('wouldSign', () => {
     ['local', {}, 'signed 1 yes -'],
     ['smtp/inet', {}, 'signed 1 yes -'],
     ['smtp/inet', {client: STRANGER}, 'unsigned 0 yes InternalHosts'],
-    // No login at this port: the answer is about a client without one.
-    ['smtp/inet', {client: STRANGER, authenticated: true}, 'unsigned 0 yes InternalHosts'],
+    // No login at this port: the answer is about a client that has one all the same.
+    ['smtp/inet', {client: STRANGER, authenticated: true}, 'signed 1 yes -'],
     ['submission/inet', {client: STRANGER, authenticated: true}, 'signed 1 yes -'],
     ['submission/inet', {client: STRANGER}, 'refused 0 yes submission/inet'],
     ['local', {from: 'alice@example.net'}, 'unsigned 0 yes table'],
@@ -80,7 +80,7 @@ describe('wouldSign', () => {
       pass({milters: [{...HOP, endpoint: undefined, whenDown: 'delayed'}]}),
       'refused 0 yes milters',
     ],
-    ['no macro for the login', pass({macros: macros(['i', undefined])}), 'unsigned 0 yes InternalHosts'],
+    ['no macro for the login', pass({macros: macros(['i', undefined])}), 'unsigned 0 yes login macros'],
     // milter_macro_defaults: the whole world is logged in.
     ['a fixed login', pass({macros: macros(['{auth_type}', 'x'])}), 'signed 1 yes -'],
   ])('with %s', (_, each, expected) => {

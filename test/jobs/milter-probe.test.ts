@@ -2,15 +2,21 @@ import {generateKeyPairSync} from 'node:crypto';
 import {afterEach, describe, expect, test} from 'vitest';
 import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
-import {proveMilter} from '../../src/jobs/live-test.ts';
 import {type MilterHandler, openDkimManner, rspamdManner} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
+import {inWords} from '../../src/proof/fault.ts';
+import {checkFrom} from '../../src/proof/finding.ts';
+import {type MilterTarget, type ProbePorts, probeSigning} from '../../src/proof/milter-probe.ts';
 import type {Check} from '../../src/proof/proof.ts';
+import {hintsFor} from '../../src/services/registry.ts';
 import {createClock} from '../../src/system/real/clock.ts';
 import {createRandom} from '../../src/system/real/random.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
 import {type Listening, serve, serveRaw} from '../milter/serving.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
+
+const proveMilter = async (ports: ProbePorts, target: MilterTarget) =>
+  checkFrom('live.milter', 'It signs', inWords(await probeSigning(ports, target), hintsFor(), target));
 
 const ports = {sockets: createSockets(), clock: createClock(), random: createRandom()};
 const domain = domainOf('example.com');

@@ -154,6 +154,8 @@ describe('what only looks', () => {
     expect(check.exitCode, check.out).toBe(0);
     expect(check.report.checks.map(({id, status}) => `${id} ${status}`)).toEqual([
       'host pass',
+      'mail.signed pass',
+      'mail.socket pass',
       'host.key-in-use pass',
       'dns.record pass',
       'live.milter pass',
@@ -227,7 +229,7 @@ describe('what only looks', () => {
   it('check warns on a host where nothing is signed', async () => {
     const world = await openWorld();
     const run = await world.run(['check', '--json']);
-    expect(run.exitCode).toBe(0);
+    expect(run.exitCode).toBe(4);
     expect(run.report.checks.at(-1)).toMatchObject({id: 'host.signs-nothing', status: 'warn'});
   });
 });

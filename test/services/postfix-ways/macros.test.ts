@@ -19,7 +19,17 @@ describe('macros of an smtpd service', () => {
       ['j=mail.example.com', '{daemon_name}=mail.example.com', '{daemon_addr}=*', 'v=Postfix 3.10.13', '_=*'],
     ],
     ['helo', []],
-    ['mail', ['{mail_addr}=*', '{mail_host}=*', '{mail_mailer}=*']],
+    [
+      'mail',
+      [
+        '{auth_type}=*',
+        '{auth_authen}=*',
+        '{auth_author}=*',
+        '{mail_addr}=*',
+        '{mail_host}=*',
+        '{mail_mailer}=*',
+      ],
+    ],
     ['rcpt', ['{rcpt_addr}=*', '{rcpt_host}=*', '{rcpt_mailer}=*']],
     ['data', ['i=*']],
     ['eoh', ['i=*']],
@@ -41,7 +51,7 @@ describe('macros of an smtpd service', () => {
     expect(at(passOf({main: 'smtpd_tls_security_level = none\n'}, 'smtp/inet'), 'helo')).toEqual([]);
   });
 
-  it('has those of a login where clients log in', () => {
+  it('has those of a login, wherever clients can log in', () => {
     expect(at(passOf({master: LOGIN}, 'submission/inet'), 'mail').slice(0, 3)).toEqual([
       '{auth_type}=*',
       '{auth_authen}=*',
@@ -125,7 +135,14 @@ describe('lists', () => {
       {master: `${LOGIN}  -o { milter_mail_macros = {auth_type} }\n`},
       'smtp/inet',
       'mail',
-      ['{mail_addr}=*', '{mail_host}=*', '{mail_mailer}=*'],
+      [
+        '{auth_type}=*',
+        '{auth_authen}=*',
+        '{auth_author}=*',
+        '{mail_addr}=*',
+        '{mail_host}=*',
+        '{mail_mailer}=*',
+      ],
     ],
     [
       'without braces name another macro',

@@ -5,9 +5,11 @@
  * For mail by SMTP the lists are those of the smtpd service at every step, but from the end of the headers on cleanup
  * fills them in: {daemon_name} is cleanup's own one there, and next hops and TLS are not known to it.
  */
+import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {MilterStage} from '../../mta.ts';
 import {tokens, words} from '../parse.ts';
+import {decision, placed} from './says.ts';
 import type {ServiceSettings} from './settings.ts';
 
 export const STAGES: readonly MilterStage[] = ['connect', 'helo', 'mail', 'rcpt', 'data', 'eoh', 'eom'];
@@ -30,7 +32,6 @@ export interface MacroSource {
   readonly smtp:
     | {
         readonly settings: ServiceSettings;
-        readonly login: boolean;
         /** Client and server may speak TLS; `always`: from the first octet. */
         readonly tls: 'no' | 'may' | 'always';
         readonly clientCertificates: boolean;
@@ -41,6 +42,18 @@ export interface MacroSource {
     | undefined;
   /** The cleanup service that the message goes to. */
   readonly cleanup: ServiceSettings;
+}
+
+/** The list that a login is told by: from MAIL on, the other steps have none of its macros by default. */
+export function loginMacros({smtp, cleanup}: MacroSource): Decision {
+  const setting = (smtp?.settings ?? cleanup).get(LISTS.mail);
+  const names = words((smtp?.settings ?? cleanup).value(LISTS.mail));
+  return decision(
+    setting,
+    names.includes('{auth_type}')
+      ? 'Postfix tells milters that a client has logged in.'
+      : `${placed(setting)} has no {auth_type}, so milters don't learn that a client has logged in.`,
+  );
 }
 
 /** What is sent by the lists of the configuration. */
@@ -148,7 +161,8 @@ function bySmtp(source: MacroSource, stage: MilterStage, key: string): Sent | un
     case '{auth_type}':
     case '{auth_authen}':
     case '{auth_author}':
-      return smtp.login && isFrom(stage, 'mail') ? VARIES : undefined;
+      // Without a login there is no value: whether clients can log in here is told by the entrance.
+      return isFrom(stage, 'mail') ? VARIES : undefined;
     case '{mail_addr}':
     case '{mail_host}':
     case '{mail_mailer}':

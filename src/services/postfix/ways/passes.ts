@@ -4,8 +4,8 @@ import {visible} from '../../../domain/text.ts';
 import type {Pass} from '../../mta.ts';
 import {words} from '../parse.ts';
 import {type Chosen, cleanupList, hasNoMilters, smtpdList} from './lists.ts';
-import {asksForCertificates, loginOf, tlsOf} from './login.ts';
-import {macrosOnRequest, macrosSent} from './macros.ts';
+import {asksForCertificates, tlsOf} from './login.ts';
+import {loginMacros, macrosOnRequest, macrosSent} from './macros.ts';
 import {accountOf, isChrooted, isLoopback, listenerOf, listensOn} from './rows.ts';
 import {decision, type Subject, stated} from './says.ts';
 import type {ReadConfiguration, Row, ServiceSettings} from './settings.ts';
@@ -34,7 +34,6 @@ export function smtpdPass(read: ReadConfiguration, row: Row, subject = smtpdSubj
   const source = {
     smtp: {
       settings,
-      login: loginOf(settings) !== 'no',
       tls: tlsOf(settings),
       clientCertificates: asksForCertificates(settings),
       address: listener?.host === '' ? undefined : listener?.host,
@@ -55,6 +54,7 @@ export function smtpdPass(read: ReadConfiguration, row: Row, subject = smtpdSubj
       client: isFromHere ? 'localhost' : 'remote',
       macros: macrosSent(source),
       macrosOnRequest: macrosOnRequest(source),
+      loginMacros: loginMacros(source),
     },
   };
 }
@@ -129,6 +129,7 @@ function found(
       client: 'localhost',
       macros: macrosSent(source),
       macrosOnRequest: macrosOnRequest(source),
+      loginMacros: loginMacros(source),
     },
   };
 }

@@ -1,0 +1,76 @@
+/** One look at the host: everything that the questions of ./picture.ts rest on. Reads only; no milter hears of a message. */
+import {ToolError} from '../domain/errors.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
+import {visible} from '../domain/text.ts';
+import {describeContent} from '../keys/index.ts';
+import type {HostFacts} from '../services/facts.ts';
+import {eachOf} from '../services/reading.ts';
+import {hostEntrances, hostSigners} from '../services/registry.ts';
+import type {SignerView} from '../services/signer.ts';
+import type {Ports} from '../system/ports.ts';
+import type {HostPicture, KeyFact} from './picture.ts';
+import {lookAtReach} from './reach.ts';
+
+type PicturePorts = Pick<Ports, 'files' | 'commands' | 'users' | 'sockets' | 'clock'>;
+
+export interface PictureOptions {
+  /** Default false. True connects to each milter as the process of the MTA would, and closes again. */
+  readonly reach?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Puts the picture together from `facts` of the same moment. Never rejects for what cannot be read: that is a part of
+ * the picture. DNS is not queried; `records` is empty.
+ */
+export async function lookAtHostPicture(
+  ports: PicturePorts,
+  facts: HostFacts,
+  {reach = false, signal}: PictureOptions = {},
+): Promise<HostPicture> {
+  const seenAt = ports.clock.now();
+  const [entrances, signers] = await Promise.all([
+    hostEntrances(ports, facts, signal),
+    hostSigners(ports, facts, signal),
+  ]);
+  const [keys, reached] = await Promise.all([
+    lookAtKeys(ports, signers),
+    reach ? lookAtReach(ports, entrances, signal) : new Map(),
+  ]);
+  return {seenAt, entrances, signers, keys, reach: reached, records: new Map()};
+}
+
+/** No private key is longer. */
+const MOST_OCTETS = 65_536;
+/** How many key files are read at a time. */
+const WIDTH = 32;
+
+/** Every key that a row names, by the path in the row. A file behind several names is read once. */
+async function lookAtKeys(
+  ports: PicturePorts,
+  signers: readonly SignerView[],
+): Promise<ReadonlyMap<AbsolutePath, KeyFact>> {
+  const paths = [...new Set(signers.flatMap(({rows}) => rows.flatMap(({keyPath}) => keyPath ?? [])))];
+  const byRealPath = new Map<AbsolutePath, Promise<KeyFact>>();
+  const found = await eachOf(paths, WIDTH, async (path): Promise<readonly [AbsolutePath, KeyFact]> => {
+    try {
+      const real = await ports.files.resolve(path);
+      if (real === undefined) return [path, {known: false, why: 'is missing'}];
+      const reading = byRealPath.get(real) ?? readKey(ports, real);
+      byRealPath.set(real, reading);
+      return [path, await reading];
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      return [path, {known: false, why: `can't be read: ${visible(error.message)}`}];
+    }
+  });
+  return new Map(found);
+}
+
+async function readKey({files}: PicturePorts, realPath: AbsolutePath): Promise<KeyFact> {
+  const found = await files.inspect(realPath);
+  if (found === undefined) return {known: false, why: 'is missing'};
+  const key = found.content.length > MOST_OCTETS ? undefined : describeContent(found.content);
+  if (key === undefined) return {known: false, why: 'holds no private key that can be read'};
+  return {known: true, realPath, ...key};
+}

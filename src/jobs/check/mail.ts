@@ -1,0 +1,196 @@
+/** Whether mail is signed: one picture of the host, judged, and its keys held against DNS and the running signer. */
+
+import type {DnsPorts} from '../../dns/client.ts';
+import {recordTags} from '../../dns/compare.ts';
+import {createKeyLookup} from '../../dns/key-lookup.ts';
+import {resolveOnlyText} from '../../dns/resolver.ts';
+import {checkActiveKeys} from '../../doctor/keys.ts';
+import {mailChecks} from '../../doctor/mail.ts';
+import {checkRecord, type RecordToCheck} from '../../doctor/records.ts';
+import {
+  type DomainName,
+  type DomainSelector,
+  keyRecordName,
+  parseDomain,
+  parseSelector,
+} from '../../domain/names.ts';
+import {
+  type HostPicture,
+  type KeyFact,
+  lookAtHostPicture,
+  recordKey,
+  type SenderVerdict,
+  type SignatureMade,
+  signersInUse,
+} from '../../host/index.ts';
+import {inWords} from '../../proof/fault.ts';
+import {checkFromAll, type Finding} from '../../proof/finding.ts';
+import {probeSigning} from '../../proof/milter-probe.ts';
+import type {Check} from '../../proof/proof.ts';
+import {sampleOf} from '../../proof/sample.ts';
+import type {KeyEntry} from '../../rotation/index.ts';
+import type {HostFacts} from '../../services/facts.ts';
+import {eachOf} from '../../services/reading.ts';
+import {hintsFor, mtaOf} from '../../services/registry.ts';
+import type {DnsServer, Ports, SocketEndpoint} from '../../system/ports.ts';
+
+export interface MailCheckOptions {
+  /** Every key that waxseal knows. */
+  readonly known: readonly KeyEntry[];
+  /** Undefined: everything that the host signs. */
+  readonly wanted: readonly DomainName[] | undefined;
+  readonly resolvers: readonly DnsServer[] | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface MailChecked {
+  readonly checks: readonly Check[];
+  /** Domains that are signed, d=, each once. */
+  readonly signed: readonly DomainName[];
+  readonly picture: HostPicture;
+}
+
+/** Records are looked at so many at a time; the running signer is asked about so many domains. */
+const RECORDS_AT_ONCE = 16;
+const PROBED = 20;
+
+/** Looks and judges. Sends no message; the signer hears only of messages that the picture says it signs. */
+export async function checkMail(
+  ports: Ports,
+  facts: HostFacts,
+  options: MailCheckOptions,
+): Promise<MailChecked> {
+  const {known, wanted, signal} = options;
+  const picture = await lookAtHostPicture(ports, facts, {reach: true, signal});
+  const {checks, verdicts} = mailChecks(picture, wanted);
+  const made = signaturesOf(verdicts);
+  const keys = known.filter(({domain}) => wanted === undefined || wanted.includes(domain));
+  const records = await recordChecks(ports, picture, keys, made, options);
+  return {
+    checks: [
+      ...checks,
+      ...checkActiveKeys(keys, new Set(made.keys())),
+      ...records,
+      ...(verdicts.length === 0 ? nothing(picture, wanted) : await probed(ports, facts, verdicts, options)),
+    ],
+    signed: [...new Set([...made.values()].flatMap(({domain}) => asDomain(domain) ?? []))],
+    picture,
+  };
+}
+
+/** Each d= and s= once, in the order of the rows. */
+function signaturesOf(verdicts: readonly SenderVerdict[]): ReadonlyMap<string, SignatureMade> {
+  const made = new Map<string, SignatureMade>();
+  for (const {signatures} of verdicts) {
+    for (const {signature} of signatures) {
+      const name = recordKey(signature.domain, signature.selector);
+      if (!made.has(name)) made.set(name, signature);
+    }
+  }
+  return made;
+}
+
+const asDomain = (text: string): DomainName | undefined => {
+  const domain = parseDomain(text);
+  return domain.ok ? domain.value : undefined;
+};
+
+const nothing = (picture: HostPicture, wanted: readonly DomainName[] | undefined): readonly Check[] =>
+  wanted === undefined || signersInUse(picture).length === 0
+    ? [SIGNS_NOTHING]
+    : wanted.map(domain => ({
+        id: 'signer.not-signed',
+        title: 'Mail is signed',
+        status: 'fail' as const,
+        evidence: `${domain} is not signed on this host.`,
+        cause: '',
+        fix: `Set it up with: waxseal setup --domain ${domain}`,
+      }));
+
+const SIGNS_NOTHING: Check = {
+  id: 'host.signs-nothing',
+  title: 'Mail is signed',
+  status: 'warn',
+  evidence: 'no running signer has a row for any domain',
+  cause: "DKIM isn't set up here.",
+  fix: 'Begin with: waxseal setup',
+};
+
+/** Of waxseal's keys those that are published or sign; of all others those that sign. */
+async function recordChecks(
+  ports: DnsPorts,
+  picture: HostPicture,
+  keys: readonly KeyEntry[],
+  made: ReadonlyMap<string, SignatureMade>,
+  {known, resolvers, signal}: MailCheckOptions,
+): Promise<readonly Check[]> {
+  const own = keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state));
+  const names = new Set(known.map(({domain, selector}) => recordKey(domain, selector)));
+  const others = [...made].flatMap(([name, signature]) => (names.has(name) ? [] : [signature]));
+  const ask = async (key: RecordToCheck): Promise<Check> =>
+    await checkRecord(ports, key, {resolvers, signal, known});
+  const found = await eachOf<KeyEntry | SignatureMade, Check | undefined>(
+    [...own, ...others],
+    RECORDS_AT_ONCE,
+    async key => {
+      if ('record' in key) return await ask(key);
+      const wanted = await byHand(ports, picture, key, {resolvers, signal});
+      return wanted === undefined ? undefined : await ask(wanted);
+    },
+  );
+  return found.flatMap(check => check ?? []);
+}
+
+/**
+ * The record of a key that waxseal did not make: where the resolver has one with this very key, every server must have
+ * the same; else the plain one. undefined where the key is not known.
+ */
+async function byHand(
+  ports: DnsPorts,
+  {keys}: HostPicture,
+  {domain, selector, keyPath}: SignatureMade,
+  options: {readonly resolvers: readonly DnsServer[] | undefined; readonly signal: AbortSignal},
+): Promise<RecordToCheck | undefined> {
+  const [name, label] = [parseDomain(domain), parseSelector(selector)];
+  const key: KeyFact | undefined = keyPath === undefined ? undefined : keys.get(keyPath);
+  if (!name.ok || !label.ok || key?.known !== true) return undefined;
+  const record = keyRecordName(label.value, name.value);
+  const published = await resolveOnlyText(ports, record, options);
+  const isSame = published !== undefined && recordTags(published)?.get('p') === key.publicKey;
+  const value = isSame ? published : `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`;
+  return {domain: name.value, selector: label.value, record: {name: record, value}};
+}
+
+/** Only what the picture says is signed on every way: a message that it cannot answer for could harm the signer. */
+async function probed(
+  ports: Ports,
+  facts: HostFacts,
+  verdicts: readonly SenderVerdict[],
+  {resolvers, signal}: MailCheckOptions,
+): Promise<readonly Check[]> {
+  const lookup = createKeyLookup(ports, {resolvers});
+  const hints = hintsFor(mtaOf(facts));
+  const targets = verdicts.flatMap(({troubles, signatures, sender}): readonly Target[] => {
+    const [only, ...more] = signatures;
+    const domain = asDomain(sender.address.slice(sender.address.lastIndexOf('@') + 1));
+    const endpoint = sender.signer.endpoints[0]?.endpoint;
+    const selector = parseSelector(only?.signature.selector ?? '');
+    const isPlain = sender.address.startsWith('postmaster@') && only?.signature.domain === domain;
+    if (troubles.length > 0 || more.length > 0 || !isPlain) return [];
+    return domain === undefined || endpoint === undefined || !selector.ok
+      ? []
+      : [{domain, selector: selector.value, endpoint}];
+  });
+  const once = [...new Map(targets.map(target => [target.domain, target])).values()];
+  const findings: {readonly domain: DomainName; readonly finding: Finding}[] = [];
+  for (const target of sampleOf(once, PROBED, ports.random)) {
+    const found = await probeSigning(ports, {...target, lookup, signal});
+    findings.push({domain: target.domain, finding: inWords(found, hints, target)});
+  }
+  if (findings.length === 0) return [];
+  return [checkFromAll('live.milter', 'The signer signs a message on its socket', findings, once.length)];
+}
+
+interface Target extends DomainSelector {
+  readonly endpoint: SocketEndpoint;
+}

@@ -1,0 +1,209 @@
+import {describe, expect, it} from 'vitest';
+import {explainedCheck, stepLines} from '../../src/doctor/answer.ts';
+import {mailChecks} from '../../src/doctor/mail.ts';
+import {type HostPicture, reachKey} from '../../src/host/picture.ts';
+import {LOCALHOST, wouldSign} from '../../src/host/would-sign.ts';
+import {
+  breaker,
+  decision,
+  entrance,
+  HOP,
+  local,
+  macros,
+  pass,
+  picture,
+  row,
+  signer,
+  submission,
+} from '../host/pictures.ts';
+
+const none = {milters: [], decidedBy: [decision('milters', '', 'No milter sees this mail.', 44)]};
+
+const told = (host: HostPicture, wanted?: readonly string[]): readonly string[] =>
+  mailChecks(host, wanted).checks.map(({id, status}) => `${id} ${status}`);
+
+describe('mailChecks', () => {
+  it('finds nothing on a host where each way signs once, and says how much was looked at', () => {
+    const {checks} = mailChecks(picture());
+    expect(checks).toMatchObject([{id: 'mail.signed', status: 'pass'}]);
+    expect(checks[0]?.evidence).toContain('1 sender on 3 ways');
+  });
+
+  it.each([
+    [
+      'no milters at all',
+      {entrances: [entrance({passes: [pass(none)]}), local(none), submission(none)]},
+      ['mail.signed fail'],
+    ],
+    ['none for sendmail', {entrances: [entrance(), local(none), submission()]}, ['mail.signed fail']],
+    [
+      'a login that is not sent',
+      {entrances: [entrance(), local(), submission({macros: macros()})]},
+      ['mail.signed fail'],
+    ],
+    [
+      'a list that stops the service',
+      {entrances: [local({milters: {fatal: 'garbage'}})]},
+      ['mail.accepted fail'],
+    ],
+    [
+      'a second pass',
+      {entrances: [local(), entrance({passes: [pass(), pass({client: 'localhost'})]})]},
+      ['mail.stranger fail', 'mail.once warn'],
+    ],
+    ['a rewritten header', {entrances: [{...local(), breakers: [breaker()]}]}, ['mail.survives fail']],
+    [
+      'perhaps a rewritten header',
+      {entrances: [{...local(), breakers: [breaker({isCertain: false})]}]},
+      ['mail.survives warn'],
+    ],
+    [
+      'a row without a key',
+      {signers: [signer([row('*@example.com'), {...row('*@foo.example'), keyPath: undefined}])]},
+      ['mail.accepted fail'],
+    ],
+    [
+      'a row that never decides',
+      {
+        signers: [
+          signer([
+            row('*@example.com'),
+            row('postmaster@Example.com', 'example.com', 's2'),
+            {...row('postmaster+x@example.com', 'example.com', 's3'), pattern: '*+x@example.com'},
+          ]),
+        ],
+      },
+      ['mail.row warn'],
+    ],
+    [
+      'a key of another domain',
+      {signers: [signer([row('*@example.com', 'example.net')])]},
+      ['mail.aligned warn'],
+    ],
+    [
+      'a table that cannot be read',
+      {signers: [signer([row('*@example.com')], {unread: [decision('table', 'dsn:x')]})]},
+      ['mail.unread warn'],
+    ],
+    [
+      'a milter that nobody knows',
+      {entrances: [local({milters: [{...HOP, endpoint: {kind: 'tcp', host: '127.0.0.1', port: 9}}]})]},
+      ['mail.signed warn'],
+    ],
+    [
+      'everyone as internal host',
+      {signers: [signer([row('*@example.com')], {internal: () => true})]},
+      ['mail.stranger fail'],
+    ],
+  ] as const)('with %s', (_, part, expected) => {
+    expect(told(picture(part as Partial<HostPicture>))).toEqual(expected);
+  });
+
+  it('says nothing good of a host where no row signs', () => {
+    expect(told(picture({signers: []}))).toEqual([]);
+  });
+
+  it('makes one finding of one cause, names the line, and a command that shows the way', () => {
+    const rows = Array.from({length: 20}, (_, index) => row(`*@d${index}.example`));
+    const {checks} = mailChecks(picture({entrances: [entrance(), local(none)], signers: [signer(rows)]}));
+    expect(checks).toHaveLength(1);
+    expect(checks[0]).toMatchObject({cause: 'No milter sees this mail.'});
+    expect(checks[0]?.evidence).toBe(
+      'd0.example, d1.example, d2.example, d3.example, d4.example and 15 more, mail from programs (sendmail): unsigned by milters =  (/etc/mta/main.conf line 44)',
+    );
+    expect(checks[0]?.fix).toBe(
+      'See the way step by step: sudo waxseal explain postmaster@d0.example --entrance local',
+    );
+  });
+
+  it('judges the wanted domains only', () => {
+    const host = picture({
+      entrances: [local(none)],
+      signers: [signer([row('*@a.example'), row('*@b.example')])],
+    });
+    expect(mailChecks(host, ['b.example']).checks[0]?.evidence).toContain('b.example, mail from');
+    expect(mailChecks(host, ['c.example']).verdicts).toEqual([]);
+  });
+
+  it('names who cannot connect to the signer', () => {
+    const one = local();
+    const key = reachKey(one.passes[0] ?? pass(), HOP);
+    const reach = (outcome: 'answers' | 'denied') =>
+      new Map([[key, {outcome, detail: 'postfix may not use it'}]]);
+    expect(told(picture({entrances: [one], reach: reach('answers')}))).toEqual([
+      'mail.signed pass',
+      'mail.socket pass',
+    ]);
+    expect(told(picture({entrances: [one], reach: reach('denied')}))).toEqual([
+      'mail.signed fail',
+      'mail.socket fail',
+    ]);
+  });
+
+  it('names a key that is not there', () => {
+    const path = row('*@example.com').keyPath;
+    if (path === undefined) throw new TypeError('no path');
+    const keys = new Map([[path, {known: false, why: 'is missing'} as const]]);
+    expect(told(picture({keys}))).toEqual(['mail.key fail']);
+  });
+});
+
+describe('explainedCheck', () => {
+  const stranger = {name: 'c.ext', address: '203.0.113.5'};
+  const explained = (part: Partial<HostPicture>, question: object = {}) => {
+    const host = picture(part);
+    const [first] = host.entrances;
+    if (first === undefined) throw new TypeError('no entrance');
+    const whole = {
+      from: 'alice@example.com',
+      client: LOCALHOST,
+      authenticated: false,
+      recipients: [],
+      ...question,
+    };
+    return {entrance: first, question: whole, answer: wouldSign(host, first, whole)};
+  };
+
+  it('says by which row and with which key', () => {
+    expect(explainedCheck(explained({}))).toMatchObject({
+      title: 'Mail from alice@example.com, on port 25, client 127.0.0.1',
+      status: 'pass',
+      evidence:
+        'signed by selector s1 for example.com, by the row "*@example.com" of Signer (/etc/signer/table line 1), with the key /etc/keys/example.com.s1',
+    });
+  });
+
+  it('says that mail of a stranger is right unsigned', () => {
+    const check = explainedCheck(explained({}, {client: stranger}));
+    expect(check).toMatchObject({
+      status: 'fail',
+      evidence: 'not signed: InternalHosts (/etc/mta/main.conf line 1)',
+    });
+    expect(check.cause).toContain('That is right');
+    expect(check.fix).toContain('--trusted-hosts 203.0.113.5');
+  });
+
+  it.each([
+    [
+      {entrances: [entrance({passes: [pass(none)]})]},
+      'fail',
+      'not signed: milters (/etc/mta/main.conf line 44)',
+    ],
+    [{entrances: [entrance({passes: [pass({milters: {fatal: 'x'}})]})]}, 'fail', 'refused: milters'],
+    [{entrances: [entrance({breakers: [breaker()]})]}, 'fail', 'then changed by generic'],
+    [{entrances: [entrance({breakers: [breaker({isCertain: false})]})]}, 'warn', 'may change it'],
+    [{entrances: [entrance({passes: [pass(), pass({client: 'localhost'})]})]}, 'warn', '; and signed by'],
+  ] as const)('%#: %s', (part, status, evidence) => {
+    const check = explainedCheck(explained(part as Partial<HostPicture>));
+    expect(check.status).toBe(status);
+    expect(check.evidence).toContain(evidence);
+  });
+
+  it('shows each decision with its place', () => {
+    expect(stepLines(explained({}))).toEqual([
+      '      then     smtp/inet: milters = inet:127.0.0.1:8891 (/etc/mta/main.conf line 1). milters is inet:127.0.0.1:8891.',
+      '      then     Signer: InternalHosts = 127.0.0.1 (/etc/mta/main.conf line 1). 127.0.0.1 is own.',
+      '      signs    Signer: *@example.com = s1 (/etc/signer/table line 1). It matches.',
+    ]);
+  });
+});
