@@ -36,7 +36,7 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'keys/inspect.ts': 1,
   'keys/state-directory.ts': 1,
   'keys/support.ts': 4,
-  'milter/client.ts': 2,
+  'milter/client.ts': 1,
   'milter/packets.ts': 1,
   'milter/server.ts': 6,
   'milter/signing.ts': 3,

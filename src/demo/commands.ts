@@ -24,7 +24,7 @@ const OPENDKIM_CONF = absolute('/etc/opendkim.conf');
 export interface Mischief {
   /** `systemctl restart opendkim` fails as with a broken unit; `once`, then never again. */
   restartFails?: boolean | 'once';
-  /** The signer starts and ends 100 ms later (FACTS 2.6); `once`, then never again. */
+  /** The signer starts and ends 100 ms later (daemons/opendkim.md#start-and-restart); `once`, then never again. */
   diesAfterStart?: boolean | 'once';
 }
 
@@ -181,7 +181,7 @@ async function systemctl(
       if (isSigner) await signer.stop();
       return done(0);
     case 'reload':
-      // It says nothing about success: the daemon reads at its next connection (FACTS 2.6).
+      // It says nothing about success: the daemon reads at its next connection (daemons/opendkim.md#reload).
       if (isSigner) signer.reload();
       return active ? done(0) : done(1, '', `${unit}.service is not active, cannot reload.\n`);
     case 'reload-or-restart':
@@ -287,7 +287,8 @@ async function sendmail(
   }
   const message = Buffer.from(options?.input ?? new Uint8Array());
   const result = await mailer.submit({sender, recipients}, message, 'sendmail');
-  // sendmail(1) ends well even where cleanup(8) is told to try again: the message stays in maildrop (FACTS 2.1).
+  // sendmail(1) ends well even where cleanup(8) is told to try again: the message stays in maildrop
+  // (daemons/opendkim.md#key-files).
   return 'reply' in result && result.reply.startsWith('5') ? done(69, '', `${result.reply}\n`) : done(0);
 }
 

@@ -75,7 +75,7 @@ export class Mailer {
   readonly queue = new Map<string, QueuedMessage>();
   /** On hold, by `milter_default_action = quarantine`. */
   readonly held = new Map<string, QueuedMessage>();
-  /** What sendmail(1) took and cleanup(8) did not: it is tried again and again (FACTS 2.1). */
+  /** What sendmail(1) took and cleanup(8) did not: it is tried again and again (daemons/opendkim.md#key-files). */
   readonly maildrop = new Map<string, QueuedMessage>();
   readonly #machine: Machine;
   readonly #sockets: Sockets;
@@ -249,8 +249,8 @@ export class Mailer {
   }
 
   /**
-   * Why smtpd(8) cannot even start: OpenDKIM's notation of a socket, or an open brace (FACTS 2.5, 3.1). postfix check
-   * finds neither.
+   * Why smtpd(8) cannot even start: OpenDKIM's notation of a socket, or an open brace (daemons/opendkim.md#socket,
+   * daemons/postfix.md#milters). postfix check finds neither.
    */
   async fatalMilter(): Promise<string | undefined> {
     const settings = await this.#settingsOf('smtp');

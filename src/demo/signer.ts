@@ -30,7 +30,10 @@ export type SignerStart =
   | {
       readonly running: true;
       stop(): Promise<void>;
-      /** SIGUSR1: configuration and tables are read again when the next connection comes (FACTS 2.6). */
+      /**
+       * SIGUSR1: configuration and tables are read again when the next connection comes
+       * (daemons/opendkim.md#reload).
+       */
       reload(): void;
     }
   | {readonly running: false; readonly status: number; readonly message: string};
@@ -130,7 +133,7 @@ export async function startSigner(machine: Machine, options: SignerOptions): Pro
     if (endpoint.kind === 'tcp') machine.closePort(endpoint.port);
     machine.processes.delete(pid);
     const closed = new Promise<void>(resolve => {
-      // Node removes the socket when its server closes; OpenDKIM leaves it behind (FACTS 11).
+      // Node removes the socket when its server closes; OpenDKIM leaves it behind (daemons/opendkim.md#socket).
       const leave = endpoint.kind === 'unix' ? keepSocket(machine.real(endpoint.path)) : () => {};
       server.close(() => {
         leave();
@@ -167,7 +170,7 @@ async function listen(
   }
 }
 
-/** The socket belongs to the signer; a setgid directory hands its group on (FACTS 2.5). */
+/** The socket belongs to the signer; a setgid directory hands its group on (daemons/opendkim.md#socket). */
 async function own(machine: Machine, socket: AbsolutePath, settings: Settings): Promise<void> {
   const {uid, gid} = machine.account('opendkim');
   const directory = await machine.files.stat(parentOf(socket));
@@ -190,7 +193,10 @@ function keepSocket(path: string): () => void {
   };
 }
 
-/** Configuration and tables as the daemon has them in memory; keys are read for each message (FACTS 2.6). */
+/**
+ * Configuration and tables as the daemon has them in memory; keys are read for each message
+ * (daemons/opendkim.md#reload).
+ */
 interface InMemory {
   readonly settings: Settings;
   readonly keyTable: string;
@@ -284,7 +290,7 @@ async function judge(machine: Machine, tables: InMemory, session: MilterSession)
     why(`no signing table match for '${author}'`);
     return CONTINUE;
   }
-  // `key:%` is no signer that fits any address: unsigned, and nothing is said (FACTS 2.3).
+  // `key:%` is no signer that fits any address: unsigned, and nothing is said (daemons/opendkim.md#tables).
   if (/:%$/.test(row.value)) return CONTINUE;
   const key = keyNamed(tables.keyTable, labelOf(row.value), author.slice(author.indexOf('@') + 1));
   if (typeof key === 'string') {
@@ -357,7 +363,10 @@ function privateKey(pem: Uint8Array): KeyObject | string {
   }
 }
 
-/** Who is signed for: hosts of the list by address or name, and whoever has logged in (FACTS 2.4). */
+/**
+ * Who is signed for: hosts of the list by address or name, and whoever has logged in
+ * (daemons/opendkim.md#internal-hosts).
+ */
 function isInternal(internal: readonly string[], {client, macros}: MilterSession): boolean {
   if ((macros['{auth_type}'] ?? '') !== '') return true;
   if (coversHost(internal, client.address || '127.0.0.1')) return true;
@@ -385,7 +394,7 @@ async function tableText(machine: Machine, value: string): Promise<string> {
   return set.kind === 'file' || set.kind === 'refile' ? ((await machine.text(set.path)) ?? '') : '';
 }
 
-/** First row of the signing table whose pattern fits the author (FACTS 2.3). */
+/** First row of the signing table whose pattern fits the author (daemons/opendkim.md#tables). */
 function signingRow(dataSet: string, text: string, author: string): TableRow | undefined {
   const rows = parseTable(text);
   if (parseDataSet(dataSet).kind === 'refile') {
@@ -424,7 +433,9 @@ function keyNamed(text: string, label: string, from: string): SigningKey | strin
   };
 }
 
-/** The key's PEM, or the log line with which OpenDKIM refuses it (RequireSafeKeys, FACTS 2.1). */
+/**
+ * The key's PEM, or the log line with which OpenDKIM refuses it (RequireSafeKeys, daemons/opendkim.md#key-files).
+ */
 async function loadKey(machine: Machine, label: string, file: string): Promise<string | Uint8Array> {
   const place = parseAbsolutePath(file);
   const stat = place.ok ? await machine.files.stat(place.value) : undefined;

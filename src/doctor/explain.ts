@@ -138,7 +138,10 @@ async function signingRows(
   return parseTable(new TextDecoder().decode(content));
 }
 
-/** Patterns as the signing table has them: `*@domain`, a whole address, `domain`, `.domain` (FACTS 2.3). */
+/**
+ * Patterns as the signing table has them: `*@domain`, a whole address, `domain`, `.domain`
+ * (daemons/opendkim.md#tables).
+ */
 function covers(pattern: string, from: string): boolean {
   const address = from.toLowerCase();
   const host = address.slice(address.lastIndexOf('@') + 1);

@@ -34,7 +34,7 @@ function bySwitching(signer: OtherSigner): string {
   return `If only OpenDKIM should sign: ${how}. If both should sign, nothing needs to be done.`;
 }
 
-/** Two signers make two signatures, or one that the other breaks (FACTS 10.47, 10.83). */
+/** Two signers make two signatures, or one that the other breaks (daemons/postfix.md#two-signatures). */
 export function checkSigners(facts: HostFacts): readonly Check[] {
   return facts.rivals
     .filter(({signs}) => signs !== 'no')

@@ -61,7 +61,10 @@ export function parseDomain(text: string): Result<DomainName> {
   return ok(ascii as DomainName);
 }
 
-/** Parses a selector. Strict on purpose: it becomes a file name and a DNS name (and opendkim-genkey's hole, FACTS 1.3). */
+/**
+ * Parses a selector. Strict on purpose: it becomes a file name and a DNS name (and opendkim-genkey's hole,
+ * daemons/opendkim.md#tools).
+ */
 export function parseSelector(text: string): Result<Selector> {
   const lower = text.trim().toLowerCase();
   const refuse = (why: string): Result<Selector> =>

@@ -170,7 +170,7 @@ function domainChoices(facts: HostFacts): readonly Choice[] {
 
 /**
  * Why this signer cannot take an Ed25519 key beside RSA ones: OpenDKIM up to 2.11 has one algorithm for the whole
- * instance and answers 451 to every message of a key of the other kind (FACTS 6).
+ * instance and answers 451 to every message of a key of the other kind (daemons/opendkim.md#algorithms).
  */
 function ed25519Refusal(facts: HostFacts): Problem | undefined {
   const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(facts.signer?.version ?? '') ?? [];

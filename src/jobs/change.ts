@@ -75,8 +75,8 @@ export async function planSetup(
 }
 
 /**
- * A TCP port that somebody else has taken already: the signer would start and die (FACTS 10.12). Where it itself
- * listens there today, the port is its own.
+ * A TCP port that somebody else has taken already: the signer would start and die (daemons/opendkim.md#socket).
+ * Where it itself listens there today, the port is its own.
  */
 export async function rivalOnPort(
   ports: Pick<Ports, 'sockets'>,
@@ -225,7 +225,10 @@ function failedProof(proof: ProofReport): Problem {
   );
 }
 
-/** A signer is ready when its unit is active and it answers as a milter, not merely takes connections (FACTS 10.13). */
+/**
+ * A signer is ready when its unit is active and it answers as a milter, not merely takes connections
+ * (daemons/postfix.md#strangers-on-the-socket).
+ */
 export function milterReadiness(ports: Ports): Ready {
   const basic = basicReadiness(ports);
   const since = ports.clock.now();
@@ -237,7 +240,10 @@ export function milterReadiness(ports: Ports): Ready {
   };
 }
 
-/** The problem with what the signer said last: systemd only knows that it ended (FACTS 2.5). */
+/**
+ * The problem with what the signer said last: systemd only knows that it ended
+ * (daemons/opendkim.md#start-and-restart).
+ */
 async function withLastWords(ports: Ports, why: Problem, since: Date): Promise<Problem> {
   const lines = await journalLines(ports, SIGNER.words.logTag, since);
   const words = lines.findLast(line => /unable|error|fail|refus|denied|in use|must be|no such/i.test(line));

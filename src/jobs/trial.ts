@@ -1,7 +1,8 @@
 /**
  * Proves a candidate configuration before anything live is touched: a second, temporary signer with copies of the
  * candidate's files in a private directory signs a message over the milter protocol. A look at the syntax alone proves
- * nothing (FACTS 0.1); this does. It runs as the unit of this host runs: same user, group and supplementary groups.
+ * nothing (daemons/opendkim.md#syntax-check); this does. It runs as the unit of this host runs: same user, group
+ * and supplementary groups.
  */
 import {createHash} from 'node:crypto';
 import type {KeyLookup} from '../dkim/index.ts';

@@ -1,7 +1,7 @@
 import {absolute} from '../domain/paths.ts';
 import {defineLayout} from './layout.ts';
 
-/** OpenRC instead of systemd (FACTS 1.2). Not run in the lab. */
+/** OpenRC instead of systemd (daemons/systems.md#alpine-linux). Not run in the lab. */
 export const alpine = defineLayout({
   id: 'alpine',
   name: 'Alpine Linux',

@@ -1,7 +1,10 @@
 import {absolute} from '../domain/paths.ts';
 import {defineLayout} from './layout.ts';
 
-/** The package brings only a sample configuration; Postfix is not chrooted (FACTS 1.2). Not run in the lab. */
+/**
+ * The package brings only a sample configuration; Postfix is not chrooted (daemons/systems.md#arch-linux). Not run
+ * in the lab.
+ */
 export const arch = defineLayout({
   id: 'arch',
   name: 'Arch Linux',

@@ -2,7 +2,7 @@ import {absolute} from '../domain/paths.ts';
 import {defineLayout} from './layout.ts';
 
 /**
- * Debian 12 and 13 and what is built from them. Source: the packages' own files, FACTS 1.1.
+ * Debian 12 and 13 and what is built from them. Source: the packages' own files, daemons/systems.md#debian.
  * `postfix.service` comes first: on Debian 13 it is the real unit, on Debian 12 a oneshot dummy that look() skips.
  */
 export const debian = defineLayout({

@@ -1,7 +1,10 @@
 import {absolute} from '../domain/paths.ts';
 import {defineLayout} from './layout.ts';
 
-/** OpenDKIM is in EPEL; it ships `Mode v` and UMask 002 (FACTS 1.2). Not run in the lab; SELinux not considered. */
+/**
+ * OpenDKIM is in EPEL; it ships `Mode v` and UMask 002 (daemons/systems.md#fedora-and-rhel). Not run in the lab;
+ * SELinux not considered.
+ */
 export const rhel = defineLayout({
   id: 'rhel',
   name: 'Fedora, RHEL and EPEL',

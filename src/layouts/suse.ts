@@ -1,7 +1,7 @@
 import {absolute} from '../domain/paths.ts';
 import {defineLayout} from './layout.ts';
 
-/** Places of the package's own files, read and not run (FACTS 1.2). Not run in the lab. */
+/** Places of the package's own files, read and not run (daemons/systems.md#opensuse). Not run in the lab. */
 export const suse = defineLayout({
   id: 'suse',
   name: 'openSUSE',

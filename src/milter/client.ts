@@ -421,8 +421,8 @@ class Conversation {
 
 function causeOf(step: ProbeStep, problem: StreamProblem): Broken['cause'] {
   if (problem.fault === 'timeout') return 'timeout';
-  // Whoever hangs up or talks of something else before the first milter packet is no milter (FACTS of Postfix:
-  // "can't read SMFIC_OPTNEG reply packet header").
+  // Whoever hangs up or talks of something else before the first milter packet is no milter
+  // (daemons/postfix.md#strangers-on-the-socket: "can't read SMFIC_OPTNEG reply packet header").
   if (step === 'negotiate') return 'not-a-milter';
   return problem.fault === 'malformed' ? 'protocol' : 'closed';
 }

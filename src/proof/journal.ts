@@ -2,7 +2,10 @@
 import {visible, withoutPassword} from '../domain/text.ts';
 import type {Ports} from '../system/ports.ts';
 
-/** A line of a log or of standard error, harmless for a terminal and without the password of a DSN (FACTS 4). */
+/**
+ * A line of a log or of standard error, harmless for a terminal and without the password of a DSN
+ * (daemons/opendkim.md#sql-tables).
+ */
 export const shownLine = (line: string): string => visible(withoutPassword(line));
 
 /**

@@ -21,7 +21,7 @@ export interface Identity {
 export interface Identities {
   /** At start; undefined where that is root. */
   readonly start: Identity | undefined;
-  /** While it signs: keys are read for each message as this one (FACTS 2.6). */
+  /** While it signs: keys are read for each message as this one (daemons/opendkim.md#reload). */
   readonly work: Identity;
 }
 

@@ -50,7 +50,7 @@ export async function findOtherSigners(
 const milterOverrides = (postfix: PostfixFacts | undefined): readonly string[] =>
   (postfix?.overrides ?? []).flatMap(override => (override.name.endsWith('milters') ? override.value : []));
 
-/** Its signing module is on by default and signs as soon as it finds a key (FACTS 5). */
+/** Its signing module is on by default and signs as soon as it finds a key (daemons/rspamd.md#signing). */
 async function rspamd(
   context: LookContext,
   wired: string,

@@ -201,7 +201,7 @@ function keyPlaces(
   return found;
 }
 
-/** Every directory above a key: OpenDKIM judges all of them (FACTS 2.1). */
+/** Every directory above a key: OpenDKIM judges all of them (daemons/opendkim.md#key-files). */
 function waysToKeys(
   facts: HostFacts,
   entries: Readonly<Record<string, FileSnapshot>>,

@@ -83,7 +83,10 @@ export interface ServiceStep extends StepBase {
   readonly unit: string;
   readonly action: 'restart' | 'reload';
   readonly argv: Argv;
-  /** Milliseconds for the command itself; systemctl restart can hang for 90 s (FACTS 2.6). */
+  /**
+   * Milliseconds for the command itself; systemctl restart can hang for 90 s
+   * (daemons/opendkim.md#start-and-restart).
+   */
   readonly timeoutMs: number;
   /** What must hold afterwards, polled: the unit is active and, where given, the milter answers on `endpoint`. */
   readonly ready: {

@@ -111,7 +111,7 @@ interface Way {
   edit(text: string): string;
   readonly check: readonly CheckStep[];
   readonly action: ServiceStep['action'];
-  /** rspamd takes a new configuration some seconds after its reload (FACTS 5). */
+  /** rspamd takes a new configuration some seconds after its reload (daemons/rspamd.md#reload). */
   readonly steadyMs: number;
 }
 

@@ -6,7 +6,8 @@ export type UnitProperties = Readonly<Record<string, string>>;
 
 /**
  * `systemctl show` for several units. The answer has one paragraph a unit, in the order asked; the order of the
- * properties is not the requested one (FACTS 3.2). Empty properties where systemctl is missing or fails.
+ * properties is not the requested one (daemons/postfix.md#commands). Empty properties where systemctl is missing or
+ * fails.
  */
 export async function showUnits(
   commands: Ports['commands'],

@@ -64,7 +64,10 @@ const fresh = (host: KnownHost, wanted: Wanted['socket']): SocketEndpoint =>
     ? {kind: 'tcp', host: '127.0.0.1', port: wanted.inetPort}
     : {kind: 'unix', path: standardPath(host)};
 
-/** 007 is right with the setgid directory; others are kept where group may write and the world may not (FACTS 2.5). */
+/**
+ * 007 is right with the setgid directory; others are kept where group may write and the world may not
+ * (daemons/opendkim.md#socket).
+ */
 function umaskFor(host: KnownHost): Setting | undefined {
   const now = parseUmask(host.opendkim.settings['umask']);
   const right = now !== undefined && (now & 0o020) === 0 && (now & 0o002) !== 0;
@@ -85,7 +88,10 @@ function reachable(host: KnownHost, path: AbsolutePath): boolean {
   return canReach({directory: stat, daemonGid, umask, client: {uid: client.uid, gids}});
 }
 
-/** The setgid directory gives the socket the group of Postfix, so that nobody has to join a group (FACTS 2.5). */
+/**
+ * The setgid directory gives the socket the group of Postfix, so that nobody has to join a group
+ * (daemons/opendkim.md#socket).
+ */
 function directoriesFor(host: KnownHost, path: AbsolutePath): readonly DirectoryStep[] {
   if (path !== standardPath(host) || reachable(host, path)) return [];
   return directoryStep(

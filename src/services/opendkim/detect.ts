@@ -170,7 +170,10 @@ async function readTables(
   };
 }
 
-/** A row that no sender matches: a bare domain among patterns, a pattern among exact keys (FACTS 2.3). */
+/**
+ * A row that no sender matches: a bare domain among patterns, a pattern among exact keys
+ * (daemons/opendkim.md#tables).
+ */
 const isDead = (key: string, patterns: boolean): boolean =>
   patterns ? !/[@*]/.test(key) : key.includes('*') && key !== '*' && !/^[^*]+@\*$/.test(key);
 
@@ -239,7 +242,7 @@ const samePath = (path: string | undefined): string => (path ?? '').replace(/^\/
 
 /**
  * SOCKET of somebody's own in /etc/default/opendkim: read by the init script only, and only where opendkim.conf has no
- * Socket (FACTS 1.1). The package's own line refers to a variable and says nothing.
+ * Socket (daemons/opendkim.md#default-file). The package's own line refers to a variable and says nothing.
  */
 async function formerSockets({ports, layout}: Context): Promise<readonly string[]> {
   const {defaultsFile} = layout.opendkim;

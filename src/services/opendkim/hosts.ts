@@ -1,4 +1,4 @@
-/** Whose mail is signed: InternalHosts (FACTS 2.4). */
+/** Whose mail is signed: InternalHosts (daemons/opendkim.md#internal-hosts). */
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {CandidateTable} from '../candidate.ts';

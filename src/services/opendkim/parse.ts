@@ -49,7 +49,7 @@ export function splitLines(text: string): readonly RawLine[] {
 
 /** One setting in force or overridden, with the place where it stands. */
 export interface Definition {
-  /** Lower case: names are case-insensitive (FACTS 2.2). */
+  /** Lower case: names are case-insensitive (daemons/opendkim.md#configuration-file). */
   readonly name: string;
   readonly value: string;
   readonly file: AbsolutePath;
@@ -89,7 +89,7 @@ export const includesOf = (text: string): readonly AbsolutePath[] =>
     return path?.ok === true ? [path.value] : [];
   });
 
-/** Effective values by lower-case name: the last definition wins (FACTS 2.2). */
+/** Effective values by lower-case name: the last definition wins (daemons/opendkim.md#configuration-file). */
 export function effective(all: readonly Definition[]): Readonly<Record<string, string>> {
   return Object.fromEntries(all.map(definition => [definition.name, definition.value]));
 }

@@ -109,7 +109,7 @@ function placeOf(host: KnownHost, want: WantedDomain, row: KeyRow | undefined): 
   return missing && path.value !== usual ? fail(keyExists(want, path.value)) : path;
 }
 
-/** Owner and mode with which OpenDKIM takes a key named in a KeyTable (FACTS 2.1). */
+/** Owner and mode with which OpenDKIM takes a key named in a KeyTable (daemons/opendkim.md#key-files). */
 export function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
   const {stat} = entry;
   const user = host.snapshot.users[host.opendkim.user];

@@ -64,7 +64,7 @@ function currentTable(
     return text.ok ? ok({path: set.path, kind: set.kind, text: text.value}) : text;
   }
   const path = freePath(host, name, remarks);
-  // An inline list is looked up like file:, not like refile: (FACTS 2.3).
+  // An inline list is looked up like file:, not like refile: (daemons/opendkim.md#tables).
   const kind = set === undefined ? fallback : 'file';
   settings.push({name, value: `${kind}:${path}`});
   const text = (set?.entries ?? []).length === 0 ? ownText(host, path) : listText(set?.entries ?? []);

@@ -1,4 +1,7 @@
-/** RequireSafeKeys of opendkim.conf(5): who else may touch a key or a directory on the way to it (FACTS 2.1). */
+/**
+ * RequireSafeKeys of opendkim.conf(5): who else may touch a key or a directory on the way to it
+ * (daemons/opendkim.md#key-files).
+ */
 import {command} from '../../domain/command.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';

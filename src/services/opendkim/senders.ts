@@ -81,7 +81,7 @@ export function senderOf(row: TableRow, kind: SigningKind): readonly Sender[] {
   const at = key.lastIndexOf('@');
   const local = at < 0 ? '*' : key.slice(0, at);
   const host = at < 0 ? key : key.slice(at + 1);
-  // A bare name among patterns matches no sender (FACTS 2.3).
+  // A bare name among patterns matches no sender (daemons/opendkim.md#tables).
   if (kind === 'refile' && at < 0 && !key.includes('*')) return [];
   const mailbox = local === '*' ? 'postmaster' : local.replace(/\*+/g, ANYTHING);
   const domain =
@@ -107,8 +107,8 @@ function once(senders: readonly Sender[]): readonly Sender[] {
 }
 
 /**
- * Whether any of these keys of a signing table has a say about an address (FACTS 2.3). The work grows with the
- * addresses and the odd patterns, of which there are few in practice.
+ * Whether any of these keys of a signing table has a say about an address (daemons/opendkim.md#tables). The work
+ * grows with the addresses and the odd patterns, of which there are few in practice.
  */
 export function anyMatch(keys: readonly string[], kind: SigningKind): (address: string) => boolean {
   const lower = keys.map(key => key.toLowerCase());

@@ -23,7 +23,7 @@ export function parseSocket(text: string): SocketEndpoint | undefined {
 export const listensEverywhere = (text: string): boolean =>
   /^inet6?:\d{1,5}(@(0\.0\.0\.0|\[::\]))?$/i.test(text);
 
-/** As OpenDKIM wants it; Postfix has the other order (FACTS 2.5). */
+/** As OpenDKIM wants it; Postfix has the other order (daemons/opendkim.md#socket). */
 export const socketValue = (endpoint: SocketEndpoint): string =>
   endpoint.kind === 'unix'
     ? `local:${endpoint.path}`
@@ -39,7 +39,10 @@ export interface Reach {
   readonly client: {readonly uid: number; readonly gids: ReadonlySet<number>};
 }
 
-/** True where the client can connect to a socket that the daemon makes in the directory (FACTS 2.5). */
+/**
+ * True where the client can connect to a socket that the daemon makes in the directory
+ * (daemons/opendkim.md#socket).
+ */
 export function canReach(reach: Reach): boolean {
   const {directory, client} = reach;
   if (directory === undefined) return false;

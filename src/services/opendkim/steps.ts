@@ -147,7 +147,10 @@ function placeOfRow({path, text}: Pick<Table, 'path' | 'text'>, {key, value}: Ta
   return `${path}${today === undefined ? '' : `:${today.line + 1}`}: ${visible(`${key} ${value}`)}`;
 }
 
-/** MultipleSignatures counts for patterns; other tables give one row for a pattern (FACTS 4). */
+/**
+ * MultipleSignatures counts for patterns; other tables give one row for a pattern
+ * (daemons/opendkim.md#several-signatures).
+ */
 function severalSignatures(
   host: KnownHost,
   kind: Tables['signing']['kind'],
@@ -176,8 +179,9 @@ interface MovedPlan {
 }
 
 /**
- * KeyFile is read by root at start, a key in a KeyTable by OpenDKIM's own user for each message (FACTS 2.1): a key in an
- * odd place is copied, the original stays. One that this user may not read is never copied for it.
+ * KeyFile is read by root at start, a key in a KeyTable by OpenDKIM's own user for each message
+ * (daemons/opendkim.md#key-files): a key in an odd place is copied, the original stays. One that this user may not
+ * read is never copied for it.
  */
 function moveSingleKey(host: KnownHost, moved: MovedKey | undefined): Result<MovedPlan> {
   if (moved === undefined) return ok({hashes: new Map(), files: [], directories: []});
@@ -227,7 +231,10 @@ function directories(
   return steps;
 }
 
-/** A table that OpenDKIM's user may not read works only until the next reload (FACTS 2.3): it is given to its group. */
+/**
+ * A table that OpenDKIM's user may not read works only until the next reload (daemons/opendkim.md#tables): it is
+ * given to its group.
+ */
 function tableStep(host: KnownHost, path: AbsolutePath, text: string, why: string): readonly FileStep[] {
   const steps = textStep(host.snapshot, path, text, why);
   const stat = entryOf(host.snapshot, path).stat;
@@ -255,7 +262,8 @@ function basicSettings(host: KnownHost): readonly Setting[] {
   if (settings['userid'] === undefined && host.opendkim.unitUser === undefined)
     wanted.push({name: 'UserID', value: user});
   if (host.facts.serviceManager === 'systemd' && unitPidFile !== '') {
-    // With another PID file or in the foreground systemctl restart hangs for 90 s and kills the daemon (FACTS 2.6).
+    // With another PID file or in the foreground systemctl restart hangs for 90 s and kills the daemon
+    // (daemons/opendkim.md#start-and-restart).
     if (runPath(settings['pidfile'] ?? '') !== runPath(unitPidFile))
       wanted.push({name: 'PidFile', value: unitPidFile});
     if (settings['background'] !== undefined && !isTrue(settings['background'])) {
@@ -285,7 +293,7 @@ function canonicalizationSetting(host: KnownHost, wanted: string): Result<readon
   return ok(bothParts(now) === bothParts(wanted) ? [] : [{name: 'Canonicalization', value: wanted}]);
 }
 
-/** `relaxed` alone means relaxed/simple (FACTS 2.3). */
+/** `relaxed` alone means relaxed/simple (daemons/opendkim.md#tables). */
 const bothParts = (value: string): string => {
   const [header = 'simple', body = 'simple'] = value.toLowerCase().split('/');
   return `${header}/${body}`;
@@ -352,7 +360,7 @@ function withIncludes(
   return found;
 }
 
-/** What a running OpenDKIM does not take over by SIGUSR1 (opendkim(8), FACTS 2.6). */
+/** What a running OpenDKIM does not take over by SIGUSR1 (opendkim(8), daemons/opendkim.md#reload). */
 const FIXED_AT_START = new Set([
   'socket',
   'userid',
@@ -416,7 +424,7 @@ const restart = ({facts, opendkim}: KnownHost, endpoint: SocketEndpoint | undefi
 const request = ({unit, active}: KnownHost['opendkim'], endpoint: SocketEndpoint | undefined) => ({
   unit,
   endpoint,
-  // systemctl may say yes although the daemon dies 100 ms later (FACTS 0.3).
+  // systemctl may say yes although the daemon dies 100 ms later (daemons/opendkim.md#start-and-restart).
   steadyMs: 2000,
   wasActive: active,
 });

@@ -53,7 +53,10 @@ export const parseListTable = (entries: readonly string[]): readonly TableRow[] 
     };
   });
 
-/** Key table rows, the first of a doubled label only (FACTS 2.3); rows without the three fields are left out. */
+/**
+ * Key table rows, the first of a doubled label only (daemons/opendkim.md#tables); rows without the three fields are
+ * left out.
+ */
 export function keyRows(rows: readonly TableRow[]): readonly KeyRow[] {
   const seen = new Set<string>();
   const found: KeyRow[] = [];
@@ -67,7 +70,7 @@ export function keyRows(rows: readonly TableRow[]): readonly KeyRow[] {
   return found;
 }
 
-/** Label of a signing table row: the value up to the optional signer (FACTS 2.3). */
+/** Label of a signing table row: the value up to the optional signer (daemons/opendkim.md#tables). */
 export const labelOf = (value: string): string => value.split(':', 1)[0] ?? '';
 
 /** The domain a signing table pattern stands for, '' for a pattern that names none (`*`). */
@@ -313,7 +316,7 @@ export const removeLines = (text: string, doomed: ReadonlySet<number>): string =
     .map((line, at) => (doomed.has(at) ? '' : line.raw + line.end))
     .join('');
 
-/** `label domain:selector:path`, as in KeyTable (FACTS 2.3: no blanks around the colons). */
+/** `label domain:selector:path`, as in KeyTable (daemons/opendkim.md#tables: no blanks around the colons). */
 export const keyTableRow = (label: string, domain: string, selector: string, path: string): string =>
   `${label} ${domain}:${selector}:${path}`;
 

@@ -90,7 +90,7 @@ function configOf(
     'Background no',
     'Syslog yes',
     `SyslogName ${LOG_TAG}`,
-    // Says why a message is not signed (FACTS 2.4).
+    // Says why a message is not signed (daemons/opendkim.md#internal-hosts).
     'LogWhy yes',
   ];
   return `${kept.join('')}${added.join('\n')}\n`;

@@ -1,4 +1,7 @@
-/** What Postfix is on this host, asked of postconf(1), which is quick and knows all defaults (FACTS 3.2). */
+/**
+ * What Postfix is on this host, asked of postconf(1), which is quick and knows all defaults
+ * (daemons/postfix.md#commands).
+ */
 import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -159,7 +162,9 @@ function overridesIn(perService: ReadonlyMap<string, string>): readonly ServiceO
   });
 }
 
-/** The unit that really runs Postfix: on Debian 12 postfix.service is a oneshot dummy (FACTS 1.1). */
+/**
+ * The unit that really runs Postfix: on Debian 12 postfix.service is a oneshot dummy (daemons/postfix.md#units).
+ */
 async function unitOf({ports, layout, systemd, signal}: LookContext): Promise<string> {
   const units = layout?.postfix.units ?? ['postfix.service'];
   const fallback = units[0] ?? 'postfix.service';
@@ -241,7 +246,10 @@ const LATER = [
   'smtp_body_checks',
 ];
 
-/** What smtp(8) changes on delivery comes after the milters, and breaks the signature (FACTS 3.1). */
+/**
+ * What smtp(8) changes on delivery comes after the milters, and breaks the signature
+ * (daemons/postfix.md#changes-after-signing).
+ */
 function rewritesLater(
   explicit: ReadonlyMap<string, string>,
   perService: ReadonlyMap<string, string>,

@@ -1,4 +1,7 @@
-/** Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks (FACTS 3.3). */
+/**
+ * Changes main.cf as text: `postconf -e` would join lines, rewrite doubles and replace symlinks
+ * (daemons/postfix.md#editing).
+ */
 import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {
   changesMail,
@@ -101,7 +104,10 @@ function withoutSurplus(text: string, ours: Ours, view: PostfixView): string {
   return next;
 }
 
-/** Without this macro OpenDKIM takes users who log in from elsewhere for strangers (FACTS 2.4). */
+/**
+ * Without this macro OpenDKIM takes users who log in from elsewhere for strangers
+ * (daemons/opendkim.md#internal-hosts).
+ */
 function addAuthType(text: string): string {
   const line = inForce(parseMainCf(text), 'milter_mail_macros');
   const last = line === undefined ? undefined : tokens(line.masked).at(-1);
@@ -110,7 +116,7 @@ function addAuthType(text: string): string {
   return `${text.slice(0, at)} {auth_type}${text.slice(at)}`;
 }
 
-/** With a word that is no protocol Postfix speaks to no milter at all (FACTS 3.1). */
+/** With a word that is no protocol Postfix speaks to no milter at all (daemons/postfix.md#milters). */
 function mendProtocol(text: string): string {
   const line = inForce(parseMainCf(text), 'milter_protocol');
   if (line === undefined || /^[2346]$|\$/.test(line.value)) return text;
@@ -120,7 +126,7 @@ function mendProtocol(text: string): string {
 const spliced = (text: string, edit: ReturnType<typeof mergeMilter>): string =>
   edit.kind === 'none' ? text : text.slice(0, edit.start) + edit.text + text.slice(edit.end);
 
-/** Bounces made by Postfix itself pass the milters only with this class (FACTS 3.1). */
+/** Bounces made by Postfix itself pass the milters only with this class (daemons/postfix.md#milters). */
 function addBounce(text: string, missing: string[]): string {
   const name = 'internal_mail_filter_classes';
   const line = inForce(parseMainCf(text), name);

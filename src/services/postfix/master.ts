@@ -1,4 +1,7 @@
-/** Reads and edits master.cf (master(5)) as text: `postconf -P` would re-indent options and move comments (FACTS 3.3). */
+/**
+ * Reads and edits master.cf (master(5)) as text: `postconf -P` would re-indent options and move comments
+ * (daemons/postfix.md#editing).
+ */
 import {type MilterList, mergeMilter, type Ours, type PostfixView} from './milters.ts';
 import {mask} from './parse.ts';
 

@@ -15,7 +15,7 @@ export const addressOf = (entry: string): string =>
 /**
  * Where an entry leads, in paths of the host: a chrooted Postfix sees unix paths below its queue directory, and a
  * relative path lies there in any case (MILTER_README). OpenDKIM's notation `inet:port@host`, fatal to Postfix
- * (FACTS 2.5), is understood so that it can be mended.
+ * (daemons/opendkim.md#socket), is understood so that it can be mended.
  */
 export function endpointOf(entry: string, view: PostfixView): SocketEndpoint | undefined {
   const address = addressOf(entry);
@@ -75,12 +75,17 @@ export function isOpenDkim(entry: string, ours: Ours, view: PostfixView): boolea
   return endpoint.port === 8891 && /^(127\.0\.0\.1|::1)$/.test(endpoint.host);
 }
 
-/** DMARC and ARC judge what the milters before them found: OpenDKIM goes before them (FACTS 3.1). */
+/**
+ * DMARC and ARC judge what the milters before them found: OpenDKIM goes before them (daemons/postfix.md#milters).
+ */
 export const judgesAfterDkim = (entry: string): boolean =>
   /opendmarc|openarc|authentication_milter/i.test(entry) ||
   /^inet6?:(127\.0\.0\.1|localhost|\[::1\]):8893$/i.test(addressOf(entry));
 
-/** Milters that change what is signed: they go before OpenDKIM (FACTS 3.1). By name, else by their usual port. */
+/**
+ * Milters that change what is signed: they go before OpenDKIM (daemons/postfix.md#milters). By name, else by their
+ * usual port.
+ */
 export const changesMail = (entry: string): boolean =>
   /rspamd|spamass|mimedefang|clamav|clmilter|amavis|altermime|milter-manager/i.test(entry) ||
   /^inet6?:(127\.0\.0\.1|localhost|\[::1\]):(11332|7357)$/i.test(addressOf(entry));

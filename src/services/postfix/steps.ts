@@ -132,7 +132,8 @@ function reload({facts, postfix}: KnownHost): ServiceStep {
   return {
     ...step,
     argv: systemd ? step.argv : ['postfix', 'reload'],
-    // The unit of Debian 12 says nothing about Postfix itself; this does on every release (FACTS 1.1).
+    // The unit of Debian 12 says nothing about Postfix itself; this does on every release
+    // (daemons/postfix.md#units).
     ready: {...step.ready, activeArgv: ['postfix', 'status']},
   };
 }

@@ -8,7 +8,10 @@ type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
 
 export type Queued =
   | {readonly state: 'queued'; readonly id: string; readonly message: Uint8Array}
-  /** cleanup(8) has not taken it: a milter answers tempfail (FACTS 2.1), or Postfix does not run. */
+  /**
+   * cleanup(8) has not taken it: a milter answers tempfail (daemons/opendkim.md#key-files), or Postfix does not
+   * run.
+   */
   | {readonly state: 'maildrop'; readonly id: string}
   | {readonly state: 'missing'};
 
