@@ -6,7 +6,6 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'cli/check-flags.ts': 4,
   'cli/commands/explain.ts': 3,
   'cli/commands/remove.ts': 1,
-  'cli/commands/test.ts': 1,
   'cli/flags.ts': 2,
   'cli/proving.ts': 5,
   'dns/delivery.ts': 1,

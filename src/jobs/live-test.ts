@@ -5,7 +5,7 @@
 import type {KeyLookup} from '../dkim/index.ts';
 import type {DomainSelector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf} from '../domain/paths.ts';
-import {faulty, inWords} from '../proof/fault.ts';
+import {faultOf, toFinding} from '../proof/fault.ts';
 import {checkFrom, checkFromAll, type Finding, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
@@ -95,7 +95,7 @@ async function milterCheck(ports: LiveTestPorts, input: LiveTestInput, stop: Sto
   for (const each of sampleOf(input.domains, PROBED, ports.random)) {
     const since = ports.clock.now();
     const target = {...each, endpoint: input.endpoint, lookup: input.lookup, ...stop};
-    const finding = inWords(await probeSigning(ports, target, proofToken(ports.random)), hints, target);
+    const finding = toFinding(await probeSigning(ports, target, proofToken(ports.random)), hints, target);
     const first = finding.status === 'fail' && findings.every(told => told.finding.status !== 'fail');
     const logged = first ? await journalLines(ports, SIGNER.words.logTag, since) : [];
     const evidence = [finding.evidence, ...logged].join('; ');
@@ -126,8 +126,8 @@ async function socketAccess(
   if (ended === 'missing') return skipped('no such program: runuser', 'It cannot be looked at.');
   const seen = `directory ${await described(ports, parentOf(path))}, socket ${await described(ports, path)}`;
   if (status === 0) return passed(`user ${user} may write to ${path} (${seen})`);
-  const fault = faulty('socket.no-access', `user ${user} may not use ${path} (${seen})`);
-  return inWords(fault, hintsFor(mta), {...first, endpoint});
+  const fault = faultOf('socket.no-access', `user ${user} may not use ${path} (${seen})`);
+  return toFinding(fault, hintsFor(mta), {...first, endpoint});
 }
 
 const NO_MTA = 'There is no mail server to ask.';
@@ -185,7 +185,7 @@ async function proveMail(
       ? ((await judgeSignatures(caught.message, {...key, lookup, now: ports.clock.now(), others})) ??
         (await caught.unsigned()))
       : caught.finding;
-  const finding = inWords(judged, hintsFor(mta), {...key, endpoint, others});
+  const finding = toFinding(judged, hintsFor(mta), {...key, endpoint, others});
   return caught.left === undefined || finding.status === 'fail'
     ? finding
     : {...finding, status: 'warn', ...caught.left};

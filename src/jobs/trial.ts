@@ -11,7 +11,7 @@ import {ToolError} from '../domain/errors.ts';
 import type {DomainName, DomainSelector} from '../domain/names.ts';
 import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import {type Hints, inWords} from '../proof/fault.ts';
+import {type Hints, toFinding} from '../proof/fault.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines, shownLine} from '../proof/journal.ts';
 import {proofToken} from '../proof/message.ts';
@@ -324,7 +324,7 @@ async function signs(
       limits: PATIENT,
       ...(input.signal === undefined ? {} : {signal: input.signal}),
     };
-    const finding = inWords(await probeSigning(ports, target, token), input.hints, target);
+    const finding = toFinding(await probeSigning(ports, target, token), input.hints, target);
     // One failure with its reason is enough: the rest of the table fails alike, and each look takes a moment.
     const told = firstFailure
       ? await withJournal(ports, finding, {logTag: input.trial.logTag, since, token})

@@ -36,8 +36,8 @@ export type MtaFault = 'signature.several';
 
 export type ProbeFault = SignerFault | MtaFault;
 
-/** What was tried when the fault came up. */
-export interface Tried {
+/** What was probed when the fault came up. */
+export interface FaultContext {
   readonly domain: DomainName;
   readonly selector: Selector;
   readonly endpoint: SocketEndpoint;
@@ -46,22 +46,22 @@ export interface Tried {
 }
 
 /** The cause of a fault and what to do, for a person. */
-export type Hint = (tried: Tried) => Pick<Finding, 'cause' | 'fix'>;
+export type Hint = (context: FaultContext) => Pick<Finding, 'cause' | 'fix'>;
 
 export type Hints = Readonly<Record<ProbeFault, Hint>>;
 
-/** A failure whose words depend on the programs of the host. */
-export interface Faulty {
+/** A failure whose words depend on the programs of the host; evidence is harmless for a terminal. */
+export interface Fault {
   readonly fault: ProbeFault;
   readonly evidence: string;
 }
 
-export const faulty = (fault: ProbeFault, evidence: string): Faulty => ({fault, evidence});
+export const faultOf = (fault: ProbeFault, evidence: string): Fault => ({fault, evidence});
 
 /** A finding as it is; a fault as a failure in the words of the host's programs. */
-export const inWords = (found: Finding | Faulty, hints: Hints, tried: Tried): Finding =>
-  'fault' in found ? {status: 'fail', evidence: found.evidence, ...hints[found.fault](tried)} : found;
+export const toFinding = (found: Finding | Fault, hints: Hints, context: FaultContext): Finding =>
+  'fault' in found ? {status: 'fail', evidence: found.evidence, ...hints[found.fault](context)} : found;
 
 /** Names of other signers in a sentence. */
-export const namesOf = ({others = []}: Pick<Tried, 'others'>): string =>
+export const namesOf = ({others = []}: Pick<FaultContext, 'others'>): string =>
   others.map(({name}) => name).join(', ');

@@ -12,7 +12,7 @@ import {
 } from '../milter/client.ts';
 import {protocol} from '../milter/packets.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import {type Faulty, faulty} from './fault.ts';
+import {type Fault, faultOf} from './fault.ts';
 import {type Finding, failed} from './finding.ts';
 import {composeProof, octetsOf, type ProofMail, proofToken} from './message.ts';
 import {judgeSignatures} from './signature.ts';
@@ -41,7 +41,7 @@ export async function probeSigning(
   ports: ProbePorts,
   target: MilterTarget,
   token: string = proofToken(ports.random),
-): Promise<Finding | Faulty> {
+): Promise<Finding | Fault> {
   const now = ports.clock.now();
   const mail = composeProof(token, target.domain, now);
   const outcome = await probeMilter(ports, target.endpoint, asInternalClient(mail, target.domain), {
@@ -89,17 +89,17 @@ export const endpointText = (endpoint: SocketEndpoint): string =>
 function notAnswered(
   outcome: Exclude<ProbeOutcome, {ended: 'answered'}>,
   endpoint: SocketEndpoint,
-): Finding | Faulty {
+): Finding | Fault {
   const where = endpointText(endpoint);
   const evidence = `${where}: ${outcome.detail}`;
   if (outcome.ended === 'unreachable') {
     switch (outcome.cause) {
       case 'missing':
-        return faulty('socket.missing', evidence);
+        return faultOf('socket.missing', evidence);
       case 'denied':
-        return faulty('socket.denied', evidence);
+        return faultOf('socket.denied', evidence);
       case 'refused':
-        return faulty('socket.refused', evidence);
+        return faultOf('socket.refused', evidence);
       default:
         return failed(evidence, 'The signer cannot be reached.', `Look who listens at ${where}: ss -lxtp`);
     }
@@ -113,25 +113,25 @@ function notAnswered(
         `Look who listens at ${where}: ss -lxtp; give the signer a socket of its own.`,
       );
     case 'timeout':
-      return faulty('milter.timeout', at);
+      return faultOf('milter.timeout', at);
     case 'closed':
-      return faulty('milter.closed', at);
+      return faultOf('milter.closed', at);
     default:
-      return faulty('milter.protocol', at);
+      return faultOf('milter.protocol', at);
   }
 }
 
-function refusedBy({reply, step}: Answered): Faulty {
+function refusedBy({reply, step}: Answered): Fault {
   const evidence =
     reply.verdict === 'reply'
       ? `the signer answers ${reply.code} ${reply.text} at ${step}`
       : `the signer answers ${reply.verdict} at ${step}`;
   const isTemporary = reply.verdict === 'tempfail' || (reply.verdict === 'reply' && reply.code < 500);
-  if (isTemporary) return faulty('reply.tempfail', evidence);
-  return faulty(reply.verdict === 'discard' ? 'reply.discard' : 'reply.refused', evidence);
+  if (isTemporary) return faultOf('reply.tempfail', evidence);
+  return faultOf(reply.verdict === 'discard' ? 'reply.discard' : 'reply.refused', evidence);
 }
 
-function unsigned({step}: Answered): Faulty {
+function unsigned({step}: Answered): Fault {
   const early = step === 'end-of-message' ? '' : ` already at ${step}`;
-  return faulty('signature.none', `the message is accepted${early} without a signature`);
+  return faultOf('signature.none', `the message is accepted${early} without a signature`);
 }

@@ -2,7 +2,7 @@
 import {type KeyLookup, type SignatureVerdict, verifyMessage} from '../dkim/index.ts';
 import {type DomainSelector, keyRecordName} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
-import {type Faulty, faulty, namesOf} from './fault.ts';
+import {type Fault, faultOf, namesOf} from './fault.ts';
 import {type Finding, failed, passed, warned} from './finding.ts';
 
 export interface Expected extends DomainSelector {
@@ -17,7 +17,7 @@ export interface Expected extends DomainSelector {
 export async function judgeSignatures(
   message: Uint8Array,
   expected: Expected,
-): Promise<Finding | Faulty | undefined> {
+): Promise<Finding | Fault | undefined> {
   const verdicts = await verifyMessage(message, {
     lookup: expected.lookup,
     now: Math.floor(expected.now.getTime() / 1000),
@@ -39,7 +39,7 @@ const described = (verdict: SignatureVerdict): string =>
 const good = (verdict: SignatureVerdict): Finding => passed(`one signature, ${described(verdict)}`);
 
 /** Ours among those of known others; anything else that is signed more than once is a fault. */
-function among(verdicts: readonly SignatureVerdict[], expected: Expected): Finding | Faulty {
+function among(verdicts: readonly SignatureVerdict[], expected: Expected): Finding | Fault {
   const isOurs = ({domain, selector}: SignatureVerdict): boolean =>
     domain === expected.domain && selector === expected.selector;
   const [own, ...again] = verdicts.filter(isOurs);
@@ -74,27 +74,27 @@ function beside(own: SignatureVerdict, others: readonly SignatureVerdict[], expe
   );
 }
 
-const several = (verdicts: readonly SignatureVerdict[]): Faulty =>
-  faulty(
+const several = (verdicts: readonly SignatureVerdict[]): Fault =>
+  faultOf(
     'signature.several',
     `${verdicts.length} signatures: ${verdicts.map(verdict => `${shown(verdict)} ${verdict.result}`).join(', ')}`,
   );
 
 /** A signature, good or not, that another rule made. */
-function misplaced(verdict: SignatureVerdict, expected: Expected): Faulty | undefined {
+function misplaced(verdict: SignatureVerdict, expected: Expected): Fault | undefined {
   if (verdict.domain === undefined || verdict.selector === undefined) return undefined;
   const isOurs = verdict.domain === expected.domain && verdict.selector === expected.selector;
   if (!isOurs && (expected.others ?? []).length > 0) {
-    return faulty(
+    return faultOf(
       'signature.other-signer',
       `signed with ${shown(verdict)} only, not with s=${expected.selector}`,
     );
   }
   if (verdict.domain !== expected.domain) {
-    return faulty('signature.other-domain', `signed with ${shown(verdict)} instead of d=${expected.domain}`);
+    return faultOf('signature.other-domain', `signed with ${shown(verdict)} instead of d=${expected.domain}`);
   }
   if (verdict.selector !== expected.selector) {
-    return faulty(
+    return faultOf(
       'signature.other-selector',
       `signed with s=${visible(verdict.selector)} instead of s=${expected.selector}`,
     );
@@ -102,7 +102,7 @@ function misplaced(verdict: SignatureVerdict, expected: Expected): Faulty | unde
   return undefined;
 }
 
-function bad(verdict: SignatureVerdict, expected: Expected): Finding | Faulty {
+function bad(verdict: SignatureVerdict, expected: Expected): Finding | Fault {
   const name = keyRecordName(expected.selector, expected.domain);
   const evidence = `${shown(verdict)}: ${verdict.result}, ${visible(verdict.reason.message)}`;
   const {id, change} = verdict.reason;
@@ -130,7 +130,7 @@ function bad(verdict: SignatureVerdict, expected: Expected): Finding | Faulty {
       'Let the signer be the last milter that changes messages; look for content filters and disclaimers.',
     );
   }
-  if (id === 'signature.mismatch' && change === 'key') return faulty('signature.other-key', evidence);
+  if (id === 'signature.mismatch' && change === 'key') return faultOf('signature.other-key', evidence);
   if (id === 'signature.mismatch' && change !== undefined) {
     return failed(
       evidence,
@@ -138,5 +138,5 @@ function bad(verdict: SignatureVerdict, expected: Expected): Finding | Faulty {
       'Let the signer be the last milter that changes messages.',
     );
   }
-  return faulty(id === 'signature.mismatch' ? 'signature.mismatch' : 'signature.invalid', evidence);
+  return faultOf(id === 'signature.mismatch' ? 'signature.mismatch' : 'signature.invalid', evidence);
 }

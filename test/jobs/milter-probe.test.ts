@@ -4,7 +4,7 @@ import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {type MilterHandler, openDkimManner, rspamdManner} from '../../src/milter/server.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
-import {inWords} from '../../src/proof/fault.ts';
+import {toFinding} from '../../src/proof/fault.ts';
 import {checkFrom} from '../../src/proof/finding.ts';
 import {type MilterTarget, type ProbePorts, probeSigning} from '../../src/proof/milter-probe.ts';
 import type {Check} from '../../src/proof/proof.ts';
@@ -16,7 +16,7 @@ import {type Listening, serve, serveRaw} from '../milter/serving.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
 
 const proveMilter = async (ports: ProbePorts, target: MilterTarget) =>
-  checkFrom('live.milter', 'It signs', inWords(await probeSigning(ports, target), hintsFor(), target));
+  checkFrom('live.milter', 'It signs', toFinding(await probeSigning(ports, target), hintsFor(), target));
 
 const ports = {sockets: createSockets(), clock: createClock(), random: createRandom()};
 const domain = domainOf('example.com');

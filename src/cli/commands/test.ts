@@ -8,7 +8,7 @@ import {proving} from '../proving.ts';
 /** `waxseal test`: only the live signing test, of everything that is signed here or of `--domain`. */
 export async function test(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
-  mustBeRoot(ports, 'The test reads the queue of Postfix, and needs root.');
+  mustBeRoot(ports, 'The test reads the mail queue, and needs root.');
   const lock = await ports.locks.acquire('waxseal test');
   try {
     const input = await proving(context, ports);

@@ -23,7 +23,7 @@ import {
   type SignatureMade,
   signersInUse,
 } from '../../host/index.ts';
-import {inWords} from '../../proof/fault.ts';
+import {toFinding} from '../../proof/fault.ts';
 import {checkFromAll, type Finding} from '../../proof/finding.ts';
 import {probeSigning} from '../../proof/milter-probe.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -185,7 +185,7 @@ async function probed(
   const findings: {readonly domain: DomainName; readonly finding: Finding}[] = [];
   for (const target of sampleOf(once, PROBED, ports.random)) {
     const found = await probeSigning(ports, {...target, lookup, signal});
-    findings.push({domain: target.domain, finding: inWords(found, hints, target)});
+    findings.push({domain: target.domain, finding: toFinding(found, hints, target)});
   }
   if (findings.length === 0) return [];
   return [checkFromAll('live.milter', 'The signer signs a message on its socket', findings, once.length)];

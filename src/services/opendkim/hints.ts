@@ -63,8 +63,8 @@ export const openDkimHints = (mta: MtaWords): SignerHints => ({
     cause: `No row of the signing table matches postmaster@${domain}, 127.0.0.1 is not among InternalHosts, or Mode has no s.`,
     fix: `The signing table (refile:) needs "*@${domain} ${keyRecordName(selector, domain)}", InternalHosts needs 127.0.0.1; LogWhy yes tells more.`,
   }),
-  'signature.other-signer': tried => ({
-    cause: `Another signer (${namesOf(tried)}) has signed, or OpenDKIM by another row or key; the new key has not.`,
+  'signature.other-signer': context => ({
+    cause: `Another signer (${namesOf(context)}) has signed, or OpenDKIM by another row or key; the new key has not.`,
     fix: `${LOG}; compare ${mta.milterSetting} with Socket in opendkim.conf.`,
   }),
   'signature.other-domain': ({domain}) => ({
