@@ -81,7 +81,8 @@ describe('a row of OpenDKIM uses the key', () => {
 
   it('of a list in the configuration, and of the single key', async () => {
     const list = host({
-      '/etc/opendkim.conf': 'Syslog yes\nKeyTable x=example.org:s1:/keys/a\nSigningTable *@example.org=x\n',
+      '/etc/opendkim.conf':
+        'Syslog yes\nKeyTable csl:x=example.org:s1:/keys/a\nSigningTable *@example.org=x\n',
       '/keys/a': KEY,
     });
     expect(shown(await usesIn(list))).toEqual(['OpenDKIM /etc/opendkim.conf line 3 *@example.org x']);
@@ -143,16 +144,19 @@ describe('what cannot be read counts as in use', () => {
     expect(shown(rows)[0]).toContain('/etc/opendkim/KeyTable line 1');
   });
 
-  it.each(['ldap://host/o=x', 'dsn:pgsql://u:pw@host/db', 'lua:/etc/opendkim/x.lua', 'file:/none'])(
-    'a key table in %s',
-    async set => {
-      const rows = await usesIn(host({'/etc/opendkim.conf': `KeyTable ${set}\nSigningTable refile:/x\n`}));
-      expect(rows).toHaveLength(1);
-      expect(rows[0]?.key.known).toBe(false);
-      expect(placeOf(rows[0] as SignerRow)).toBe('/etc/opendkim.conf line 1');
-      expect(JSON.stringify(rows)).not.toContain('pw@');
-    },
-  );
+  it.each([
+    'ldap://host/o=x',
+    'dsn:pgsql://u:pw@host/db',
+    'lua:/etc/opendkim/x.lua',
+    'file:/none',
+    'x=a.b:s1:/keys/a',
+  ])('a key table in %s', async set => {
+    const rows = await usesIn(host({'/etc/opendkim.conf': `KeyTable ${set}\nSigningTable refile:/x\n`}));
+    expect(rows).toHaveLength(1);
+    expect(rows[0]?.key.known).toBe(false);
+    expect(placeOf(rows[0] as SignerRow)).toBe('/etc/opendkim.conf line 1');
+    expect(JSON.stringify(rows)).not.toContain('pw@');
+  });
 
   it('a signing table that cannot be read makes every key of the key table one in use', async () => {
     const files = tables('x example.org:s1:/keys/a\n', '');

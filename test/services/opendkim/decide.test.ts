@@ -570,8 +570,9 @@ describe('what is in effect', () => {
 
   it('what cannot be read makes an answer unknown only where it matters', async () => {
     const signer = await signerOf(signing('InternalHosts dsn:pgsql://u:secret@h/db/table=t?keycol=k'));
+    expect(JSON.stringify(signer.unread)).not.toContain('secret');
     expect(signer.unread.map(({says}) => says)).toEqual([
-      "waxseal can't read InternalHosts dsn:pgsql://u:***@h/db/table=t?keycol=k.",
+      "InternalHosts is kept in a dsn source, which waxseal doesn't read.",
     ]);
     const unknown = ask(signer);
     expect([unknown.outcome, last(unknown)]).toEqual(['unknown', "waxseal can't read InternalHosts."]);

@@ -20,38 +20,54 @@ export interface Instance {
   readonly ids?: {readonly uid: number; readonly gid: number};
 }
 
-type Reads = Pick<Files, 'inspect' | 'list' | 'readLink'>;
+/** What finding instances needs of the files of a host. */
+export type Reads = Pick<Files, 'inspect' | 'list' | 'readLink'>;
 
-/** What running processes were started with (proc(5)); one in a container has files of its own, and is not ours. */
-export async function runningInstances(files: Reads, byDefault: AbsolutePath): Promise<readonly Instance[]> {
+/** A process of OpenDKIM; `argv` is its command line. */
+export interface OpenDkimProcess {
+  readonly pid: string;
+  readonly argv: readonly string[];
+}
+
+/** Every process of that name (proc(5)), those in containers included. */
+export async function openDkimProcesses(files: Reads): Promise<readonly OpenDkimProcess[]> {
   const proc = absolute('/proc');
-  const own = await namespaceOf(files, 'self');
-  const found = new Map<string, Instance>();
+  const found: OpenDkimProcess[] = [];
   for (const pid of (await files.list(proc).catch(() => undefined)) ?? []) {
     if (!/^\d+$/.test(pid)) continue;
     const name = await readText(files, below(proc, pid, 'comm'));
     if (name.text?.trim() !== 'opendkim') continue;
-    const namespace = await namespaceOf(files, pid);
-    if (own !== undefined && namespace !== undefined && own !== namespace) continue;
     const line = await files.inspect(below(proc, pid, 'cmdline')).catch(() => undefined);
     const argv = Buffer.from(line?.content ?? [])
       .toString('utf8')
+      .replace(/\0$/, '')
       .split('\0');
-    if (argv.at(-1) === '') argv.pop();
+    found.push({pid, argv});
+  }
+  return found;
+}
+
+/** What running processes were started with; one in a container has files of its own, and is not ours. */
+export async function runningInstances(files: Reads, byDefault: AbsolutePath): Promise<readonly Instance[]> {
+  const own = await namespaceOf(files, 'self');
+  const found = new Map<string, Instance>();
+  for (const {pid, argv} of await openDkimProcesses(files)) {
+    const namespace = await namespaceOf(files, pid);
+    if (own !== undefined && namespace !== undefined && own !== namespace) continue;
     const options = commandLineOptions(argv);
     const named = parseAbsolutePath(options.get('x') ?? '');
     const config = named.ok ? named.value : byDefault;
     if ((await files.inspect(config, {follow: true}).catch(() => undefined)) === undefined) continue;
-    const unit = unitOf((await readText(files, below(proc, pid, 'cgroup'))).text ?? '');
-    const ids = idsOf((await readText(files, below(proc, pid, 'status'))).text ?? '');
+    const text = async (name: string): Promise<string> =>
+      (await readText(files, below(absolute('/proc'), pid, name))).text ?? '';
+    const unit = unitOf(await text('cgroup'));
+    const ids = idsOf(await text('status'));
     const key = [unit, ...argv].join('\0');
     // With AutoRestart there is a parent that only waits; it may still be root.
     if (found.has(key) && (ids === undefined || ids.uid === 0)) continue;
     found.set(key, {
-      config,
-      options,
+      ...{config, options, unit},
       started: {by: 'command', argv: ['ps', '-o', 'args=', '-p', pid]},
-      unit,
       isRunning: true,
       ...(ids === undefined ? {} : {ids}),
     });
@@ -122,12 +138,9 @@ async function environmentOf(files: Reads, unit: UnitProperties): Promise<Readon
  * Configurations in the customary places that name keys and that no known one includes: an instance that is stopped now
  * signs again after its start.
  */
-export async function otherConfigurations(
-  files: Reads,
-  known: ReadonlySet<AbsolutePath>,
-): Promise<readonly AbsolutePath[]> {
-  const included = new Set<AbsolutePath>(known);
-  for (const config of known) {
+export async function otherInstances(files: Reads, known: readonly Instance[]): Promise<readonly Instance[]> {
+  const included = new Set<AbsolutePath>();
+  for (const {config} of known) {
     for (const path of (await configurationTexts(files, config)).keys()) included.add(path);
   }
   const etc = absolute('/etc');
@@ -139,7 +152,7 @@ export async function otherConfigurations(
       .filter(name => name.endsWith('.conf'))
       .map(name => below(etc, 'opendkim', name)),
   ];
-  const found: AbsolutePath[] = [];
+  const found: Instance[] = [];
   for (const path of named) {
     if (included.has(path)) continue;
     const read = await readText(files, path);
@@ -147,10 +160,17 @@ export async function otherConfigurations(
       read.text === undefined
         ? !read.isMissing
         : parseConfigLines(read.text).some(({name}) => /^key(table|file)$/i.test(name));
-    if (isConfiguration) found.push(path);
+    if (isConfiguration) found.push(lying(path, ''));
   }
   return found;
 }
+
+/** A configuration of which only the file is known. */
+export const lying = (config: AbsolutePath, unit: string): Instance => ({
+  ...{config, unit, isRunning: false},
+  options: new Map(),
+  started: {by: 'file', path: config, line: 1},
+});
 
 export type ConfigurationText = Awaited<ReturnType<typeof readText>>;
 

@@ -14,7 +14,8 @@ import {wouldSign} from './decide.ts';
 import {
   configurationTexts,
   type Instance,
-  otherConfigurations,
+  lying,
+  otherInstances,
   runningInstances,
   UNIT_START,
   unitInstance,
@@ -70,16 +71,8 @@ async function instancesOf(
     const known = (await unitInstance(files, unit, shown, byDefault)) ?? lying(config, unit);
     found.unshift({...known, isRunning: opendkim.active});
   }
-  const beside = await otherConfigurations(files, new Set(found.map(each => each.config)));
-  return [...found, ...beside.map(path => lying(path, ''))];
+  return [...found, ...(await otherInstances(files, found))];
 }
-
-/** A configuration of which only the file is known. */
-const lying = (config: AbsolutePath, unit: string): Instance => ({
-  ...{config, unit, isRunning: false},
-  options: new Map(),
-  started: {by: 'file', path: config, line: 1},
-});
 
 async function readSigner(ports: ReadPorts, host: Host, instance: Instance): Promise<SignerView> {
   const {model, unread} = await readModel(ports, host, instance);
@@ -124,9 +117,8 @@ async function readModel(
     const opened = await openSet(name, setting, read);
     sets.set(name, {setting, set: opened.kind === 'set' ? opened.set : undefined});
     if (opened.kind === 'set') continue;
-    const decision = decisionOf(setting, opened.says);
-    if (opened.kind === 'refused') refusal ??= decision;
-    else unread.push(decision);
+    if (opened.kind === 'unread') unread.push(decisionOf(setting, `${name} ${opened.why}.`));
+    else refusal ??= decisionOf(setting, `OpenDKIM doesn't start: ${name} ${opened.why}.`);
   }
   if (!sets.has('InternalHosts')) sets.set('InternalHosts', defaultHosts(program));
   for (const name of ['SetupPolicyScript', 'FinalPolicyScript']) {
