@@ -2,38 +2,15 @@
  * Whose mail another signer signs, from its own configuration. What names no domain, or cannot be read, is said: to
  * switch that signer off could leave somebody's mail unsigned.
  */
-import {parseDomain} from '../domain/names.ts';
-import {type AbsolutePath, absolute, below, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {Files} from '../system/ports.ts';
 import type {OtherDomains} from './facts.ts';
-import {definitions, effective, includesOf} from './opendkim/parse.ts';
-import {sendersInEffect} from './opendkim/senders.ts';
+import {FoundDomains} from './found-domains.ts';
 import {domainOfPattern, parseTable} from './opendkim/tables.ts';
 import {tryReadText} from './reading.ts';
-import {optionValue} from './systemd.ts';
 
 type Reads = Pick<Files, 'read' | 'list'>;
-
-class Found {
-  readonly #known = new Set<string>();
-  readonly #unread = new Set<string>();
-
-  /** A name as a configuration writes it; anything that is no plain domain covers more than can be told. */
-  add(name: string, where: string): void {
-    const domain = parseDomain(name.replace(/^\./, ''));
-    if (domain.ok) this.#known.add(domain.value);
-    else this.#unread.add(`${visible(name)} in ${where}`);
-  }
-
-  lost(what: string): void {
-    this.#unread.add(visible(what));
-  }
-
-  get domains(): OtherDomains {
-    return {known: [...this.#known].sort(), unread: [...this.#unread]};
-  }
-}
 
 const RSPAMD_KEYS = '/var/lib/rspamd/dkim/$domain.$selector.key';
 const RSPAMD_ELSEWHERE =
@@ -50,7 +27,7 @@ export async function rspamdDomains(
   files: Reads,
   texts: readonly {readonly path: AbsolutePath; readonly text: string}[],
 ): Promise<OtherDomains> {
-  const found = new Found();
+  const found = new FoundDomains();
   const paths = new Set<string>();
   for (const {path, text} of texts) {
     for (const {name, block} of rspamdBlocks(text)) {
@@ -116,7 +93,7 @@ const withoutBlocks = (text: string): string =>
 
 async function rspamdMap(
   files: Reads,
-  found: Found,
+  found: FoundDomains,
   {name, value, path}: {readonly name: string; readonly value: string; readonly path: AbsolutePath},
 ): Promise<void> {
   // It only says where the key of a name is.
@@ -128,7 +105,7 @@ async function rspamdMap(
 }
 
 /** `/dir/$domain.$selector.key` signs for every domain that has such a file; a path without the domain for any. */
-async function keysByDomain(files: Reads, found: Found, path: string): Promise<void> {
+async function keysByDomain(files: Reads, found: FoundDomains, path: string): Promise<void> {
   const place = parseAbsolutePath(path);
   const name = path.slice(path.lastIndexOf('/') + 1);
   const at = name.indexOf('$domain');
@@ -150,7 +127,7 @@ async function keysByDomain(files: Reads, found: Found, path: string): Promise<v
 export function amavisDomains(
   texts: readonly {readonly path: AbsolutePath; readonly text: string}[],
 ): OtherDomains {
-  const found = new Found();
+  const found = new FoundDomains();
   for (const {path, text} of texts) {
     for (const match of text.matchAll(/\bdkim_key\s*\(\s*(?:(['"])([A-Za-z0-9.-]+)\1)?/g)) {
       if (match[2] === undefined) found.lost(`a dkim_key in ${path}`);
@@ -159,59 +136,6 @@ export function amavisDomains(
     if (/\binclude_config_files\b/.test(text)) found.lost(`include_config_files in ${path}`);
   }
   return found.domains;
-}
-
-/** A signer whose configuration is written as OpenDKIM's: OpenDKIM itself, dkimpy-milter. The first file that is there counts. */
-export async function openDkimDomains(
-  files: Reads,
-  name: string,
-  configs: readonly AbsolutePath[],
-): Promise<OtherDomains> {
-  const found = new Found();
-  for (const config of configs) {
-    const texts = await withIncludes(files, config);
-    if (!texts.has(config)) continue;
-    const settings = effective(definitions(config, path => texts.get(path)));
-    const {all, unread} = await sendersInEffect(files, settings);
-    for (const what of unread) found.lost(`${what} in ${config}`);
-    for (const {domain, pattern} of all) {
-      if (domain === '') found.lost(`${pattern} in ${config}`);
-      else found.add(domain, config);
-    }
-    if (settings['setuppolicyscript'] !== undefined) found.lost(`SetupPolicyScript in ${config}`);
-    return found.domains;
-  }
-  found.lost(`the configuration of ${name}`);
-  return found.domains;
-}
-
-async function withIncludes(files: Reads, config: AbsolutePath): Promise<ReadonlyMap<AbsolutePath, string>> {
-  const texts = new Map<AbsolutePath, string>();
-  const queue = [config];
-  for (const path of queue) {
-    const text = texts.has(path) ? undefined : await tryReadText(files, path);
-    if (text === undefined) continue;
-    texts.set(path, text);
-    queue.push(...includesOf(text));
-  }
-  return texts;
-}
-
-/** Configurations of running OpenDKIM processes other than `own`, by their command lines (proc(5)). */
-export async function runningOpenDkims(files: Reads, own: AbsolutePath): Promise<readonly AbsolutePath[]> {
-  const proc = absolute('/proc');
-  const found = new Set<AbsolutePath>();
-  for (const pid of (await files.list(proc).catch(() => undefined)) ?? []) {
-    if (!/^\d+$/.test(pid)) continue;
-    if ((await tryReadText(files, below(proc, pid, 'comm')))?.trim() !== 'opendkim') continue;
-    const line = await files.read(below(proc, pid, 'cmdline')).catch(() => undefined);
-    const argv = Buffer.from(line ?? [])
-      .toString('utf8')
-      .split('\0');
-    const config = parseAbsolutePath(optionValue(argv, 'x') ?? '');
-    if (config.ok && config.value !== own) found.add(config.value);
-  }
-  return [...found];
 }
 
 /** What nobody reads. */

@@ -4,15 +4,10 @@ import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {OtherSigner} from './facts.ts';
 import type {LookContext} from './look-context.ts';
+import {openDkimDomains, runningOpenDkims} from './opendkim/domains.ts';
 import type {OpenDkimFacts} from './opendkim/facts.ts';
 import {parseSocket} from './opendkim/socket.ts';
-import {
-  amavisDomains,
-  openDkimDomains,
-  rspamdDomains,
-  runningOpenDkims,
-  unreadDomains,
-} from './other-domains.ts';
+import {amavisDomains, rspamdDomains, unreadDomains} from './other-domains.ts';
 import type {PostfixFound} from './postfix/detect.ts';
 import type {PostfixFacts} from './postfix/facts.ts';
 import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';

@@ -2,26 +2,17 @@
 import {describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import type {OtherSigner} from '../../src/services/facts.ts';
-import {
-  amavisDomains,
-  openDkimDomains,
-  rspamdDomains,
-  runningOpenDkims,
-} from '../../src/services/other-domains.ts';
+import {openDkimDomains, runningOpenDkims} from '../../src/services/opendkim/domains.ts';
+import {amavisDomains, rspamdDomains} from '../../src/services/other-domains.ts';
 import {whoWouldLose} from '../../src/services/switch-over.ts';
+import {MemoryFiles} from '../support/fake-host.ts';
 
 const CONF = absolute('/etc/rspamd/local.d/dkim_signing.conf');
 
-function filesOf(texts: Readonly<Record<string, string>>) {
-  return {
-    read: async (path: string) => (texts[path] === undefined ? undefined : Buffer.from(texts[path])),
-    list: async (path: string) => {
-      const names = Object.keys(texts)
-        .filter(each => each.startsWith(`${path}/`))
-        .map(each => each.slice(path.length + 1).split('/')[0] ?? '');
-      return names.length === 0 ? undefined : [...new Set(names)];
-    },
-  };
+function filesOf(texts: Readonly<Record<string, string>>): MemoryFiles {
+  const files = new MemoryFiles();
+  for (const [path, text] of Object.entries(texts)) files.put(path, text);
+  return files;
 }
 
 const rspamd = (text: string, texts: Readonly<Record<string, string>> = {}) =>

@@ -1,5 +1,8 @@
 import {expect, test} from 'vitest';
+import {absolute} from '../../src/domain/paths.ts';
+import {plainSettings} from '../../src/services/opendkim/decide/settings.ts';
 import {anyMatch, senderOf, sendersInEffect} from '../../src/services/opendkim/senders.ts';
+import {MemoryFiles} from '../support/fake-host.ts';
 
 const addresses = (key: string, kind: 'file' | 'refile'): readonly string[] =>
   senderOf({line: 0, key, value: 'k'}, kind).map(({address}) => address);
@@ -42,23 +45,21 @@ test('a pattern has a say about its own addresses only', () => {
 });
 
 test('every row counts once, keys without a row as well, and what cannot be read is named', async () => {
-  const texts: Readonly<Record<string, string>> = {
-    '/k': 'a example.com:s:/x\nb other.example:s:/y\nc %:s:/z\n',
-    '/s': '*@example.com a\n*@EXAMPLE.com b\njoe@example.net a\n',
-  };
-  const files = {
-    read: async (path: string) => (texts[path] === undefined ? undefined : Buffer.from(texts[path])),
-  };
-  const found = await sendersInEffect(files, {keytable: 'file:/k', signingtable: 'refile:/s'});
+  const files = new MemoryFiles();
+  files.put('/k', 'a example.com:s:/x\nb other.example:s:/y\nc %:s:/z\n');
+  files.put('/s', '*@example.com a\n*@EXAMPLE.com b\njoe@example.net a\n');
+  const set = (values: Readonly<Record<string, string>>) =>
+    plainSettings(values, absolute('/etc/opendkim.conf'));
+  const found = await sendersInEffect(files, set({keytable: 'file:/k', signingtable: 'refile:/s'}));
   expect(found.all.map(({address, label}) => `${address} ${label}`)).toEqual([
     'postmaster@example.com a',
     'joe@example.net a',
     'postmaster@other.example ',
   ]);
   expect(found.unread).toEqual([]);
-  const lost = await sendersInEffect(files, {keytable: 'file:/k', signingtable: 'refile:/gone'});
+  const lost = await sendersInEffect(files, set({keytable: 'file:/k', signingtable: 'refile:/gone'}));
   expect(lost.unread).toEqual(['SigningTable']);
-  const single = await sendersInEffect(files, {domain: 'one.example, two.example', subdomains: 'yes'});
+  const single = await sendersInEffect(files, set({domain: 'one.example, two.example', subdomains: 'yes'}));
   expect(single.all.map(({address}) => address)).toEqual([
     'postmaster@one.example',
     'postmaster@x.one.example',

@@ -2,6 +2,7 @@
 import type {Sender, Senders} from '../../proof/kept.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {Step} from '../step.ts';
+import {plainSettings} from './decide/settings.ts';
 import type {OpenDkimFacts} from './facts.ts';
 import {parseDataSet} from './parse.ts';
 import {anyMatch, type Sender as RowSender, sendersInEffect, senderText} from './senders.ts';
@@ -13,7 +14,10 @@ export async function sendersToCompare(
   opendkim: OpenDkimFacts,
   steps: readonly Step[],
 ): Promise<Senders> {
-  const {all, kind, unread} = await sendersInEffect(ports.files, opendkim.settings);
+  const {all, kind, unread} = await sendersInEffect(
+    ports.files,
+    plainSettings(opendkim.settings, opendkim.configFile),
+  );
   const isTouched = await touchedBy(ports, opendkim, steps, kind);
   const rows = new Map(
     all.map((row): [Sender, RowSender] => [

@@ -2,17 +2,12 @@
 import {parseDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import type {Files} from '../../system/ports.ts';
-import {tryReadText} from '../reading.ts';
-import {isTrue, parseDataSet} from './parse.ts';
-import {
-  domainOfPattern,
-  keyRows,
-  labelOf,
-  parseListTable,
-  parseTable,
-  type SigningKind,
-  type TableRow,
-} from './tables.ts';
+import {readText} from '../reading.ts';
+import {createDataSet, type DataSet} from './decide/data-set.ts';
+import {openSet} from './decide/open-set.ts';
+import {textsFor} from './decide/requests.ts';
+import {flag, type Settings} from './decide/settings.ts';
+import {domainOfPattern, keyRows, labelOf, type SigningKind, type TableRow} from './tables.ts';
 
 export interface Sender {
   readonly address: string;
@@ -34,38 +29,30 @@ export interface Senders {
 const ANYTHING = 'x';
 const ANY_DOMAIN = 'waxseal.invalid';
 
-/** Reads the tables that `settings` (lower-case names) names. A table that cannot be read is said, not guessed. */
-export async function sendersInEffect(
-  files: Pick<Files, 'read'>,
-  settings: Readonly<Record<string, string>>,
-): Promise<Senders> {
+/** Reads the tables that are set. A table that cannot be read is said, not guessed. */
+export async function sendersInEffect(files: Pick<Files, 'inspect'>, settings: Settings): Promise<Senders> {
   const unread: string[] = [];
-  const rowsOf = async (name: string): Promise<readonly TableRow[]> => {
-    const value = settings[name.toLowerCase()];
-    const set = value === undefined ? undefined : parseDataSet(value);
-    if (set === undefined) return [];
-    if (set.kind === 'list') return parseListTable(set.entries);
-    const text = set.kind === 'unsupported' ? undefined : await tryReadText(files, set.path);
-    if (text === undefined) unread.push(name);
-    return parseTable(text ?? '');
+  const open = async (name: 'Domain' | 'KeyTable' | 'SigningTable'): Promise<DataSet | undefined> => {
+    const setting = settings(name);
+    if (setting === undefined) return undefined;
+    const opened = await openSet(name, setting, path => readText(files, path));
+    if (opened.kind === 'set') return opened.set;
+    unread.push(name);
+    return undefined;
   };
-  if (settings['keytable'] === undefined) {
-    const below = isTrue(settings['subdomains']);
-    const all = (await rowsOf('Domain')).flatMap(({key}) => [
+  if (settings('KeyTable') === undefined) {
+    const below = flag(settings, 'SubDomains', false);
+    const all = ((await open('Domain'))?.rows ?? []).flatMap(({key}) => [
       ...plain(key),
       ...(below ? plain(`${ANYTHING}.${key}`) : []),
     ]);
     return {all: once(all), kind: 'file', unread};
   }
-  const set = parseDataSet(settings['signingtable'] ?? '');
-  const kind = set.kind === 'refile' ? 'refile' : 'file';
-  const signing = await rowsOf('SigningTable');
-  const keys = keyRows(await rowsOf('KeyTable'));
-  return {
-    all: once([...signing.flatMap(row => senderOf(row, kind)), ...keys.flatMap(row => plain(row.domain))]),
-    kind,
-    unread,
-  };
+  const signing = await open('SigningTable');
+  const kind = signing?.kind === 'refile' ? 'refile' : 'file';
+  const keys = keyRows((await open('KeyTable'))?.rows ?? []);
+  const senders = (signing?.rows ?? []).flatMap(row => senderOf(row, kind));
+  return {all: once([...senders, ...keys.flatMap(row => plain(row.domain))]), kind, unread};
 }
 
 /** A mailbox of the domain itself. */
@@ -107,53 +94,14 @@ function once(senders: readonly Sender[]): readonly Sender[] {
 }
 
 /**
- * Whether any of these keys of a signing table has a say about an address (daemons/opendkim.md#tables). The work
- * grows with the addresses and the odd patterns, of which there are few in practice.
+ * Whether any of these keys of a signing table has a say about an address (daemons/opendkim.md#tables). Each question
+ * costs what it finds.
  */
 export function anyMatch(keys: readonly string[], kind: SigningKind): (address: string) => boolean {
-  const lower = keys.map(key => key.toLowerCase());
-  const exact = new Set(lower);
-  const odd = lower.filter(key => kind === 'refile' && key.includes('*') && !/^\*@(\*\.)?[^*@]+$/.test(key));
-  return address => {
-    const author = address.toLowerCase();
-    const names = kind === 'refile' ? patternsFor(author) : lookups(author);
-    return names.some(name => exact.has(name)) || odd.some(pattern => starMatch(pattern, author));
-  };
-}
-
-/** The customary patterns that an address can match, and the address itself. */
-function patternsFor(author: string): readonly string[] {
-  const host = author.slice(author.lastIndexOf('@') + 1);
-  const names = [author, `*@${host}`];
-  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1))
-    names.push(`*@*${host.slice(dot)}`);
-  return names;
-}
-
-/** Without a regular expression: stars of somebody's text could take it exponential time. */
-function starMatch(pattern: string, text: string): boolean {
-  const [head = '', ...rest] = pattern.split(/\*+/);
-  const tail = rest.pop();
-  if (tail === undefined) return pattern === text;
-  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false;
-  let at = head.length;
-  for (const piece of rest) {
-    const found = text.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
-  }
-  return at <= text.length - tail.length;
-}
-
-/** What OpenDKIM looks up in a table without patterns, the most exact first. */
-function lookups(author: string): readonly string[] {
-  const at = author.lastIndexOf('@');
-  const [user, host] = [author.slice(0, at), author.slice(at + 1)];
-  const names = [author, host];
-  for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
-    names.push(`${user}@${host.slice(dot)}`, host.slice(dot));
-  }
-  return [...names, `${user}@*`, '*'];
+  const source = {by: 'default', program: 'OpenDKIM'} as const;
+  const rows = keys.map((key, line) => ({line, key, value: '', source}));
+  const set = createDataSet(kind, rows, true);
+  return address => textsFor(kind, address).some(text => set.first(text) !== undefined);
 }
 
 /** For a sentence: the address, and the row it stands for. */

@@ -20,8 +20,8 @@ export interface Instance {
   readonly ids?: {readonly uid: number; readonly gid: number};
 }
 
-/** What finding instances needs of the files of a host. */
-export type Reads = Pick<Files, 'inspect' | 'list' | 'readLink'>;
+export type ProcessFiles = Pick<Files, 'inspect' | 'list'>;
+type Reads = ProcessFiles & Pick<Files, 'readLink'>;
 
 /** A process of OpenDKIM; `argv` is its command line. */
 export interface OpenDkimProcess {
@@ -30,7 +30,7 @@ export interface OpenDkimProcess {
 }
 
 /** Every process of that name (proc(5)), those in containers included. */
-export async function openDkimProcesses(files: Reads): Promise<readonly OpenDkimProcess[]> {
+export async function openDkimProcesses(files: ProcessFiles): Promise<readonly OpenDkimProcess[]> {
   const proc = absolute('/proc');
   const found: OpenDkimProcess[] = [];
   for (const pid of (await files.list(proc).catch(() => undefined)) ?? []) {

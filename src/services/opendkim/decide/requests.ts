@@ -4,7 +4,7 @@ import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {SignedBy, SigningRow} from '../../signer.ts';
 import type {Author} from './author.ts';
-import {lowerCase, type SetRow} from './data-set.ts';
+import {lowerCase, type SetKind, type SetRow} from './data-set.ts';
 import type {KeyState} from './key-state.ts';
 import {fillIn, isPath, keyFields, type NamedSet, signingFields} from './model.ts';
 import type {Setting} from './settings.ts';
@@ -76,8 +76,8 @@ function bySigningTable(
 ): Outcome | undefined {
   if (signing.set === undefined) return trace.unread(signing.setting, trace.unreadable(signing));
   const {set, setting} = signing;
-  const found =
-    set.kind === 'refile' ? set.all(author.address) : lookups(author).flatMap(text => set.first(text) ?? []);
+  const texts = textsFor(set.kind, author.address);
+  const found = set.kind === 'refile' ? texts.flatMap(set.all) : texts.flatMap(text => set.first(text) ?? []);
   const rows = trace.flag('MultipleSignatures', false) ? found : found.slice(0, 1);
   if (rows.length === 0) {
     trace.note(
@@ -162,9 +162,15 @@ const parentsOf = (domain: string): readonly string[] => {
   return labels.slice(1).map((_, at) => labels.slice(at + 1).join('.'));
 };
 
-/** What is looked up in a table without patterns, the most exact first. Only ASCII is (DKIMF_DB_FLAG_ASCIIONLY). */
-function lookups({user, domain}: Author): readonly string[] {
-  const names = [`${user}@${domain}`, domain];
+/**
+ * What a signing table is asked for an address, the most exact first: a table of patterns the address, another one
+ * `u@d`, `d`, `u@.above`, `.above`, ..., `u@*`, `*`. There only ASCII is (DKIMF_DB_FLAG_ASCIIONLY).
+ */
+export function textsFor(kind: SetKind, address: string): readonly string[] {
+  if (kind === 'refile') return [address];
+  const at = address.lastIndexOf('@');
+  const [user, domain] = [address.slice(0, at), address.slice(at + 1)];
+  const names = [address, domain];
   for (let dot = domain.indexOf('.'); dot >= 0; dot = domain.indexOf('.', dot + 1)) {
     names.push(`${user}@${domain.slice(dot)}`, domain.slice(dot));
   }

@@ -54,6 +54,14 @@ export function effectiveSettings(
   };
 }
 
+/** Settings that are known by value alone, lower-case names; their place is the configuration as a whole. */
+export const plainSettings =
+  (values: Readonly<Record<string, string>>, config: AbsolutePath): Settings =>
+  name => {
+    const value = values[name.toLowerCase()];
+    return value === undefined ? undefined : {name, value, source: {by: 'file', path: config, line: 1}};
+  };
+
 /** A boolean of opendkim.conf(5), where it is set. */
 export const flag = (settings: Settings, name: string, byDefault: boolean): boolean => {
   const setting = settings(name);
