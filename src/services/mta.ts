@@ -107,13 +107,25 @@ export interface Breaker {
   readonly changes: 'header' | 'body' | 'removes-signature';
   /** False where it depends on the message, or on a program that cannot be read. */
   readonly isCertain: boolean;
+  /** Of a later milter: which one of which pass, from 0. It breaks only what an earlier one has signed. */
+  readonly after?: {readonly pass: number; readonly milter: number};
+}
+
+/** Who hands a message in. */
+export interface Submitter {
+  /** IP address. */
+  readonly address: string;
+  readonly authenticated: boolean;
 }
 
 /** A rule by which the MTA rewrites the sender that signers see. */
 export interface SenderRewrite {
   readonly decision: Decision;
-  /** The address after it; undefined where it leaves the address alone, `unknown` where its table cannot be read here. */
-  rewrite(address: string): string | undefined | 'unknown';
+  /**
+   * The address after it; undefined where it leaves the address alone, `unknown` where its table cannot be read here, or
+   * where it depends on who hands the message in and that is not said.
+   */
+  rewrite(address: string, by?: Submitter): string | undefined | 'unknown';
 }
 
 /** One way in, with all that happens to a message until it leaves. */

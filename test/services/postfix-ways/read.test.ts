@@ -174,12 +174,18 @@ describe('entrancesOf', () => {
         const ways = entrancesOf(configuration);
         const {rows} = readConfiguration(configuration);
         expect(ways.filter(({id}) => id.includes('/')).length).toBe(
-          rows.filter(one => isSmtpd(one) || one.command === 'qmqpd').length,
+          rows.filter(one => isSmtpd(one) || one.command === 'qmqpd' || one.command === 'pipe').length,
         );
         expect(new Set(ways.map(({id}) => id)).size).toBe(ways.length);
         expect(JSON.stringify(entrancesOf(configuration))).toBe(JSON.stringify(ways));
-        for (const {passes} of ways)
+        for (const {passes, rewrites, breakers} of ways) {
           for (const {decidedBy} of passes) expect(decidedBy[0]?.says).toMatch(/\.$/);
+          for (const {decision} of [...breakers, ...rewrites]) expect(decision.says).toMatch(/\.$/);
+          for (const rule of rewrites) {
+            for (const by of [undefined, {address: '203.0.113.5', authenticated: true}])
+              expect(['string', 'undefined']).toContain(typeof rule.rewrite('a@b.example.com', by));
+          }
+        }
       }),
       {numRuns: 500},
     );

@@ -2,86 +2,137 @@
 import type {Source} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {Entrance, EntranceKind} from '../../mta.ts';
+import {breakersOf} from './breakers.ts';
+import {callsSendmail, continuationOf, filters, handedIn, type PassStep, pickupOf} from './filters.ts';
 import {loginOf, tlsOf} from './login.ts';
-import {cleanupPass, type FoundPass, internalPass, smtpdPass, smtpdSubject} from './passes.ts';
+import {cleanupPass, cleanupRow, type FoundPass, internalPass, smtpdPass, smtpdSubject} from './passes.ts';
+import {always, type Rewriting, rewritesOf, rewritingClients} from './rewrites.ts';
 import {isLoopback, isSmtpd, listenerOf, listensOn} from './rows.ts';
 import type {Subject} from './says.ts';
-import {type PostfixConfiguration, type ReadConfiguration, type Row, readConfiguration} from './settings.ts';
+import {
+  type PostfixConfiguration,
+  type ReadConfiguration,
+  type Row,
+  readConfiguration,
+  type ServiceSettings,
+} from './settings.ts';
 
 const LOCAL: Subject = {mail: 'local mail', verb: 'accept'};
 const BOUNCES: Subject = {mail: 'bounces', verb: 'send'};
 const NOTICES: Subject = {mail: 'notices to postmaster', verb: 'send'};
 
 /**
- * Every way in: one for each smtpd and qmqpd service, then sendmail(1), bounces, notices, and what aliases and forwards
- * hand in again. The same configuration gives the same list. Never throws.
+ * Every way in: one for each smtpd and qmqpd service and each program that calls sendmail(1), then sendmail(1) itself,
+ * bounces, notices, and what aliases and forwards hand in again. The same configuration gives the same list. Never
+ * throws.
  */
 export function entrancesOf(configuration: PostfixConfiguration): readonly Entrance[] {
   const read = readConfiguration(configuration);
   const isUnread = configuration.mainCf === undefined || configuration.masterCf === undefined;
-  const smtp = read.rows.filter(isSmtpd).map(row => smtpdEntrance(read, row));
-  const qmqp = read.rows
-    .filter(row => row.command === 'qmqpd')
-    .map(row => {
-      const subject = {mail: `mail by QMQP on ${listensOn(row)}`, verb: 'accept'} as const;
-      return entrance(
-        read,
-        visible(row.name),
-        'qmqp',
-        row.source,
-        cleanupPass(read, read.of(row), subject, true),
-        {
-          listensOn: listensOn(row),
-        },
-      );
-    });
-  return [...smtp, ...qmqp, ...inner(read)].map(one => (isUnread ? {...one, isPassUncertain: true} : one));
+  const found = [
+    ...read.rows.filter(isSmtpd).map(row => smtpdEntrance(read, row)),
+    ...read.rows.filter(row => row.command === 'qmqpd').map(row => qmqpEntrance(read, row)),
+    ...read.rows
+      .filter(row => row.command === 'pipe' && callsSendmail(row))
+      .map(row => handedInEntrance(read, visible(row.name), 'pipe', row.source)),
+    ...inner(read),
+  ];
+  return isUnread ? found.map(one => ({...one, isPassUncertain: true})) : found;
+}
+
+function smtpdEntrance(read: ReadConfiguration, row: Row): Entrance {
+  const front = row.type === 'pass' ? read.rows.find(one => one.command === 'postscreen') : undefined;
+  const settings = read.of(row);
+  const first = smtpdPass(read, row, smtpdSubject(front ?? row));
+  return {
+    ...way(read, first, {entering: settings, row}),
+    ...{id: visible(row.name), kind: kindOf(read, row), source: row.source},
+    ...{listensOn: listensOn(front ?? row), login: loginOf(settings)},
+  };
+}
+
+function qmqpEntrance(read: ReadConfiguration, row: Row): Entrance {
+  const subject = {mail: `mail by QMQP on ${listensOn(row)}`, verb: 'accept'} as const;
+  const entering = read.of(row);
+  return {
+    ...way(read, cleanupPass(read, entering, subject, true), {entering, row: undefined}),
+    ...{id: visible(row.name), kind: 'qmqp', source: row.source, listensOn: listensOn(row)},
+  };
+}
+
+function handedInEntrance(
+  read: ReadConfiguration,
+  id: string,
+  kind: 'local' | 'pipe',
+  source: Source,
+): Entrance {
+  const entering = pickupOf(read);
+  const {pass} = handedIn(read, entering, LOCAL);
+  return {...way(read, {pass, isUncertain: false}, {entering, row: undefined}), id, kind, source};
 }
 
 /** What does not come over the network. */
 function inner(read: ReadConfiguration): readonly Entrance[] {
   const pickup = read.rows.find(row => row.command === 'pickup');
+  const local = read.rows.find(row => row.command === 'local');
   const bounce = read.row(`${read.main.value('bounce_service_name').trim()}/unix`);
   const notices = read.main.get('notify_classes');
-  const local = read.rows.find(row => row.command === 'local');
+  const [bounces, notice] = [
+    internalPass(read, read.of(bounce), 'bounce', BOUNCES),
+    internalPass(read, read.main, 'notify', NOTICES),
+  ];
   return [
-    entrance(
-      read,
-      'local',
-      'local',
-      pickup?.source ?? read.byDefault,
-      cleanupPass(read, read.of(pickup), LOCAL, true),
-    ),
-    entrance(
-      read,
-      'bounce',
-      'bounce',
-      bounce?.source ?? read.byDefault,
-      internalPass(read, read.of(bounce), 'bounce', BOUNCES),
-    ),
+    handedInEntrance(read, 'local', 'local', pickup?.source ?? read.byDefault),
+    {
+      ...alone(read, bounces, read.of(bounce)),
+      ...{id: 'bounce', kind: 'bounce', source: bounce?.source ?? read.byDefault},
+    },
     ...(notices.value.trim() === ''
       ? []
       : [
-          entrance(
-            read,
-            'notice',
-            'notice',
-            notices.source,
-            internalPass(read, read.main, 'notify', NOTICES),
-          ),
+          {
+            ...alone(read, notice, read.main),
+            ...{id: 'notice', kind: 'notice' as const, source: notices.source},
+          },
         ]),
-    entrance(read, 'forward', 'forward', local?.source ?? read.byDefault, undefined),
+    {
+      ...blank(read),
+      ...{id: 'forward', kind: 'forward', source: local?.source ?? read.byDefault},
+    },
   ];
 }
 
-function smtpdEntrance(read: ReadConfiguration, row: Row): Entrance {
-  const fronts = row.type === 'pass' ? read.rows.filter(one => one.command === 'postscreen') : [];
-  const front = fronts[0];
-  const subject = smtpdSubject(front ?? row);
-  return entrance(read, visible(row.name), kindOf(read, row), row.source, smtpdPass(read, row, subject), {
-    listensOn: listensOn(front ?? row),
-    login: loginOf(read.of(row)),
-  });
+type Way = Omit<Entrance, 'id' | 'kind' | 'source'>;
+
+const blank = (read: ReadConfiguration): Way => ({
+  instance: visible(read.configuration.instance),
+  ...{listensOn: '', login: 'no', passes: [], isPassUncertain: false, breakers: [], rewrites: []},
+});
+
+/** From the first pass on, through filters and back. */
+function way(read: ReadConfiguration, first: FoundPass, from: Pick<PassStep, 'entering' | 'row'>): Way {
+  const cleanup = read.of(cleanupRow(read, from.entering));
+  const {steps, isUncertain} = continuationOf(read, {...from, cleanup, pass: first.pass}, first.isUncertain);
+  const appliesTo = from.row === undefined ? always : rewritingClients(read, from.row, cleanup);
+  return {
+    ...blank(read),
+    passes: steps.map(({pass}) => pass),
+    isPassUncertain: isUncertain,
+    breakers: breakersOf(read, steps),
+    rewrites: rewritesOf(read, {entering: from.entering, cleanup, appliesTo}),
+  };
+}
+
+/** What Postfix writes itself passes no content filter, and no option of a service switches its rewriting off. */
+function alone(read: ReadConfiguration, {pass, isUncertain}: FoundPass, entering: ServiceSettings): Way {
+  const cleanup = read.of(cleanupRow(read, entering));
+  const step: PassStep = {pass, entering, cleanup, row: undefined};
+  const rewriting: Rewriting = {entering: undefined, cleanup, appliesTo: always};
+  return {
+    ...blank(read),
+    ...{passes: [pass], isPassUncertain: isUncertain},
+    ...{breakers: breakersOf(read, [step]), rewrites: rewritesOf(read, rewriting)},
+  };
 }
 
 function kindOf(read: ReadConfiguration, row: Row): EntranceKind {
@@ -96,35 +147,7 @@ function kindOf(read: ReadConfiguration, row: Row): EntranceKind {
 }
 
 /** A port of this host only that filters no more, while something else does (FILTER_README). */
-function isWayBack(read: ReadConfiguration, row: Row): boolean {
-  const filters = (one: Row): boolean =>
-    ['content_filter', 'smtpd_proxy_filter'].some(name => read.of(one).value(name).trim() !== '');
-  return (
-    isLoopback(read, row) &&
-    !filters(row) &&
-    read.rows.some(one => one !== row && isSmtpd(one) && filters(one))
-  );
-}
-
-function entrance(
-  read: ReadConfiguration,
-  id: string,
-  kind: EntranceKind,
-  source: Source,
-  found: FoundPass | undefined,
-  more: Partial<Pick<Entrance, 'listensOn' | 'login'>> = {},
-): Entrance {
-  return {
-    id,
-    instance: visible(read.configuration.instance),
-    kind,
-    listensOn: '',
-    source,
-    login: 'no',
-    passes: found === undefined ? [] : [found.pass],
-    isPassUncertain: found?.isUncertain ?? false,
-    breakers: [],
-    rewrites: [],
-    ...more,
-  };
-}
+const isWayBack = (read: ReadConfiguration, row: Row): boolean =>
+  isLoopback(read, row) &&
+  !filters(read.of(row)) &&
+  read.rows.some(one => one !== row && isSmtpd(one) && filters(read.of(one)));

@@ -32,6 +32,8 @@ export interface MacroSource {
   readonly smtp:
     | {
         readonly settings: ServiceSettings;
+        /** By a filter on this host, which does not log in. */
+        readonly isReturned: boolean;
         /** Client and server may speak TLS; `always`: from the first octet. */
         readonly tls: 'no' | 'may' | 'always';
         readonly clientCertificates: boolean;
@@ -162,7 +164,7 @@ function bySmtp(source: MacroSource, stage: MilterStage, key: string): Sent | un
     case '{auth_authen}':
     case '{auth_author}':
       // Without a login there is no value: whether clients can log in here is told by the entrance.
-      return isFrom(stage, 'mail') ? VARIES : undefined;
+      return isFrom(stage, 'mail') && !smtp.isReturned ? VARIES : undefined;
     case '{mail_addr}':
     case '{mail_host}':
     case '{mail_mailer}':

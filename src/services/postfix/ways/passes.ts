@@ -27,13 +27,24 @@ export const smtpdSubject = (row: Row): Subject => {
   return {mail, verb: 'accept'};
 };
 
-export function smtpdPass(read: ReadConfiguration, row: Row, subject = smtpdSubject(row)): FoundPass {
+/**
+ * Mail that an smtpd service takes.
+ *
+ * @param isReturned by a filter on this host, which does not log in
+ */
+export function smtpdPass(
+  read: ReadConfiguration,
+  row: Row,
+  subject = smtpdSubject(row),
+  isReturned = false,
+): FoundPass {
   const settings = read.of(row);
   const listener = listenerOf(row);
   const proxy = settings.get('smtpd_proxy_filter');
   const source = {
     smtp: {
       settings,
+      isReturned,
       tls: tlsOf(settings),
       clientCertificates: asksForCertificates(settings),
       address: listener?.host === '' ? undefined : listener?.host,
@@ -51,7 +62,7 @@ export function smtpdPass(read: ReadConfiguration, row: Row, subject = smtpdSubj
       account: accountOf(read, row),
       ...chosen,
       hasContent: proxy.value.trim() === '',
-      client: isFromHere ? 'localhost' : 'remote',
+      client: isFromHere || isReturned ? 'localhost' : 'remote',
       macros: macrosSent(source),
       macrosOnRequest: macrosOnRequest(source),
       loginMacros: loginMacros(source),

@@ -94,21 +94,37 @@ async function groupsOf({ports, signal}: WaysContext, user: string): Promise<rea
   return own === undefined ? [] : [own.name];
 }
 
-/** Parameters that name tables, and whether services of master.cf have their own. */
-const TABLES = ['smtpd_milter_maps'] as const;
+/** Parameters that name tables, by the program that reads them. */
+const TABLES: Readonly<Record<string, readonly string[]>> = {
+  smtpd: ['smtpd_milter_maps'],
+  cleanup: [
+    'sender_canonical_maps',
+    'canonical_maps',
+    'header_checks',
+    'body_checks',
+    'milter_header_checks',
+  ],
+  smtp: ['smtp_header_checks', 'smtp_mime_header_checks', 'smtp_nested_header_checks', 'smtp_body_checks'],
+};
 
 async function readTables(
   context: WaysContext,
   read: ReadConfiguration,
 ): Promise<ReadonlyMap<string, string | undefined>> {
-  const services = [read.main, ...read.rows.map(row => read.of(row))];
-  const named = services.flatMap(settings => TABLES.flatMap(name => tableWords(settings.value(name))));
-  const asked = new Map(named.map(word => [word.text, word]));
-  return new Map(
-    await Promise.all(
-      [...asked].map(async ([text, word]) => [text, await readTable(context, word)] as const),
-    ),
+  const named = read.rows.flatMap(row =>
+    (TABLES[row.command] ?? []).flatMap(name => tableWords(read.of(row).value(name))),
   );
+  const asked = new Map(named.map(word => [word.text, word]));
+  const origin = parseAbsolutePath(read.main.value('myorigin'));
+  const tables = await Promise.all(
+    [...asked].map(async ([text, word]) => [text, await readTable(context, word)] as const),
+  );
+  return new Map([
+    ...tables,
+    ...(origin.ok
+      ? [[read.main.value('myorigin'), await tryReadText(context.ports.files, origin.value)] as const]
+      : []),
+  ]);
 }
 
 /** Rows of a text that Postfix reads itself; of an index as postmap(1) lists it, which may be older than the text beside it. */
@@ -119,5 +135,8 @@ async function readTable({ports, signal}: WaysContext, word: TableWord): Promise
   if (index === undefined) return undefined;
   const options = signal === undefined ? {} : {signal};
   const {status, stdout} = await ports.commands.run(['postmap', '-s', `${word.type}:${index}`], options);
-  return status === 0 ? stdout : undefined;
+  return status === 0 && stdout.length < CUT_AT ? stdout : undefined;
 }
+
+/** Output of a command is cut there: then rows are missing. */
+const CUT_AT = 4 * 1024 * 1024;

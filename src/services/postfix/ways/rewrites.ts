@@ -1,0 +1,248 @@
+/** How the sender in the header is rewritten before milters see it (ADDRESS_REWRITING_README, cleanup_message.c). Pure. */
+import {addressOctets, isInNetwork} from '../../../dns/address.ts';
+import type {SenderRewrite, Submitter} from '../../mta.ts';
+import {tokens, words} from '../parse.ts';
+import {isLoopback} from './rows.ts';
+import {decision, placed} from './says.ts';
+import type {ReadConfiguration, Row, ServiceSettings, Setting} from './settings.ts';
+import {rowsOf, type TableRow, type TableWord, tableWords} from './tables.ts';
+
+type Applies = 'yes' | 'no' | 'depends';
+
+export interface Rewriting {
+  /** The service that hands the mail to cleanup, where its options count. */
+  readonly entering: ServiceSettings | undefined;
+  readonly cleanup: ServiceSettings;
+  /** Whose mail has its headers rewritten at all. */
+  appliesTo(by: Submitter | undefined): Applies;
+}
+
+/** Mail by sendmail(1) and QMQP, and what Postfix writes itself: always. */
+export const always = (): Applies => 'yes';
+
+/** Mail by SMTP: only of the clients in local_header_rewrite_clients, or with remote_header_rewrite_domain. */
+export function rewritingClients(
+  read: ReadConfiguration,
+  row: Row,
+  cleanup: ServiceSettings,
+): Rewriting['appliesTo'] {
+  const settings = read.of(row);
+  if (cleanup.value('remote_header_rewrite_domain').trim() !== '') return always;
+  const rules = tokens(settings.value('local_header_rewrite_clients')).map(({text}) => text);
+  const isFromHere = isLoopback(read, row);
+  return by => {
+    const answers = rules.map(rule => ruleApplies(rule, settings, isFromHere, by));
+    return answers.includes('yes') ? 'yes' : answers.includes('depends') ? 'depends' : 'no';
+  };
+}
+
+function ruleApplies(
+  rule: string,
+  settings: ServiceSettings,
+  isFromHere: boolean,
+  by: Submitter | undefined,
+): Applies {
+  const isLocal = isFromHere || (by !== undefined && isLoopbackAddress(by.address));
+  switch (rule.toLowerCase()) {
+    case 'permit_inet_interfaces':
+      return isLocal ? 'yes' : by === undefined ? 'depends' : 'no';
+    case 'permit_mynetworks':
+      return isLocal ? 'yes' : by === undefined ? 'depends' : inNetworks(settings, by.address);
+    case 'permit_sasl_authenticated':
+      return by === undefined ? 'depends' : by.authenticated ? 'yes' : 'no';
+    case 'check_address_map':
+      return 'no';
+    default:
+      return rule.startsWith('static:') ? 'yes' : 'depends';
+  }
+}
+
+const isLoopbackAddress = (address: string): boolean => {
+  const octets = addressOctets(address);
+  return octets !== undefined && (octets.length === 4 ? octets[0] === 127 : address === '::1');
+};
+
+function inNetworks(settings: ServiceSettings, address: string): Applies {
+  const octets = addressOctets(address);
+  let answer: Applies = 'no';
+  for (const word of words(settings.value('mynetworks'))) {
+    const [, base = '', length] = /^\[?([^\]/]+)\]?(?:\/(\d{1,3}))?$/.exec(word) ?? [];
+    const network = addressOctets(base);
+    if (network === undefined) answer = 'depends';
+    else if (
+      octets !== undefined &&
+      isInNetwork(octets, network, length === undefined ? network.length * 8 : Number(length))
+    )
+      return 'yes';
+  }
+  return answer;
+}
+
+/** The rules in the order in which cleanup applies them to an address. */
+export function rewritesOf(read: ReadConfiguration, rewriting: Rewriting): readonly SenderRewrite[] {
+  const {entering, cleanup} = rewriting;
+  const options = words(entering?.value('receive_override_options') ?? '');
+  const isMapped = !options.includes('no_address_mappings');
+  const rewriter = read.of(read.rows.find(row => row.command === 'trivial-rewrite'));
+  const origin = originOf(read, rewriter.get('myorigin'));
+  const rules: SenderRewrite[] = [completed(rewriter, origin)];
+  for (const [name, classes] of [
+    ['sender_canonical_maps', 'sender_canonical_classes'],
+    ['canonical_maps', 'canonical_classes'],
+  ] as const) {
+    const setting = cleanup.get(name);
+    if (isMapped && setting.value.trim() !== '' && words(cleanup.value(classes)).includes('header_sender'))
+      rules.push(mapped(read, cleanup, setting, origin));
+  }
+  const masquerade = cleanup.get('masquerade_domains');
+  const isMasqueraded = words(cleanup.value('masquerade_classes')).includes('header_sender');
+  if (isMapped && masquerade.value.trim() !== '' && isMasqueraded)
+    rules.push(masqueraded(cleanup, masquerade));
+  return rules.map(rule => limited(rule, rewriting.appliesTo));
+}
+
+/** Whether any rule but the completion of bare names can change a sender. */
+export const canRewrite = (rewrites: readonly SenderRewrite[]): readonly SenderRewrite[] => rewrites.slice(1);
+
+function limited(rule: SenderRewrite, appliesTo: Rewriting['appliesTo']): SenderRewrite {
+  return {
+    decision: rule.decision,
+    rewrite(address, by) {
+      const applies = appliesTo(by);
+      const next = applies === 'no' ? undefined : rule.rewrite(address, by);
+      return applies === 'depends' && next !== undefined && next !== address ? 'unknown' : next;
+    },
+  };
+}
+
+/** A file name stands for its first line, which is read beside the tables (postconf(5), myorigin). */
+function originOf(read: ReadConfiguration, setting: Setting): string | undefined {
+  if (!setting.value.startsWith('/')) return setting.value.trim();
+  return read.configuration.tables.get(setting.value)?.split('\n', 1)[0]?.trim();
+}
+
+/** Adds what is missing of a domain (append_at_myorigin, append_dot_mydomain). */
+function completed(settings: ServiceSettings, origin: string | undefined): SenderRewrite {
+  const setting = settings.get('myorigin');
+  const appendsDomain = settings.value('append_dot_mydomain').trim() === 'yes';
+  return {
+    decision: decision(setting, 'A sender without a domain gets the one of myorigin before it is signed.'),
+    rewrite(address) {
+      if (!address.includes('@')) return origin === undefined ? 'unknown' : `${address}@${origin}`;
+      const domain = address.slice(address.lastIndexOf('@') + 1);
+      if (!appendsDomain || domain.includes('.') || domain.startsWith('[') || domain === '') return undefined;
+      return `${address}.${settings.value('mydomain')}`;
+    },
+  };
+}
+
+function mapped(
+  read: ReadConfiguration,
+  cleanup: ServiceSettings,
+  setting: Setting,
+  origin: string | undefined,
+): SenderRewrite {
+  const tables = tableWords(setting.value).map(word => ({
+    word,
+    rows: rowsOf(word, read.configuration.tables.get(word.text)),
+  }));
+  const local = new Set(
+    [origin ?? '', ...words(cleanup.value('mydestination'))].map(domain => domain.toLowerCase()),
+  );
+  const delimiters = cleanup.value('recipient_delimiter').trim();
+  return {
+    decision: decision(setting, `${placed(setting)} rewrites senders before mail is signed.`),
+    rewrite(address) {
+      let now = address;
+      // A result is looked up again until it stays the same (cleanup_map11_external).
+      for (let count = 0; count < MOST_LOOKUPS; count += 1) {
+        const found = lookup(tables, now, local, delimiters);
+        if (found === 'unknown') return 'unknown';
+        const next = found === undefined ? now : applied(found, now, origin);
+        if (next === undefined) return 'unknown';
+        if (next.toLowerCase() === now.toLowerCase()) return next === address ? undefined : next;
+        now = next;
+      }
+      return 'unknown';
+    },
+  };
+}
+
+const MOST_LOOKUPS = 100;
+
+type Tables = readonly {readonly word: TableWord; readonly rows: readonly TableRow[] | undefined}[];
+
+interface Found {
+  readonly value: string;
+  /** What was cut off the local part to find it, with its delimiter. */
+  readonly extension: string;
+}
+
+/** Whole address, without its extension, the local part of a local domain, then the domain (canonical(5)). */
+function lookup(
+  tables: Tables,
+  address: string,
+  local: ReadonlySet<string>,
+  delimiters: string,
+): Found | 'unknown' | undefined {
+  const at = address.lastIndexOf('@');
+  if (at < 0) return undefined;
+  const [name, domain] = [address.slice(0, at), address.slice(at + 1)];
+  const cut = [...name].findIndex((character, index) => index > 0 && delimiters.includes(character));
+  const bare = cut < 0 ? undefined : name.slice(0, cut);
+  const extension = cut < 0 ? '' : name.slice(cut);
+  const isLocal = local.has(domain.toLowerCase());
+  const keys: readonly (readonly [key: string, extension: string])[] = [
+    [address, ''],
+    ...(bare === undefined ? [] : [[`${bare}@${domain}`, extension] as const]),
+    ...(isLocal ? [[name, ''] as const] : []),
+    ...(isLocal && bare !== undefined ? [[bare, extension] as const] : []),
+    [`@${domain}`, ''],
+  ];
+  for (const [index, [key, rest]] of keys.entries()) {
+    for (const {word, rows} of tables) {
+      // Patterns are asked for the whole address only.
+      if (index > 0 && (word.type === 'regexp' || word.type === 'pcre')) continue;
+      if (rows === undefined) return 'unknown';
+      for (const row of rows) {
+        const covers = row.covers(key);
+        if (covers === 'unknown') return 'unknown';
+        if (covers)
+          return row.value.includes('$') && index === 0 ? 'unknown' : {value: row.value, extension: rest};
+      }
+    }
+  }
+  return undefined;
+}
+
+function applied({value, extension}: Found, address: string, origin: string | undefined): string | undefined {
+  const result = value.replace(/^<(.*)>$/, '$1');
+  if (result.startsWith('@')) return address.slice(0, address.lastIndexOf('@')) + result;
+  const whole = result.includes('@') ? result : origin === undefined ? undefined : `${result}@${origin}`;
+  if (whole === undefined || extension === '') return whole;
+  const at = whole.lastIndexOf('@');
+  return whole.slice(0, at) + extension + whole.slice(at);
+}
+
+/** Cuts hosts off a domain; of the list the first that is equal or a parent decides, `!` leaves it alone. */
+function masqueraded(cleanup: ServiceSettings, setting: Setting): SenderRewrite {
+  const domains = words(setting.value);
+  const exceptions = words(cleanup.value('masquerade_exceptions'));
+  return {
+    decision: decision(setting, `${placed(setting)} shortens the sender's domain before mail is signed.`),
+    rewrite(address) {
+      const at = address.lastIndexOf('@');
+      const domain = address.slice(at + 1).toLowerCase();
+      const name = address.slice(0, at);
+      if (at < 0 || exceptions.some(one => one.toLowerCase() === name.toLowerCase())) return undefined;
+      for (const word of domains) {
+        const parent = word.replace(/^!+/, '').toLowerCase();
+        if (parent === '' || (domain !== parent && !domain.endsWith(`.${parent}`))) continue;
+        const isKept = (word.length - parent.length) % 2 === 1 || domain === parent;
+        if (isKept) return undefined;
+        return exceptions.some(one => /[:/]/.test(one)) ? 'unknown' : `${name}@${parent}`;
+      }
+      return undefined;
+    },
+  };
+}
