@@ -89,7 +89,7 @@ export function createAsker(picture: HostPicture): Ask {
     return passes;
   };
   return (entrance, question) => {
-    const {from, rewriting} = rewritten(entrance, question.from);
+    const {from, rewriting} = rewritten(entrance, question);
     const subject = `${from} ${question.sender ?? ''} ${question.recipients.join(' ')}`;
     if (subject !== about) {
       about = subject;
@@ -234,13 +234,14 @@ function stateOf(
 
 /** The From address after every rule that comes before the signers. */
 function rewritten(
-  {rewrites}: Entrance,
-  address: string,
+  {rewrites, login}: Entrance,
+  question: MailQuestion,
 ): {readonly from: string; readonly rewriting: readonly AnswerStep[]} {
-  let from = address;
+  const by = {address: question.client.address, authenticated: question.authenticated && login !== 'no'};
+  let from = question.from;
   const rewriting: AnswerStep[] = [];
   for (const {decision, rewrite} of rewrites) {
-    const next = rewrite(from);
+    const next = rewrite(from, by);
     if (next === undefined) continue;
     if (next === 'unknown') {
       rewriting.push({kind: 'unknown', by: decision.name, decision});
@@ -266,7 +267,7 @@ interface Walk {
 function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer {
   const steps: AnswerStep[] = [...atTheDoor(entrance, question), ...way.rewriting];
   const signatures: SignatureMade[] = [];
-  let lastSigned = -1;
+  let lastSigned: SignedAt = {pass: -1, milter: -1};
   const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
     ...{outcome, signatures, from: way.from, steps, survives: 'yes'},
     because: steps.find(({kind}) => kinds.includes(kind)),
@@ -277,12 +278,13 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
     steps.push({kind: 'stops', by: entrance.id, decision: entranceDecision(entrance, says)});
   }
   for (const [index, pass] of way.passes.entries()) {
-    const before = signatures.length;
-    for (const step of stepsOf(pass, way, signatures)) {
+    const signedBy = (milter: number): void => {
+      lastSigned = {pass: index, milter};
+    };
+    for (const step of stepsOf(pass, way, signatures, signedBy)) {
       steps.push(step);
       if (step.kind === 'refuses') return answer('refused', ['refuses']);
     }
-    if (signatures.length > before) lastSigned = index;
   }
   if (signatures.length === 0) {
     const isUnknown = entrance.isPassUncertain || steps.some(({kind}) => kind === 'unknown');
@@ -299,9 +301,18 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
   return {...answer('signed', ['breaks']), survives};
 }
 
-/** A filter and a second pass come before a signature of the last pass, and do it no harm. */
-const isAfter = ({where}: Breaker, lastSigned: number, passes: number): boolean =>
-  (where !== 'filter' && where !== 'second-pass') || lastSigned < passes - 1;
+/** The last milter that signed, and in which pass. */
+interface SignedAt {
+  readonly pass: number;
+  readonly milter: number;
+}
+
+/** A filter and a second pass come before a signature of the last pass, and do it no harm; so do milters before a signer. */
+function isAfter({where, after}: Breaker, signed: SignedAt, passes: number): boolean {
+  if (after !== undefined)
+    return after.pass > signed.pass || (after.pass === signed.pass && after.milter > signed.milter);
+  return (where !== 'filter' && where !== 'second-pass') || signed.pass < passes - 1;
+}
 
 const entranceDecision = ({id, listensOn, source}: Entrance, says: string): Decision => ({
   ...{name: id, value: listensOn, source, says},
@@ -328,7 +339,12 @@ function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly 
   return [];
 }
 
-function* stepsOf(prepared: PreparedPass, way: Walk, signatures: SignatureMade[]): Generator<AnswerStep> {
+function* stepsOf(
+  prepared: PreparedPass,
+  way: Walk,
+  signatures: SignatureMade[],
+  signedBy: (milter: number) => void,
+): Generator<AnswerStep> {
   const {pass, milters, winner, unclear, hops} = prepared;
   const {service} = pass;
   const about = (says: string, value = winner?.value ?? ''): Decision => ({
@@ -344,7 +360,7 @@ function* stepsOf(prepared: PreparedPass, way: Walk, signatures: SignatureMade[]
   if (unclear !== undefined) yield {kind: 'unknown', by: service, decision: unclear};
   if (winner !== undefined)
     yield {kind: milters.length === 0 ? 'stops' : 'passes', by: service, decision: winner};
-  for (const each of hops) {
+  for (const [index, each] of hops.entries()) {
     const {hop, signer, trouble, answers} = each;
     if (trouble !== undefined) {
       yield {kind: DOWN[hop.whenDown], by: service, decision: about(downText(hop, trouble), hop.text)};
@@ -373,6 +389,7 @@ function* stepsOf(prepared: PreparedPass, way: Walk, signatures: SignatureMade[]
       yield {kind: at === last ? ENDS[answer.outcome] : 'passes', by: signer.program, decision};
     }
     for (const by of answer.by) signatures.push({...by, program: signer.program, service});
+    if (answer.by.length > 0) signedBy(index);
   }
 }
 

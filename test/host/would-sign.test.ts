@@ -131,6 +131,24 @@ describe('wouldSign', () => {
     expect(told(at('smtp/inet', host))).toBe('signed 1 yes -');
   });
 
+  it.each([
+    [{pass: 0, milter: 1}, 'signed 1 depends generic'],
+    [{pass: 0, milter: 0}, 'signed 1 yes -'],
+    [{pass: 1, milter: 0}, 'signed 1 depends generic'],
+  ])('blames a milter only for what an earlier one has signed: %j', (after, expected) => {
+    const later = breaker({where: 'later-milter', isCertain: false, after});
+    const host = picture({entrances: [entrance({breakers: [later]})]});
+    expect(told(at('smtp/inet', host))).toBe(expected);
+  });
+
+  it('tells the rules of rewriting who hands the message in', () => {
+    const seen: unknown[] = [];
+    const rule = {...rewriteTo(undefined), rewrite: (_: string, by: unknown) => void seen.push(by)};
+    const host = picture({entrances: [entrance({rewrites: [rule], login: 'may'})]});
+    at('smtp/inet', host, {client: STRANGER, authenticated: true});
+    expect(seen).toEqual([{address: STRANGER.address, authenticated: true}]);
+  });
+
   it('asks about the sender as it is rewritten', () => {
     const rewritten = (to: string) => picture({entrances: [entrance({rewrites: [rewriteTo(to)]})]});
     expect(told(at('smtp/inet', rewritten('alice@other.example')))).toBe('unsigned 0 yes table');
