@@ -71,6 +71,7 @@ const ROOTS =
 const OWN = "root's alone: in a directory that waxseal has made below /var/lib/waxseal";
 const UNPRIVILEGED =
   'run as the account that could change it, without any right of root, and only asked whether it may';
+const SHOWN = 'never run: it is shown to a person, as the source of a fact';
 const HANDLES = 'handles of the files themselves: the program inherits them';
 
 /** Why each of these is safe, by file and argument vector. */
@@ -114,7 +115,14 @@ const REASONS: Readonly<Record<string, string>> = {
   "services/postfix/prove/route.ts ['postmap', '-c', configDirectory, '-q', OWN_ADDRESS, table]": ROOTS,
   'services/postfix/prove/route.ts argv': HANDED_ON,
   "services/postfix/prove/route.ts ['postmap', '-c', configDirectory, '-q', '-', table]": ROOTS,
+  "host/reach.ts ['runuser', '-u', account.user, '--', 'test', '-w', endpoint.path]": UNPRIVILEGED,
   "services/account.ts ['id', '-G', '--', name]": NO_PATH,
+  "services/opendkim/decide/instances.ts ['ps', '-o', 'args=', '-p', pid]": SHOWN,
+  "services/opendkim/decide/instances.ts ['systemctl', 'cat', name]": SHOWN,
+  "services/postfix/queued.ts ['postcat', '-c', configDirectory, '-q', id]": ROOTS,
+  "services/postfix/ways/read.ts ['postconf', '-d', ...Object.keys(BUILT_IN).sort()]": NO_PATH,
+  "services/postfix/ways/read.ts ['id', '-Gn', '--', entry.name]": NO_PATH,
+  "services/postfix/ways/read.ts ['postmap', '-s', `${word.type}:${index}`]": ROOTS,
   "services/account.ts ['setpriv', `--reuid=${identity.uid}`, `--regid=${identity.gid}`, `--groups=${identity.gids.join(',')}`, '--inh-caps=-all', '--', ...argv]":
     UNPRIVILEGED,
   'services/manager.ts argv': NO_PATH,
