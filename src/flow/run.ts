@@ -372,10 +372,10 @@ async function stage({operations, state, send, signal}: Workshop, effect: Of<'st
 }
 
 /** Why there is no key: another answer would help, or the host has to be mended first. No change of it has begun. */
-function unstagedCode({id}: Problem, answers: Answers): ExitCode {
-  if (id === 'rotate.running') return 3;
-  const byAnswer =
-    id === 'rotate.needed' || id.startsWith('selector.') || id === 'key.exists' || id === 'key.missing';
+function unstagedCode({id}: Pick<Problem, 'id'>, answers: Answers): ExitCode {
+  const start = startExitCode({id});
+  if (start !== undefined) return start;
+  const byAnswer = id.startsWith('selector.') || id === 'key.exists' || id === 'key.missing';
   return byAnswer || (answers.key?.source === 'import' && id.startsWith('key.')) ? 2 : 5;
 }
 

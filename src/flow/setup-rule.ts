@@ -80,6 +80,9 @@ export function rotationProblem(
   );
 }
 
-/** The exit code of such a Problem; undefined for any other. A rotation that runs ends: who comes again is not refused. */
-export const startExitCode = ({id}: Problem): ExitCode | undefined =>
-  id === 'rotate.running' ? 3 : id === 'rotate.needed' ? 2 : undefined;
+/**
+ * The exit code of such a Problem, or of a key that another run changed; undefined for any other. A rotation that runs
+ * ends: who comes again is not refused.
+ */
+export const startExitCode = ({id}: Pick<Problem, 'id'>): ExitCode | undefined =>
+  id === 'rotate.running' ? 3 : id === 'rotate.needed' ? 2 : id === 'key.other-run' ? 8 : undefined;

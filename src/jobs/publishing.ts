@@ -11,6 +11,7 @@ import type {PublishedRecord, StagedDomain} from '../flow/operations.ts';
 import {revokedValue, saveState, withPublisher} from '../rotation/index.ts';
 import type {Ports} from '../system/ports.ts';
 import {readKeys} from './key-book.ts';
+import {HELD, type Turns} from './lock-turns.ts';
 import type {WorkOptions} from './options.ts';
 
 const TTL_SECONDS = 3600;
@@ -32,11 +33,12 @@ export async function publishAll(
   choice: PublishChoice,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
+  turns: Turns = HELD,
 ): Promise<Result<readonly PublishedRecord[]>> {
   const done: PublishedRecord[] = [];
   for (const {domain, selector, record, zone} of staged) {
     const wanted = {domain, selector, name: record.absoluteName, value: record.value, zone};
-    const entered = await enterRecord(ports, options, choice, wanted, signal);
+    const entered = await turns.take(signal, own => enterRecord(ports, options, choice, wanted, own));
     if (!entered.ok) return entered;
     done.push(entered.value);
   }

@@ -20,8 +20,11 @@ export interface Dialog {
   readonly dryRun: boolean;
   /** Shows what will be done: the changes, and what goes beyond the files of this host. */
   show(changes: readonly ChangeView[], further: readonly string[]): void;
-  /** Rejects with Declined where the answer is no. */
-  agree(question: string): Promise<void>;
+  /**
+   * Rejects with Declined where the answer is no. Others may work on the host while a person is asked: then `isSame` is
+   * asked after the answer, and ChangeFailed `plan.stale` says that what was shown is not what would be done.
+   */
+  agree(question: string, isSame: () => Promise<boolean>): Promise<void>;
   /** A line of progress. */
   say(line: string): void;
 }
@@ -39,6 +42,15 @@ interface Applied {
   readonly proof: ProofReport;
 }
 
+interface Proposal {
+  readonly plan: Plan;
+  /** What goes beyond the files of this host; a line each. */
+  readonly further: readonly string[];
+  readonly question: string;
+  /** Whether it would still be proposed; what its files were is checked in any case. */
+  readonly isSame: () => Promise<boolean>;
+}
+
 /** A change that is proven by its own steps. */
 export const NOTHING_TO_PROVE: ProofReport = {checks: [], passed: true};
 
@@ -51,14 +63,14 @@ export const NOTHING_TO_PROVE: ProofReport = {checks: [], passed: true};
 export async function runChange(
   ports: Ports,
   dialog: Dialog,
-  {plan, further, question}: {plan: Plan; further: readonly string[]; question: string},
+  {plan, further, question, isSame}: Proposal,
   hooks: () => Promise<Omit<ApplyHooks, 'lockHeld'>>,
   signal: AbortSignal,
 ): Promise<Shown | Applied> {
   const changes = changeViews(plan);
   if (dialog.dryRun) return {result: 'shown', changes, further};
   dialog.show(changes, further);
-  await dialog.agree(question);
+  await dialog.agree(question, isSame);
   if (plan.steps.length === 0) return {result: 'applied', changes, proof: NOTHING_TO_PROVE};
   const made = await hooks();
   const outcome = await applyPlan(ports, plan, {...made, lockHeld: true}, sayUndone(dialog), signal);

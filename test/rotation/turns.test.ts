@@ -72,6 +72,33 @@ describe('a turn', () => {
     expect(locks.isHeld()).toBe(false);
   });
 
+  it('gives the lock back while a person is asked, and its bound begins again after that', async () => {
+    const [locks, clock] = [oneLock(), standingClock()];
+    let answer: () => void = () => undefined;
+    const work = inTurn({locks, clock}, never, false, async (signal, released) => {
+      await released(
+        () =>
+          new Promise<void>(resolve => {
+            answer = resolve;
+          }),
+      );
+      expect(locks.isHeld()).toBe(true);
+      await clock.sleep(HELD_MS - 1, signal);
+      return 'done';
+    });
+    await clock.move(0);
+    expect(locks.isHeld()).toBe(false);
+    await clock.move(3 * HELD_MS);
+    const other = await locks.acquire('another');
+    answer();
+    await clock.move(5000);
+    await other.release();
+    await clock.move(1000);
+    await clock.move(HELD_MS - 1);
+    expect(await work).toBe('done');
+    expect(locks.isHeld()).toBe(false);
+  });
+
   it('gives the lock back when its work fails', async () => {
     const locks = oneLock();
     const failing = inTurn({locks, clock: standingClock()}, never, false, () =>

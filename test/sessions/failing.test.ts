@@ -20,9 +20,9 @@ const setup = ['setup', '--domain', 'example.org', '--yes', '--wait', '2m', '--j
 const stateOf = async (world: World): Promise<string | undefined> =>
   (await world.run(['status', '--json'])).report.domains[0]?.state;
 
-function session(world: World): Session {
+function session(world: World, ports = world.sandbox.ports): Session {
   return startSession(
-    createOperations(world.sandbox.ports, {resolvers: undefined}),
+    createOperations(ports, {resolvers: undefined}),
     {interactive: false, yes: true, dryRun: false, waitMs: 120_000, sandbox: true, command: 'setup'},
     {domains: 'example.org'},
     world.clock,
@@ -205,7 +205,9 @@ describe('what an earlier run left', () => {
         return halted;
       };
     });
-    void session(world);
+    // Its lock dies with it.
+    const locks = {acquire: async () => ({release: async () => undefined})};
+    void session(world, {...world.sandbox.ports, locks});
     await reached;
     commands.run = run;
     expect(await hostTree(world.sandbox)).not.toEqual(before);

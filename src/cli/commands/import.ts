@@ -39,7 +39,9 @@ export async function importState(context: Context): Promise<ExitCode> {
     );
   }
   const dryRun = isSet(context.flags, 'dry-run');
-  const taken = await changing(ports, 'import', () => importKeys(ports, read, {dryRun}, context.signal));
+  const taken = await changing(context, ports, 'import', ({signal}) =>
+    importKeys(ports, read, {dryRun}, signal),
+  );
   return await tell(context, {exitCode: 0, changed: !dryRun}, [
     `Known now: ${read.keys.length} keys of ${visible(read.host)}`,
     ...taken.map(startLine),

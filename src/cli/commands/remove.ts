@@ -3,9 +3,10 @@ import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {type DomainName, parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
-import type {Withdrawn} from '../../jobs/remove/records.ts';
+import {type Withdrawn, withdrawRecords} from '../../jobs/remove/records.ts';
 import {type Removal, removeSigning} from '../../jobs/remove/remove.ts';
 import type {Ports} from '../../system/ports.ts';
+import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {dialogOf} from '../dialog.ts';
@@ -26,10 +27,14 @@ export async function remove(context: Context): Promise<ExitCode> {
     environment: context.outside.environment,
     ...(publish === undefined ? {} : {publish}),
   };
-  const removal = await changing(ports, 'remove', () =>
-    removeSigning(ports, dialogOf(context), domains, options, context.signal),
+  const removal = await changing(context, ports, 'remove', ({signal}, released) =>
+    removeSigning(ports, dialogOf(context, released), domains, options, signal),
   );
-  return await tellRemoval(context, ports, domains, removal);
+  // Takes the lock itself, for one act at a time: records need the DNS.
+  const records = isSet(context.flags, 'dry-run')
+    ? undefined
+    : await withdrawRecords(ports, domains, options, context.signal);
+  return await tellRemoval(context, ports, domains, removal, records);
 }
 
 /** Those of `--domain` and `--domains-file`, each once. */
@@ -57,12 +62,13 @@ async function tellRemoval(
   ports: Ports,
   domains: readonly DomainName[],
   removal: Removal,
+  records: Withdrawn | undefined,
 ): Promise<ExitCode> {
   const {changes} = removal;
   if (removal.result === 'shown') {
     return await tell(context, {exitCode: 0, changes}, [...changes.flatMap(changeLines), ...removal.further]);
   }
-  const {records, checks, result} = removal;
+  const {checks, result} = removal;
   const after = recordsOutcome(ports, records);
   if (result !== 'removed') {
     const word =

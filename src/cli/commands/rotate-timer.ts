@@ -1,4 +1,5 @@
 import type {ExitCode} from '../../domain/errors.ts';
+import type {Released} from '../../jobs/lock-turns.ts';
 import {installTimer} from '../../jobs/timer/install.ts';
 import {TIMER_FILES} from '../../services/timer.ts';
 import type {Ports} from '../../system/ports.ts';
@@ -7,9 +8,9 @@ import {dialogOf} from '../dialog.ts';
 import {changeLines, tell} from '../print.ts';
 
 /** `waxseal rotate --install-timer`. */
-export async function rotateTimer(context: Context, ports: Ports): Promise<ExitCode> {
+export async function rotateTimer(context: Context, ports: Ports, released: Released): Promise<ExitCode> {
   const program = programOf(process.execPath, process.argv[1]);
-  const done = await installTimer(ports, dialogOf(context), program, context.signal);
+  const done = await installTimer(ports, dialogOf(context, released), program, context.signal);
   if (done.result === 'there') return await tell(context, {exitCode: 0}, ['The timer is there already.']);
   const {changes} = done;
   if (done.result === 'shown')

@@ -40,18 +40,17 @@ export async function rotate(context: Context): Promise<ExitCode> {
     // Takes the lock itself, for one act at a time.
     return await runAdvance(context, ports, optionsOf(context), standby);
   }
-  const rest = await changing(ports, 'rotate', async (): Promise<ExitCode | (() => Promise<ExitCode>)> => {
-    if (isSet(flags, 'install-timer')) return await rotateTimer(context, ports);
-    if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
-    const known = await adopt(context, ports);
-    if (isSet(flags, 'emergency')) return await emergency(context, ports, known);
-    if (isSet(flags, 'dry-run') || isSet(flags, 'standby')) {
-      const supposed = (state: RotationState): RotationState => ({...state, keys: known.keys});
-      return () => runAdvance(context, ports, optionsOf(context), {...standby, supposed});
-    }
-    return await guided(context, ports, known);
-  });
-  return typeof rest === 'function' ? await rest() : rest;
+  if (isSet(flags, 'install-timer')) {
+    return await changing(context, ports, 'rotate', (own, released) => rotateTimer(own, ports, released));
+  }
+  if (isSet(flags, 'check-hosts')) return await checkHosts(context, ports);
+  const known = await adopt(context, ports);
+  if (isSet(flags, 'emergency')) return await emergency(context, ports, known);
+  if (isSet(flags, 'dry-run') || isSet(flags, 'standby')) {
+    const supposed = (state: RotationState): RotationState => ({...state, keys: known.keys});
+    return await runAdvance(context, ports, optionsOf(context), {...standby, supposed});
+  }
+  return await guided(context, ports, known);
 }
 
 function optionsOf({flags, outside}: Context): WorkOptions {
@@ -90,12 +89,8 @@ function signing(context: Context, state: RotationState): readonly DomainName[] 
   );
 }
 
-/** Gives the keys up; what is returned does the rest, and takes the lock itself. */
-async function emergency(
-  context: Context,
-  ports: Ports,
-  known: RotationState,
-): Promise<() => Promise<ExitCode>> {
+/** Gives the keys up; then whatever is due. */
+async function emergency(context: Context, ports: Ports, known: RotationState): Promise<ExitCode> {
   const domains = signing(context, known);
   if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
     const one = command('waxseal', 'rotate', '--emergency', '--domain', domains[0] ?? '');
@@ -114,13 +109,13 @@ async function emergency(
   if (dryRun) {
     const supposed = (state: RotationState): RotationState =>
       withLeak({...state, keys: known.keys}, domains, ports.clock.now());
-    return () => runAdvance(context, ports, optionsOf(context), {supposed});
+    return await runAdvance(context, ports, optionsOf(context), {supposed});
   }
   if (!isSet(context.flags, 'yes') && !(await confirm(context, 'Replace and revoke it?'))) {
     throw new Declined(problem('declined', 'Nothing was changed.', 'Run it again when you want to.'));
   }
-  await markLeaked(ports, domains);
-  return () => runAdvance(context, ports, optionsOf(context));
+  await changing(context, ports, 'rotate', () => markLeaked(ports, domains));
+  return await runAdvance(context, ports, optionsOf(context));
 }
 
 /** The main job again with a new selector. A rotation that was begun goes on with its own key. */

@@ -1,6 +1,5 @@
 import type {ExitCode} from '../../domain/errors.ts';
 import {createOperations} from '../../jobs/setup/operations.ts';
-import {changing} from '../changing.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {domainTexts, runFlow} from '../session.ts';
 
@@ -11,14 +10,10 @@ export async function setup(context: Context): Promise<ExitCode> {
   const list = await domainTexts(context);
   const {texts} = list;
   const flags = texts.length === 0 ? context.flags : {...context.flags, domain: texts};
-  const run = async (): Promise<ExitCode> => {
-    const operations = createOperations(ports, {
-      resolvers,
-      namedFiles: await context.namedFiles(),
-      environment: context.outside.environment,
-    });
-    return await runFlow(context, {operations, clock: ports.clock, sandbox: false, list}, flags);
-  };
-  // Who may not change the host does not take its lock either: the look says what is missing.
-  return ports.process.privileged ? await changing(ports, context.command, run) : await run();
+  const operations = createOperations(ports, {
+    resolvers,
+    namedFiles: await context.namedFiles(),
+    environment: context.outside.environment,
+  });
+  return await runFlow(context, {operations, clock: ports.clock, sandbox: false, list}, flags);
 }

@@ -1,5 +1,7 @@
 import type {ExitCode} from '../../domain/errors.ts';
 import {liveTest} from '../../jobs/live-test.ts';
+import {CHANGE_HELD_MS, inTurn} from '../../jobs/lock-turns.ts';
+import type {ProofReport} from '../../proof/proof.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
@@ -9,23 +11,22 @@ import {proving} from '../proving.ts';
 export async function test(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'The test reads the mail queue, and needs root.');
-  const lock = await ports.locks.acquire('waxseal test');
-  try {
-    const input = await proving(context, ports);
+  const tested = async (signal: AbortSignal): Promise<ProofReport> => {
+    const input = await proving({...context, signal}, ports);
     const quiet = isSet(context.flags, 'json');
-    const report = await liveTest(
+    return await liveTest(
       ports,
       input,
       check => {
         if (!quiet) for (const line of checkLines(check)) context.say(line);
       },
-      context.signal,
+      signal,
     );
-    const exitCode: ExitCode = report.passed ? 0 : 4;
-    return await tell(context, {exitCode, checks: report.checks}, [
-      report.passed ? 'Signing works.' : 'Signing does not work.',
-    ]);
-  } finally {
-    await lock.release();
-  }
+  };
+  const how = {command: 'test', boundMs: CHANGE_HELD_MS};
+  const report = await inTurn(ports, context.signal, false, tested, how);
+  const exitCode: ExitCode = report.passed ? 0 : 4;
+  return await tell(context, {exitCode, checks: report.checks}, [
+    report.passed ? 'Signing works.' : 'Signing does not work.',
+  ]);
 }

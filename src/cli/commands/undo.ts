@@ -17,10 +17,10 @@ export async function undo(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'The journal belongs to root.');
   if (isSet(context.flags, 'list')) return await list(context, ports);
-  return await changing(ports, 'undo', async () => {
+  return await changing(context, ports, 'undo', async (own, released) => {
     const options = {run: chosenRun(context), merged: isSet(context.flags, 'merged')};
-    const dialog = dialogOf(context, 'Nothing was undone.');
-    return await tellUndoing(context, await undoChange(ports, dialog, options, context.signal));
+    const dialog = dialogOf(context, released, 'Nothing was undone.');
+    return await tellUndoing(context, await undoChange(ports, dialog, options, own.signal));
   });
 }
 

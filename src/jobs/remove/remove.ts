@@ -1,10 +1,11 @@
 /** Stops signing for domains; their records stay until no mail needs them any more. */
+import {isDeepStrictEqual} from 'node:util';
 import {proveUnsigned} from '../../doctor/removal.ts';
 import {HostError, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
-import {type ApplyHooks, makePlan} from '../../plan/index.ts';
+import {type ApplyHooks, changeViews, makePlan} from '../../plan/index.ts';
 import type {ChangeView, Plan} from '../../plan/plan.ts';
 import {keptCheck, withCheck} from '../../proof/kept.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -18,7 +19,7 @@ import type {Ports} from '../../system/ports.ts';
 import {beforeChange, milterReadiness} from '../change.ts';
 import {readKeys, recordStopped} from '../key-book.ts';
 import {type Dialog, NOTHING_TO_PROVE, runChange, type Shown} from '../run-change.ts';
-import {type RecordOptions, recordLines, type Withdrawn, withdrawRecords} from './records.ts';
+import {type RecordOptions, recordLines} from './records.ts';
 
 export type Removal =
   | Shown
@@ -27,15 +28,23 @@ export type Removal =
       readonly result: 'nothing' | 'given-up' | 'removed';
       readonly changes: readonly ChangeView[];
       readonly checks: readonly Check[];
-      /** What became of their records; undefined where nothing was to be done with any. */
-      readonly records: Withdrawn | undefined;
       /** True where other domains are signed here still. */
       readonly othersSign: boolean;
     };
 
+interface PlannedRemoval {
+  readonly facts: HostFacts;
+  readonly plan: Plan;
+  /** Keys that sign now. */
+  readonly keys: readonly KeyEntry[];
+  readonly coming: readonly KeyEntry[];
+  /** What is done beyond the files of this host. */
+  readonly further: readonly string[];
+}
+
 /**
- * Removes `domains` from the tables, proves that their mail is left alone, and withdraws their records as far as that is
- * due. The lock is the caller's. Rejects with UsageError `domain.unknown`, HostError, Declined, or the error of the plan.
+ * Removes `domains` from the tables, and proves that their mail is left alone. Their records stay. The lock is the
+ * caller's. Rejects with UsageError `domain.unknown`, HostError, Declined, or the error of the plan.
  */
 export async function removeSigning(
   ports: Ports,
@@ -44,6 +53,41 @@ export async function removeSigning(
   options: RecordOptions,
   signal: AbortSignal,
 ): Promise<Removal> {
+  const planned = await planRemoving(ports, domains, options, signal);
+  const {facts, plan, keys, coming, further} = planned;
+  const wanted = new Set<string>(domains);
+  const othersSign = (facts.signer?.signedDomains ?? []).some(name => !wanted.has(name.toLowerCase()));
+  if (plan.steps.length === 0 && coming.length === 0) {
+    return {result: 'nothing', changes: [], checks: [], othersSign};
+  }
+  const question = `Stop signing for ${listed(domains)}?`;
+  const isSame = async (): Promise<boolean> => {
+    const now = await planRemoving(ports, domains, options, signal);
+    return isDeepStrictEqual([changeViews(now.plan), now.further], [changeViews(plan), further]);
+  };
+  const done = await runChange(
+    ports,
+    dialog,
+    {plan, further, question, isSame},
+    () => removalHooks(ports, facts, plan, domains, signal),
+    signal,
+  );
+  if (done.result === 'shown') return done;
+  if (plan.steps.length > 0) await recordStopped(ports, keys, plan.id);
+  return {
+    result: plan.steps.length === 0 ? 'given-up' : 'removed',
+    changes: done.changes,
+    checks: done.proof.checks,
+    othersSign,
+  };
+}
+
+async function planRemoving(
+  ports: Ports,
+  domains: readonly DomainName[],
+  options: RecordOptions,
+  signal: AbortSignal,
+): Promise<PlannedRemoval> {
   const facts = await lookAtHost(ports, signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) throw new HostError(blocker);
@@ -64,30 +108,8 @@ export async function removeSigning(
     clock: ports.clock,
     random: ports.random,
   });
-  const othersSign = (facts.signer?.signedDomains ?? []).some(name => !wanted.has(name.toLowerCase()));
-  if (plan.steps.length === 0 && coming.length === 0) {
-    const records = dialog.dryRun ? undefined : await withdrawRecords(ports, domains, options, signal);
-    return {result: 'nothing', changes: [], checks: [], records, othersSign};
-  }
   const further = [...coming.map(comingLine), ...recordLines(state, domains, options)];
-  const question = `Stop signing for ${listed(domains)}?`;
-  const done = await runChange(
-    ports,
-    dialog,
-    {plan, further, question},
-    () => removalHooks(ports, facts, plan, domains, signal),
-    signal,
-  );
-  if (done.result === 'shown') return done;
-  if (plan.steps.length > 0) await recordStopped(ports, keys, plan.id);
-  const records = await withdrawRecords(ports, domains, options, signal);
-  return {
-    result: plan.steps.length === 0 ? 'given-up' : 'removed',
-    changes: done.changes,
-    checks: done.proof.checks,
-    records,
-    othersSign,
-  };
+  return {facts, plan, keys, coming, further};
 }
 
 /** A name that nobody here knows is a mistake in typing: nothing is done for the others either. */

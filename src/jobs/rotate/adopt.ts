@@ -4,6 +4,7 @@ import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {recordForms} from '../../dns/forms.ts';
 import {findZone} from '../../dns/zone.ts';
+import {refuseDamagedNotes} from '../../doctor/notes.ts';
 import {ToolError} from '../../domain/errors.ts';
 import {
   type DomainName,
@@ -15,10 +16,12 @@ import {
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {visible} from '../../domain/text.ts';
 import {inspectKey} from '../../keys/index.ts';
+import {sha256Of} from '../../plan/index.ts';
 import {
   activeEntry,
   addEntry,
-  findEntry,
+  entryFinder,
+  entryName,
   type KeyEntry,
   newEntry,
   type RotationState,
@@ -33,7 +36,8 @@ import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
 import type {KnownKey} from '../../services/signer.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
-import {must, readKeys} from '../key-book.ts';
+import {changeEach, must, readKeys} from '../key-book.ts';
+import {createTurns} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 
 export interface Adoption {
@@ -45,7 +49,8 @@ export interface Adoption {
 
 /**
  * Takes up every key that signs here and that the state does not know, for all domains or for `only`. With `dryRun`
- * nothing is written down.
+ * nothing is written down. The DNS is asked without the lock of the host; what is entered was looked at again under it.
+ * LockHeld where another run is at work; HostError where waxseal's own notes are damaged.
  * @returns what was taken up, and the state with it
  */
 export async function adoptKeys(
@@ -54,31 +59,71 @@ export async function adoptKeys(
   only: readonly DomainName[] | undefined,
   signal: AbortSignal,
 ): Promise<{readonly adopted: readonly Adoption[]; readonly state: RotationState}> {
+  const turns = createTurns(ports, 'rotate');
+  const {found, before} = await turns.take(
+    signal,
+    async own => {
+      await refuseDamagedNotes(ports);
+      const state = await readKeys(ports);
+      return {found: await unknownKeys(ports, state, only, own), before: state};
+    },
+    {wait: false},
+  );
+  if (found.length === 0) return {adopted: [], state: before};
+  const entries = new Map<string, KeyEntry | string>();
+  for (const key of found) entries.set(nameOf(key), await entryOf(ports, options, key, signal));
+  return await turns.take(signal, async own => {
+    const state = await readKeys(ports);
+    const still = (await unknownKeys(ports, state, only, own)).flatMap(key => {
+      const entry = entries.get(nameOf(key));
+      return entry === undefined ? [] : [{domain: key.domain, selector: key.selector, entry}];
+    });
+    const adopted: Adoption[] = [];
+    const after = changeEach(state, still, (keys, {domain, selector, entry}) => {
+      const taken = typeof entry !== 'string' && activeEntry(keys, domain, entry.algorithm) !== undefined;
+      const why = typeof entry === 'string' ? entry : taken ? 'another key is known to sign' : undefined;
+      adopted.push({domain, selector, why});
+      return why === undefined && typeof entry !== 'string' ? must(addEntry(keys, entry)) : keys;
+    });
+    if (after !== state && options.dryRun !== true) await saveState(ports.files, after);
+    return {adopted, state: after};
+  });
+}
+
+/** A key that a row signs with, and that the state does not know. */
+interface UnknownKey {
+  readonly domain: DomainName;
+  readonly selector: Selector;
+  readonly path: AbsolutePath;
+  /** Its file, or why it is not taken up. */
+  readonly file: InspectedFile | string;
+}
+
+/** What makes it the same key at a second look: all that an entry is made from. */
+const nameOf = ({domain, selector, path, file}: UnknownKey): string =>
+  `${selector} ${domain} ${path} ${typeof file === 'string' ? file : sha256Of(file.content)}`;
+
+async function unknownKeys(
+  ports: Ports,
+  state: RotationState,
+  only: readonly DomainName[] | undefined,
+  signal: AbortSignal,
+): Promise<readonly UnknownKey[]> {
   const facts = await lookAtHost(ports, signal);
   const judge = await judgeFor(ports, facts);
-  const adopted: Adoption[] = [];
-  let state = await readKeys(ports);
+  const [find, wanted] = [entryFinder(state), only === undefined ? undefined : new Set(only)];
+  const found = new Map<string, UnknownKey>();
   for (const key of await keysInUse(ports, facts)) {
     const domain = parseDomain(key.domain);
     const selector = parseSelector(key.selector);
     const path = parseAbsolutePath(key.path);
-    if (!domain.ok || !selector.ok || !path.ok || !(only?.includes(domain.value) ?? true)) continue;
-    if (findEntry(state, domain.value, selector.value) !== undefined) continue;
-    const file = await judge(path.value);
-    const entry =
-      typeof file === 'string'
-        ? file
-        : await entryOf(ports, options, domain.value, selector.value, path.value, file, signal);
-    const taken =
-      typeof entry !== 'string' && activeEntry(state, domain.value, entry.algorithm) !== undefined;
-    const why = typeof entry === 'string' ? entry : taken ? 'another key is known to sign' : undefined;
-    adopted.push({domain: domain.value, selector: selector.value, why});
-    if (why === undefined && typeof entry !== 'string') {
-      state = must(addEntry(state, entry));
-      if (options.dryRun !== true) await saveState(ports.files, state);
-    }
+    if (!domain.ok || !selector.ok || !path.ok || wanted?.has(domain.value) === false) continue;
+    const name = {domain: domain.value, selector: selector.value};
+    const mark = entryName(name);
+    if (find(name) !== undefined || found.has(mark)) continue;
+    found.set(mark, {...name, path: path.value, file: await judge(path.value)});
   }
-  return {adopted, state};
+  return [...found.values()];
 }
 
 /** Keys that a row of the signing table names, or the one of the single-key form. */
@@ -126,12 +171,11 @@ async function judgeFor(ports: Ports, {signer: opendkim}: HostFacts): Promise<Ju
 async function entryOf(
   ports: Ports,
   options: WorkOptions,
-  domain: DomainName,
-  selector: Selector,
-  path: AbsolutePath,
-  {content, stat}: InspectedFile,
+  {domain, selector, path, file}: UnknownKey,
   signal: AbortSignal,
 ): Promise<KeyEntry | string> {
+  if (typeof file === 'string') return file;
+  const {content, stat} = file;
   const pem = Buffer.from(content).toString('utf8');
   const described = inspectKey(pem);
   if (!described.ok) return described.problem.message;

@@ -47,8 +47,8 @@ export interface AdvanceOptions extends WorkOptions {
   /** Only these; undefined for all. */
   readonly domains: readonly DomainName[] | undefined;
   readonly dryRun: boolean;
-  /** The caller holds the lock of the host, for a change of its own that this run is part of. */
-  readonly lockHeld?: boolean;
+  /** The run is the end of another change: it waits for a run that has come between, also at its beginning. */
+  readonly waits?: boolean;
   /** Of a dry run: what would be written down before anything else. */
   readonly supposed?: (state: RotationState) => RotationState;
   /** A next key is published in advance, whatever rotation.conf says. */
@@ -152,7 +152,7 @@ class Run {
 
   /** What comes before the first look: a run that was cut off is put back, and the time is noted. */
   async begin(): Promise<void> {
-    await this.#turn(false, async () => {
+    await this.#turn(this.#options.waits === true, async () => {
       await refuseDamagedNotes(this.#ports);
       for (const unfinished of await findUnfinished(this.#ports)) {
         const back = await recoverUnfinished(this.#ports, unfinished, this.#emit);
@@ -170,9 +170,7 @@ class Run {
   }
 
   async #turn<T>(wait: boolean, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return this.#options.lockHeld === true
-      ? await work(this.#signal)
-      : await inTurn(this.#ports, this.#signal, wait, work);
+    return await inTurn(this.#ports, this.#signal, wait, work);
   }
 
   async #remember(): Promise<void> {

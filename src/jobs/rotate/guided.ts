@@ -2,6 +2,7 @@
  * The guided rotation: the flow of the main job with the scheduler of `rotate --advance` in it. It says when a key may
  * sign, and the same switch lets it.
  */
+import {isDeepStrictEqual} from 'node:util';
 import type {Survey} from '../../dns/survey.ts';
 import {PendingError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
@@ -11,6 +12,8 @@ import type {ApplyResult, Operations, PlanReady, StagedDomain, WorkEvent} from '
 import {
   type Due,
   due,
+  entryFinder,
+  entryName,
   findEntry,
   isComing,
   type KeyEntry,
@@ -21,10 +24,12 @@ import {
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {resultOf, unproven} from '../change.ts';
-import {must, readKeys} from '../key-book.ts';
+import {changeEach, must, readKeys} from '../key-book.ts';
+import {CHANGE_HELD_MS, createTurns, type Turns} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 import {tried} from '../planning.ts';
-import {bookActive, createOperations} from '../setup/operations.ts';
+import {bookActive, createOperations, refused} from '../setup/operations.ts';
+import {checkStaged} from '../setup/stage.ts';
 import {gatherFacts, readTime} from './facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './hooks.ts';
 import {carryOutSwitch, placeNow, planSwitch} from './switch.ts';
@@ -40,20 +45,33 @@ type How = Parameters<Operations['watch']>[1];
 /** How often a wait is shown anew where nobody counts it down. */
 const SHOWN_MS = 10_000;
 
-/** The operations of `waxseal rotate`; the caller holds the lock of the host. */
+/** The operations of `waxseal rotate`; the lock of the host is taken for each act (docs/explanation/rotation.md). */
 export function createRotation(ports: Ports, options: RotationOptions): Operations {
-  const base = createOperations(ports, {...options, newSelector: true});
+  const turns = createTurns(ports, 'rotate');
+  const base = createOperations(ports, {...options, newSelector: true}, turns);
+  const rotation: Rotation = {ports, options, turns};
   const asked = new Set<string>();
   return {
     ...base,
     async watch(staged, how) {
-      await noLongerStandby(ports, staged);
-      await publishHooks(ports, options, staged, asked, how.signal);
-      return await watchUntilDue(ports, options, base, staged, how);
+      await turns.take(how.signal, () => noLongerStandby(ports, staged));
+      await publishHooks(rotation, staged, asked, how.signal);
+      return await watchUntilDue(rotation, base, staged, how);
     },
-    plan: (answers, staged, _facts, signal) => planRotation(ports, answers, staged, signal),
-    apply: (ready, staged, emit, signal) => applyRotation(ports, options, ready, staged, emit, signal),
+    plan: (answers, staged, _facts, signal) =>
+      turns.take(signal, async own => {
+        const kept = await checkStaged(ports, staged);
+        return kept.ok ? await planRotation(ports, answers, staged, own) : kept;
+      }),
+    apply: (ready, staged, emit, signal) => applyRotation(rotation, ready, staged, emit, signal),
   };
+}
+
+/** One guided rotation: what it may use, and its turns with the lock. */
+interface Rotation {
+  readonly ports: Ports;
+  readonly options: RotationOptions;
+  readonly turns: Turns;
 }
 
 /**
@@ -61,12 +79,12 @@ export function createRotation(ports: Ports, options: RotationOptions): Operatio
  * remember any more that nothing was there. Ends early, not settled, where that moment lies behind the deadline.
  */
 async function watchUntilDue(
-  ports: Ports,
-  options: RotationOptions,
+  rotation: Rotation,
   base: Operations,
   staged: readonly StagedDomain[],
   how: How,
 ): Promise<readonly Survey[]> {
+  const {ports} = rotation;
   const {clock} = ports;
   const until =
     how.deadlineMs === undefined ? Number.POSITIVE_INFINITY : clock.now().getTime() + how.deadlineMs;
@@ -75,7 +93,7 @@ async function watchUntilDue(
     const deadlineMs = Number.isFinite(left) ? left : undefined;
     const surveys = await base.watch(staged, {...how, deadlineMs, onSurvey: held(how.onSurvey)});
     if (surveys.some(({settled}) => !settled)) return surveys;
-    const waits = await waitsOf(ports, options, staged, how.signal);
+    const {waits} = await waitsOf(rotation, staged, how.signal);
     if (waits.some(each => each?.act?.do === 'move')) continue;
     const notBefore = latest(waits);
     if (notBefore === undefined) return last(surveys, waits, how);
@@ -130,31 +148,43 @@ function withWait(
 const latest = (waits: readonly (Due | undefined)[]): Date | undefined =>
   waits.flatMap(step => step?.notBefore ?? []).toSorted((one, other) => other.getTime() - one.getTime())[0];
 
-/** What the scheduler says of each key; undefined for one that signs already. Writes down what it learns of time and TTL. */
+interface Judged {
+  /** What the scheduler says of each key; undefined for one that signs already. */
+  readonly waits: readonly (Due | undefined)[];
+  /** The keys that it was decided on. */
+  readonly entries: readonly (KeyEntry | undefined)[];
+  /** When the servers had answered. */
+  readonly at: Date;
+}
+
+/** What the scheduler says of the keys. The DNS is asked without the lock; what is learned of time and TTL is written down. */
 async function waitsOf(
-  ports: Ports,
-  options: WorkOptions,
+  {ports, options, turns}: Rotation,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
-): Promise<readonly (Due | undefined)[]> {
-  const before = await readKeys(ports);
-  const state = {...before, time: noteTime(before.time, await readTime(ports))};
+): Promise<Judged> {
   const domains = new Set(staged.map(({domain}) => domain));
-  const facts = await gatherFacts(ports, options, state, key => domains.has(key.domain), signal);
-  let after: RotationState = state;
-  // The TTL of the record that retires is known best while its key still signs.
-  for (const key of state.keys.filter(each => each.state === 'active')) {
-    const ttlSeconds = facts.records.get(key.record.name)?.ttlSeconds;
-    if (ttlSeconds !== undefined) after = must(putEntry(after, {...key, ttlSeconds}));
-  }
-  await saveState(ports.files, after);
-  const all = due(after, facts);
-  return staged.map(({domain, selector}) => {
-    const entry = findEntry(after, domain, selector);
-    return entry === undefined || entry.state === 'active'
-      ? undefined
-      : all.find(step => step.domain === domain && step.selector === selector);
+  const isOurs = (key: KeyEntry): boolean => domains.has(key.domain);
+  const facts = await gatherFacts(ports, options, await readKeys(ports), isOurs, signal);
+  const after = await turns.take(signal, async () => {
+    const before = await readKeys(ports);
+    const state = {...before, time: noteTime(before.time, await readTime(ports))};
+    // The TTL of the record that retires is known best while its key still signs.
+    const active = state.keys.filter(key => key.state === 'active');
+    const noted = changeEach(state, active, (own, key) => {
+      const ttlSeconds = facts.records.get(key.record.name)?.ttlSeconds;
+      return ttlSeconds === undefined ? own : must(putEntry(own, {...key, ttlSeconds}));
+    });
+    await saveState(ports.files, noted);
+    return noted;
   });
+  const own = {...after, keys: after.keys.filter(isOurs)};
+  const [find, steps] = [entryFinder(own), new Map(due(own, facts).map(step => [entryName(step), step]))];
+  const entries = staged.map(key => find(key));
+  const waits = entries.map(entry =>
+    entry === undefined || entry.state === 'active' ? undefined : steps.get(entryName(entry)),
+  );
+  return {waits, entries, at: facts.now};
 }
 
 /** Who asks for a rotation wants the key that stands by to sign now. */
@@ -172,18 +202,19 @@ async function noLongerStandby(ports: Ports, staged: readonly StagedDomain[]): P
 
 /** The programs of the administrator are asked for each record once in a run, as `--advance` does. */
 async function publishHooks(
-  ports: Ports,
-  options: RotationOptions,
+  {ports, options, turns}: Rotation,
   staged: readonly StagedDomain[],
   asked: Set<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  const state = await readKeys(ports);
-  for (const {domain, selector} of staged) {
-    const entry = findEntry(state, domain, selector);
-    if ((entry?.state !== 'staged' && entry?.state !== 'pending') || asked.has(entry.record.name)) continue;
-    asked.add(entry.record.name);
-    await hook(ports, options, 'publish', entry, signal);
+  for (const {domain, selector, record} of staged) {
+    if (asked.has(record.absoluteName)) continue;
+    asked.add(record.absoluteName);
+    await turns.take(signal, async own => {
+      const entry = findEntry(await readKeys(ports), domain, selector);
+      if (entry?.state !== 'staged' && entry?.state !== 'pending') return;
+      await hook(ports, options, 'publish', entry, own);
+    });
   }
 }
 
@@ -211,16 +242,45 @@ async function planRotation(
   return await tried(ports, planned.value.plan, planned.value, staged, signal);
 }
 
-/** The plan may have been looked at for hours: whether the keys may sign is asked once more before anything is touched. */
+/** How old what the servers said may be when the switch rests on it. */
+const FRESH_MS = 60_000;
+
+/**
+ * The plan may have been looked at for hours: whether the keys may sign is asked once more before anything is touched,
+ * and again where another run had the lock meanwhile for long, or changed one of the keys.
+ */
 async function applyRotation(
-  ports: Ports,
-  options: RotationOptions,
+  rotation: Rotation,
   ready: PlanReady,
   staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<ApplyResult> {
-  for (const step of await waitsOf(ports, options, staged, signal)) {
+  const {ports, turns} = rotation;
+  for (;;) {
+    const judged = await waitsOf(rotation, staged, signal);
+    refuseEarly(judged);
+    const result = await turns.take(
+      signal,
+      async own => {
+        const kept = await checkStaged(ports, staged);
+        if (!kept.ok) return refused(kept.problem);
+        const find = entryFinder(await readKeys(ports));
+        const isFresh = ports.clock.now().getTime() - judged.at.getTime() <= FRESH_MS;
+        const isSame = isDeepStrictEqual(
+          staged.map(key => find(key)),
+          judged.entries,
+        );
+        return isFresh && isSame ? await switchGuided(rotation, ready, staged, emit, own) : undefined;
+      },
+      {boundMs: CHANGE_HELD_MS},
+    );
+    if (result !== undefined) return result;
+  }
+}
+
+function refuseEarly({waits}: Judged): void {
+  for (const step of waits) {
     if (step !== undefined && step.act?.do !== 'switch') {
       throw new PendingError(
         problem(
@@ -231,6 +291,16 @@ async function applyRotation(
       );
     }
   }
+}
+
+/** The caller holds the lock. */
+async function switchGuided(
+  {ports, options}: Rotation,
+  ready: PlanReady,
+  staged: readonly StagedDomain[],
+  emit: (event: WorkEvent) => void,
+  signal: AbortSignal,
+): Promise<ApplyResult> {
   const switched = await carryOutSwitch(ports, options, ready, staged, emit, signal);
   const {outcome, proof, run} = switched;
   if (outcome.result === 'nothing' && proof?.passed !== true) return unproven(proof);

@@ -4,6 +4,7 @@ import {recordForms} from '../../dns/forms.ts';
 import {recogniseProvider} from '../../dns/provider.ts';
 import type {Zone} from '../../dns/survey.ts';
 import {findZone} from '../../dns/zone.ts';
+import {refuseDamagedNotes} from '../../doctor/notes.ts';
 import type {DnsName, DomainName} from '../../domain/names.ts';
 import {ok, type Result} from '../../domain/result.ts';
 import type {Answers, KeyChoice} from '../../flow/answers.ts';
@@ -16,17 +17,33 @@ import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {readKeys} from '../key-book.ts';
+import {HELD, type Turns} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 import {findPublishers} from '../publishers.ts';
 
-/** Looks at the host and at waxseal's own notes; who is not root sees no notes. */
-export async function look(ports: Ports, options: WorkOptions, signal: AbortSignal): Promise<LookResult> {
-  const host = await lookAtHost(ports, signal);
+/**
+ * Looks at the host and at waxseal's own notes; who is not root sees no notes. LockHeld where another run is at work:
+ * what it has begun would look like something that was cut off. HostError where the notes are damaged.
+ */
+export async function look(
+  ports: Ports,
+  options: WorkOptions,
+  signal: AbortSignal,
+  turns: Turns = HELD,
+): Promise<LookResult> {
   if (!ports.process.privileged) {
-    return {facts: host, pending: undefined, unfinished: undefined, draft: undefined};
+    const facts = await lookAtHost(ports, signal);
+    return {facts, pending: undefined, unfinished: undefined, draft: undefined};
   }
-  const [run] = await findUnfinished(ports);
-  const state = await readKeys(ports);
+  const {host, run, state} = await turns.take(
+    signal,
+    async own => {
+      await refuseDamagedNotes(ports);
+      const [first] = await findUnfinished(ports);
+      return {host: await lookAtHost(ports, own), run: first, state: await readKeys(ports)};
+    },
+    {wait: false},
+  );
   const facts = {...host, publishers: await findPublishers(ports, state, options)};
   const draft = await draftAnswers(ports, facts, options);
   return {

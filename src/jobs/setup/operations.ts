@@ -5,20 +5,27 @@ import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
 import {STATE_DIRECTORY} from '../../domain/places.ts';
-import {fail, ok, problem, type Result} from '../../domain/result.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {selectorFor} from '../../flow/answers.ts';
 import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../../flow/operations.ts';
 import {makeStateDirectory} from '../../keys/index.ts';
-import {isRunId, listRuns} from '../../plan/index.ts';
+import {isRunId, isUnfinished, listRuns} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {Check} from '../../proof/proof.ts';
-import {dropDraft, EMPTY_STATE, findEntry, formerRecords, type RotationState} from '../../rotation/index.ts';
+import {
+  dropDraft,
+  EMPTY_STATE,
+  entryFinder,
+  formerRecords,
+  type RotationState,
+} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {applySetup, installMissing, planSetup, recoverUnfinished} from '../change.ts';
 import {moveKeys, readKeys, recordActive, recordSurveys} from '../key-book.ts';
+import {CHANGE_HELD_MS, createTurns, type Turns} from '../lock-turns.ts';
 import {createNamedFiles} from '../named-files.ts';
 import type {WorkOptions} from '../options.ts';
 import {publishAll, rememberPublisher} from '../publishing.ts';
@@ -28,6 +35,7 @@ import {
   checkKey,
   checkSelector,
   checkStart as checkSetupStart,
+  checkStaged,
   discard,
   keysLeft,
   knownSelectors,
@@ -40,9 +48,14 @@ export type {WorkOptions} from '../options.ts';
 
 /**
  * The operations of one run. They remember what the look found, since a selector is proposed without looking again.
- * The caller holds the lock of the host.
+ * The lock of the host is taken for each act, never while the DNS or a person is waited for; what an act rests on is
+ * looked at again under it.
  */
-export function createOperations(ports: Ports, options: WorkOptions): Operations {
+export function createOperations(
+  ports: Ports,
+  options: WorkOptions,
+  turns: Turns = createTurns(ports, 'setup'),
+): Operations {
   let facts: HostFacts | undefined;
   let keys: RotationState = EMPTY_STATE;
   let left: LeftKeys | undefined;
@@ -62,13 +75,13 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       ? ok(true as const)
       : await checkSetupStart(ports, options, domains, wished, signal);
   // Asked once more before anything is written: what is kept of a set-up asks no questions.
-  const checkStaged = (staged: readonly StagedDomain[], signal: AbortSignal): Promise<Result<true>> => {
+  const checkStartOf = (staged: readonly StagedDomain[], signal: AbortSignal): Promise<Result<true>> => {
     const selectors = new Map(staged.map(({domain, selector}) => [domain, selector]));
     return checkStart([...selectors.keys()], domain => selectors.get(domain), signal);
   };
   return {
     async look(signal) {
-      const found = await look(ports, options, signal);
+      const found = await look(ports, options, signal, turns);
       facts = found.facts;
       if (ports.process.privileged) {
         keys = await readKeys(ports);
@@ -77,17 +90,24 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       return found;
     },
     async recover(run, emit) {
-      const summary = (await listRuns(ports)).find(each => isRunId(run.id) && each.run === run.id);
-      if (summary === undefined) {
-        throw new HostError(
-          problem('run.unknown', `There is no run ${visible(run.id)}.`, 'Run waxseal again.'),
-        );
-      }
-      return await recoverUnfinished(ports, summary, emit);
+      return await turns.take(
+        new AbortController().signal,
+        async () => {
+          const summary = (await listRuns(ports)).find(each => isRunId(run.id) && each.run === run.id);
+          if (summary === undefined) {
+            throw new HostError(
+              problem('run.unknown', `There is no run ${visible(run.id)}.`, 'Run waxseal again.'),
+            );
+          }
+          return isUnfinished(summary) ? await recoverUnfinished(ports, summary, emit) : PUT_BACK;
+        },
+        CHANGE,
+      );
     },
     async install(before, emit, signal) {
       const {publishers = []} = before;
-      facts = {...(await installMissing(ports, before, emit, signal)), publishers};
+      const found = await turns.take(signal, own => installMissing(ports, before, emit, own), CHANGE);
+      facts = {...found, publishers};
       return facts;
     },
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
@@ -102,27 +122,39 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
       const start = await checkStart(names, domain => selectorFor(answers, domain), signal);
       if (!start.ok) return start;
       await makeHome();
-      return await stage(ports, named, answers, domains, emit, signal, how);
+      const others = ports.process.privileged ? {known: keys, turns} : {turns};
+      return await stage(ports, named, answers, domains, emit, signal, {...how, ...others});
     },
     async discard(staged) {
       home = undefined;
-      await discard(ports, staged);
+      await discard(ports, staged, turns);
     },
     async publish(choice, staged, signal) {
-      const done = await publishAll(ports, options, choice, staged, signal);
+      const done = await publishAll(ports, options, choice, staged, signal, turns);
       const domains = staged.map(({domain}) => domain);
-      if (done.ok) await rememberPublisher(ports, domains, choice);
+      if (done.ok) await turns.take(signal, () => rememberPublisher(ports, domains, choice));
       return done;
     },
-    watch: (staged, how) => watchAll(ports, options, staged, how),
+    watch: (staged, how) => watchAll(ports, options, staged, how, turns),
     async plan(answers, staged, _facts, signal) {
-      const start = await checkStaged(staged, signal);
-      return start.ok ? await planSetup(ports, answers, staged, signal) : start;
+      const start = await checkStartOf(staged, signal);
+      if (!start.ok) return start;
+      return await turns.take(signal, async own => {
+        const kept = await checkStaged(ports, staged);
+        return kept.ok ? await planSetup(ports, answers, staged, own) : kept;
+      });
     },
-    async apply(ready, staged, emit, signal) {
-      const result = await applySetup(ports, options, ready, staged, emit, signal);
-      return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
-    },
+    apply: (ready, staged, emit, signal) =>
+      turns.take(
+        signal,
+        async own => {
+          const kept = await checkStaged(ports, staged);
+          if (!kept.ok) return refused(kept.problem);
+          const result = await applySetup(ports, options, ready, staged, emit, own);
+          return result.applied ? await bookActive(ports, ready.plan, result, emit) : result;
+        },
+        CHANGE,
+      ),
     advise: (staged, signal, isByHand) => advise(ports, options, known(), staged, signal, isByHand),
     async saveDraft(answers) {
       if (!ports.process.privileged) return;
@@ -140,6 +172,22 @@ export function createOperations(ports: Ports, options: WorkOptions): Operations
     },
   };
 }
+
+const CHANGE = {boundMs: CHANGE_HELD_MS};
+
+/** Another run has put back what was cut off. */
+const PUT_BACK: ApplyResult = {
+  applied: false,
+  changed: false,
+  proof: {checks: [], passed: false},
+  interrupted: false,
+};
+
+/** Nothing was begun. */
+export const refused = (why: Problem): ApplyResult => ({
+  ...PUT_BACK,
+  failure: {problem: why, whole: true, remains: []},
+});
 
 /**
  * Writes down that the keys sign. The change stands and is proven: a note that cannot be written (a full disk) is said,
@@ -184,12 +232,15 @@ async function watchAll(
   options: WorkOptions,
   staged: readonly StagedDomain[],
   how: Parameters<Operations['watch']>[1],
+  turns: Turns,
 ): Promise<readonly Survey[]> {
-  // Looked at anew: a record that was shown before may have come further since.
-  const keys = await readKeys(ports);
-  const shown = staged.filter(({domain, selector}) => findEntry(keys, domain, selector)?.state === 'staged');
-  await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
-  const known = await readKeys(ports);
+  const known = await turns.take(how.signal, async () => {
+    // Looked at anew: a record that was shown before may have come further since.
+    const find = entryFinder(await readKeys(ports));
+    const shown = staged.filter(key => find(key)?.state === 'staged');
+    await moveKeys(ports, shown, 'pending', {kind: 'record-shown'});
+    return await readKeys(ports);
+  });
   const resolverOnly = how.resolverOnly === true;
   const surveys = await Promise.all(
     staged.map(({domain, selector, record, zone}) =>
@@ -209,13 +260,10 @@ async function watchAll(
       ),
     ),
   );
-  await recordSurveys(
-    ports,
-    surveys.flatMap((survey, index) => {
-      const key = staged[index];
-      return key === undefined ? [] : [[key, survey] as const];
-    }),
-    {resolverOnly},
-  );
+  const found = surveys.flatMap((survey, index) => {
+    const key = staged[index];
+    return key === undefined ? [] : [[key, survey] as const];
+  });
+  await turns.take(how.signal, () => recordSurveys(ports, found, {resolverOnly}));
   return surveys;
 }

@@ -41,6 +41,7 @@ import {
 import type {HostFacts} from '../../services/facts.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
 import {changeEach, must, readKeys, recordOf} from '../key-book.ts';
+import {HELD, type Turns} from '../lock-turns.ts';
 import type {NamedFiles} from '../named-files.ts';
 import type {WorkOptions} from '../options.ts';
 import {gatherFacts} from '../rotate/facts.ts';
@@ -270,7 +271,7 @@ export async function stage(
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
   signal: AbortSignal,
-  options: StageOptions,
+  {keep, replaces, known, turns = HELD}: StageOptions & Others,
 ): Promise<Result<readonly StagedDomain[]>> {
   const wanted = domains.flatMap(facts => {
     const selector = selectorFor(answers, facts.domain);
@@ -279,8 +280,7 @@ export async function stage(
   if (wanted.length < domains.length)
     return fail(problem('selector.missing', 'There is no selector.', 'Give --selector.'));
   const job: Omit<Job, 'selector'> = {
-    ...{ports, named, answers, signal},
-    replaces: options.replaces,
+    ...{ports, named, answers, signal, turns, replaces},
     entries: entriesIn(await readKeys(ports)),
     newKey: keyMaker(ports, answers, domains, signal),
   };
@@ -310,13 +310,23 @@ export async function stage(
   } finally {
     await Promise.allSettled(workers);
     const isWhole = problems.length === 0 && staged.size === domains.length;
-    if (!options.keep && !isWhole) await discard(ports, [...staged.values()]);
+    if (!keep && !isWhole) await discard(ports, [...staged.values()], turns);
   }
   const [first] = problems;
   if (first !== undefined) return fail(first);
   const all = domains.flatMap(({domain}) => staged.get(domain) ?? []);
-  if (!options.keep) return ok(all);
-  return ok(await enterKeys(ports, all));
+  if (!keep) return ok(all);
+  const entered = await turns.take(signal, () => enterKeys(ports, all, {replaces, known}));
+  // A private key that nothing names would stay for ever.
+  if (!entered.ok) await discard(ports, all, turns);
+  return entered;
+}
+
+/** Other runs, where this one does not hold the lock all the time. */
+interface Others {
+  /** The keys as this run has seen them; what came since is another run's. Absent: nothing can have come. */
+  readonly known?: RotationState;
+  readonly turns?: Turns;
 }
 
 /** What is the same for every domain of one call. */
@@ -326,6 +336,7 @@ interface Job {
   readonly answers: Answers;
   readonly selector: Selector;
   readonly signal: AbortSignal;
+  readonly turns: Turns;
   readonly replaces: readonly StagedDomain[];
   readonly entries: Entries;
   /** A private key as PEM: a new one each time, or the same one for all domains. */
@@ -362,8 +373,26 @@ async function stageOne(job: Job, facts: DomainFacts): Promise<Result<StagedDoma
   if (entry !== undefined && !isComing(entry) && entry.state !== 'active') {
     return fail(taken(job.selector, facts.domain, 'it was used here before'));
   }
-  const pem = await keyFor(job, facts.domain, entry);
-  return pem.ok ? await keepKey(job, facts, pem.value, entry) : pem;
+  const made = await madeBefore(job, facts.domain, entry);
+  return await job.turns.take(job.signal, async () => {
+    const newKey: Job['newKey'] = async spec => made ?? (await job.newKey(spec));
+    const pem = await keyFor({...job, newKey}, facts.domain, entry);
+    return pem.ok ? await keepKey(job, facts, pem.value, entry) : pem;
+  });
+}
+
+/** A new key where one will be needed: making it takes long, and no other run has to wait for that. */
+async function madeBefore(
+  job: Job,
+  domain: DomainName,
+  entry: KeyEntry | undefined,
+): Promise<string | undefined> {
+  const choice = job.answers.key ?? DEFAULT_KEY;
+  if (choice.source === 'import' || entry?.state === 'active') return undefined;
+  const there = await readStagedKey(job.ports, domain, job.selector);
+  const isNeeded =
+    there === undefined || (there.ok && !fits(there.value, choice.spec) && isReplaceable(job, domain));
+  return isNeeded ? await job.newKey(choice.spec) : undefined;
 }
 
 /**
@@ -496,9 +525,15 @@ function recordValue(
 }
 
 /** Writes the keys into the state file. What was on its way for the same domain before is given up. */
-async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise<readonly StagedDomain[]> {
+async function enterKeys(
+  ports: Ports,
+  staged: readonly StagedDomain[],
+  {known, replaces}: Pick<Job, 'replaces'> & {readonly known: RotationState | undefined},
+): Promise<Result<readonly StagedDomain[]>> {
   const now = ports.clock.now();
   const before = await readKeys(ports);
+  const others = known === undefined ? undefined : await otherRun(ports, before, staged, known, replaces);
+  if (others !== undefined) return fail(others);
   const done: StagedDomain[] = [];
   const forsaken: AbsolutePath[] = [];
   const state = changeEach(before, staged, (own, each) => {
@@ -520,7 +555,66 @@ async function enterKeys(ports: Ports, staged: readonly StagedDomain[]): Promise
   if (state !== before) await saveState(ports.files, state);
   // Only now: a state file must never name a key that is gone.
   for (const path of forsaken) await dropStagedKey(ports.files, path);
-  return done;
+  return ok(done);
+}
+
+/** What another run has done with these domains since this one began, where this one cannot continue then. */
+async function otherRun(
+  ports: Pick<Ports, 'files'>,
+  {keys}: RotationState,
+  staged: readonly StagedDomain[],
+  known: RotationState,
+  replaces: readonly StagedDomain[],
+): Promise<Problem | undefined> {
+  const seen = entriesIn(known);
+  const own = new Set([...staged, ...replaces].map(({domain, selector}) => nameIn(domain, selector)));
+  const domains = new Set(staged.map(({domain}) => domain));
+  const theirs = keys.find(
+    key =>
+      domains.has(key.domain) &&
+      (isComing(key) || key.state === 'active') &&
+      !own.has(nameIn(key.domain, key.selector)) &&
+      !seen.has(nameIn(key.domain, key.selector)),
+  );
+  if (theirs !== undefined) {
+    return problem(
+      'key.other-run',
+      `Another run of waxseal made the key ${theirs.selector}._domainkey.${theirs.domain} since this one began.`,
+      'Run the same command again without --selector: it continues with that key.',
+    );
+  }
+  for (const {domain, selector, stagedPath} of staged) {
+    if ((await ports.files.stat(stagedPath)) === undefined) return replaced(domain, selector);
+  }
+  return undefined;
+}
+
+const replaced = (domain: DomainName, selector: Selector): Problem =>
+  problem(
+    'key.other-run',
+    `Another run of waxseal replaced or gave up the key ${selector}._domainkey.${domain} since this one began.`,
+    'Nothing was changed by this run. Run the same command again: it sees what there is now.',
+  );
+
+/**
+ * Whether staged keys are still what they were when this run made them: looked at again under the lock, before anything
+ * rests on them. A key that the state does not know is one of a dry run.
+ */
+export async function checkStaged(
+  ports: Pick<Ports, 'files'>,
+  staged: readonly StagedDomain[],
+): Promise<Result<true>> {
+  const entries = entriesIn(await readKeys(ports));
+  for (const {domain, selector, record, stagedPath} of staged) {
+    const entry = entries.get(nameIn(domain, selector));
+    const isSame =
+      entry === undefined
+        ? (await ports.files.stat(stagedPath)) !== undefined
+        : (isComing(entry) || entry.state === 'active') &&
+          publicKeyOf(entry.record.value) === publicKeyOf(record.value);
+    if (!isSame) return fail(replaced(domain, selector));
+  }
+  return ok(true);
 }
 
 /** A key that is known: where its record is another one now, its way to the servers begins anew. */
@@ -565,14 +659,18 @@ function abandoned(entry: KeyEntry, by: Selector, now: Date): KeyEntry {
 export async function discard(
   ports: Pick<Ports, 'files'>,
   staged: readonly Pick<StagedDomain, 'domain' | 'selector' | 'stagedPath'>[],
+  turns: Turns = HELD,
 ): Promise<void> {
-  const state = await readKeys(ports);
-  for (const {domain, selector, stagedPath} of staged) {
-    if (findEntry(state, domain, selector) === undefined) await dropStagedKey(ports.files, stagedPath);
-    await removeIfEmpty(ports.files, parentOf(stagedPath));
-  }
-  await removeIfEmpty(ports.files, KEYS_DIRECTORY);
-  await removeIfEmpty(ports.files, STATE_DIRECTORY);
+  // Also when the run ends because somebody stopped it.
+  await turns.take(new AbortController().signal, async () => {
+    const entries = entriesIn(await readKeys(ports));
+    for (const {domain, selector, stagedPath} of staged) {
+      if (!entries.has(nameIn(domain, selector))) await dropStagedKey(ports.files, stagedPath);
+      await removeIfEmpty(ports.files, parentOf(stagedPath));
+    }
+    await removeIfEmpty(ports.files, KEYS_DIRECTORY);
+    await removeIfEmpty(ports.files, STATE_DIRECTORY);
+  });
 }
 
 async function removeIfEmpty(files: Ports['files'], directory: AbsolutePath): Promise<void> {

@@ -61,7 +61,7 @@ export async function installTimer(
   const done = await runChange(
     ports,
     dialog,
-    {plan, further: [], question: 'Install this timer?'},
+    {plan, further: [], question: 'Install this timer?', isSame: async () => true},
     async () => ({proof: async () => NOTHING_TO_PROVE, ready: basicReadiness(ports)}),
     signal,
   );

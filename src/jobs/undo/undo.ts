@@ -1,4 +1,5 @@
 /** Puts back what a run changed: one that was cut off, or one that a person names. */
+import {isDeepStrictEqual} from 'node:util';
 import {ChangeFailed, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -54,7 +55,10 @@ export async function undoChange(
 async function recover(ports: Ports, dialog: Dialog, unfinished: RunSummary): Promise<Undoing> {
   const {run, title} = unfinished;
   if (dialog.dryRun) return {result: 'unfinished', run};
-  await dialog.agree(`Put back the unfinished run ${run} (${visible(title)})?`);
+  await dialog.agree(
+    `Put back the unfinished run ${run} (${visible(title)})?`,
+    async () => (await findUnfinished(ports))[0]?.run === run,
+  );
   const hooks = {ready: milterReadiness(ports), lockHeld: true};
   const back = await recoverRun(ports, unfinished, hooks, sayUndone(dialog));
   if (back.result === 'incomplete') throw back.error;
@@ -84,7 +88,11 @@ async function undoOne(
   }
   if (conflict === undefined) {
     dialog.show(changes, []);
-    await dialog.agree(`Undo ${visible(title)} of ${at}?`);
+    await dialog.agree(`Undo ${visible(title)} of ${at}?`, async () => {
+      const again = await planUndo(ports, run, {merged});
+      const isFree = (await findUnfinished(ports)).length === 0;
+      return isFree && again.ok && isDeepStrictEqual(again.value.changes, changes);
+    });
   }
   // A conflict refuses it again, and this time a merge of what was edited is written for the administrator.
   const hooks = {ready: milterReadiness(ports), lockHeld: true, merged};
