@@ -43,11 +43,10 @@ export const unknown = (why: string): RowKey => ({known: false, why});
 
 async function readFile(files: KeyFiles, path: AbsolutePath, seen: Map<string, RowKey>): Promise<RowKey> {
   try {
-    const real = await files.resolve(path);
-    const found = real === undefined ? undefined : await files.inspect(real);
-    if (real === undefined || found === undefined) return unknown(`names ${path}, which is missing`);
+    const found = await files.inspect(path, {follow: true});
+    if (found === undefined) return unknown(`names ${path}, which is missing`);
     const {content, stat} = found;
-    const mark = markOf(real, stat);
+    const mark = markOf(path, stat);
     const before = seen.get(mark);
     if (before !== undefined) return before;
     const fingerprint = content.length > MOST_OCTETS ? undefined : privateFingerprint(content);

@@ -1,6 +1,7 @@
 import {createHash, createPrivateKey, createPublicKey, type KeyObject} from 'node:crypto';
 import {keyOf, parseKeyRecord} from '../dkim/index.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
+import {rsaPublicOf} from './rsa-public.ts';
 
 export type KeyAlgorithm = 'rsa' | 'ed25519';
 
@@ -63,6 +64,8 @@ export function recordFingerprint(record: string): string | undefined {
 
 /** As `KeyDescription.fingerprint`, of a private key in any form that a signer reads; undefined where it is none. */
 export function privateFingerprint(content: Uint8Array): string | undefined {
+  const usual = rsaPublicOf(Buffer.from(content.buffer, content.byteOffset, content.byteLength));
+  if (usual !== undefined) return createHash('sha256').update(usual).digest('hex');
   const key = privateKeyIn(content);
   return key === undefined ? undefined : fingerprintOf(key);
 }

@@ -11,7 +11,7 @@ import {
 } from '../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {STATE_FILE} from '../domain/places.ts';
-import {fail, ok, problem, type Result} from '../domain/result.ts';
+import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {
   type Evidence,
@@ -82,7 +82,29 @@ export function parseState(text: string): Result<RotationState> {
   }
 }
 
-const damaged = (why: string): Result<never> =>
+/**
+ * Why a state could not be read back once it is written; undefined where it can. Key by key, so that ten thousand are not
+ * in memory once more.
+ * @param rest the file as it would be without its keys
+ */
+export function whyUnreadable({keys}: Pick<RotationState, 'keys'>, rest: string): Problem | undefined {
+  const read = parseState(rest);
+  if (!read.ok) return read.problem;
+  const seen = new Set<string>();
+  try {
+    for (const [index, key] of keys.entries()) {
+      const {selector, domain} = entry(JSON.parse(JSON.stringify(key)), `keys[${index}]`);
+      const name = keyRecordName(selector, domain);
+      if (seen.size === seen.add(name).size) throw new Mismatch(`${name} is there twice`);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof Mismatch) return damaged(error.message).problem;
+    throw error;
+  }
+}
+
+const damaged = (why: string): Extract<Result<never>, {ok: false}> =>
   fail(
     problem(
       'state.damaged',

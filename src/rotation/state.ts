@@ -5,7 +5,7 @@ import {fail, ok, problem, type Result} from '../domain/result.ts';
 import {makeStateDirectory, OWN_FILE, oddKind} from '../keys/index.ts';
 import type {Files} from '../system/ports.ts';
 import {type RotationState, SCHEMA_VERSION} from './entry.ts';
-import {parseState} from './parse.ts';
+import {parseState, whyUnreadable} from './parse.ts';
 
 export const EMPTY_STATE: RotationState = {keys: []};
 
@@ -23,16 +23,13 @@ export async function loadState(files: Files): Promise<Result<RotationState>> {
 
 /** Replaces the state file in one step: after a crash it is the old or the new one. */
 export async function saveState(files: Files, state: RotationState): Promise<void> {
-  const text = formatState(state);
-  const check = parseState(text);
   // What could not be read back would be lost: better no write.
-  if (!check.ok) {
-    throw new HostError(
-      problem('state.unwritable', `The state cannot be kept: ${check.problem.message}`, check.problem.hint),
-    );
+  const why = whyUnreadable(state, formatState({...state, keys: []}));
+  if (why !== undefined) {
+    throw new HostError(problem('state.unwritable', `The state cannot be kept: ${why.message}`, why.hint));
   }
   await makeStateDirectory(files, STATE_DIRECTORY);
-  await files.replace(STATE_FILE, Buffer.from(text, 'utf8'), OWN_FILE);
+  await files.replace(STATE_FILE, Buffer.from(formatState(state), 'utf8'), OWN_FILE);
 }
 
 /**

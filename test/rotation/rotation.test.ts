@@ -233,7 +233,10 @@ describe('state file', () => {
   it('is not written in a form that could not be read back', async () => {
     const {files} = scratch();
     const broken = {...at('ready'), bits: -1};
-    await expect(saveState(files, {keys: [broken]})).rejects.toMatchObject({id: 'state.unwritable'});
+    const told = [{about: '', digest: '', at: 'yesterday'}];
+    for (const state of [{keys: [broken]}, {keys: [at('ready'), at('ready')]}, {keys: [], told}]) {
+      await expect(saveState(files, state)).rejects.toMatchObject({id: 'state.unwritable'});
+    }
     expect(take(await loadState(files))).toEqual(EMPTY_STATE);
   });
 

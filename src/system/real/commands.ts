@@ -36,7 +36,7 @@ export const handedOn = (index: number): string => `/proc/self/fd/${FIRST_HANDED
 /** Runs a program of this host (never below a root) that inherits open files; see {@link handedOn}. */
 export const runWithHandles = (
   argv: Argv,
-  handles: readonly FileHandle[],
+  handles: readonly Pick<FileHandle, 'fd'>[],
   options: CommandOptions = {},
 ): Promise<CommandResult> => runOnce(argv, options, handles);
 
@@ -65,7 +65,7 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
 function runOnce(
   argv: Argv,
   options: CommandOptions,
-  handles: readonly FileHandle[] = [],
+  handles: readonly Pick<FileHandle, 'fd'>[] = [],
 ): Promise<CommandResult> {
   return new Promise(resolve => {
     const [program, ...rest] = argv;

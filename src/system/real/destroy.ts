@@ -36,7 +36,7 @@ export async function destroyRegular(
 }
 
 /** Undefined where it is longer than any key; it may grow while it is read. */
-async function contentOf(held: FileHandle): Promise<Uint8Array | undefined> {
+async function contentOf(held: Pick<FileHandle, 'fd'>): Promise<Uint8Array | undefined> {
   const handle = await open(byHandle(held), O_RDONLY | O_NONBLOCK);
   try {
     const room = Buffer.alloc(MOST_OCTETS + 1);
@@ -50,7 +50,7 @@ async function contentOf(held: FileHandle): Promise<Uint8Array | undefined> {
   }
 }
 
-async function overwrite(held: FileHandle, length: number): Promise<void> {
+async function overwrite(held: Pick<FileHandle, 'fd'>, length: number): Promise<void> {
   const handle = await openToWrite(held);
   try {
     for (let at = 0; at < length; ) {
@@ -62,7 +62,7 @@ async function overwrite(held: FileHandle, length: number): Promise<void> {
   }
 }
 
-async function openToWrite(held: FileHandle): Promise<FileHandle> {
+async function openToWrite(held: Pick<FileHandle, 'fd'>): Promise<FileHandle> {
   try {
     return await open(byHandle(held), O_RDWR | O_NONBLOCK);
   } catch (error) {

@@ -12,7 +12,7 @@ const COPY_MS = 10_000;
  * Whether a directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can say, it
  * counts as having one.
  */
-export async function hasAccessList(directory: FileHandle): Promise<boolean> {
+export async function hasAccessList(directory: Pick<FileHandle, 'fd'>): Promise<boolean> {
   const argv = ['ls', '-ldn', '--', `${handedOn(0)}/.`] as const;
   const {status, stdout} = await runWithHandles(argv, [directory], {timeoutMs: COPY_MS});
   return status !== 0 || /^\S{10}\+/.test(stdout);

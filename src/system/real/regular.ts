@@ -1,4 +1,4 @@
-import {constants, type Stats} from 'node:fs';
+import {closeSync, constants, fstatSync, openSync, type Stats} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
 import {HostError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
@@ -8,18 +8,22 @@ import {visible} from '../../domain/text.ts';
 export const O_PATH = 0o10000000;
 
 /** A path of the file behind a handle, for this process: it means that very file, whatever happens to its names. */
-export const byHandle = (handle: FileHandle): string => `/proc/self/fd/${handle.fd}`;
+export const byHandle = (handle: Pick<FileHandle, 'fd'>): string => `/proc/self/fd/${handle.fd}`;
 
 /**
  * Names what is at `at` now by a handle, without following a link and without opening it: to open a FIFO may block,
  * and to open a device may do something.
  */
-export async function hold<T>(at: string, work: (held: FileHandle, stats: Stats) => Promise<T>): Promise<T> {
-  const held = await open(at, O_PATH | constants.O_NOFOLLOW);
+export async function hold<T>(
+  at: string,
+  work: (held: Pick<FileHandle, 'fd'>, stats: Stats) => Promise<T>,
+): Promise<T> {
+  // Synchronous as in walk.ts: nothing is read and nothing waited for.
+  const fd = openSync(at, O_PATH | constants.O_NOFOLLOW);
   try {
-    return await work(held, await held.stat());
+    return await work({fd}, fstatSync(fd));
   } finally {
-    await held.close();
+    closeSync(fd);
   }
 }
 
