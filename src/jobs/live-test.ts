@@ -15,6 +15,7 @@ import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
 import {judgeSignatures} from '../proof/signature.ts';
 import type {HostFacts} from '../services/facts.ts';
+import {rightsText} from '../services/key-access.ts';
 import type {Mta, MtaFacts, Submission} from '../services/mta.ts';
 import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
 import {rivals} from '../services/switch-over.ts';
@@ -132,13 +133,9 @@ async function socketAccess(
 
 const NO_MTA = 'There is no mail server to ask.';
 
-/** Owner, group and mode, as `name:name 0770`. */
-async function described({files, users}: LiveTestPorts, path: AbsolutePath): Promise<string> {
-  const stat = await files.stat(path);
-  if (stat === undefined) return 'missing';
-  const user = (await users.userById(stat.uid))?.name ?? stat.uid;
-  const group = (await users.groupById(stat.gid))?.name ?? stat.gid;
-  return `${user}:${group} ${stat.mode.toString(8).padStart(4, '0')}`;
+async function described(ports: LiveTestPorts, path: AbsolutePath): Promise<string> {
+  const stat = await ports.files.stat(path);
+  return stat === undefined ? 'missing' : await rightsText(ports, stat);
 }
 
 async function mailCheck(

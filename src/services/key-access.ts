@@ -9,7 +9,7 @@ import type {Owner, Step} from './step.ts';
 type ReachPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
 
 /** Owner and mode of something on the way to a key. */
-interface Rights {
+export interface Rights {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
@@ -80,7 +80,11 @@ async function obstacleAt(
       })
     ).status === 0;
   if (isLetIn) return undefined;
-  return {path: visible(real), rights: await described(ports, rights), runsAs: await runsAs(ports, identity)};
+  return {
+    path: visible(real),
+    rights: await rightsText(ports, rights),
+    runsAs: await runsAs(ports, identity),
+  };
 }
 
 const refused = (
@@ -128,7 +132,8 @@ function allows({uid, gid, mode}: Rights, identity: Identity, bit: 1 | 4): boole
   return (mode & (identity.gids.includes(gid) ? bit << 3 : bit)) !== 0;
 }
 
-async function described({users}: ReachPorts, {uid, gid, mode}: Rights): Promise<string> {
+/** `name:name 0750`; numbers where an account has no name. */
+export async function rightsText({users}: Pick<Ports, 'users'>, {uid, gid, mode}: Rights): Promise<string> {
   const user = (await users.userById(uid))?.name ?? uid;
   const group = (await users.groupById(gid))?.name ?? gid;
   return `${user}:${group} ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
