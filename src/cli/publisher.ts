@@ -2,7 +2,7 @@
 import {nameOfPublisher, type PublishChoice, parsePublish} from '../dns/publish/index.ts';
 import {UsageError} from '../domain/errors.ts';
 import {givenFrom} from '../flow/given.ts';
-import {publisherFor, type Wish, wishOf} from '../jobs/rotate/advance.ts';
+import {publisherFor, type Wish, wishOf} from '../jobs/rotate/wishes.ts';
 import {type Due, entryFinder, type RotationFacts, type RotationState} from '../rotation/index.ts';
 import {type FlagValues, textOf} from './arguments.ts';
 import type {Context} from './context.ts';

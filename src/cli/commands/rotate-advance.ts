@@ -1,8 +1,9 @@
 import {type ExitCode, LockHeld} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
 import {inTurn} from '../../jobs/lock-turns.ts';
-import {type AdvanceOptions, type AdvanceResult, advance} from '../../jobs/rotate/advance.ts';
+import {type AdvanceResult, advance} from '../../jobs/rotate/advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../jobs/rotate/notify.ts';
+import type {AdvanceOptions} from '../../jobs/rotate/run.ts';
 import type {WorkOptions} from '../../jobs/setup/operations.ts';
 import {type Due, entryFinder, entryName, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';

@@ -11,7 +11,8 @@ import {lookAtUses, whatUses} from '../key-uses.ts';
 import {inTurn} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 import {withdrawRecord} from '../publishing.ts';
-import {advance, publisherFor} from '../rotate/advance.ts';
+import {advance} from '../rotate/advance.ts';
+import {publisherFor} from '../rotate/wishes.ts';
 
 export interface RecordOptions extends WorkOptions {
   /** Who withdraws records, where the command line says so; else whom the state remembers. */
