@@ -1,11 +1,10 @@
 /** Symbolic links on the way to a configuration file that somebody else than root could have put there. */
 import {HostError} from '../domain/errors.ts';
-import {type AbsolutePath, absolute, parentOf} from '../domain/paths.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {FileStat, Files} from '../system/ports.ts';
-
-const MOST_LINKS = 40;
+import {walkPath} from '../system/walk-path.ts';
 
 /**
  * Throws HostError `file.unsafe-link` where a link on the way to `path` lies in a directory that others can write: it may
@@ -16,28 +15,10 @@ export async function refusePlanted(
   files: Pick<Files, 'stat' | 'readLink'>,
   path: AbsolutePath,
 ): Promise<void> {
-  const pending = path.split('/').filter(Boolean);
-  let at = '';
-  for (let links = 0; pending.length > 0 && links < MOST_LINKS; ) {
-    const name = pending.shift();
-    if (name === undefined || name === '.') continue;
-    if (name === '..') {
-      at = at.slice(0, at.lastIndexOf('/'));
-      continue;
-    }
-    const here = absolute(`${at}/${name}`);
-    const stat = await files.stat(here);
-    if (stat?.kind !== 'symlink') {
-      at = here;
-      continue;
-    }
-    links += 1;
-    if (!isRoots(await files.stat(parentOf(here)), stat)) throw new HostError(planted(path, here));
-    const target = await files.readLink(here);
-    if (target === undefined) return;
-    if (target.startsWith('/')) at = '';
-    pending.unshift(...target.split('/').filter(Boolean));
-  }
+  const link = await walkPath(files, path, async ({directory, at, entry}) =>
+    entry.kind === 'symlink' && !isRoots(await files.stat(directory), entry) ? at : undefined,
+  );
+  if (link !== undefined) throw new HostError(planted(path, link));
 }
 
 function isRoots(directory: FileStat | undefined, link: FileStat): boolean {

@@ -1,7 +1,8 @@
 /** Programs that run as root: who else could put something in their place. */
 import {command} from '../domain/command.ts';
-import {type AbsolutePath, absolute, below, parentOf} from '../domain/paths.ts';
+import {type AbsolutePath, below, parentOf} from '../domain/paths.ts';
 import type {FileStat, Files, Ports} from './ports.ts';
+import {walkPath} from './walk-path.ts';
 
 /** What others than its owner can change, and the command that ends it, without the path. */
 export interface Loose {
@@ -15,7 +16,6 @@ export const repairOf = ({repair, at}: Loose): string => {
   return command(program, ...rest, at);
 };
 
-const MOST_LINKS = 40;
 const STICKY = 0o1000;
 const GROUP_WRITES = 0o020;
 const OTHERS_WRITE = 0o002;
@@ -46,37 +46,18 @@ export async function looseWay(
   path: AbsolutePath,
   isOwn: IsOwn,
 ): Promise<Loose | undefined> {
-  const {files} = ports;
-  const pending = path.split('/').filter(Boolean);
-  let at = absolute('/');
-  for (let links = 0; pending.length > 0 && links < MOST_LINKS; ) {
-    const name = pending.shift() ?? '.';
-    if (name === '.') continue;
-    if (name === '..') {
-      at = parentOf(at);
-      continue;
-    }
-    const directory = await files.stat(at);
-    const here = absolute(at === '/' ? `/${name}` : `${at}/${name}`);
-    const entry = await files.stat(here);
-    if (directory === undefined || entry === undefined) return undefined;
-    if (!isOwn(directory)) return {at, repair: 'chown root'};
-    if ((directory.mode & STICKY) === 0 && (await isShared(ports, directory, isOwn)))
-      return {at, repair: 'chmod go-w'};
+  return await walkPath(ports.files, path, async ({directory, at, entry}) => {
+    const above = await ports.files.stat(directory);
+    if (above === undefined) return undefined;
+    if (!isOwn(above)) return {at: directory, repair: 'chown root'};
+    if ((above.mode & STICKY) === 0 && (await isShared(ports, above, isOwn)))
+      return {at: directory, repair: 'chmod go-w'};
     // In a sticky directory everybody can make entries, and only their owner can replace them.
-    if (!isOwn(entry)) return {at: here, repair: entry.kind === 'symlink' ? 'chown -h root' : 'chown root'};
-    if (entry.kind === 'file' && (await isShared(ports, entry, isOwn)))
-      return {at: here, repair: 'chmod go-w'};
-    if (entry.kind !== 'symlink') {
-      at = here;
-      continue;
-    }
-    links += 1;
-    const target = (await files.readLink(here)) ?? '';
-    if (target.startsWith('/')) at = absolute('/');
-    pending.unshift(...target.split('/').filter(Boolean));
-  }
-  return undefined;
+    if (!isOwn(entry)) return {at, repair: entry.kind === 'symlink' ? 'chown -h root' : 'chown root'};
+    return entry.kind === 'file' && (await isShared(ports, entry, isOwn))
+      ? {at, repair: 'chmod go-w'}
+      : undefined;
+  });
 }
 
 /** Nothing that is loaded by a program that has everything in its bundle; a checkout has thousands of files there. */
