@@ -213,6 +213,24 @@ const OTHER_FLAGS: readonly Flag[] = [
   },
   {name: 'authenticated', help: 'the client has logged in', commands: ['explain']},
   {
+    name: 'entrance',
+    value: 'ID',
+    help: 'how the mail comes in: submission, smtp, local, or a service of the mail server',
+    commands: ['explain'],
+  },
+  {
+    name: 'to',
+    value: 'ADDRESS',
+    help: 'recipient of the mail',
+    commands: ['explain'],
+  },
+  {
+    name: 'message',
+    value: 'FILE',
+    help: 'take the sender from this message',
+    commands: ['explain'],
+  },
+  {
     name: 'lag',
     value: 'DURATION',
     help: 'how far the second name server of the sandbox lags behind',
@@ -279,7 +297,7 @@ export const COMMANDS: Readonly<Record<CommandName, string>> = {
 
 /** The one operand that a command may have, as help writes it; all others take none. */
 export const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {
-  explain: 'FROM',
+  explain: '[FROM|QUEUE-ID]',
   sign: '[FILE]',
   verify: '[FILE]',
   undo: '[RUN]',

@@ -49,6 +49,7 @@ export const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [job: str
       'Mail of a client that has logged in',
       'waxseal explain alice@example.com --client 192.0.2.7 --authenticated',
     ],
+    ['A message that waits in the queue', 'waxseal explain 4XyZ1T2abcz9Q'],
   ],
   test: [['All domains', 'waxseal test']],
   record: [['As lines of a zone file', 'waxseal record --domain example.com --format zone']],

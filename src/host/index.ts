@@ -32,6 +32,7 @@ export {
   type MailAnswer,
   type MailQuestion,
   type SignatureMade,
+  type SignerAsked,
   type StepKind,
   wouldSign,
 } from './would-sign.ts';

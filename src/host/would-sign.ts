@@ -61,10 +61,20 @@ export interface MailAnswer {
   readonly steps: readonly AnswerStep[];
   /** The first step that says so; undefined where the message leaves with a good signature. */
   readonly because: AnswerStep | undefined;
+  /** In order: each time that a signer sees the message as a whole. */
+  readonly asked: readonly SignerAsked[];
 }
 
 export const wouldSign = (picture: HostPicture, entrance: Entrance, question: MailQuestion): MailAnswer =>
   createAsker(picture)(entrance, question);
+
+/** What a signer was asked on the way, and what it would answer. */
+export interface SignerAsked {
+  readonly signer: SignerView;
+  readonly client: Client;
+  readonly macros: ReadonlyMap<string, string>;
+  readonly answer: SigningAnswer;
+}
 
 export type Ask = (entrance: Entrance, question: MailQuestion) => MailAnswer;
 
@@ -267,9 +277,10 @@ interface Walk {
 function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer {
   const steps: AnswerStep[] = [...atTheDoor(entrance, question), ...way.rewriting];
   const signatures: SignatureMade[] = [];
+  const asked: SignerAsked[] = [];
   let lastSigned: SignedAt = {pass: -1, milter: -1};
   const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
-    ...{outcome, signatures, from: way.from, steps, survives: 'yes'},
+    ...{outcome, signatures, from: way.from, steps, asked, survives: 'yes'},
     because: steps.find(({kind}) => kinds.includes(kind)),
   });
   if (steps.some(({kind}) => kind === 'refuses')) return answer('refused', ['refuses']);
@@ -281,7 +292,7 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
     const signedBy = (milter: number): void => {
       lastSigned = {pass: index, milter};
     };
-    for (const step of stepsOf(pass, way, signatures, signedBy)) {
+    for (const step of stepsOf(pass, way, {signatures, asked, signedBy})) {
       steps.push(step);
       if (step.kind === 'refuses') return answer('refused', ['refuses']);
     }
@@ -329,21 +340,28 @@ function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly 
     const decision = entranceDecision(entrance, 'Only clients that log in may send here.');
     return [{kind: 'refuses', by: entrance.id, decision}];
   }
-  if (entrance.login === 'no' && authenticated) {
+  if (entrance.login === 'no' && authenticated && entrance.listensOn !== '') {
     const decision = entranceDecision(
       entrance,
-      "Clients can't log in here: this is about one without login.",
+      "Clients can't log in here as it is set up; this is about one that has logged in all the same.",
     );
     return [{kind: 'passes', by: entrance.id, decision}];
   }
   return [];
 }
 
+/** What the walk has found so far. */
+interface Found {
+  readonly signatures: SignatureMade[];
+  readonly asked: SignerAsked[];
+  /** Hears which milter of the pass signed. */
+  signedBy(milter: number): void;
+}
+
 function* stepsOf(
   prepared: PreparedPass,
   way: Walk,
-  signatures: SignatureMade[],
-  signedBy: (milter: number) => void,
+  {signatures, asked, signedBy}: Found,
 ): Generator<AnswerStep> {
   const {pass, milters, winner, unclear, hops} = prepared;
   const {service} = pass;
@@ -380,6 +398,7 @@ function* stepsOf(
       continue;
     }
     const answer = way.askSigner(signer, prepared, each);
+    asked.push({signer, client: prepared.client, macros: each.macros, answer});
     if (answer.outcome === 'unsigned' && prepared.isLoggedIn && !each.macros.has('{auth_type}')) {
       const told = way.askSigner(signer, prepared, withLogin(each));
       if (told.outcome === 'signed') yield {kind: 'stops', by: service, decision: pass.loginMacros};

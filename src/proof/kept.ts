@@ -4,22 +4,14 @@
  */
 import {isWithin} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
-import {probeMilter} from '../milter/client.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
+import {askSigner, type Mark, type Signature} from './ask.ts';
 import {checkFrom, failed, passed, warned} from './finding.ts';
 import {journalLines} from './journal.ts';
-import {composeProof, proofToken} from './message.ts';
-import {asInternalClient, PATIENT} from './milter-probe.ts';
 import type {Check, ProofReport} from './proof.ts';
 import {sampleOf} from './sample.ts';
 
 type KeptPorts = Pick<Ports, 'commands' | 'sockets' | 'clock' | 'random'>;
-
-export interface Signature {
-  /** d= and s=, lower case. */
-  readonly domain: string;
-  readonly selector: string;
-}
 
 /** A sender whose mail is signed, or would be, by a rule of the signer. */
 export interface Sender {
@@ -56,13 +48,6 @@ export interface OtherSigning {
   /** Whose mail it signs, lower case; absent where that is not known. */
   readonly domains?: {readonly known: readonly string[]};
 }
-
-/** What the signer did with the mail of one sender. */
-export type Mark =
-  | {readonly state: 'signed'; readonly by: readonly Signature[]}
-  | {readonly state: 'unsigned'}
-  /** It refuses or defers the mail, or does not answer. */
-  | {readonly state: 'broken'; readonly why: string};
 
 /** The host before a change: who was queried, and what became of their mail. */
 export interface SignedBefore {
@@ -127,57 +112,11 @@ async function marksOf(
 ): Promise<ReadonlyMap<string, Mark>> {
   const marks = new Map<string, Mark>();
   for (const {address} of senders) {
-    const mark = await markOf(ports, endpoint, address, signal);
-    marks.set(address, mark.mark);
-    if (mark.isSilent) break;
+    const {mark, isSilent} = await askSigner(ports, endpoint, {address}, signal);
+    marks.set(address, mark);
+    if (isSilent) break;
   }
   return marks;
-}
-
-async function markOf(
-  ports: KeptPorts,
-  endpoint: SocketEndpoint,
-  address: string,
-  signal: AbortSignal | undefined,
-): Promise<{readonly mark: Mark; readonly isSilent: boolean}> {
-  const domain = address.slice(address.lastIndexOf('@') + 1);
-  const mail = composeProof(proofToken(ports.random), domain, ports.clock.now(), address);
-  const outcome = await probeMilter(ports, endpoint, asInternalClient(mail, domain), {
-    ...PATIENT,
-    ...(signal === undefined ? {} : {signal}),
-  });
-  if (outcome.ended !== 'answered') {
-    return {
-      mark: {state: 'broken', why: outcome.detail},
-      isSilent: outcome.ended === 'unreachable' || outcome.cause === 'timeout',
-    };
-  }
-  const {reply} = outcome;
-  if (reply.verdict !== 'accept') {
-    const why = reply.verdict === 'reply' ? `${reply.code} ${visible(reply.text)}` : reply.verdict;
-    return {mark: {state: 'broken', why}, isSilent: false};
-  }
-  const by = outcome.added.flatMap(header =>
-    header.name.toLowerCase() === 'dkim-signature' ? signatureOf(header.value) : [],
-  );
-  return {mark: by.length === 0 ? {state: 'unsigned'} : {state: 'signed', by}, isSilent: false};
-}
-
-function signatureOf(field: string): readonly Signature[] {
-  const tags = new Map(
-    field.split(';').map(tag => {
-      const at = tag.indexOf('=');
-      return [
-        tag.slice(0, at).trim(),
-        tag
-          .slice(at + 1)
-          .replaceAll(/\s+/g, '')
-          .toLowerCase(),
-      ];
-    }),
-  );
-  const [domain, selector] = [tags.get('d'), tags.get('s')];
-  return domain === undefined || selector === undefined ? [] : [{domain, selector}];
 }
 
 /**

@@ -4,12 +4,13 @@ import type {Senders} from '../proof/kept.ts';
 import type {Ports} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
 import type {HostFacts} from './facts.ts';
-import type {Entrance, Mta, MtaWords} from './mta.ts';
+import type {Entrance, Mta, MtaWords, QueuedMail} from './mta.ts';
 import {sendersToCompare} from './opendkim/compared.ts';
 import {openDkimSigners} from './opendkim/decide/read.ts';
 import {OPENDKIM, openDkimHints} from './opendkim/hints.ts';
 import {openDkimTrial} from './opendkim/trial.ts';
 import {postfix} from './postfix/index.ts';
+import {QUEUE_ID, readQueueFile} from './postfix/queued.ts';
 import {readWays} from './postfix/ways/read.ts';
 import type {SignerHints, SignerView, SignerWords} from './signer.ts';
 import type {Step} from './step.ts';
@@ -67,3 +68,14 @@ export const ANSWERED_BY_PICTURE: ReadonlySet<string> = new Set([
   'opendkim.dead-rows',
   'opendkim.default-socket',
 ]);
+
+/** A message in the queue of the mail server, by its id; undefined where there is none. */
+export const queuedMail = async (
+  ports: Pick<Ports, 'commands'>,
+  {mta}: HostFacts,
+  id: string,
+): Promise<QueuedMail | undefined> =>
+  mta === undefined ? undefined : await readQueueFile(ports, mta.configDirectory, id);
+
+/** Text that can be the id of a queued message: no address has this form. */
+export const isQueueId = (text: string): boolean => QUEUE_ID.test(text);

@@ -42,7 +42,7 @@ async function prove(
   const endpoint = parseSocket(opendkim.settings['socket'] ?? '');
   if (endpoint === undefined) throw new Error('no socket');
   const ports = {...world.sandbox.ports, clock: withPauses(world.clock, each)};
-  return await proveUnsigned(ports, {endpoint, opendkim}, [domainOf('example.org')], never);
+  return await proveUnsigned(ports, {endpoint, logTag: 'opendkim'}, [domainOf('example.org')], never);
 }
 
 it('gives a signer time that takes the new tables long after its reload', async () => {

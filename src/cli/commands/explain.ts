@@ -1,48 +1,133 @@
-import {explainSigning} from '../../doctor/explain.ts';
+import {type Explained, stepLines} from '../../doctor/answer.ts';
 import {checkNotes} from '../../doctor/notes.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import {addressIn, fieldOf} from '../../domain/author.ts';
+import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {isSet, textOf} from '../arguments.ts';
+import {type Client, lookAtHostPicture} from '../../host/index.ts';
+import {agreement, type ExplainRequest, explainAll, explainChecks} from '../../jobs/explain.ts';
+import type {Check} from '../../proof/proof.ts';
+import type {HostFacts} from '../../services/facts.ts';
+import {lookAtHost} from '../../services/look.ts';
+import {isQueueId, queuedMail} from '../../services/registry.ts';
+import type {Ports} from '../../system/ports.ts';
+import {isSet, listOf, textOf} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
-import {proving} from '../proving.ts';
 
-/** `waxseal explain FROM [--client IP] [--authenticated]`: asks the running signer, without sending anything. */
+/**
+ * `waxseal explain FROM|QUEUE-ID [--message FILE] [--entrance ID] [--client IP] [--authenticated] [--to ADDRESS]`: the way
+ * of the message through this host, decision by decision. Sends nothing; exit 4 where it would not leave signed.
+ */
 export async function explain(context: Context): Promise<ExitCode> {
-  const question = questionOf(context);
+  const {signal} = context;
+  const client = clientOf(context);
+  const sender = await senderOf(context);
   const ports = await context.ports();
-  mustBeRoot(ports, 'Only root may ask the signer and read its log.');
-  const {facts, endpoint} = await proving(context, ports);
-  const {signer: opendkim} = facts;
-  if (opendkim === undefined) throw new TypeError('proved without a signer');
-  const check = await explainSigning(ports, {endpoint, opendkim}, question, context.signal);
-  const exitCode: ExitCode = check.status === 'pass' ? 0 : 4;
-  const checks = [check, ...(await checkNotes(ports, 'warn'))];
-  return await tell(context, {exitCode, checks}, checks.flatMap(checkLines));
-}
-
-function questionOf(context: Context): Parameters<typeof explainSigning>[2] {
-  const [from] = context.operands;
-  if (from === undefined) {
-    throw new UsageError(
-      problem('usage.operand', 'The address is missing.', 'waxseal explain alice@example.org'),
+  mustBeRoot(ports, 'Only root sees what decides about mail.');
+  const facts = await lookAtHost(ports, signal);
+  if (facts.mta === undefined) {
+    const [blocker] = facts.blockers;
+    throw new HostError(
+      blocker ?? problem('host.no-mta', 'There is no mail server on this host.', 'Run it on the mail host.'),
     );
   }
-  const address = /^([^\s<>@]+)@([^\s<>@]+)$/.exec(from);
-  if (address === null) {
+  const message =
+    'queueId' in sender ? await queued(ports, facts, sender.queueId) : {recipients: [], ...sender};
+  const to = listOf(context.flags, 'to');
+  const picture = await lookAtHostPicture(ports, facts, {reach: true, signal});
+  const explained = explainAll(picture, {
+    entrance: textOf(context.flags, 'entrance'),
+    authenticated: isSet(context.flags, 'authenticated'),
+    ...message,
+    client: client ?? message.client,
+    recipients: to.length > 0 ? to : message.recipients,
+  });
+  if (!explained.ok) throw new UsageError(explained.problem);
+  const answers = explainChecks(explained.value);
+  const notes = [...(await agreement(ports, explained.value, signal)), ...(await checkNotes(ports, 'warn'))];
+  const isSigned =
+    answers.every(({status}) => status === 'pass') && notes.every(({status}) => status !== 'fail');
+  return await tell(context, {exitCode: isSigned ? 0 : 4, checks: [...answers, ...notes]}, [
+    ...explained.value.flatMap((each, at) => answerLines(each, answers[at])),
+    ...notes.flatMap(noteLines),
+  ]);
+}
+
+/** The verdict, then the way to it. */
+const answerLines = (
+  explained: Explained,
+  check: Parameters<typeof checkLines>[0] | undefined,
+): readonly string[] => [...(check === undefined ? [] : checkLines(check)), ...stepLines(explained)];
+
+/** That the signer agrees is no verdict of its own. */
+const noteLines = (note: Check): readonly string[] =>
+  note.status === 'pass' ? [`      ${visible(note.title)}: ${visible(note.evidence)}`] : checkLines(note);
+
+type Asked = Pick<ExplainRequest, 'from' | 'sender'> & {
+  readonly client?: Client;
+  readonly recipients?: readonly string[];
+};
+
+/** A message of the queue, as it came in. */
+async function queued(
+  ports: Pick<Ports, 'commands'>,
+  facts: HostFacts,
+  id: string,
+): Promise<
+  Asked & Pick<ExplainRequest, 'recipients'> & {readonly authenticated: boolean; readonly entrance?: string}
+> {
+  const mail = await queuedMail(ports, facts, id);
+  if (mail === undefined) {
     throw new UsageError(
       problem(
         'usage.operand',
-        `"${visible(from)}" is not a mail address.`,
-        'waxseal explain alice@example.org',
+        `The queue has no message ${visible(id)}.`,
+        'Check the id; a message that has left is not in the queue any more.',
       ),
     );
   }
+  const {client, isLoggedIn, ...message} = mail;
+  return {
+    ...message,
+    authenticated: isLoggedIn,
+    ...(client === undefined ? {entrance: 'local'} : {client}),
+  };
+}
+
+async function senderOf(context: Context): Promise<Asked | {readonly queueId: string}> {
+  const [operand] = context.operands;
+  const file = textOf(context.flags, 'message');
+  if (file !== undefined) return await messageFile(context, file);
+  if (operand === undefined) throw operandError('The address is missing.');
+  if (isQueueId(operand)) return {queueId: operand};
+  const address = /^([^\s<>@]+)@([^\s<>@]+)$/.exec(operand);
+  if (address === null) throw operandError(`"${visible(operand)}" is not a mail address.`);
   const domain = parseDomain(address[2] ?? '');
   if (!domain.ok) throw new UsageError(domain.problem);
-  const client = textOf(context.flags, 'client') ?? '127.0.0.1';
+  return {from: `${address[1]}@${domain.value}`};
+}
+
+async function messageFile(context: Context, file: string): Promise<Asked> {
+  const content = await (await context.namedFiles()).read(context.pathOf(file));
+  const text = content === undefined ? '' : Buffer.from(content).toString('latin1');
+  const from = addressIn(fieldOf(text, 'from') ?? '');
+  if (from === undefined) {
+    const what =
+      content === undefined ? `There is no file ${visible(file)}.` : `${visible(file)} has no From address.`;
+    throw new UsageError(problem('usage.message', what, 'Give a message with its header.'));
+  }
+  const sender = addressIn(fieldOf(text, 'sender') ?? '');
+  return {from, ...(sender === undefined ? {} : {sender})};
+}
+
+const operandError = (message: string): UsageError =>
+  new UsageError(problem('usage.operand', message, 'waxseal explain alice@example.org'));
+
+function clientOf(context: Context): Client | undefined {
+  const client = textOf(context.flags, 'client');
+  if (client === undefined) return undefined;
   if (!isAddress(client)) {
     throw new UsageError(
       problem(
@@ -52,12 +137,8 @@ function questionOf(context: Context): Parameters<typeof explainSigning>[2] {
       ),
     );
   }
-  return {
-    from: `${address[1]}@${domain.value}`,
-    domain: domain.value,
-    client,
-    authenticated: isSet(context.flags, 'authenticated'),
-  };
+  const isLocal = client === '127.0.0.1' || client === '::1';
+  return {name: isLocal ? 'localhost' : `[${client}]`, address: client};
 }
 
 /** IPv4 in dotted form, or IPv6 as a URL would take it. */

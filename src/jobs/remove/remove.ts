@@ -12,6 +12,7 @@ import type {Check} from '../../proof/proof.ts';
 import {isComing, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {SIGNER} from '../../services/registry.ts';
 import {planRemoval} from '../../services/removal.ts';
 import {milterEndpoint} from '../../services/signer.ts';
 import {readConfiguration} from '../../services/snapshot.ts';
@@ -152,7 +153,7 @@ async function removalHooks(
   return {
     proof: async () => {
       if (signer === undefined || endpoint === undefined) return NOTHING_TO_PROVE;
-      const unsigned = await proveUnsigned(ports, {endpoint, opendkim: signer}, domains, signal);
+      const unsigned = await proveUnsigned(ports, {endpoint, logTag: SIGNER.words.logTag}, domains, signal);
       if (!unsigned.passed || before === undefined) return unsigned;
       return withCheck(unsigned, await keptCheck(ports, {before, endpoint, meant, otherSigners}, signal));
     },
