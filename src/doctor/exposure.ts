@@ -6,9 +6,9 @@ import {command} from '../domain/command.ts';
 import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
+import type {KnownKey} from '../services/facts.ts';
 import type {OpenDkimFacts} from '../services/opendkim/facts.ts';
 import {parseDataSet} from '../services/opendkim/parse.ts';
-import type {KnownKey} from '../services/signer.ts';
 import {type Loose, looseWay, repairOf} from '../system/loose-way.ts';
 import type {FileStat, Files, Ports} from '../system/ports.ts';
 

@@ -28,8 +28,8 @@ export async function sendingFacts(
   {hostname, mta: postfix}: Host,
   options: ResolverOptions,
 ): Promise<SendingFacts> {
-  const own = postfix?.myhostname || hostname;
-  const relay = postfix?.relayhost ?? '';
+  const own = postfix?.hostname || hostname;
+  const relay = postfix?.relay ?? '';
   if (relay !== '') {
     return {addresses: [], hostname: own, hidden: 'relay', evidence: `relayhost = ${relay}`};
   }

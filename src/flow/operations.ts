@@ -89,6 +89,8 @@ export interface PlanReady {
   readonly preflight: ProofReport;
   /** The files that the preflight was about; an apply refuses where it would leave others. */
   readonly proven: readonly ProvenFile[];
+  /** Ids of the steps that put private keys in place: a rotation carries them out first, and never takes them back. */
+  readonly placed: readonly string[];
   /** Where Postfix will reach the signer. */
   readonly endpoint: SocketEndpoint;
   readonly remarks: readonly Problem[];

@@ -21,11 +21,10 @@ import {
 import type {Plan} from '../plan/plan.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type SignedBefore, signedBefore} from '../proof/kept.ts';
-import type {Check, ProofReport} from '../proof/proof.ts';
-import type {HostFacts} from '../services/facts.ts';
+import {type Check, NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
+import {type HostFacts, milterEndpoint} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
-import {milterEndpoint} from '../services/signer.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
@@ -304,7 +303,7 @@ export async function installMissing(
   const outcome = await applyPlan(
     ports,
     plan,
-    {proof: async () => ({checks: [], passed: true}), ready: basicReadiness(ports), lockHeld: true},
+    {proof: async () => NOTHING_TO_PROVE, ready: basicReadiness(ports), lockHeld: true},
     emit,
     signal,
   );

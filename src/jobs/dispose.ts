@@ -6,6 +6,7 @@ import {visible} from '../domain/text.ts';
 import type {WorkEvent} from '../flow/operations.ts';
 import {privateFingerprint, recordFingerprint} from '../keys/index.ts';
 import {applyPlan, type LeftStep, makePlan, wasDisposed, whyNotFinal} from '../plan/index.ts';
+import {NOTHING_TO_PROVE} from '../proof/proof.ts';
 import type {Evidence, KeyEntry, RotationState} from '../rotation/index.ts';
 import {lookAtHost} from '../services/look.ts';
 import type {DirectoryStep, DisposeStep, RevealStep, Step} from '../services/step.ts';
@@ -183,7 +184,7 @@ async function carryOut(
   const outcome = await applyPlan(
     ports,
     plan,
-    {proof: async () => ({checks: [], passed: true}), ready: milterReadiness(ports), lockHeld: true},
+    {proof: async () => NOTHING_TO_PROVE, ready: milterReadiness(ports), lockHeld: true},
     event => {
       // There is nothing to prove.
       if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);

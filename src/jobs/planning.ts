@@ -7,13 +7,13 @@ import type {Answers} from '../flow/answers.ts';
 import type {PlanReady, StagedDomain} from '../flow/operations.ts';
 import {changeViews} from '../plan/index.ts';
 import type {Plan} from '../plan/plan.ts';
-import type {ProofReport} from '../proof/proof.ts';
+import {NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
 import {provenFiles} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
+import {readConfiguration} from '../services/read-snapshot.ts';
 import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
 import {planSigning, type SigningChange} from '../services/signing.ts';
-import {readConfiguration} from '../services/snapshot.ts';
 import type {Ports} from '../system/ports.ts';
 import {preflight} from './trial.ts';
 
@@ -43,15 +43,17 @@ export async function changeFor(
   if (blocker !== undefined) return fail(blocker);
   const snapshot = await readConfiguration(ports, facts, staged);
   const change = planSigning(facts, snapshot, {
-    domains: staged.map(({domain, selector, stagedPath, sha256}) => {
+    sign: staged.map(({domain, selector, stagedPath, sha256}) => {
       const old = replaces.get(domain);
       return {domain, selector, key: {stagedPath, sha256}, ...(old === undefined ? {} : {replaces: old})};
     }),
-    socket: answers.socket ?? 'auto',
-    canonicalization: answers.canonicalization ?? '',
-    trustedHosts: answers.trustedHosts ?? [],
-    subdomains: answers.subdomains,
-    ...(answers.otherSigner === undefined ? {} : {otherSigners: answers.otherSigner}),
+    settings: {
+      socket: answers.socket ?? 'auto',
+      canonicalization: answers.canonicalization ?? '',
+      trustedHosts: answers.trustedHosts ?? [],
+      subdomains: answers.subdomains,
+    },
+    ...(answers.otherSigner === undefined ? {} : {rivals: answers.otherSigner}),
   });
   return change.ok ? ok({...change.value, facts}) : change;
 }
@@ -60,13 +62,19 @@ export async function changeFor(
 export async function tried(
   ports: Ports,
   plan: Plan,
-  {facts, candidate, endpoint, remarks}: Pick<StagedChange, 'facts' | 'candidate' | 'endpoint' | 'remarks'>,
+  {
+    facts,
+    candidate,
+    endpoint,
+    remarks,
+    place,
+  }: Omit<StagedChange, 'attachment' | 'switch' | 'steps' | 'keptRows'>,
   staged: readonly StagedDomain[],
   signal: AbortSignal,
 ): Promise<Result<PlanReady>> {
   const proven: ProofReport =
     plan.steps.length === 0
-      ? {checks: [], passed: true}
+      ? NOTHING_TO_PROVE
       : await preflight(ports, {
           trial: SIGNER.trial(candidate, facts),
           stateDirectory: STATE_DIRECTORY,
@@ -83,6 +91,7 @@ export async function tried(
     changes: changeViews(plan),
     preflight: proven,
     proven: provenFiles(candidate),
+    placed: place.map(({id}) => id),
     endpoint,
     remarks,
   });

@@ -11,7 +11,7 @@ import {
   changeViews,
   type Plan,
 } from '../plan/index.ts';
-import type {ProofReport} from '../proof/proof.ts';
+import {NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
 import type {Ports} from '../system/ports.ts';
 
 /** How a job speaks with who started it. */
@@ -50,9 +50,6 @@ interface Proposal {
   /** Whether it would still be proposed; what its files were is checked in any case. */
   readonly isSame: () => Promise<boolean>;
 }
-
-/** A change that is proven by its own steps. */
-export const NOTHING_TO_PROVE: ProofReport = {checks: [], passed: true};
 
 /**
  * Shows `plan`, asks, and applies it. A plan without steps is shown and agreed to all the same: something else may hang

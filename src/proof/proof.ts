@@ -18,3 +18,6 @@ export interface ProofReport {
   /** No check failed and at least one passed. */
   readonly passed: boolean;
 }
+
+/** Where a change leaves nothing that could be tried. */
+export const NOTHING_TO_PROVE: ProofReport = {checks: [], passed: true};

@@ -1,13 +1,10 @@
 /** As whom OpenDKIM starts and works on this host: the numbers that the kernel will judge it by. */
 import {visible} from '../domain/text.ts';
 import type {Argv, FileStat, Ports} from '../system/ports.ts';
-import type {OpenDkimFacts} from './opendkim/facts.ts';
+import type {SignerFacts} from './facts.ts';
 
 /** What decides as whom it runs (systemd.exec(5); UserID of opendkim.conf(5)). */
-export type SignerAccount = Pick<
-  OpenDkimFacts,
-  'user' | 'unitUser' | 'unitGroup' | 'unitGroups' | 'changesTo'
->;
+export type SignerAccount = Pick<SignerFacts, 'user' | 'unitUser' | 'unitGroup' | 'unitGroups' | 'changesTo'>;
 
 export interface Identity {
   /** `opendkim`, for a person. */

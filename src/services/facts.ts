@@ -1,12 +1,76 @@
 /** What a look at the host found. Plain data: it is shown, decided on and put into snapshots. */
 
+import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
 import type {ServiceManagerName} from './manager.ts';
-import type {OpenDkimFacts} from './opendkim/facts.ts';
-import type {PostfixFacts} from './postfix/facts.ts';
+
+/** What every MTA says of itself. */
+export interface MtaFacts {
+  /** Name of its folder below services/. */
+  readonly kind: string;
+  /** As its makers write it. */
+  readonly program: string;
+  readonly version: string;
+  readonly running: boolean;
+  readonly unit: string;
+  /** Its own name; '' where none is set. */
+  readonly hostname: string;
+  /** Where it hands all mail to, as written; '' where it delivers itself. */
+  readonly relay: string;
+  /** True where processes that connect to milters are chrooted. */
+  readonly chrooted: boolean;
+}
+
+export interface KnownKey {
+  /** Name in the key table; '' for the single Domain/Selector/KeyFile form. */
+  readonly label: string;
+  readonly domain: string;
+  readonly selector: string;
+  readonly path: string;
+  /** Named by a row in effect. */
+  readonly used: boolean;
+}
+
+/** How signing hangs on the way of a message: a milter that the MTA asks, or the MTA itself as it delivers. */
+export type Attachment = {readonly by: 'milter'; readonly endpoint: SocketEndpoint} | {readonly by: 'mta'};
+
+/** What every signer says of itself; each adds what it alone reads, inside its own folder. */
+export interface SignerFacts {
+  /** Name of its folder below services/. */
+  readonly kind: string;
+  /** As its makers write it. */
+  readonly program: string;
+  readonly version: string;
+  readonly unit: string;
+  readonly active: boolean;
+  readonly configFile: AbsolutePath;
+  /** The account that signs. */
+  readonly user: string;
+  readonly group: string;
+  /** User= of the unit; absent where it starts as root. */
+  readonly unitUser?: string;
+  /** Group= and SupplementaryGroups= of the unit: names or numbers; absent where it sets none. */
+  readonly unitGroup?: string;
+  readonly unitGroups?: readonly string[];
+  /** The account that it changes to once it runs, `USER` or `USER:GROUP`; absent where nothing says one. */
+  readonly changesTo?: string;
+  /** Today; undefined where it is not set up. */
+  readonly attachment: Attachment | undefined;
+  readonly keys: readonly KnownKey[];
+  /** Files whose writers choose with which keys it signs. */
+  readonly keySources: readonly AbsolutePath[];
+  /** Domains that are signed today. */
+  readonly signedDomains: readonly string[];
+}
+
+/** Where a signer answers as a milter; undefined where it does not. */
+export const milterEndpoint = (
+  signer: Pick<SignerFacts, 'attachment'> | undefined,
+): SocketEndpoint | undefined =>
+  signer?.attachment?.by === 'milter' ? signer.attachment.endpoint : undefined;
 
 export interface OtherSigner {
   readonly name: 'rspamd' | 'amavis' | 'dkimpy-milter' | 'dkim-milter' | 'dkimproxy' | 'opendkim';
@@ -34,10 +98,10 @@ export interface HostFacts {
   readonly serviceManager: ServiceManagerName;
   readonly hostname: string;
   readonly privileged: boolean;
-  readonly mta: PostfixFacts | undefined;
+  readonly mta: MtaFacts | undefined;
   /** Where there is no Postfix: the name of the mail server that is there, or the path of its sendmail(1). */
   readonly otherMta?: string;
-  readonly signer: OpenDkimFacts | undefined;
+  readonly signer: SignerFacts | undefined;
   readonly rivals: readonly OtherSigner[];
   /** Packages that are missing and that waxseal can install. */
   readonly missingPackages: readonly string[];

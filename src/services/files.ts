@@ -5,18 +5,14 @@ import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {FileStat, Mode} from '../system/ports.ts';
 import type {HostFacts} from './facts.ts';
-import type {OpenDkimFacts} from './opendkim/facts.ts';
-import type {PostfixFacts} from './postfix/facts.ts';
 import type {ConfigurationSnapshot, FileSnapshot} from './snapshot.ts';
 import type {Before, DirectoryStep, FileStep, Owner} from './step.ts';
 
 /** What every planner of a service gets. */
-export interface KnownHost {
+export interface PlanHost {
   readonly facts: HostFacts;
   readonly snapshot: ConfigurationSnapshot;
   readonly layout: Layout;
-  readonly opendkim: OpenDkimFacts;
-  readonly postfix: PostfixFacts;
 }
 
 export const ROOT: Owner = {user: 'root', group: 'root'};

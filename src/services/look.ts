@@ -4,18 +4,16 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {layoutFor} from '../layouts/index.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
-import type {HostFacts, OtherSigner} from './facts.ts';
+import type {HostFacts, OtherSigner, SignerFacts} from './facts.ts';
 import type {LookContext, LookPorts} from './look-context.ts';
 import {findServiceManager} from './manager.ts';
-import {detectOpenDkim} from './opendkim/detect.ts';
-import type {OpenDkimFacts} from './opendkim/facts.ts';
-import {parseDataSet} from './opendkim/parse.ts';
-import {policyScript} from './opendkim/plan-tables.ts';
+import {openDkimOf} from './opendkim/facts.ts';
 import {otherMta} from './other-mta.ts';
 import {findOtherSigners} from './other-signers.ts';
 import {detectPostfix} from './postfix/detect.ts';
 import {mailDomains} from './postfix/domains.ts';
 import {tryReadText} from './reading.ts';
+import {SIGNER} from './registry.ts';
 import {noMta, unsupported} from './signing.ts';
 import {rivals, whyNotSwitched} from './switch-over.ts';
 
@@ -27,11 +25,11 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
   const systemd = serviceManager === 'systemd';
   const context: LookContext = {ports, layout, systemd, signal};
   const found = await detectPostfix(context);
-  const opendkim = layout === undefined ? undefined : await detectOpenDkim({...context, layout});
+  const signer = layout === undefined ? undefined : await SIGNER.detect({...context, layout});
   const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
-  const otherSigners = await findOtherSigners(context, found, opendkim?.facts);
+  const otherSigners = await findOtherSigners(context, found, openDkimOf({signer: signer?.facts}));
   const mta = found === undefined ? await otherMta(context) : undefined;
-  const hostname = found?.facts.myhostname ?? (await hostnameFile(ports)) ?? 'localhost';
+  const hostname = found?.facts.hostname ?? (await hostnameFile(ports)) ?? 'localhost';
   return {
     distribution,
     layout,
@@ -40,25 +38,24 @@ export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promis
     privileged: ports.process.privileged,
     mta: found?.facts,
     ...(mta === undefined ? {} : {otherMta: mta}),
-    signer: opendkim?.facts,
+    signer: signer?.facts,
     rivals: otherSigners,
-    missingPackages: layout !== undefined && opendkim === undefined ? layout.packages.opendkim : [],
+    missingPackages: layout !== undefined && signer === undefined ? SIGNER.packages(layout) : [],
     mailDomains: domains.domains,
     blockers: [
       ...hostBlockers(ports, distribution, layout),
       ...(found === undefined
         ? [noMta({layout, ...(mta === undefined ? {} : {otherMta: mta})})]
         : found.blockers),
-      ...(opendkim?.blockers ?? []),
-      ...opendkimBlockers(opendkim?.facts),
-      ...(await startBlockers(context, opendkim?.facts)),
+      ...(signer?.blockers ?? []),
+      ...(await startBlockers(context, signer?.facts)),
     ],
     remarks: [
       ...unproven(layout),
       ...rivals({rivals: otherSigners}).flatMap(signer => signsToo(signer)),
       ...(found?.remarks ?? []),
       ...domains.remarks,
-      ...(opendkim?.remarks ?? []),
+      ...(signer?.remarks ?? []),
       ...(await mailingLists(ports)),
     ],
   };
@@ -115,32 +112,10 @@ function hostBlockers(
   return blockers;
 }
 
-/** Sources of tables that this version leaves alone; it says so before anything is asked. */
-function opendkimBlockers(facts: OpenDkimFacts | undefined): readonly Problem[] {
-  if (facts === undefined) return [];
-  const blockers: Problem[] = [];
-  for (const name of ['KeyTable', 'SigningTable'] as const) {
-    const value = facts.settings[name.toLowerCase()];
-    const set = value === undefined ? undefined : parseDataSet(value);
-    if (set?.kind !== 'unsupported') continue;
-    blockers.push(
-      problem(
-        'opendkim.tables',
-        `${name} in ${facts.configFile} is kept in a ${visible(set.type)} source, which waxseal does not edit.`,
-        'Add keys there by hand, or use tables in files: KeyTable file:/etc/opendkim/KeyTable.',
-      ),
-    );
-  }
-  if (facts.settings['setuppolicyscript'] !== undefined) {
-    blockers.push(policyScript({opendkim: facts}));
-  }
-  return blockers;
-}
-
 /** Without systemd OpenDKIM is restarted by its init script; without that nobody could. */
 async function startBlockers(
   context: LookContext,
-  facts: OpenDkimFacts | undefined,
+  facts: SignerFacts | undefined,
 ): Promise<readonly Problem[]> {
   if (context.systemd || facts === undefined) return [];
   const name = facts.unit.replace(/\.service$/, '');

@@ -3,22 +3,27 @@
  * data; what a mail server calls its own settings stands in `Decision` and `Breaker` only. `Mta` is what each implements.
  */
 
+import type {AbsolutePath} from '../domain/paths.ts';
+import type {Problem, Result} from '../domain/result.ts';
 import type {Decision, Source} from '../domain/source.ts';
 import type {Hint, MtaFault} from '../proof/fault.ts';
 import type {Finding} from '../proof/finding.ts';
 import type {ProofMail} from '../proof/message.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import type {SignerWords} from './signer.ts';
+import type {HostFacts, MtaFacts} from './facts.ts';
+import type {PlanHost} from './files.ts';
+import type {Reads} from './snapshot.ts';
+import type {Step} from './step.ts';
+import type {SignerWords} from './words.ts';
 
-/** What every MTA says of itself. */
-export interface MtaFacts {
-  /** Name of its folder below services/. */
-  readonly kind: string;
-  /** As its makers write it. */
-  readonly program: string;
-  readonly version: string;
-  readonly running: boolean;
-  readonly unit: string;
+/** What a signer must know of the MTA to choose its socket, and nothing else. */
+export interface Reach {
+  /** A unix socket in a directory of its own that every process of the MTA can reach, chroot or not. */
+  standardSocket(signer: string): AbsolutePath;
+  /** The group to which that directory is given. */
+  readonly group: string;
+  /** Whether the MTA can connect to a socket that a daemon of this group makes with this umask. */
+  mayConnect(path: AbsolutePath, made: {readonly gid: number; readonly umask: number}): boolean;
 }
 
 /**
@@ -209,11 +214,49 @@ export type QueueFacts =
   /** `isHung`: the mail server did not answer in time; another question would wait as long. */
   | {readonly known: false; readonly why: string; readonly isHung?: true};
 
+/** How mail is to be handed to the signer. */
+export interface MilterLink {
+  /** Where the signer will answer. */
+  readonly wanted: SocketEndpoint;
+  /** Where it answers today; undefined where it does not. */
+  readonly before: SocketEndpoint | undefined;
+  /** Where it was once meant to answer. */
+  readonly former?: readonly SocketEndpoint[];
+  /** True for a unix socket that is not there: nobody answers. */
+  readonly isGone?: (endpoint: SocketEndpoint) => boolean;
+  /** Entries of other signers that this plan takes out of the lists. */
+  readonly isSwitchedOff?: (entry: string) => boolean;
+  /** Entries that look like the signer's but lead elsewhere go as well. */
+  readonly dropsStray?: boolean;
+}
+
+export interface MtaChange {
+  readonly steps: readonly Step[];
+  readonly remarks: readonly Problem[];
+}
+
 /** One mail server. */
 export interface Mta<F extends MtaFacts = MtaFacts> {
   readonly kind: F['kind'];
   readonly words: MtaWords;
   readonly hints: MtaHints;
+  /** What the snapshot of a plan must hold; `signers` are the kinds whose sockets may be made. */
+  reads(
+    ports: Pick<Ports, 'files'>,
+    facts: HostFacts,
+    signers: readonly string[],
+  ): Promise<Reads | undefined>;
+  reach(host: PlanHost): Reach;
+  /** Steps that make it hand mail to the signer, once; none where it does. */
+  plan(host: PlanHost, link: MilterLink): Result<MtaChange>;
+  /** Every way in, of all its instances. */
+  entrances(
+    ports: Pick<Ports, 'files' | 'commands' | 'users'>,
+    facts: HostFacts,
+    signal?: AbortSignal,
+  ): Promise<readonly Entrance[]>;
+  /** Directories where a rotation writes. */
+  places(facts: HostFacts): readonly AbsolutePath[];
   /**
    * Its queues, those of all its instances taken together; not known where anything of them is not.
    * @param arrival the earliest moment at which a message of this time stamp can have come in, both in milliseconds

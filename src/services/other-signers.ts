@@ -2,7 +2,7 @@
 import {type SocketEndpoint, sameEndpoint} from '../domain/endpoint.ts';
 import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import type {OtherSigner} from './facts.ts';
+import {milterEndpoint, type OtherSigner} from './facts.ts';
 import type {LookContext} from './look-context.ts';
 import {openDkimDomains, runningOpenDkims} from './opendkim/domains.ts';
 import type {OpenDkimFacts} from './opendkim/facts.ts';
@@ -13,7 +13,6 @@ import type {PostfixFacts} from './postfix/facts.ts';
 import {addressOf, endpointOf, isOpenDkim} from './postfix/milters.ts';
 import {tokens} from './postfix/parse.ts';
 import {tryReadText} from './reading.ts';
-import {milterEndpoint} from './signer.ts';
 import {showUnits} from './systemd.ts';
 
 const UNITS = ['rspamd.service', 'amavis.service', 'amavisd.service', 'dkimpy-milter.service'] as const;

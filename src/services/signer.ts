@@ -1,43 +1,29 @@
 /**
- * The contract of a program that signs: what it signs, and how it decides about one message. Plain data and pure
- * questions; how a signer calls its own settings stands in `Decision` only.
+ * The contract of a program that signs: what it signs, how it decides about one message, and how it is set up. Plain data
+ * and pure questions; how a signer calls its own settings stands in `Decision` only.
  */
 
 import type {SocketEndpoint} from '../domain/endpoint.ts';
+import type {DomainSelector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
+import type {Problem, Result} from '../domain/result.ts';
 import type {Decision, Source} from '../domain/source.ts';
+import type {Layout} from '../layouts/layout.ts';
 import type {Hint, SignerFault} from '../proof/fault.ts';
-import type {QueriedSigner} from '../proof/kept.ts';
+import type {Senders} from '../proof/kept.ts';
+import type {Ports} from '../system/ports.ts';
+import type {Candidate} from './candidate.ts';
+import type {HostFacts, SignerFacts} from './facts.ts';
+import type {PlanHost} from './files.ts';
+import type {SignerChange, SigningIntent} from './intent.ts';
+import type {LookContext} from './look-context.ts';
+import type {MtaWords, Reach} from './mta.ts';
+import type {Reads} from './snapshot.ts';
+import type {Step} from './step.ts';
+import type {Trial} from './trial.ts';
+import type {SignerWords} from './words.ts';
 
-export interface KnownKey {
-  /** Name in the key table; '' for the single Domain/Selector/KeyFile form. */
-  readonly label: string;
-  readonly domain: string;
-  readonly selector: string;
-  readonly path: string;
-}
-
-/** How signing hangs on the way of a message: a milter that the MTA asks, or the MTA itself as it delivers. */
-export type Attachment = {readonly by: 'milter'; readonly endpoint: SocketEndpoint} | {readonly by: 'mta'};
-
-/** What every signer says of itself; each adds what it alone reads, inside its own folder. */
-export interface SignerFacts {
-  /** Name of its folder below services/. */
-  readonly kind: string;
-  /** As its makers write it. */
-  readonly program: string;
-  readonly version: string;
-  readonly unit: string;
-  readonly active: boolean;
-  /** The account that signs. */
-  readonly user: string;
-  readonly group: string;
-  /** Today; undefined where it is not set up. */
-  readonly attachment: Attachment | undefined;
-  readonly keys: readonly KnownKey[];
-  /** Domains that are signed today. */
-  readonly signedDomains: readonly string[];
-}
+export type {SignerWords};
 
 /** One message, as a signer is told of it. */
 export interface SigningQuestion {
@@ -101,20 +87,44 @@ export interface SignerView {
   wouldSign(question: SigningQuestion): SigningAnswer;
 }
 
-/** Where a signer answers as a milter; undefined where it does not. */
-export const milterEndpoint = (
-  signer: Pick<SignerFacts, 'attachment'> | undefined,
-): SocketEndpoint | undefined =>
-  signer?.attachment?.by === 'milter' ? signer.attachment.endpoint : undefined;
+export type SignerHints = Readonly<Record<SignerFault, Hint>>;
 
-/** What sentences of others call a signer and its settings. */
-export interface SignerWords extends QueriedSigner {
-  /** The setting of its socket, with its file. */
-  readonly socketSetting: string;
-  /** The setting of the clients whose mail it signs. */
-  readonly clientsSetting: string;
-  /** Why it refuses a message for good, most often: `with ... the key is too small`. */
-  readonly refusal: string;
+/** A key that is to sign; `shared`: with several domains. */
+export type WantedKey = DomainSelector & {readonly shared?: boolean};
+
+/** What a look at a daemon found; no facts are not even asked for where its program is not installed. */
+export interface Found<F> {
+  readonly facts: F;
+  /** What forbids going on, and what is odd. */
+  readonly blockers: readonly Problem[];
+  readonly remarks: readonly Problem[];
 }
 
-export type SignerHints = Readonly<Record<SignerFault, Hint>>;
+/** One program that waxseal can set up for signing. Only `detect`, `reads` and `senders` read the host; `plan` is pure. */
+export interface Signer<F extends SignerFacts = SignerFacts> {
+  readonly kind: F['kind'];
+  readonly words: SignerWords;
+  /** The packages that a layout has for it. */
+  packages(layout: Layout): readonly string[];
+  hints(mta: MtaWords): SignerHints;
+  /** Undefined where its program is not installed. */
+  detect(context: LookContext & {readonly layout: Layout}): Promise<Found<F> | undefined>;
+  /** What the snapshot of a plan must hold. */
+  reads(
+    ports: Pick<Ports, 'files' | 'users' | 'commands'>,
+    facts: HostFacts,
+    wanted: readonly WantedKey[],
+  ): Promise<Reads>;
+  plan(host: PlanHost, reach: Reach, intent: SigningIntent): Result<SignerChange>;
+  trial(candidate: Candidate, facts: HostFacts): Trial;
+  /** Whose mail it signs now; those of rows that `steps` touch are marked. */
+  senders(ports: Pick<Ports, 'files'>, facts: HostFacts, steps: readonly Step[]): Promise<Senders>;
+  /** Every instance of it on this host, as the picture asks it. */
+  views(
+    ports: Pick<Ports, 'files' | 'commands' | 'users'>,
+    facts: HostFacts,
+    signal?: AbortSignal,
+  ): Promise<readonly SignerView[]>;
+  /** Directories where a rotation writes. */
+  places(facts: HostFacts): readonly AbsolutePath[];
+}

@@ -1,88 +1,111 @@
 /** From facts and a snapshot to the steps that make a host sign. Pure: the same input gives the same plan. */
+
+import type {SocketEndpoint} from '../domain/endpoint.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import type {Layout} from '../layouts/layout.ts';
 import {installCommand} from '../layouts/package-managers.ts';
-import type {SocketEndpoint} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
-import type {HostFacts} from './facts.ts';
+import {type HostFacts, milterEndpoint} from './facts.ts';
 import {entryOf} from './files.ts';
-import type {OpenDkimFacts} from './opendkim/facts.ts';
-import {parseSocket} from './opendkim/socket.ts';
-import {planOpenDkim} from './opendkim/steps.ts';
-import {planPostfix} from './postfix/steps.ts';
+import type {SignerChange, SigningIntent, WantedDomain} from './intent.ts';
+import {mtaOf, SIGNER} from './registry.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
 import {goOnSigning, isOtherSigner, switchOver, whoWouldLose} from './switch-over.ts';
-import type {Wanted} from './wanted.ts';
 
-export interface SigningChange {
-  /** In order; empty where the host is right already. */
+export interface HostChange extends SignerChange {
+  /** `place` and then `switch`, of all services; empty where the host is right already. */
   readonly steps: readonly Step[];
-  /** Where OpenDKIM answers afterwards, in paths of the host. */
-  readonly endpoint: SocketEndpoint;
-  readonly candidate: Candidate;
-  /** Rows that a rotation cannot move, `file:line: row`: they would sign with the replaced key afterwards, too. */
-  readonly keptRows: readonly string[];
-  /** What is odd and stays, or what was decided and may surprise. */
-  readonly remarks: readonly Problem[];
 }
 
-/**
- * Plans signing for `wanted.domains`. A problem (with its id) instead of a plan: `opendkim.missing`, `host.no-mta`,
- * `host.unsupported`, `key.exists`, `opendkim.tables`, `opendkim.socket-override`, `file.unreadable`, ...
- */
+export interface SigningChange extends HostChange {
+  /** Where the signer answers afterwards, in paths of the host. */
+  readonly endpoint: SocketEndpoint;
+  readonly candidate: Candidate;
+}
+
+/** `planChange` of an intent that has something to sign. */
 export function planSigning(
   facts: HostFacts,
   snapshot: ConfigurationSnapshot,
-  wanted: Wanted,
+  intent: SigningIntent,
 ): Result<SigningChange> {
-  const {layout, signer: opendkim, mta: postfix} = facts;
+  const change = planChange(facts, snapshot, intent);
+  if (!change.ok) return change;
+  const {candidate} = change.value;
+  const endpoint = milterEndpoint(change.value);
+  if (candidate === undefined || endpoint === undefined) throw new TypeError('nothing to sign');
+  return ok({...change.value, endpoint, candidate});
+}
+
+/**
+ * Plans what `intent` wants of this host. A problem (with its id) instead of a plan: `opendkim.missing`, `host.no-mta`,
+ * `host.unsupported`, `key.exists`, `opendkim.tables`, `opendkim.socket-override`, `file.unreadable`, ...
+ */
+export function planChange(
+  facts: HostFacts,
+  snapshot: ConfigurationSnapshot,
+  intent: SigningIntent,
+): Result<HostChange> {
+  const {layout} = facts;
+  const {sign = []} = intent;
+  const mta = mtaOf(facts);
   if (layout === undefined) return fail(unsupported(facts));
-  if (postfix === undefined) return fail(noMta(facts));
-  if (opendkim === undefined) {
-    return fail(
-      problem(
-        'opendkim.missing',
-        'OpenDKIM is not installed.',
-        `Install it first: ${layout.packages.opendkim.join(' ')}.`,
-      ),
-    );
-  }
-  const host = {facts, snapshot, layout, opendkim, postfix};
-  const signer = planOpenDkim(host, wanted);
+  if (mta === undefined) return fail(noMta(facts));
+  if (facts.signer === undefined && sign.length > 0) return fail(noSigner(layout));
+  const host = {facts, snapshot, layout};
+  const signer = SIGNER.plan(host, mta.reach(host), intent);
   if (!signer.ok) return signer;
-  const switching = wanted.otherSigners === 'switch';
-  const loser = switching ? whoWouldLose(facts, signedAfter(opendkim, wanted)) : undefined;
+  const {attachment, former} = signer.value;
+  if (sign.length === 0 || attachment?.by !== 'milter') return ok(wholeOf(signer.value));
+  const switching = intent.rivals === 'switch';
+  const loser = switching ? whoWouldLose(facts, signedAfter(facts, sign)) : undefined;
   if (loser !== undefined) return fail(loser);
-  const mta = planPostfix(host, {
-    wanted: signer.value.endpoint,
-    before: signer.value.endpointBefore,
-    former: (opendkim.formerSockets ?? []).flatMap(socket => parseSocket(socket) ?? []),
+  const link = mta.plan(host, {
+    wanted: attachment.endpoint,
+    before: milterEndpoint(facts.signer),
+    former,
     isGone: endpoint => endpoint.kind === 'unix' && entryOf(snapshot, endpoint.path).stat === undefined,
     isSwitchedOff: entry => switching && isOtherSigner(entry),
     dropsStray: switching,
   });
-  if (!mta.ok) return mta;
+  if (!link.ok) return link;
   const others = switching ? switchOver(host) : ok([]);
   if (!others.ok) return others;
-  return ok({
-    steps: [...signer.value.steps, ...mta.value.steps, ...others.value],
-    endpoint: signer.value.endpoint,
-    candidate: signer.value.candidate,
-    keptRows: signer.value.keptRows,
-    remarks: [
-      ...signer.value.remarks,
-      ...mta.value.remarks,
-      ...(wanted.otherSigners === 'leave' ? goOnSigning(facts) : []),
-    ],
-  });
+  return ok(
+    wholeOf({
+      ...signer.value,
+      switch: [...signer.value.switch, ...link.value.steps, ...others.value],
+      remarks: [
+        ...signer.value.remarks,
+        ...link.value.remarks,
+        ...(intent.rivals === 'leave' ? goOnSigning(facts) : []),
+      ],
+    }),
+  );
 }
 
-/** The domains that OpenDKIM signs when the plan is done. */
-const signedAfter = (opendkim: Pick<OpenDkimFacts, 'signedDomains'>, wanted: Wanted): ReadonlySet<string> =>
+const wholeOf = (change: SignerChange): HostChange => ({
+  ...change,
+  steps: [...change.place, ...change.switch],
+});
+
+const noSigner = (layout: Layout): Problem =>
+  problem(
+    'opendkim.missing',
+    `${SIGNER.words.program} is not installed.`,
+    `Install it first: ${SIGNER.packages(layout).join(' ')}.`,
+  );
+
+/** The domains that are signed when the plan is done. */
+const signedAfter = (
+  {signer}: Pick<HostFacts, 'signer'>,
+  sign: readonly WantedDomain[],
+): ReadonlySet<string> =>
   new Set([
-    ...opendkim.signedDomains.map(domain => domain.toLowerCase()),
-    ...wanted.domains.map(({domain}) => domain),
+    ...(signer?.signedDomains ?? []).map(domain => domain.toLowerCase()),
+    ...sign.map(({domain}) => domain),
   ]);
 
 /** No Postfix: `host.other-mta` where another mail server is there, which no advice may remove; else `host.no-mta`. */

@@ -2,7 +2,7 @@
 import {ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
 import type {HostFacts, OtherSigner} from './facts.ts';
-import {type KnownHost, textOf, textStep} from './files.ts';
+import {type PlanHost, textOf, textStep} from './files.ts';
 import {COMMAND_MS} from './limits.ts';
 import {serviceStep} from './manager.ts';
 import {splitLines} from './opendkim/parse.ts';
@@ -85,7 +85,7 @@ export function goOnSigning(facts: Pick<HostFacts, 'rivals'>): readonly Problem[
 }
 
 /** Steps that switch off whoever else signs; they come last, so that no message goes out unsigned meanwhile. */
-export function switchOver(host: KnownHost): Result<readonly Step[]> {
+export function switchOver(host: PlanHost): Result<readonly Step[]> {
   const steps: Step[] = [];
   for (const signer of rivals(host.facts)) {
     const way = WAYS[signer.name];

@@ -1,10 +1,10 @@
 /** The timer that advances rotations: systemd units, or a line for cron where there is no systemd. */
-import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import {type AbsolutePath, absolute, parentOf} from '../domain/paths.ts';
 import type {HostFacts} from './facts.ts';
 import {directoryStep, entryOf, ROOT, textStep} from './files.ts';
 import {COMMAND_MS, READY_MS} from './limits.ts';
 import {serviceStep} from './manager.ts';
-import {parseDataSet} from './opendkim/parse.ts';
+import {mtaOf, SIGNER} from './registry.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {ServiceStep, Step} from './step.ts';
 
@@ -102,20 +102,9 @@ const quoted = (word: string): string =>
  * Where a rotation writes on this host: tables, private keys, the queue of a change. `ports` of the caller resolve links,
  * since the unit lets write to what a link leads to.
  */
-export function rotationPlaces({
-  signer: opendkim,
-  mta: postfix,
-}: Pick<HostFacts, 'signer' | 'mta'>): readonly AbsolutePath[] {
-  const tables = ['keytable', 'signingtable'].flatMap(name => {
-    const set = parseDataSet(opendkim?.settings[name] ?? '');
-    return set !== undefined && 'path' in set ? [parentOf(set.path)] : [];
-  });
-  const keys = (opendkim?.keys ?? []).flatMap(({path}) => {
-    const parsed = parseAbsolutePath(path);
-    return parsed.ok ? [parentOf(parsed.value)] : [];
-  });
-  return [...new Set([...tables, ...keys, ...(postfix === undefined ? [] : [postfix.queueDirectory])])];
-}
+export const rotationPlaces = (facts: HostFacts): readonly AbsolutePath[] => [
+  ...new Set([...SIGNER.places(facts), ...(mtaOf(facts)?.places(facts) ?? [])]),
+];
 
 const WRITABLE = ['/etc', '/var/lib/waxseal', '/var/spool/postfix', '/run'];
 /** What a list of paths of systemd takes without quotes and specifiers. */

@@ -51,7 +51,7 @@ async function look(change: (files: MemoryFiles) => void, path = KEY): Promise<r
         internalhosts: '/etc/opendkim/TrustedHosts',
         peerlist: '127.0.0.1',
       },
-      keys: [{label: 'k', domain: 'example.org', selector: 's1', path}],
+      keys: [{label: 'k', domain: 'example.org', selector: 's1', path, used: true}],
       user: 'opendkim',
       group: 'opendkim',
     },

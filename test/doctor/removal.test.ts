@@ -3,7 +3,7 @@ import {expect, it} from 'vitest';
 import {proveUnsigned} from '../../src/doctor/removal.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {lookAtHost} from '../../src/services/look.ts';
-import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
+import {type OpenDkimFacts, openDkimOf} from '../../src/services/opendkim/facts.ts';
 import {parseSocket} from '../../src/services/opendkim/socket.ts';
 import type {Clock} from '../../src/system/ports.ts';
 import {openWorld, type World} from '../demo/world.ts';
@@ -16,7 +16,7 @@ const never = new AbortController().signal;
 async function emptied(): Promise<{world: World; opendkim: OpenDkimFacts}> {
   const world = await openWorld();
   expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
-  const {signer: opendkim} = await lookAtHost(world.sandbox.ports, never);
+  const opendkim = openDkimOf(await lookAtHost(world.sandbox.ports, never));
   if (opendkim === undefined) throw new Error('no OpenDKIM');
   await world.sandbox.ports.files.replace(SIGNING_TABLE, Buffer.from(''), {mode: 0o644, uid: 0, gid: 0});
   return {world, opendkim};

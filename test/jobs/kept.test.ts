@@ -22,6 +22,7 @@ const opendkim: OpenDkimFacts = {
   configFile: absolute('/etc/opendkim.conf'),
   settings: {keytable: 'file:/etc/opendkim/KeyTable', signingtable: 'refile:/etc/opendkim/SigningTable'},
   keys: [],
+  keySources: [],
   signedDomains: [],
   unit: 'opendkim.service',
   active: true,

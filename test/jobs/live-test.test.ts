@@ -5,6 +5,7 @@ import {type LiveTestInput, liveTest} from '../../src/jobs/live-test.ts';
 import {signingMilter} from '../../src/milter/signing.ts';
 import type {Check, ProofReport} from '../../src/proof/proof.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
+import type {PostfixFacts} from '../../src/services/postfix/facts.ts';
 import type {Clock} from '../../src/system/ports.ts';
 import {createSockets} from '../../src/system/real/index.ts';
 import {type Listening, serve} from '../milter/serving.ts';
@@ -34,12 +35,12 @@ const facts: HostFacts = {
     running: true,
     chrooted: true,
     chroot: {'smtp/inet': true},
-    myhostname: 'mail.example.com',
+    hostname: 'mail.example.com',
     mydomain: 'example.com',
     myorigin: 'example.com',
     mydestination: [],
     virtualDomains: [],
-    relayhost: '',
+    relay: '',
     smtpdMilters: '',
     nonSmtpdMilters: '',
     milterDefaultAction: '',
@@ -48,7 +49,7 @@ const facts: HostFacts = {
     overrides: [],
     unit: 'postfix.service',
     mainCf: absolute('/etc/postfix/main.cf'),
-  },
+  } as PostfixFacts,
   signer: undefined,
   rivals: [],
   missingPackages: [],

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import {afterAll, beforeAll, describe, expect, onTestFinished, test} from 'vitest';
+import {openDkimOf} from '../../src/services/opendkim/facts.ts';
 import {planOn, wantedOn} from '../services/wanted.ts';
 import {carryOut, type FakeHost, fixtureHost, fixtureNames} from '../support/fake-host.ts';
 import {imageOf} from './support/image.ts';
@@ -110,7 +111,7 @@ describe.each(releases)('$suite', release => {
     expect(sorted(real.stdout)).toEqual(sorted(believed.stdout));
     for (const complaint of complaints(real)) expect(complaints(before)).toContain(complaint);
 
-    const settings = facts.signer?.settings ?? {};
+    const settings = openDkimOf(facts)?.settings ?? {};
     // Its server would have to be there to open the list.
     if (settings['internalhosts']?.startsWith('ldap:') === true) return;
     const base = settings['basedirectory'];

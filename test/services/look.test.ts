@@ -1,5 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {lookAtHost, parseOsRelease} from '../../src/services/look.ts';
+import {openDkimOf} from '../../src/services/opendkim/facts.ts';
+import {postfixOf} from '../../src/services/postfix/facts.ts';
 import {packageSteps} from '../../src/services/signing.ts';
 import {execArguments, optionValue} from '../../src/services/systemd.ts';
 import {type FakeHost, fakeHost, fixtureHost} from '../support/fake-host.ts';
@@ -36,8 +38,8 @@ describe('lookAtHost', () => {
       mainCf: '/etc/postfix/main.cf',
       queueDirectory: '/var/spool/postfix',
     });
-    expect(facts.mta?.chroot['smtp/inet']).toBe(true);
-    expect(facts.mta?.chroot['local/unix']).toBe(false);
+    expect(postfixOf(facts)?.chroot['smtp/inet']).toBe(true);
+    expect(postfixOf(facts)?.chroot['local/unix']).toBe(false);
     expect(facts.signer).toMatchObject({
       version: '2.11.0',
       active: true,
@@ -46,7 +48,7 @@ describe('lookAtHost', () => {
       keys: [],
       signedDomains: [],
     });
-    expect(facts.signer?.settings['socket']).toBe('local:/run/opendkim/opendkim.sock');
+    expect(openDkimOf(facts)?.settings['socket']).toBe('local:/run/opendkim/opendkim.sock');
   });
 
   it('finds the real unit of Postfix on Debian 12', async () => {
@@ -85,7 +87,7 @@ describe('lookAtHost', () => {
       },
     };
     const facts = await lookAtHost({...host, commands});
-    expect(facts.mta?.chroot['cleanup/unix']).toBe(false);
+    expect(postfixOf(facts)?.chroot['cleanup/unix']).toBe(false);
     expect(facts.mta?.chrooted).toBe(true);
   });
 
@@ -219,10 +221,11 @@ describe('lookAtHost', () => {
   it('knows the keys of tables and never what a row holds instead of a path', async () => {
     const host = fixtureHost('tables-of-others');
     host.files.put('/etc/opendkim/key.table', 'a example.org:s:/k\nb example.net:t:MIIEsecret\n');
+    host.files.put('/etc/opendkim/signing.table', '*@example.org a\n');
     const facts = await lookAtHost(host);
     expect(facts.signer?.keys).toEqual([
-      {label: 'a', domain: 'example.org', selector: 's', path: '/k'},
-      {label: 'b', domain: 'example.net', selector: 't', path: ''},
+      {label: 'a', domain: 'example.org', selector: 's', path: '/k', used: true},
+      {label: 'b', domain: 'example.net', selector: 't', path: '', used: false},
     ]);
   });
 

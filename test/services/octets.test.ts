@@ -6,8 +6,8 @@ import {describe, expect, it} from 'vitest';
 import type {Result} from '../../src/domain/result.ts';
 import {applyPlan, changeViews, makePlan, undoRun} from '../../src/plan/index.ts';
 import {lookAtHost} from '../../src/services/look.ts';
-import {planRemoval} from '../../src/services/removal.ts';
-import {readConfiguration} from '../../src/services/snapshot.ts';
+import {readConfiguration} from '../../src/services/read-snapshot.ts';
+import {planChange} from '../../src/services/signing.ts';
 import type {Step} from '../../src/services/step.ts';
 import {fingerprint, fixtureHost, fixtureNames, planPorts} from '../support/fake-host.ts';
 import {lostLines} from './ours.ts';
@@ -37,12 +37,11 @@ const planFor: Readonly<
   rotate: async host => {
     const wanted = wantedOn(host, ['example.com'], {...host.manifest.wanted, subdomains: false}, '202612');
     const replaces = selector('202611');
-    return (await planOn(host, {...wanted, domains: wanted.domains.map(each => ({...each, replaces}))}))
-      .change;
+    return (await planOn(host, {...wanted, sign: wanted.sign.map(each => ({...each, replaces}))})).change;
   },
   remove: async host => {
     const facts = await lookAtHost(host);
-    return planRemoval(facts, await readConfiguration(host, facts), [domain('example.com')]);
+    return planChange(facts, await readConfiguration(host, facts), {stop: [domain('example.com')]});
   },
 };
 

@@ -1,11 +1,14 @@
 /** Numbers and bits that are the safety themselves: each decision as a table of inputs and what is decided. */
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import type {KnownHost} from '../../src/services/files.ts';
 import {chooseSocket} from '../../src/services/opendkim/choose-socket.ts';
-import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
+import {type OpenDkimFacts, openDkimOf} from '../../src/services/opendkim/facts.ts';
+import type {OpenDkimHost} from '../../src/services/opendkim/host.ts';
 import {keyFits} from '../../src/services/opendkim/plan-keys.ts';
-import {mayReload} from '../../src/services/opendkim/steps.ts';
+import {mayReload} from '../../src/services/opendkim/start.ts';
+import {postfixOf} from '../../src/services/postfix/facts.ts';
+import {postfixReach} from '../../src/services/postfix/reach.ts';
+import type {PostfixHost} from '../../src/services/postfix/steps.ts';
 import type {FileSnapshot} from '../../src/services/snapshot.ts';
 import type {FileStat} from '../../src/system/ports.ts';
 import {fixtureHost} from '../support/fake-host.ts';
@@ -14,24 +17,26 @@ import {planOn, value, wantedOn} from './wanted.ts';
 const KEY = absolute('/etc/dkimkeys/example.com/202611.private');
 const CONFIG = absolute('/etc/opendkim.conf');
 
+type Host = OpenDkimHost & PostfixHost;
+
 /** A host that signs as waxseal sets it up. */
-async function hostWith(opendkim: Partial<OpenDkimFacts> = {}): Promise<KnownHost> {
+async function hostWith(opendkim: Partial<OpenDkimFacts> = {}): Promise<Host> {
   const host = fixtureHost('debian-13');
   const {facts, snapshot} = await planOn(host, wantedOn(host, ['example.com']));
-  const {layout, mta: postfix} = facts;
-  if (layout === undefined || postfix === undefined || facts.signer === undefined)
-    throw new TypeError('no host');
-  return {facts, snapshot, layout, postfix, opendkim: {...facts.signer, ...opendkim}};
+  const {layout} = facts;
+  const [found, postfix] = [openDkimOf(facts), postfixOf(facts)];
+  if (layout === undefined || postfix === undefined || found === undefined) throw new TypeError('no host');
+  return {facts, snapshot, layout, postfix, opendkim: {...found, ...opendkim}};
 }
 
-const daemon = (host: KnownHost) => {
+const daemon = (host: Host) => {
   const user = host.snapshot.users[host.opendkim.user];
   if (user === undefined) throw new TypeError('no user');
   return user;
 };
 
 /** The host with a file of this owner and mode in place of what is at `path`. */
-function withFile(host: KnownHost, path: FileSnapshot['path'], stat: Partial<FileStat>): KnownHost {
+function withFile(host: Host, path: FileSnapshot['path'], stat: Partial<FileStat>): Host {
   const own: FileStat = {
     ...{kind: 'file', mode: 0o600, uid: 0, gid: 0, size: 1, links: 1, device: 1, inode: 1, modifiedMs: 0},
     ...stat,
@@ -69,7 +74,9 @@ describe('the UMask of a socket of OpenDKIM', () => {
     const host = await hostWith({
       settings: {...rest, socket, ...(umask === undefined ? {} : {umask})},
     });
-    const chosen = value(chooseSocket(host, 'auto')).settings.find(({name}) => name === 'UMask')?.value;
+    const chosen = value(chooseSocket(host, postfixReach(host), 'auto')).settings.find(
+      ({name}) => name === 'UMask',
+    )?.value;
     expect(chosen).toBe(written);
   });
 
@@ -78,7 +85,7 @@ describe('the UMask of a socket of OpenDKIM', () => {
       attachment: {by: 'milter', endpoint: {kind: 'tcp', host: '127.0.0.1', port: 8891}},
       settings: {socket: 'inet:8891@localhost', umask: '000'},
     });
-    expect(value(chooseSocket(host, 'auto')).settings).toEqual([]);
+    expect(value(chooseSocket(host, postfixReach(host), 'auto')).settings).toEqual([]);
   });
 });
 

@@ -1,9 +1,8 @@
 /** Which rows a rotation moves to the new key, and which stay. */
 import {describe, expect, it} from 'vitest';
 import type {Step} from '../../src/services/step.ts';
-import type {Wanted} from '../../src/services/wanted.ts';
 import {type FakeHost, fixtureHost} from '../support/fake-host.ts';
-import {planOn, selector, value, wantedOn} from './wanted.ts';
+import {planOn, selector, value, type Wanted, wantedOn} from './wanted.ts';
 
 const OLD = '/etc/dkimkeys/example.com/old.private';
 const CONFIG = 'KeyTable /etc/opendkim/KeyTable\nSigningTable refile:/etc/opendkim/SigningTable\n';
@@ -27,7 +26,7 @@ function hostWith({keys, signing, config = CONFIG}: Tables): FakeHost {
 
 const replacing = (host: FakeHost, names: readonly string[] = ['example.com']): Wanted => {
   const wanted = wantedOn(host, names, {subdomains: false}, 'new');
-  return {...wanted, domains: wanted.domains.map(each => ({...each, replaces: selector('old')}))};
+  return {...wanted, sign: wanted.sign.map(each => ({...each, replaces: selector('old')}))};
 };
 
 const signingTable = (steps: readonly Step[]): string => {

@@ -1,13 +1,11 @@
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {lookAtHost} from '../../src/services/look.ts';
-import {planRemoval} from '../../src/services/removal.ts';
-import {planSigning} from '../../src/services/signing.ts';
-import {readConfiguration} from '../../src/services/snapshot.ts';
+import {readConfiguration} from '../../src/services/read-snapshot.ts';
+import {planChange, planSigning} from '../../src/services/signing.ts';
 import type {Step} from '../../src/services/step.ts';
-import type {Wanted} from '../../src/services/wanted.ts';
 import {carryOut, type FakeHost, fixtureHost, testKey} from '../support/fake-host.ts';
-import {domain, planOn, value, wantedOn} from './wanted.ts';
+import {domain, planOn, value, type Wanted, wantedOn} from './wanted.ts';
 
 const textOf = (steps: readonly Step[], path: string): string => {
   const step = steps.find(one => one.kind === 'file' && one.path === path);
@@ -66,12 +64,16 @@ describe('planSigning', () => {
     await carryOut(host, steps);
     expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
     // Back to the socket: the entry of the port is replaced, not joined by another one.
-    const back = value((await planOn(host, {...wanted, socket: 'unix'})).change);
+    const back = value(
+      (await planOn(host, {...wanted, settings: {...wanted.settings, socket: 'unix'}})).change,
+    );
     expect(textOf(back.steps, '/etc/postfix/main.cf')).toMatch(
       /^smtpd_milters = unix:opendkim\/opendkim\.sock$/m,
     );
     await carryOut(host, back.steps);
-    expect(value((await planOn(host, {...wanted, socket: 'unix'})).change).steps).toEqual([]);
+    expect(
+      value((await planOn(host, {...wanted, settings: {...wanted.settings, socket: 'unix'}})).change).steps,
+    ).toEqual([]);
   });
 
   it('does not fight with a socket that the unit prescribes', async () => {
@@ -307,10 +309,10 @@ describe('planSigning for many domains', () => {
   });
 });
 
-describe('planRemoval', () => {
+describe('an end of signing', () => {
   async function removal(host: FakeHost, names: readonly string[]) {
     const facts = await lookAtHost(host);
-    return planRemoval(facts, await readConfiguration(host, facts), names.map(domain));
+    return planChange(facts, await readConfiguration(host, facts), {stop: names.map(domain)});
   }
 
   it('takes the rows out and leaves key and other domains', async () => {
@@ -386,10 +388,10 @@ describe('planRemoval', () => {
 describe('one key for several domains', () => {
   it('is put in place once, named by each row, and serves a later domain', async () => {
     const host = fixtureHost('debian-13');
-    const [first, second, third] = wantedOn(host, ['a.example', 'b.example', 'c.example']).domains;
+    const [first, second, third] = wantedOn(host, ['a.example', 'b.example', 'c.example']).sign;
     if (first === undefined || second === undefined || third === undefined) throw new TypeError('three');
     const shared = [first, {...second, key: first.key}].map(want => ({...want, shared: true}));
-    const wanted = {...wantedOn(host, []), domains: shared};
+    const wanted = {...wantedOn(host, []), sign: shared};
     const {steps, candidate} = value((await planOn(host, wanted)).change);
     const keys = steps.filter(step => step.id.endsWith('.private'));
     expect(keys.map(step => step.id)).toEqual(['file:/etc/dkimkeys/shared/202611.private']);
@@ -401,7 +403,7 @@ describe('one key for several domains', () => {
     expect(candidate.keys).toEqual([{path: '/etc/dkimkeys/shared/202611.private', from, sha256}]);
     await carryOut(host, steps);
     expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
-    const later = {...wanted, domains: [{...third, key: first.key, shared: true}]};
+    const later = {...wanted, sign: [{...third, key: first.key, shared: true}]};
     const more = value((await planOn(host, later)).change).steps;
     expect(more.map(step => step.id).filter(id => id.startsWith('file:'))).toEqual([
       'file:/etc/opendkim/KeyTable',
@@ -412,12 +414,12 @@ describe('one key for several domains', () => {
   it('refuses two keys for one place', async () => {
     const host = fixtureHost('debian-13');
     const wanted = wantedOn(host, ['a.example', 'b.example']);
-    const domains = wanted.domains.map((want, at) => ({
+    const sign = wanted.sign.map((want, at) => ({
       ...want,
       shared: true,
       key: {...want.key, sha256: String(at)},
     }));
-    expect(await problemOf(host, {...wanted, domains})).toBe('key.exists');
+    expect(await problemOf(host, {...wanted, sign})).toBe('key.exists');
   });
 });
 

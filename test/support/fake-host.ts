@@ -420,7 +420,7 @@ export interface Manifest {
   /** Ids of what forbids going on before anything is planned, in order. */
   readonly blocked?: readonly string[];
   /** What is asked for beyond `example.com`. */
-  readonly wanted?: {readonly otherSigners?: 'switch' | 'leave'; readonly socket?: 'unix'};
+  readonly wanted?: {readonly rivals?: 'switch' | 'leave'; readonly socket?: 'unix'};
   /** Lines put below a file of the base. */
   readonly append?: Readonly<Record<string, readonly string[]>>;
   /** Pieces of a file of the base that read differently here: each [before, after] must be found. */

@@ -25,6 +25,8 @@ import type {
 import type {ChangeView, Plan, RunId} from '../../src/plan/plan.ts';
 import type {Check, ProofReport} from '../../src/proof/proof.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
+import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
+import type {PostfixFacts} from '../../src/services/postfix/facts.ts';
 import type {Clock} from '../../src/system/ports.ts';
 
 function must<T>(result: {ok: true; value: T} | {ok: false; problem: {message: string}}): T {
@@ -64,12 +66,12 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     running: true,
     chrooted: true,
     chroot: {'smtp/inet': true},
-    myhostname: 'mail.example.org',
+    hostname: 'mail.example.org',
     mydomain: 'example.org',
     myorigin: 'example.org',
     mydestination: ['example.org', 'localhost'],
     virtualDomains: ['example.net'],
-    relayhost: '',
+    relay: '',
     smtpdMilters: '',
     nonSmtpdMilters: '',
     milterDefaultAction: 'tempfail',
@@ -78,7 +80,7 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     overrides: [],
     unit: 'postfix.service',
     mainCf: absolute('/etc/postfix/main.cf'),
-  },
+  } as PostfixFacts,
   signer: {
     kind: 'opendkim',
     program: 'OpenDKIM',
@@ -87,6 +89,7 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     configFile: absolute('/etc/opendkim.conf'),
     settings: {},
     keys: [],
+    keySources: [],
     signedDomains: [],
     unit: 'opendkim.service',
     active: true,
@@ -94,7 +97,7 @@ export const fakeFacts = (over: Partial<HostFacts> = {}): HostFacts => ({
     socketOverride: '',
     user: 'opendkim',
     group: 'opendkim',
-  },
+  } as OpenDkimFacts,
   rivals: [],
   missingPackages: [],
   mailDomains: [domainOf('example.org'), domainOf('example.net')],
@@ -238,6 +241,7 @@ export const fakeReady = (staged: readonly StagedDomain[], over: Partial<PlanRea
   changes: fakeChanges,
   preflight: proof(check('preflight.signs', 'pass', 'The new configuration signs')),
   proven: [],
+  placed: [],
   endpoint: {kind: 'unix', path: absolute('/var/spool/postfix/opendkim/opendkim.sock')},
   remarks: [],
   ...over,

@@ -10,6 +10,7 @@ import type {Check} from '../../proof/proof.ts';
 import {loadState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {openDkimOf} from '../../services/opendkim/facts.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
@@ -26,6 +27,7 @@ export async function check(context: Context): Promise<ExitCode> {
   mustBeRoot(ports, 'Only root sees what there is to check.');
   const {signal} = context;
   const facts = await lookAtHost(ports, signal);
+  const opendkim = openDkimOf(facts);
   const state = await loadState(ports.files);
   const wanted = domainsOf(context);
   const resolvers = resolversOf(context.flags);
@@ -37,7 +39,7 @@ export async function check(context: Context): Promise<ExitCode> {
     ...checkHost(facts),
     ...checkSigners(facts),
     ...(await checkNotes(ports)),
-    ...(facts.signer === undefined ? [] : await checkExposure(ports, facts.signer)),
+    ...(opendkim === undefined ? [] : await checkExposure(ports, opendkim)),
     ...mail.checks,
   ];
   const advice = await checkPolicies(context, ports, facts, wanted ?? mail.signed);

@@ -8,18 +8,17 @@ import {listed, visible} from '../../domain/text.ts';
 import {type ApplyHooks, changeViews, makePlan} from '../../plan/index.ts';
 import type {ChangeView, Plan} from '../../plan/plan.ts';
 import {keptCheck, withCheck} from '../../proof/kept.ts';
-import type {Check} from '../../proof/proof.ts';
+import {type Check, NOTHING_TO_PROVE} from '../../proof/proof.ts';
 import {isComing, type KeyEntry, type RotationState} from '../../rotation/index.ts';
-import type {HostFacts} from '../../services/facts.ts';
+import {type HostFacts, milterEndpoint} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
+import {readConfiguration} from '../../services/read-snapshot.ts';
 import {SIGNER} from '../../services/registry.ts';
-import {planRemoval} from '../../services/removal.ts';
-import {milterEndpoint} from '../../services/signer.ts';
-import {readConfiguration} from '../../services/snapshot.ts';
+import {planChange} from '../../services/signing.ts';
 import type {Ports} from '../../system/ports.ts';
 import {beforeChange, milterReadiness} from '../change.ts';
 import {readKeys, recordStopped} from '../key-book.ts';
-import {type Dialog, NOTHING_TO_PROVE, runChange, type Shown} from '../run-change.ts';
+import {type Dialog, runChange, type Shown} from '../run-change.ts';
 import {type RecordOptions, recordLines} from './records.ts';
 
 export type Removal =
@@ -99,7 +98,7 @@ async function planRemoving(
   const keys = own.filter(key => key.state === 'active');
   // What is on its way for them has nowhere to go any more.
   const coming = own.filter(isComing);
-  const change = planRemoval(facts, await readConfiguration(ports, facts, keys), domains);
+  const change = planChange(facts, await readConfiguration(ports, facts, keys), {stop: domains});
   if (!change.ok) throw new HostError(change.problem);
   const plan = makePlan({
     purpose: 'remove',

@@ -31,10 +31,7 @@ import {identitiesOf, modeLetsRead} from '../../services/account.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {isRootsWord} from '../../services/opendkim/movable-key.ts';
-import {parseDataSet} from '../../services/opendkim/parse.ts';
-import {labelOf, parseTable} from '../../services/opendkim/tables.ts';
-import type {KnownKey} from '../../services/signer.ts';
-import {readConfiguration} from '../../services/snapshot.ts';
+import {SIGNER} from '../../services/registry.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {changeEach, must, readKeys} from '../key-book.ts';
 import {createTurns} from '../lock-turns.ts';
@@ -113,7 +110,7 @@ async function unknownKeys(
   const judge = await judgeFor(ports, facts);
   const [find, wanted] = [entryFinder(state), only === undefined ? undefined : new Set(only)];
   const found = new Map<string, UnknownKey>();
-  for (const key of await keysInUse(ports, facts)) {
+  for (const key of (facts.signer?.keys ?? []).filter(({used}) => used)) {
     const domain = parseDomain(key.domain);
     const selector = parseSelector(key.selector);
     const path = parseAbsolutePath(key.path);
@@ -126,30 +123,17 @@ async function unknownKeys(
   return [...found.values()];
 }
 
-/** Keys that a row of the signing table names, or the one of the single-key form. */
-async function keysInUse(ports: Ports, facts: HostFacts): Promise<readonly KnownKey[]> {
-  const keys = facts.signer?.keys ?? [];
-  const path = facts.signer?.settings['signingtable']?.replace(/^(re)?file:/, '');
-  if (path === undefined) return keys;
-  const text = (await readConfiguration(ports, facts)).entries[path]?.text;
-  if (text === undefined) return keys.filter(({domain}) => facts.signer?.signedDomains.includes(domain));
-  const used = new Set(parseTable(text).map(row => labelOf(row.value)));
-  return keys.filter(({label}) => used.has(label));
-}
-
-/** The file that a table names and whether it is OpenDKIM's to sign with; else why not. */
+/** The file that a table names and whether it is the signer's to sign with; else why not. */
 type Judge = (path: AbsolutePath) => Promise<InspectedFile | string>;
 
 /**
  * Who can write a table could name any key of root's in it, which would be published or destroyed at the end of its life.
- * So a key is what OpenDKIM's account can read, or what root alone has named.
+ * So a key is what the signer's account can read, or what root alone has named.
  */
-async function judgeFor(ports: Ports, {signer: opendkim}: HostFacts): Promise<Judge> {
-  if (opendkim === undefined) return async () => "OpenDKIM isn't installed";
-  const identities = await identitiesOf(ports, opendkim);
+async function judgeFor(ports: Ports, {signer}: HostFacts): Promise<Judge> {
+  if (signer === undefined) return async () => `${SIGNER.words.program} isn't installed`;
+  const identities = await identitiesOf(ports, signer);
   if ('unknown' in identities) return async () => `there is no ${identities.unknown}`;
-  const table = parseDataSet(opendkim.settings['keytable'] ?? '');
-  const writtenIn = [opendkim.configFile, ...('path' in table ? [table.path] : [])];
   return async path => {
     try {
       const real = await ports.files.resolve(path);
@@ -157,10 +141,10 @@ async function judgeFor(ports: Ports, {signer: opendkim}: HostFacts): Promise<Ju
       if (real === undefined || found === undefined) return `${visible(path)} is missing`;
       const isTheirs =
         modeLetsRead(found.stat, identities.work) ||
-        (await isRootsWord(ports, writtenIn, {path, real}, found.stat));
+        (await isRootsWord(ports, signer.keySources, {path, real}, found.stat));
       return isTheirs
         ? found
-        : `${visible(path)} can't be read by ${visible(identities.work.name)}, as whom OpenDKIM signs`;
+        : `${visible(path)} can't be read by ${visible(identities.work.name)}, as whom ${signer.program} signs`;
     } catch (error) {
       if (!(error instanceof ToolError)) throw error;
       return error.message;

@@ -9,6 +9,7 @@ import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem, type Result} from '../../domain/result.ts';
 import type {Answers} from '../../flow/answers.ts';
 import type {ApplyResult, Operations, PlanReady, StagedDomain, WorkEvent} from '../../flow/operations.ts';
+import {NOTHING_TO_PROVE} from '../../proof/proof.ts';
 import {
   type Due,
   due,
@@ -239,7 +240,7 @@ async function planRotation(
 ): Promise<Result<PlanReady>> {
   const planned = await planSwitch(ports, staged, answers, signal);
   if (!planned.ok) return planned;
-  return await tried(ports, planned.value.plan, planned.value, staged, signal);
+  return await tried(ports, planned.value.plan, planned.value.change, staged, signal);
 }
 
 /** How old what the servers said may be when the switch rests on it. */
@@ -308,7 +309,7 @@ async function switchGuided(
   const result: ApplyResult = {
     applied: true,
     changed: ready.plan.steps.length > 0,
-    proof: proof ?? {checks: [], passed: true},
+    proof: proof ?? NOTHING_TO_PROVE,
     interrupted: false,
   };
   const before = await readKeys(ports);

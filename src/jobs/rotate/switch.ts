@@ -7,22 +7,21 @@ import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {listed} from '../../domain/text.ts';
 import type {Answers} from '../../flow/answers.ts';
-import type {StagedDomain, WorkEvent} from '../../flow/operations.ts';
+import type {PlanReady, StagedDomain, WorkEvent} from '../../flow/operations.ts';
 import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
-import type {ProofReport} from '../../proof/proof.ts';
+import {NOTHING_TO_PROVE, type ProofReport} from '../../proof/proof.ts';
 import {type KeyEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
-import {type Candidate, type ProvenFile, provenFiles} from '../../services/candidate.ts';
-import type {HostFacts} from '../../services/facts.ts';
+import {provenFiles} from '../../services/candidate.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {planForget} from '../../services/removal.ts';
-import {readConfiguration} from '../../services/snapshot.ts';
+import {readConfiguration} from '../../services/read-snapshot.ts';
+import {planChange} from '../../services/signing.ts';
 import type {Step} from '../../services/step.ts';
-import type {Ports, SocketEndpoint} from '../../system/ports.ts';
+import type {Ports} from '../../system/ports.ts';
 import {beforeChange, keptBy, milterReadiness, proveLive} from '../change.ts';
 import {readKeys, recordActive} from '../key-book.ts';
 import type {WorkOptions} from '../options.ts';
-import {changeFor} from '../planning.ts';
+import {changeFor, type StagedChange} from '../planning.ts';
 import {asProven} from '../proven.ts';
 import {stagedAgain} from '../setup/look.ts';
 
@@ -33,11 +32,7 @@ export type SwitchAnswers = Pick<Answers, 'socket' | 'canonicalization' | 'trust
 export interface PlannedSwitch {
   /** All of it, as it is shown: keys put in place, tables, what the signer is told. */
   readonly plan: Plan;
-  readonly facts: HostFacts;
-  readonly endpoint: SocketEndpoint;
-  readonly candidate: Candidate;
-  readonly proven: readonly ProvenFile[];
-  readonly remarks: readonly Problem[];
+  readonly change: StagedChange;
 }
 
 /**
@@ -60,7 +55,7 @@ export async function planSwitch(
     replaces,
   );
   if (!change.ok) return change;
-  const {facts, steps, endpoint, candidate, keptRows, remarks} = change.value;
+  const {steps, keptRows} = change.value;
   if (keptRows.length > 0) return fail(rowsKept(staged, keptRows));
   const plan = makePlan({
     purpose: 'rotate',
@@ -70,7 +65,7 @@ export async function planSwitch(
     clock: ports.clock,
     random: ports.random,
   });
-  return ok({plan, facts, endpoint, candidate, proven: provenFiles(candidate), remarks});
+  return ok({plan, change: change.value});
 }
 
 /** The selectors that sign now for the domains of new keys, each of the same algorithm. */
@@ -115,13 +110,32 @@ export interface SwitchOutcome {
 export async function carryOutSwitch(
   ports: Ports,
   options: WorkOptions,
-  {plan: whole, endpoint, proven}: Pick<PlannedSwitch, 'plan' | 'endpoint' | 'proven'>,
+  {
+    plan: whole,
+    endpoint,
+    proven,
+    placed: placeIds,
+  }: Pick<PlanReady, 'plan' | 'endpoint' | 'proven' | 'placed'>,
   staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<SwitchOutcome> {
-  const places = partOf(ports, whole, isPlace, `Private keys in place: ${namesOf(staged)}`);
-  const tables = partOf(ports, whole, step => !isPlace(step), whole.title);
+  const ids = new Set(placeIds);
+  const isPlaced = ({id}: Step): boolean => ids.has(id);
+  const part = (title: string, steps: readonly Step[]): Plan =>
+    makePlan({
+      purpose: 'rotate',
+      title,
+      domains: whole.domains,
+      steps,
+      clock: ports.clock,
+      random: ports.random,
+    });
+  const places = part(`Private keys in place: ${namesOf(staged)}`, whole.steps.filter(isPlaced));
+  const tables = part(
+    whole.title,
+    whole.steps.filter(step => !isPlaced(step)),
+  );
   const keyPaths = placesOf(whole, staged);
   const preflight = (): Promise<Result<true>> => asProven(ports, whole, proven);
   // Before the first of both: putting keys in place may change directories of others, too.
@@ -155,16 +169,6 @@ export async function carryOutSwitch(
 const namesOf = (staged: readonly StagedDomain[]): string =>
   staged.map(({record}) => record.absoluteName).join(', ');
 
-const partOf = (ports: Ports, whole: Plan, isIn: (step: Step) => boolean, title: string): Plan =>
-  makePlan({
-    purpose: 'rotate',
-    title,
-    domains: whole.domains,
-    steps: whole.steps.filter(isIn),
-    clock: ports.clock,
-    random: ports.random,
-  });
-
 /** Two changes are told as the one that was shown. */
 const counted =
   (emit: (event: WorkEvent) => void, before: number, whole: Plan) =>
@@ -186,7 +190,10 @@ export async function switchKeys(
 ): Promise<void> {
   const planned = await planSwitch(ports, staged, {}, signal);
   if (!planned.ok) throw new HostError(planned.problem);
-  const switched = await carryOutSwitch(ports, options, planned.value, staged, emit, signal);
+  const {plan, change} = planned.value;
+  const placed = change.place.map(({id}) => id);
+  const ready = {plan, placed, endpoint: change.endpoint, proven: provenFiles(change.candidate)};
+  const switched = await carryOutSwitch(ports, options, ready, staged, emit, signal);
   const {outcome, proof, run} = switched;
   if (proof === undefined) throw errorOf(outcome);
   if (!proof.passed) {
@@ -219,10 +226,6 @@ export async function placeNow(
   };
 }
 
-/** A private key that is put in place, or a directory for it. */
-const isPlace = (step: Step): boolean =>
-  step.kind === 'directory' || (step.kind === 'file' && step.after.content.from === 'secret');
-
 /**
  * Puts the new private keys in place, as a change of its own that nothing takes back: a signer reads them for each
  * message, and a session that was open meanwhile may need one even after tables have been put back. A key that no table
@@ -240,7 +243,7 @@ const placeKeys = (
     places,
     {
       preflight,
-      proof: async () => ({checks: [], passed: true}),
+      proof: async () => NOTHING_TO_PROVE,
       ready: milterReadiness(ports),
       lockHeld: true,
     },
@@ -304,13 +307,13 @@ export async function dropRows(
   signal: AbortSignal,
 ): Promise<void> {
   const facts = await lookAtHost(ports, signal);
-  const steps = planForget(facts, await readConfiguration(ports, facts), keys);
-  if (!steps.ok) throw new HostError(steps.problem);
+  const change = planChange(facts, await readConfiguration(ports, facts), {forget: keys});
+  if (!change.ok) throw new HostError(change.problem);
   const plan = makePlan({
     purpose: 'rotate',
     title: `Removed keys out of the table: ${keys.map(({record}) => record.name).join(', ')}`,
     domains: [],
-    steps: steps.value,
+    steps: change.value.steps,
     clock: ports.clock,
     random: ports.random,
   });
@@ -318,7 +321,7 @@ export async function dropRows(
     ports,
     plan,
     {
-      proof: async () => ({checks: [], passed: true}),
+      proof: async () => NOTHING_TO_PROVE,
       ready: milterReadiness(ports),
       lockHeld: true,
     },

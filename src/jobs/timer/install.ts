@@ -5,15 +5,17 @@ import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {basicReadiness, makePlan, sha256Of} from '../../plan/index.ts';
 import type {ChangeView} from '../../plan/plan.ts';
+import {NOTHING_TO_PROVE} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {isRunning} from '../../services/manager.ts';
-import {type ConfigurationSnapshot, readConfiguration} from '../../services/snapshot.ts';
+import {readConfiguration} from '../../services/read-snapshot.ts';
+import type {ConfigurationSnapshot} from '../../services/snapshot.ts';
 import {planTimer, rotationPlaces, TIMER_FILES, TIMER_UNIT_NAME} from '../../services/timer.ts';
 import {loosePackage, looseWay, repairOf} from '../../system/loose-way.ts';
 import type {Ports} from '../../system/ports.ts';
 import {readSettings} from '../rotate/facts.ts';
-import {type Dialog, NOTHING_TO_PROVE, runChange, type Shown} from '../run-change.ts';
+import {type Dialog, runChange, type Shown} from '../run-change.ts';
 
 export type TimerInstallation =
   | Shown

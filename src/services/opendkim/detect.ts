@@ -3,25 +3,21 @@ import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible, withoutPassword} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
+import type {KnownKey} from '../facts.ts';
 import type {LookContext} from '../look-context.ts';
 import {tryReadText} from '../reading.ts';
-import type {KnownKey} from '../signer.ts';
+import type {Found} from '../signer.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
 import type {OpenDkimFacts} from './facts.ts';
 import {definitions, effective, includesOf, parseDataSet} from './parse.ts';
 import {parseSocket, parseUmask} from './socket.ts';
-import {domainOfPattern, keyRows, parseListTable, parseTable, type TableRow} from './tables.ts';
-
-export interface OpenDkimFound {
-  readonly facts: OpenDkimFacts;
-  readonly blockers: readonly Problem[];
-  readonly remarks: readonly Problem[];
-}
+import {policyScript} from './tables/current.ts';
+import {domainOfPattern, keyRows, labelOf, parseListTable, parseTable, type TableRow} from './tables.ts';
 
 type Context = LookContext & {readonly layout: Layout};
 
 /** Undefined where the program is not installed. */
-export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | undefined> {
+export async function detectOpenDkim(context: Context): Promise<Found<OpenDkimFacts> | undefined> {
   const {ports, layout, systemd, signal} = context;
   const run = await ports.commands.run(['opendkim', '-V'], signal === undefined ? {} : {signal});
   if (run.ended === 'missing') return undefined;
@@ -34,6 +30,7 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
   const texts = await readWithIncludes(ports, configFile);
   const settings = effective(definitions(configFile, path => texts.get(path)));
   const tables = await readTables(ports, settings);
+  const keyTable = parseDataSet(settings['keytable'] ?? '');
   const changesTo = optionValue(argv, 'u') ?? settings['userid'];
   const socketOverride = optionValue(argv, 'p') ?? '';
   const endpoint = parseSocket(socketOverride || (settings['socket'] ?? ''));
@@ -44,6 +41,7 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
     configFile,
     settings,
     keys: tables.keys,
+    keySources: [configFile, ...('path' in keyTable ? [keyTable.path] : [])],
     signedDomains: tables.signedDomains,
     unit: layout.opendkim.unit,
     active: systemd ? unit?.['ActiveState'] === 'active' : await isRunning(context),
@@ -58,7 +56,7 @@ export async function detectOpenDkim(context: Context): Promise<OpenDkimFound | 
   };
   return {
     facts,
-    blockers: unitBlockers(facts, unit),
+    blockers: [...unitBlockers(facts, unit), ...sourceBlockers(facts)],
     remarks: [...remarksOn(context, facts, unit), ...deadRows(facts, tables.deadRows)],
   };
 }
@@ -119,6 +117,27 @@ function unitBlockers(facts: OpenDkimFacts, unit: UnitProperties | undefined): r
   ];
 }
 
+/** Sources of tables that this version leaves alone; it says so before anything is asked. */
+function sourceBlockers(facts: OpenDkimFacts): readonly Problem[] {
+  const blockers: Problem[] = [];
+  for (const name of ['KeyTable', 'SigningTable'] as const) {
+    const value = facts.settings[name.toLowerCase()];
+    const set = value === undefined ? undefined : parseDataSet(value);
+    if (set?.kind !== 'unsupported') continue;
+    blockers.push(
+      problem(
+        'opendkim.tables',
+        `${name} in ${facts.configFile} is kept in a ${visible(set.type)} source, which waxseal does not edit.`,
+        'Add keys there by hand, or use tables in files: KeyTable file:/etc/opendkim/KeyTable.',
+      ),
+    );
+  }
+  if (facts.settings['setuppolicyscript'] !== undefined) {
+    blockers.push(policyScript({opendkim: facts}));
+  }
+  return blockers;
+}
+
 /** Without systemd: the process that the PID file names is there. */
 async function isRunning({ports, layout}: Context): Promise<boolean> {
   const pid = (await tryReadText(ports.files, layout.opendkim.pidFile))?.trim() ?? '';
@@ -152,15 +171,17 @@ async function readTables(
   settings: Readonly<Record<string, string>>,
 ): Promise<KnownTables> {
   if (settings['keytable'] === undefined) return readSingleKey(ports, settings);
+  const set = parseDataSet(settings['signingtable'] ?? '');
+  const signing = await rowsOf(ports, settings['signingtable'] ?? '');
+  const labels = new Set(signing.map(row => labelOf(row.value)));
   const keys = keyRows(await rowsOf(ports, settings['keytable'])).map(row => ({
     label: row.label,
     domain: row.domain,
     selector: row.selector,
     // A row may carry the key itself instead of a path; it goes no further than this.
     path: /^\.{0,2}\//.test(row.path) ? row.path : '',
+    used: labels.has(row.label),
   }));
-  const set = parseDataSet(settings['signingtable'] ?? '');
-  const signing = await rowsOf(ports, settings['signingtable'] ?? '');
   const living = signing.filter(row => !isDead(row.key, set.kind === 'refile'));
   const domains = new Set(living.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
   return {
@@ -186,7 +207,7 @@ async function readSingleKey(
     return {keys: [], signedDomains: [], deadRows: []};
   const names = (await rowsOf(ports, domain)).map(row => row.key);
   return {
-    keys: names.map(name => ({label: '', domain: name, selector, path: keyfile})),
+    keys: names.map(name => ({label: '', domain: name, selector, path: keyfile, used: true})),
     signedDomains: names.map(name => visible(name.toLowerCase())),
     deadRows: [],
   };

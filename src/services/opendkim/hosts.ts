@@ -2,10 +2,11 @@
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {CandidateTable} from '../candidate.ts';
-import {type KnownHost, textOf} from '../files.ts';
+import {textOf} from '../files.ts';
 import type {Setting} from './edit.ts';
+import type {OpenDkimHost} from './host.ts';
 import {parseDataSet} from './parse.ts';
-import {freePath, hasTables} from './plan-tables.ts';
+import {freePath, hasTables} from './tables/current.ts';
 import {appendRows, coversHost, parseTable} from './tables.ts';
 
 export interface HostsPlan {
@@ -20,7 +21,7 @@ export interface HostsPlan {
 const LOOPBACK = ['127.0.0.1', '::1'];
 
 /** Makes the host itself and `trusted` internal. A set-up with tables but without a list keeps the default list. */
-export function planHosts(host: KnownHost, trusted: readonly string[]): Result<HostsPlan> {
+export function planHosts(host: OpenDkimHost, trusted: readonly string[]): Result<HostsPlan> {
   const bad = trusted.find(entry => !/^!?[\w.:/[\]*-]+$/.test(entry));
   if (bad !== undefined) {
     return fail(
@@ -51,7 +52,7 @@ export function planHosts(host: KnownHost, trusted: readonly string[]): Result<H
   });
 }
 
-function withoutList(host: KnownHost, trusted: readonly string[]): HostsPlan {
+function withoutList(host: OpenDkimHost, trusted: readonly string[]): HostsPlan {
   if (hasTables(host) && trusted.length === 0) {
     const table: CandidateTable = {path: undefined, kind: 'list', text: LOOPBACK.join(',')};
     return {file: undefined, settings: [], table, remarks: []};

@@ -4,8 +4,9 @@ import type {DomainName, Selector} from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {entryOf, type KnownHost} from '../files.ts';
-import type {WantedDomain} from '../wanted.ts';
+import {entryOf} from '../files.ts';
+import type {WantedDomain} from '../intent.ts';
+import type {OpenDkimHost} from './host.ts';
 import type {KeyRow, ReplacedLabels} from './tables.ts';
 
 /** The rows of one key. */
@@ -22,7 +23,7 @@ export interface KeyUse {
  * costs what it finds, so that ten thousand domains can be asked for.
  */
 export function createKeyFinder(
-  host: KnownHost,
+  host: OpenDkimHost,
   rows: readonly KeyRow[],
 ): (domain: DomainName, selector: Selector) => KeyUse {
   const byDomain = new Map<string, KeyRow[]>();
@@ -62,7 +63,7 @@ const ANY = '%';
 const signerOf = (row: KeyRow): string => row.domain.toLowerCase();
 
 /** The file behind a row, links resolved, and its content; a key that stands in the row itself is its own mark. */
-function marksOf(host: KnownHost, row: KeyRow, domain: string): readonly string[] {
+function marksOf(host: OpenDkimHost, row: KeyRow, domain: string): readonly string[] {
   const path = parseAbsolutePath(row.path.replaceAll('%', domain));
   if (!path.ok) return [row.path];
   const {path: real, sha256} = entryOf(host.snapshot, path.value);

@@ -14,17 +14,8 @@ import {looseWay} from '../../system/loose-way.ts';
 import type {FileStat, InspectedFile, Ports} from '../../system/ports.ts';
 import {asIdentity, type Identity, identitiesOf} from '../account.ts';
 import {COMMAND_MS} from '../limits.ts';
+import type {MovableKey} from '../snapshot.ts';
 import type {OpenDkimFacts} from './facts.ts';
-
-/** What the account itself has read, and that it is a private key. */
-export interface MovableKey {
-  /** Links resolved. */
-  readonly path: AbsolutePath;
-  /** Hex SHA-256 of the file. */
-  readonly sha256: string;
-  /** As `KeyDescription.fingerprint`. */
-  readonly fingerprint: string;
-}
 
 type MovePorts = Pick<Ports, 'files' | 'users' | 'commands'>;
 

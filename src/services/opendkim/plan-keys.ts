@@ -2,10 +2,11 @@
 import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {CandidateKey} from '../candidate.ts';
-import {beforeOf, directoryStep, entryOf, type KnownHost} from '../files.ts';
-import {type FileSnapshot, keyFolder} from '../snapshot.ts';
+import {beforeOf, directoryStep, entryOf} from '../files.ts';
+import type {WantedDomain} from '../intent.ts';
+import type {FileSnapshot} from '../snapshot.ts';
 import type {DirectoryStep, FileStep, Owner, SecretContent} from '../step.ts';
-import type {WantedDomain} from '../wanted.ts';
+import type {OpenDkimHost} from './host.ts';
 import {isAlone, unsafeWay} from './safe-keys.ts';
 import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';
 
@@ -20,10 +21,14 @@ export interface KeyPlan {
   readonly labels: readonly string[];
 }
 
+/** Where the keys of a domain lie; one for several domains lies in a folder that is no domain's name. */
+export const keyFolder = (keyDirectory: AbsolutePath, domain: string, shared: boolean): AbsolutePath =>
+  below(keyDirectory, shared ? 'shared' : domain);
+
 const KEY_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
-const keyOwner = (host: KnownHost): Owner => ({
+const keyOwner = (host: OpenDkimHost): Owner => ({
   user: host.opendkim.user,
   group: host.layout.opendkim.group,
 });
@@ -33,7 +38,7 @@ const keyOwner = (host: KnownHost): Owner => ({
  * plan copies, by their new place.
  */
 export function planKeys(
-  host: KnownHost,
+  host: OpenDkimHost,
   keyTable: string,
   wanted: readonly WantedDomain[],
   moving: ReadonlyMap<string, string> = new Map(),
@@ -82,7 +87,7 @@ export function planKeys(
 
 /** The first place whose directories OpenDKIM would not trust, after what the plan itself puts right. */
 function unsafePlace(
-  host: KnownHost,
+  host: OpenDkimHost,
   places: readonly string[],
   directories: readonly DirectoryStep[],
 ): Problem | undefined {
@@ -99,7 +104,7 @@ function unsafePlace(
   return undefined;
 }
 
-function placeOf(host: KnownHost, want: WantedDomain, row: KeyRow | undefined): Result<AbsolutePath> {
+function placeOf(host: OpenDkimHost, want: WantedDomain, row: KeyRow | undefined): Result<AbsolutePath> {
   const folder = keyFolder(host.layout.opendkim.keyDirectory, want.domain, want.shared === true);
   const usual = below(folder, `${want.selector}.private`);
   if (row === undefined) return ok(usual);
@@ -110,7 +115,7 @@ function placeOf(host: KnownHost, want: WantedDomain, row: KeyRow | undefined): 
 }
 
 /** Owner and mode with which OpenDKIM takes a key named in a KeyTable (daemons/opendkim.md#key-files). */
-export function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
+export function keyFits(host: OpenDkimHost, entry: FileSnapshot): boolean {
   const {stat} = entry;
   const user = host.snapshot.users[host.opendkim.user];
   const group = host.snapshot.groups[host.layout.opendkim.group];
@@ -123,7 +128,7 @@ export function keyFits(host: KnownHost, entry: FileSnapshot): boolean {
 }
 
 /** True where a key in use by the single-key form can stay where it is: in the key directory, readable, safe. */
-export function keyMayStay(host: KnownHost, path: AbsolutePath): boolean {
+export function keyMayStay(host: OpenDkimHost, path: AbsolutePath): boolean {
   const entry = entryOf(host.snapshot, path);
   return (
     path.startsWith(`${host.layout.opendkim.keyDirectory}/`) &&
@@ -132,7 +137,7 @@ export function keyMayStay(host: KnownHost, path: AbsolutePath): boolean {
   );
 }
 
-function domainDirectory(host: KnownHost, want: WantedDomain): readonly DirectoryStep[] {
+function domainDirectory(host: OpenDkimHost, want: WantedDomain): readonly DirectoryStep[] {
   const shared = want.shared === true;
   return safeDirectory(
     host,
@@ -142,7 +147,7 @@ function domainDirectory(host: KnownHost, want: WantedDomain): readonly Director
 }
 
 /** A directory that OpenDKIM can enter and that nobody else can write; an existing one that is so stays as it is. */
-export function safeDirectory(host: KnownHost, path: AbsolutePath, why: string): readonly DirectoryStep[] {
+export function safeDirectory(host: OpenDkimHost, path: AbsolutePath, why: string): readonly DirectoryStep[] {
   const stat = entryOf(host.snapshot, path).stat;
   const user = host.snapshot.users[host.opendkim.user];
   const group = host.snapshot.groups[host.layout.opendkim.group];
@@ -154,7 +159,7 @@ export function safeDirectory(host: KnownHost, path: AbsolutePath, why: string):
   return directoryStep(host.snapshot, path, keyOwner(host), DIRECTORY_MODE, why);
 }
 
-function keyStep(host: KnownHost, want: WantedDomain, entry: FileSnapshot): FileStep {
+function keyStep(host: OpenDkimHost, want: WantedDomain, entry: FileSnapshot): FileStep {
   const fresh = entry.stat === undefined;
   return secretStep(
     host,
@@ -167,7 +172,7 @@ function keyStep(host: KnownHost, want: WantedDomain, entry: FileSnapshot): File
 }
 
 export const secretStep = (
-  host: KnownHost,
+  host: OpenDkimHost,
   entry: FileSnapshot,
   content: SecretContent,
   why: string,
@@ -194,7 +199,7 @@ const keyExists = (want: WantedDomain, path: AbsolutePath | undefined): Problem 
 const twice = (want: WantedDomain): Problem =>
   problem('domain.twice', `${want.domain} is named twice.`, 'Name each domain once.');
 
-const labelTaken = (host: KnownHost, label: string): Problem =>
+const labelTaken = (host: OpenDkimHost, label: string): Problem =>
   problem(
     'key.label-taken',
     `The key table of ${host.opendkim.configFile} has a row "${label}" that belongs to another domain or selector.`,

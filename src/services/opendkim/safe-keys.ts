@@ -6,18 +6,19 @@ import {command} from '../../domain/command.ts';
 import {type AbsolutePath, parentOf} from '../../domain/paths.ts';
 import {type Problem, problem} from '../../domain/result.ts';
 import type {FileStat} from '../../system/ports.ts';
-import {entryOf, type KnownHost} from '../files.ts';
+import {entryOf} from '../files.ts';
+import type {OpenDkimHost} from './host.ts';
 import {isTrue} from './parse.ts';
 
 /** True where nobody but root and OpenDKIM's own user is in the group, be it listed or as primary group. */
-export function isAlone(host: KnownHost, gid: number): boolean {
+export function isAlone(host: OpenDkimHost, gid: number): boolean {
   const group = Object.values(host.snapshot.groups).find(entry => entry.gid === gid);
   const others = [...(group?.members ?? []), ...(host.snapshot.primaryNames?.[gid] ?? [])];
   return others.every(name => name === host.opendkim.user || name === 'root');
 }
 
 /** Why OpenDKIM would not trust a key below this directory; undefined where it would. */
-function distrust(host: KnownHost, stat: FileStat): string | undefined {
+function distrust(host: OpenDkimHost, stat: FileStat): string | undefined {
   const daemon = host.snapshot.users[host.opendkim.user]?.uid;
   if ((stat.mode & 0o002) !== 0) return 'everybody can write it';
   if ((stat.mode & 0o020) !== 0 && !isAlone(host, stat.gid))
@@ -42,7 +43,7 @@ function ancestry(path: AbsolutePath): readonly AbsolutePath[] {
  * `mended` are put right by the plan. None where RequireSafeKeys is off.
  */
 export function unsafeWay(
-  host: KnownHost,
+  host: OpenDkimHost,
   directory: AbsolutePath,
   mended: ReadonlySet<string>,
 ): Problem | undefined {

@@ -1,4 +1,4 @@
-/** The Socket parameter of opendkim.conf(5) and what Postfix can reach. */
+/** The Socket parameter of opendkim.conf(5). */
 import type {SocketEndpoint} from '../../domain/endpoint.ts';
 import {parseAbsolutePath} from '../../domain/paths.ts';
 
@@ -28,35 +28,6 @@ export const socketValue = (endpoint: SocketEndpoint): string =>
   endpoint.kind === 'unix'
     ? `local:${endpoint.path}`
     : `inet:${endpoint.port}@${endpoint.host === '127.0.0.1' ? 'localhost' : endpoint.host}`;
-
-/** Who may enter a directory and use a socket in it. */
-export interface Reach {
-  /** Attributes of the socket's directory; undefined where it is missing. */
-  readonly directory: {readonly uid: number; readonly gid: number; readonly mode: number} | undefined;
-  /** Group that the socket gets where the directory is not setgid. */
-  readonly daemonGid: number;
-  readonly umask: number;
-  readonly client: {readonly uid: number; readonly gids: ReadonlySet<number>};
-}
-
-/**
- * True where the client can connect to a socket that the daemon makes in the directory
- * (daemons/opendkim.md#socket).
- */
-export function canReach(reach: Reach): boolean {
-  const {directory, client} = reach;
-  if (directory === undefined) return false;
-  const inGroup = client.gids.has(directory.gid);
-  const enters =
-    directory.uid === client.uid
-      ? (directory.mode & 0o100) !== 0
-      : inGroup
-        ? (directory.mode & 0o010) !== 0
-        : (directory.mode & 0o001) !== 0;
-  const socketGid = (directory.mode & 0o2000) !== 0 ? directory.gid : reach.daemonGid;
-  const connects = client.gids.has(socketGid) ? (reach.umask & 0o020) === 0 : (reach.umask & 0o002) === 0;
-  return enters && connects;
-}
 
 /** UMask of opendkim.conf(5), octal; undefined where not set or not a number. */
 export const parseUmask = (text: string | undefined): number | undefined =>

@@ -316,6 +316,35 @@ export const removeLines = (text: string, doomed: ReadonlySet<number>): string =
     .map((line, at) => (doomed.has(at) ? '' : line.raw + line.end))
     .join('');
 
+/**
+ * Takes out the signing rows whose key signs as one of the domains `stop` and those that stand for one, then their key rows
+ * and those of the keys `forget`, where no signing row refers to them any more.
+ */
+export function withoutRows(
+  keyText: string,
+  signingText: string,
+  stop: readonly string[],
+  forget: readonly {readonly domain: string; readonly selector: string}[],
+): {readonly keys: string; readonly signing: string} {
+  if (stop.length + forget.length === 0) return {keys: keyText, signing: signingText};
+  const stopped = new Set(stop);
+  const gone = new Set(forget.map(({domain, selector}) => `${selector} ${domain}`));
+  const keys = keyRows(parseTable(keyText));
+  const labels = new Set(keys.filter(row => stopped.has(row.domain.toLowerCase())).map(row => row.label));
+  const isStopped = (row: TableRow): boolean =>
+    labels.has(labelOf(row.value)) || stopped.has(domainOfPattern(row.key));
+  const signing = parseTable(signingText);
+  const used = new Set(signing.filter(row => !isStopped(row)).map(row => labelOf(row.value)));
+  const isGone = ({label, domain, selector}: KeyRow): boolean =>
+    !used.has(label) && (labels.has(label) || gone.has(`${selector.toLowerCase()} ${domain.toLowerCase()}`));
+  const linesOf = (rows: readonly {readonly line: number}[]): ReadonlySet<number> =>
+    new Set(rows.map(({line}) => line));
+  return {
+    signing: removeLines(signingText, linesOf(signing.filter(isStopped))),
+    keys: removeLines(keyText, linesOf(keys.filter(isGone))),
+  };
+}
+
 /** `label domain:selector:path`, as in KeyTable (daemons/opendkim.md#tables: no blanks around the colons). */
 export const keyTableRow = (label: string, domain: string, selector: string, path: string): string =>
   `${label} ${domain}:${selector}:${path}`;

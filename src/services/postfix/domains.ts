@@ -31,7 +31,7 @@ export async function mailDomains(
     ...(local ?? []),
     facts.mydomain,
     ...(relay ?? []),
-    facts.myhostname,
+    facts.hostname,
   ];
   const domains = new Set<DomainName>();
   for (const candidate of candidates) {
@@ -39,7 +39,7 @@ export async function mailDomains(
     if (parsed.ok) domains.add(parsed.value);
   }
   const isLast = (domain: string): boolean =>
-    domain === facts.myhostname.toLowerCase() || /^localhost\.|\.(localdomain|local|localhost)$/.test(domain);
+    domain === facts.hostname.toLowerCase() || /^localhost\.|\.(localdomain|local|localhost)$/.test(domain);
   return {
     domains: [...domains].toSorted((one, other) => Number(isLast(one)) - Number(isLast(other))),
     remarks,

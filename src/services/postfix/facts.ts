@@ -1,6 +1,6 @@
 /** What a look at Postfix found, beyond what every MTA says of itself. */
 import type {AbsolutePath} from '../../domain/paths.ts';
-import type {MtaFacts} from '../mta.ts';
+import type {MtaFacts} from '../facts.ts';
 
 /** One `-o name=value` of a service in master.cf that concerns milters. */
 export interface ServiceOverride {
@@ -14,16 +14,12 @@ export interface PostfixFacts extends MtaFacts {
   readonly kind: 'postfix';
   readonly configDirectory: AbsolutePath;
   readonly queueDirectory: AbsolutePath;
-  /** True where smtpd or cleanup are chrooted: the milter's socket must lie below the queue directory. */
-  readonly chrooted: boolean;
   /** chroot flag by service: `smtp/inet` → true. */
   readonly chroot: Readonly<Record<string, boolean>>;
-  readonly myhostname: string;
   readonly mydomain: string;
   readonly myorigin: string;
   readonly mydestination: readonly string[];
   readonly virtualDomains: readonly string[];
-  readonly relayhost: string;
   /** Values as written (unexpanded); '' where not set. */
   readonly smtpdMilters: string;
   readonly nonSmtpdMilters: string;
@@ -33,3 +29,9 @@ export interface PostfixFacts extends MtaFacts {
   readonly overrides: readonly ServiceOverride[];
   readonly mainCf: AbsolutePath;
 }
+
+/** The facts of Postfix, where that is the mail server. */
+export const postfixOf = ({mta}: {readonly mta: MtaFacts | undefined}): PostfixFacts | undefined =>
+  mta !== undefined && isPostfix(mta) ? mta : undefined;
+
+const isPostfix = (mta: MtaFacts): mta is PostfixFacts => mta.kind === 'postfix';

@@ -1,6 +1,7 @@
 /** Milter lists of Postfix: which entry is which, and where ours belongs. */
 import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import type {MilterLink} from '../mta.ts';
 import {expand, type LogicalLine, tokens, words} from './parse.ts';
 
 export interface PostfixView {
@@ -46,20 +47,7 @@ export function milterAddress(endpoint: SocketEndpoint, view: PostfixView): stri
   return `unix:${endpoint.path.startsWith(below) ? endpoint.path.slice(below.length) : endpoint.path}`;
 }
 
-export interface Ours {
-  /** Where OpenDKIM will answer. */
-  readonly wanted: SocketEndpoint;
-  /** Where it answers today; undefined where it does not. */
-  readonly before: SocketEndpoint | undefined;
-  /** Where it was once meant to answer. */
-  readonly former?: readonly SocketEndpoint[];
-  /** True for a unix socket that is not there: nobody answers. */
-  readonly isGone?: (endpoint: SocketEndpoint) => boolean;
-  /** Entries of other signers that this plan takes out of the lists. */
-  readonly isSwitchedOff?: (entry: string) => boolean;
-  /** Entries that look like OpenDKIM but lead elsewhere go as well. */
-  readonly dropsStray?: boolean;
-}
+export type Ours = MilterLink;
 
 /** A place that OpenDKIM has left, or leaves with this plan. */
 const isLeft = (endpoint: SocketEndpoint, ours: Ours): boolean =>

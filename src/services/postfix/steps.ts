@@ -2,26 +2,26 @@
 import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {type KnownHost, textOf, textStep} from '../files.ts';
+import {type PlanHost, textOf, textStep} from '../files.ts';
 import {COMMAND_MS} from '../limits.ts';
 import {serviceStep} from '../manager.ts';
-import type {CheckStep, ServiceStep, Step} from '../step.ts';
+import type {MtaChange} from '../mta.ts';
+import type {CheckStep, ServiceStep} from '../step.ts';
 import {changersBehind, editMainCf, judgedTooEarly, strayEntries} from './edit.ts';
 import type {PostfixFacts} from './facts.ts';
 import {editMasterCf} from './master.ts';
 import type {Ours} from './milters.ts';
 import {inForce, parseMainCf, settingsOf} from './parse.ts';
 
-export interface PostfixChange {
-  readonly steps: readonly Step[];
-  readonly remarks: readonly Problem[];
+export interface PostfixHost extends PlanHost {
+  readonly postfix: PostfixFacts;
 }
 
 export const masterCf = (postfix: Pick<PostfixFacts, 'configDirectory'>): AbsolutePath =>
   below(postfix.configDirectory, 'master.cf');
 
 /** Steps for main.cf and master.cf, the check and the reload; none where both milter lists lead to the endpoint already. */
-export function planPostfix(host: KnownHost, ours: Ours): Result<PostfixChange> {
+export function planPostfix(host: PostfixHost, ours: Ours): Result<MtaChange> {
   const {postfix, snapshot} = host;
   const text = textOf(snapshot, postfix.mainCf);
   if (!text.ok) return text;
@@ -68,7 +68,7 @@ function mended(before: string, after: string): readonly Problem[] {
   return remarks;
 }
 
-function remarksOn(host: KnownHost, text: string, ours: Ours): readonly Problem[] {
+function remarksOn(host: PostfixHost, text: string, ours: Ours): readonly Problem[] {
   const remarks: Problem[] = [];
   const action = inForce(parseMainCf(text), 'milter_default_action')?.value ?? '';
   if (action !== 'accept') {
@@ -120,7 +120,7 @@ const check = (): CheckStep => ({
   timeoutMs: COMMAND_MS,
 });
 
-function reload({facts, postfix}: KnownHost): ServiceStep {
+function reload({facts, postfix}: PostfixHost): ServiceStep {
   const systemd = facts.serviceManager === 'systemd';
   const step = serviceStep(facts.serviceManager, {
     unit: systemd ? postfix.unit : 'postfix',

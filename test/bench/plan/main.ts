@@ -25,8 +25,8 @@ import {createNamedFiles} from '../../../src/jobs/named-files.ts';
 import {stage} from '../../../src/jobs/setup/stage.ts';
 import {changeViews, makePlan} from '../../../src/plan/index.ts';
 import {lookAtHost} from '../../../src/services/look.ts';
+import {readConfiguration} from '../../../src/services/read-snapshot.ts';
 import {planSigning} from '../../../src/services/signing.ts';
-import {readConfiguration} from '../../../src/services/snapshot.ts';
 import type {Ports} from '../../../src/system/ports.ts';
 import {furnish, openWorld} from '../../plan/world.ts';
 import {mode} from '../../support/drive.ts';
@@ -116,11 +116,8 @@ async function planned(staged: readonly StagedDomain[]): Promise<void> {
     key: {stagedPath, sha256},
   }));
   const change = planSigning(facts, await readConfiguration(host, facts, staged), {
-    domains,
-    socket: 'auto',
-    canonicalization: 'relaxed/simple',
-    trustedHosts: [],
-    subdomains: true,
+    sign: domains,
+    settings: {canonicalization: 'relaxed/simple', subdomains: true},
   });
   if (!change.ok) throw new Error(change.problem.message);
   const {steps} = change.value;

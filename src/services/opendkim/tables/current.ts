@@ -1,18 +1,13 @@
 /** Which tables OpenDKIM uses today, and the same in files that can be edited. */
-import {type DomainName, parseDomain, parseSelector} from '../../domain/names.ts';
-import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
-import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
-import {visible, withoutPassword} from '../../domain/text.ts';
-import {entryOf, type KnownHost, textOf} from '../files.ts';
-import type {Setting} from './edit.ts';
-import {isTrue, parseDataSet} from './parse.ts';
-import {keyLabel, keyTableRow, parseListTable, parseTable, type SigningKind} from './tables.ts';
-
-export interface Table {
-  readonly path: AbsolutePath;
-  readonly kind: SigningKind;
-  readonly text: string;
-}
+import {type DomainName, parseDomain, parseSelector} from '../../../domain/names.ts';
+import {type AbsolutePath, below, parseAbsolutePath} from '../../../domain/paths.ts';
+import {fail, ok, type Problem, problem, type Result} from '../../../domain/result.ts';
+import {visible, withoutPassword} from '../../../domain/text.ts';
+import {entryOf, textOf} from '../../files.ts';
+import type {OpenDkimHost} from '../host.ts';
+import {isTrue, parseDataSet} from '../parse.ts';
+import {keyLabel, keyTableRow, parseTable, type SigningKind} from '../tables.ts';
+import {fileStore, listText, storeOf, type TableStore} from './store.ts';
 
 /** The one key of the `Domain`, `Selector`, `KeyFile` form that moves into the tables. */
 export interface MovedKey {
@@ -23,61 +18,53 @@ export interface MovedKey {
 }
 
 export interface Tables {
-  readonly keys: Table;
-  readonly signing: Table;
-  readonly settings: readonly Setting[];
+  readonly keys: TableStore;
+  readonly signing: TableStore;
   readonly moved: MovedKey | undefined;
   readonly remarks: readonly Problem[];
 }
 
 /** True where both tables are set already: somebody's working set-up, kept as it is as far as possible. */
-export const hasTables = (host: KnownHost): boolean =>
+export const hasTables = (host: OpenDkimHost): boolean =>
   host.opendkim.settings['keytable'] !== undefined && host.opendkim.settings['signingtable'] !== undefined;
 
-/** The tables to edit. Inline lists and the single-key form are turned into files that sign the same. */
-export function currentTables(host: KnownHost): Result<Tables> {
+/**
+ * The tables to edit. Where rows are to be added, inline lists and the single-key form are turned into files that sign the
+ * same; else each stays where it is.
+ */
+export function currentTables(host: OpenDkimHost, adds: boolean): Result<Tables> {
   const remarks: Problem[] = [];
-  const settings: Setting[] = [];
   if (host.opendkim.settings['setuppolicyscript'] !== undefined) return fail(policyScript(host));
-  const keys = currentTable(host, 'KeyTable', 'file', settings, remarks);
+  const keys = currentTable(host, 'KeyTable', 'file', adds, remarks);
   if (!keys.ok) return keys;
-  const signing = currentTable(host, 'SigningTable', 'refile', settings, remarks);
+  const signing = currentTable(host, 'SigningTable', 'refile', adds, remarks);
   if (!signing.ok) return signing;
   const moved = host.opendkim.settings['keytable'] === undefined ? singleKey(host) : ok(undefined);
   if (!moved.ok) return moved;
   if (moved.value !== undefined) remarks.push(movedRemark(moved.value));
-  return ok({keys: keys.value, signing: signing.value, settings, moved: moved.value, remarks});
+  return ok({keys: keys.value, signing: signing.value, moved: moved.value, remarks});
 }
 
 function currentTable(
-  host: KnownHost,
+  host: OpenDkimHost,
   name: 'KeyTable' | 'SigningTable',
   fallback: SigningKind,
-  settings: Setting[],
+  adds: boolean,
   remarks: Problem[],
-): Result<Table> {
+): Result<TableStore> {
   const value = host.opendkim.settings[name.toLowerCase()];
   const set = value === undefined ? undefined : parseDataSet(value);
   if (set?.kind === 'unsupported') return fail(foreignTable(name, set.type));
-  if (set !== undefined && set.kind !== 'list') {
-    const text = textOf(host.snapshot, set.path);
-    return text.ok ? ok({path: set.path, kind: set.kind, text: text.value}) : text;
-  }
+  if (set !== undefined && (set.kind !== 'list' || !adds)) return storeOf(host, name, set);
   const path = freePath(host, name, remarks);
   // An inline list is looked up like file:, not like refile: (daemons/opendkim.md#tables).
   const kind = set === undefined ? fallback : 'file';
-  settings.push({name, value: `${kind}:${path}`});
   const text = (set?.entries ?? []).length === 0 ? ownText(host, path) : listText(set?.entries ?? []);
-  return ok({path, kind, text});
+  return ok(fileStore(host, {path, kind, text}, {name, value: `${kind}:${path}`}));
 }
 
-const listText = (entries: readonly string[]): string =>
-  parseListTable(entries)
-    .map(row => `${row.key} ${row.value}\n`)
-    .join('');
-
 /** Comments that stand in an unused file without rows are kept. */
-const ownText = (host: KnownHost, path: AbsolutePath): string => {
+const ownText = (host: OpenDkimHost, path: AbsolutePath): string => {
   const text = entryOf(host.snapshot, path).text ?? '';
   return parseTable(text).length === 0 ? text : '';
 };
@@ -86,7 +73,7 @@ const ownText = (host: KnownHost, path: AbsolutePath): string => {
  * The customary file, or one beside it where the customary one has rows although nothing refers to it: adopting those
  * could make mail fail, overwriting them would lose somebody's work.
  */
-export function freePath(host: KnownHost, name: string, remarks: Problem[]): AbsolutePath {
+export function freePath(host: OpenDkimHost, name: string, remarks: Problem[]): AbsolutePath {
   const usual = below(host.layout.opendkim.tableDirectory, name);
   const entry = entryOf(host.snapshot, usual);
   if (entry.stat === undefined || (entry.text !== undefined && parseTable(entry.text).length === 0))
@@ -102,7 +89,7 @@ export function freePath(host: KnownHost, name: string, remarks: Problem[]): Abs
   return other;
 }
 
-function singleKey(host: KnownHost): Result<MovedKey | undefined> {
+function singleKey(host: OpenDkimHost): Result<MovedKey | undefined> {
   const {domain, selector, keyfile, subdomains} = host.opendkim.settings;
   if (domain === undefined || selector === undefined || keyfile === undefined) return ok(undefined);
   const set = parseDataSet(domain);

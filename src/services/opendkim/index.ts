@@ -1,0 +1,33 @@
+/** OpenDKIM, as a signer of the registry. */
+import {ok} from '../../domain/result.ts';
+import type {Signer} from '../signer.ts';
+import {sendersToCompare} from './compared.ts';
+import {openDkimSigners} from './decide/read.ts';
+import {detectOpenDkim} from './detect.ts';
+import {type OpenDkimFacts, openDkimOf} from './facts.ts';
+import {OPENDKIM, openDkimHints} from './hints.ts';
+import {nothing, planOpenDkim} from './plan.ts';
+import {openDkimPlaces, openDkimReads} from './reads.ts';
+import {openDkimTrial} from './trial.ts';
+
+export const openDkim: Signer<OpenDkimFacts> = {
+  kind: 'opendkim',
+  words: OPENDKIM,
+  packages: layout => layout.packages.opendkim,
+  hints: openDkimHints,
+  detect: detectOpenDkim,
+  reads: openDkimReads,
+  plan: (host, reach, intent) => {
+    const opendkim = openDkimOf(host.facts);
+    return opendkim === undefined ? ok(nothing(undefined)) : planOpenDkim({...host, opendkim}, reach, intent);
+  },
+  trial: (candidate, facts) => openDkimTrial(candidate, openDkimOf(facts) ?? {user: 'opendkim'}),
+  senders: async (ports, facts, steps) => {
+    const opendkim = openDkimOf(facts);
+    return opendkim === undefined
+      ? {all: [], unread: [], isTouched: () => false}
+      : await sendersToCompare(ports, opendkim, steps);
+  },
+  views: openDkimSigners,
+  places: openDkimPlaces,
+};
