@@ -15,6 +15,8 @@ interface Shown {
 
 const pages: readonly string[] = [
   'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   ...readdirSync(path.join(top, 'docs'), {recursive: true, encoding: 'utf8'})
     .filter(name => name.endsWith('.md'))
     .map(name => `docs/${name}`),
