@@ -377,7 +377,13 @@ describe('what changes a message after it was signed', () => {
       {main: `smtpd_milters = ${A} inet:localhost:11332\n`},
       ['smtpd_milters later-milter body'],
     ],
-    ['the same milter in front', {main: `smtpd_milters = inet:localhost:11332 ${A}\n`}, []],
+    ['the same milter in front', {main: `smtpd_milters = inet:localhost:11332 inet:localhost:8891\n`}, []],
+    [
+      'a later milter that is not known',
+      {main: `smtpd_milters = ${A} inet:localhost:7777\n`},
+      ['smtpd_milters later-milter body'],
+    ],
+    ['a later signer', {main: `smtpd_milters = ${A} unix:opendkim/opendkim.sock inet:localhost:8891\n`}, []],
     ['a later milter that judges', {main: `smtpd_milters = ${A} inet:localhost:8893\n`}, []],
     ['a filter', {main: FILTER, master: SCAN + SILENT}, ['content_filter filter body']],
     [

@@ -1,7 +1,7 @@
 /** What changes a message after a milter has signed it, or takes the signature away. Pure. */
 import {visible} from '../../../domain/text.ts';
 import type {Breaker, MilterHop} from '../../mta.ts';
-import {changesMail} from '../milters.ts';
+import {changesMail, judgesAfterDkim} from '../milters.ts';
 import {words} from '../parse.ts';
 import {CHANGES_BODY, CHANGES_HEADER, type Check, type Checks, checksOf} from './checks.ts';
 import type {PassStep} from './filters.ts';
@@ -23,28 +23,28 @@ export function breakersOf(read: ReadConfiguration, steps: readonly PassStep[]):
   ];
 }
 
-/** Milters that change what those before them may have signed. */
+/** Milters behind another one, which may have signed. Those that judge or sign only add a header in front. */
 function laterMilters({pass}: PassStep, at: number): readonly Breaker[] {
   const [why] = pass.decidedBy;
   if ('fatal' in pass.milters || why === undefined) return [];
-  return pass.milters.flatMap((hop: MilterHop, index): readonly Breaker[] =>
-    index === 0 || !changesMail(hop.text)
-      ? []
-      : [
-          {
-            decision: {
-              ...why,
-              value: hop.text,
-              says: `${hop.text} can change a message that a milter before it has signed.`,
-            },
-            where: 'later-milter',
-            changes: 'body',
-            isCertain: false,
-            after: {pass: at, milter: index},
-          },
-        ],
-  );
+  return pass.milters.flatMap(({text}: MilterHop, index): readonly Breaker[] => {
+    if (index === 0 || judgesAfterDkim(text) || isNamedSigner(text)) return [];
+    const says = changesMail(text)
+      ? `${text} can change a message that a milter before it has signed.`
+      : `${text} comes after other milters. waxseal can't tell if it changes what they have signed.`;
+    return [
+      {
+        decision: {...why, value: text, says},
+        where: 'later-milter',
+        changes: 'body',
+        isCertain: false,
+        after: {pass: at, milter: index},
+      },
+    ];
+  });
 }
+
+const isNamedSigner = (text: string): boolean => /dkim/i.test(text) || /:8891\b/.test(text);
 
 /** What cleanup does to headers that milters add. */
 function afterMilters(read: ReadConfiguration, {cleanup, pass}: PassStep): readonly Breaker[] {
