@@ -62,6 +62,8 @@ describe('lookAtHost', () => {
     expect(new Set(programs)).toEqual(
       new Set([
         'postconf -n',
+        'postconf -d',
+        'id -Gn',
         'postconf -x',
         'postconf -F',
         'postconf -P',
@@ -302,17 +304,17 @@ describe('lookAtHost', () => {
   });
 
   it('names what leads mail around the milter lists', async () => {
-    const host = fixtureHost('debian-13');
     const main = '/etc/postfix/main.cf';
-    host.files.put(
-      main,
-      `${host.files.text(main)}\nreceive_override_options = no_milters\nsmtpd_milter_maps = cidr:/etc/postfix/m\n`,
+    const found = async (line: string) => {
+      const host = fixtureHost('debian-13');
+      host.files.put(main, `${host.files.text(main)}\n${line}\n`);
+      const {remarks} = await lookAtHost(host);
+      return remarks.map(({id, message}) => `${id}: ${message}`).join('\n');
+    };
+    expect(await found('receive_override_options = no_milters')).toContain('postfix.milters-off: receive');
+    expect(await found('smtpd_milter_maps = cidr:/etc/postfix/m')).toContain(
+      'postfix.milter-maps: smtpd_milter_maps (cidr:/etc/postfix/m)',
     );
-    const {remarks} = await lookAtHost(host);
-    const ids = remarks.map(({id}) => id);
-    expect(ids).toContain('postfix.milters-off');
-    expect(ids).toContain('postfix.milter-maps');
-    expect(remarks.map(({message}) => message).join()).toContain('cidr:/etc/postfix/m');
   });
 
   it('puts the name of the host and localhost names last among the domains', async () => {

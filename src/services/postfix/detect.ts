@@ -11,7 +11,9 @@ import {serviceCommand} from '../manager.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
 import type {PostfixFacts, ServiceOverride} from './facts.ts';
-import {parseMainCf, parsePostconf, settingsOf, words} from './parse.ts';
+import {parsePostconf, words} from './parse.ts';
+import {readWays} from './ways/read.ts';
+import {remarksOn} from './ways/remarks.ts';
 
 export interface PostfixFound {
   readonly facts: PostfixFacts;
@@ -44,7 +46,6 @@ const EXPANDED = [
   'relayhost',
   'smtpd_milters',
   'non_smtpd_milters',
-  'multi_instance_directories',
 ] as const;
 
 /** Undefined where postconf is missing: then there is no Postfix. */
@@ -96,12 +97,7 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
     milters: [expanded.get('smtpd_milters') ?? '', expanded.get('non_smtpd_milters') ?? ''],
     mydomainIsSet: explicit.has('mydomain'),
     blockers: blockersOn(context, explicitRun, facts),
-    remarks: [
-      ...remarksOn(facts),
-      ...passedBy(explicit),
-      ...rewritesLater(explicit, perService),
-      ...(await otherInstances(context, facts, words(expanded.get('multi_instance_directories') ?? ''))),
-    ],
+    remarks: remarksOn(await readWays(context, configDirectory), configDirectory),
   };
 }
 
@@ -197,119 +193,3 @@ function blockersOn(context: LookContext, explicit: CommandResult, facts: Postfi
     ),
   ];
 }
-
-function remarksOn(facts: PostfixFacts): readonly Problem[] {
-  const remarks = facts.overrides.filter(one => concernsSigning(one, facts)).map(one => overrideRemark(one));
-  if (facts.contentFilter !== '') {
-    remarks.push(
-      problem(
-        'postfix.content-filter',
-        `A content filter is set: ${visible(facts.contentFilter)}. Mail that comes back from it may be signed twice, or changed after signing.`,
-        'Where it comes back on a port of this host, the plan sees to it that it is signed once; where it comes back by sendmail(1), it would be signed again.',
-      ),
-    );
-  }
-  return remarks;
-}
-
-/** Settings of main.cf that lead mail around both milter lists (postconf(5)), so that no edit of them has an effect. */
-function passedBy(explicit: ReadonlyMap<string, string>): readonly Problem[] {
-  const remarks: Problem[] = [];
-  const options = explicit.get('receive_override_options') ?? '';
-  if (/\bno_milters\b/.test(options)) {
-    remarks.push(
-      problem(
-        'postfix.milters-off',
-        `receive_override_options in main.cf has no_milters: no milter is asked about any mail, and nothing is signed.`,
-        'Take the word out of main.cf; where mail comes back from a filter, it belongs to that service in master.cf.',
-      ),
-    );
-  }
-  const maps = explicit.get('smtpd_milter_maps') ?? '';
-  if (maps !== '') {
-    remarks.push(
-      problem(
-        'postfix.milter-maps',
-        `smtpd_milter_maps (${visible(maps)}) gives some clients milters of their own: their mail goes around smtpd_milters.`,
-        'Name the socket of OpenDKIM in its rows, too, where the mail of these clients is to be signed.',
-      ),
-    );
-  }
-  return remarks;
-}
-
-const LATER = [
-  'smtp_generic_maps',
-  'smtp_header_checks',
-  'smtp_mime_header_checks',
-  'smtp_nested_header_checks',
-  'smtp_body_checks',
-];
-
-/**
- * What smtp(8) changes on delivery comes after the milters, and breaks the signature
- * (daemons/postfix.md#changes-after-signing).
- */
-function rewritesLater(
-  explicit: ReadonlyMap<string, string>,
-  perService: ReadonlyMap<string, string>,
-): readonly Problem[] {
-  const found = [
-    ...LATER.flatMap(name => ((explicit.get(name) ?? '') === '' ? [] : [`${name} in main.cf`])),
-    ...[...perService].flatMap(([key, value]) => {
-      const at = key.lastIndexOf('/');
-      const name = key.slice(at + 1);
-      return value === '' || !LATER.includes(name)
-        ? []
-        : [`${name} of ${visible(key.slice(0, at))} in master.cf`];
-    }),
-  ];
-  if (found.length === 0) return [];
-  return [
-    problem(
-      'postfix.rewrites-later',
-      `Postfix changes mail on delivery, after it was signed: ${found.join(', ')}. Where that touches the body or a signed header, the signature is broken.`,
-      'Rewrite before signing instead: canonical_maps, header_checks, body_checks.',
-    ),
-  ];
-}
-
-/** Other instances of Postfix have a configuration, a queue and sockets of their own (MULTI_INSTANCE_README). */
-async function otherInstances(
-  {ports}: LookContext,
-  {configDirectory}: PostfixFacts,
-  directories: readonly string[],
-): Promise<readonly Problem[]> {
-  if (directories.length === 0) return [];
-  const shown = await Promise.all(
-    directories.map(async directory => {
-      const path = parseAbsolutePath(`${directory}/main.cf`);
-      const text = path.ok ? await tryReadText(ports.files, path.value) : undefined;
-      if (text === undefined) return `${visible(directory)} (not readable)`;
-      const settings = settingsOf(parseMainCf(text));
-      const lists = ['smtpd_milters', 'non_smtpd_milters'].filter(name => (settings.get(name) ?? '') !== '');
-      const own = lists.map(name => `${name} = ${visible(settings.get(name) ?? '')}`).join(', ');
-      return `${visible(directory)} (${lists.length === 0 ? 'no milters' : own})`;
-    }),
-  );
-  return [
-    problem(
-      'postfix.instances',
-      `There are more Postfix instances: ${shown.join('; ')}. waxseal serves only the one in ${configDirectory}.`,
-      'Sign in one of them only: the one that hands mail to the world, or the one that takes it in.',
-    ),
-  ];
-}
-
-/** `no_milters` is right on the way back from a content filter, which must not sign again. */
-const concernsSigning = ({name}: ServiceOverride, facts: PostfixFacts): boolean =>
-  name.endsWith('milters') || (name === 'receive_override_options' && facts.contentFilter === '');
-
-const overrideRemark = ({service, name, value}: ServiceOverride): Problem =>
-  problem(
-    'postfix.override',
-    `${service} in master.cf has its own ${name}=${value}, which wins over main.cf for that service.`,
-    value !== '' && name.endsWith('milters')
-      ? 'The plan adds OpenDKIM to it where it is not in it.'
-      : 'Mail through that service is not signed; take it out if that mail is to be signed.',
-  );

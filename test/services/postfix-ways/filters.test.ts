@@ -1,6 +1,7 @@
 /** What happens before and after a signature, and on the way through filters, as it was seen at a sink behind a real Postfix. */
 import {describe, expect, it} from 'vitest';
 import type {Entrance} from '../../../src/services/mta.ts';
+import {remarksOn} from '../../../src/services/postfix/ways/remarks.ts';
 import {entranceOf, type Given, listOf, placeOf, waysOf} from './host.ts';
 
 const A = 'inet:127.0.0.1:9001';
@@ -383,7 +384,13 @@ describe('what changes a message after it was signed', () => {
       {main: `smtpd_milters = ${A} inet:localhost:7777\n`},
       ['smtpd_milters later-milter body'],
     ],
-    ['a later signer', {main: `smtpd_milters = ${A} unix:opendkim/opendkim.sock inet:localhost:8891\n`}, []],
+    [
+      'a later signer',
+      {
+        main: `smtpd_milters = ${A} unix:opendkim/opendkim.sock inet:localhost:8891 unix:milter-greylist/milter-greylist.sock\n`,
+      },
+      [],
+    ],
     ['a later milter that judges', {main: `smtpd_milters = ${A} inet:localhost:8893\n`}, []],
     ['a filter', {main: FILTER, master: SCAN + SILENT}, ['content_filter filter body']],
     [
@@ -660,5 +667,52 @@ describe('how a sender is rewritten before it is signed', () => {
   it('names its setting', () => {
     const [, rule] = entranceOf({main: map}, 'local').rewrites;
     expect(rule === undefined ? '' : placeOf(rule.decision)).toBe('main.cf:3 canonical_maps');
+  });
+});
+
+describe('remarks on the ways of mail', () => {
+  const told = (given: Given): readonly string[] =>
+    remarksOn(waysOf(given), '/etc/postfix').map(({id, message}) => `${id}: ${message}`);
+
+  it('names a service with a list of its own, but no way back and nothing that is signed there', () => {
+    const silent = 'submission inet n - y - - smtpd\n  -o smtpd_milters=\n';
+    expect(told({main: ON, master: silent})).toEqual([
+      'postfix.override: submission/inet in master.cf has smtpd_milters=, so no milter sees mail on port 587.',
+    ]);
+    const after = 'smtp inet n - y - - smtpd\n  -o receive_override_options=no_milters\n';
+    const ids = told({main: FILTER, master: SCAN + BACK + after}).map(each => each.split(':', 1)[0]);
+    expect(ids).toEqual(['postfix.content-filter']);
+    // How mail comes back is not known: then nothing is said of the way in.
+    const open = told({main: FILTER, master: SCAN + after}).map(each => each.split(':', 1)[0]);
+    expect(open).toEqual(['postfix.content-filter']);
+    expect(told({main: FILTER, master: SCAN + SILENT}).map(each => each.split(':', 1)[0])).toEqual([
+      'postfix.content-filter',
+    ]);
+  });
+
+  it('names a setting of cleanup once, though it decides for several entrances', () => {
+    const master = `cleanup unix n - y - 0 cleanup\n  -o non_smtpd_milters=\n628 inet n - y - - qmqpd\n`;
+    expect(told({main: ON, master})).toEqual([
+      'postfix.override: cleanup/unix in master.cf has non_smtpd_milters=, so no milter sees mail by QMQP on 628.',
+    ]);
+  });
+
+  it('says nothing of an option that decides nothing', () => {
+    const master = 'pickup unix n - y 60 1 pickup\n  -o non_smtpd_milters=\n';
+    expect(told({main: ON, master})).toEqual([]);
+  });
+
+  it('says that no milter sees any mail, once', () => {
+    expect(told({main: `${ON}receive_override_options = no_milters\n`})).toEqual([
+      'postfix.milters-off: receive_override_options in main.cf has no_milters, so no milter sees any mail and nothing is signed.',
+    ]);
+  });
+
+  it('names what changes mail on delivery, with its lines', () => {
+    const main = `${ON}smtp_generic_maps = hash:/g\nsmtp_header_checks = regexp:/r\n`;
+    const tables = {'regexp:/r': '/^Received:/ IGNORE\n'};
+    expect(told({main, tables})).toEqual([
+      'postfix.rewrites-later: Postfix changes mail on delivery, after it was signed: smtp_generic_maps (/etc/postfix/main.cf line 5). If that touches the body or a signed header, the signature breaks.',
+    ]);
   });
 });

@@ -38,6 +38,7 @@ describe.each(fixtureNames())('%s', name => {
 describe('readWays', () => {
   it('reads the instances that are enabled, each from its own directory', async () => {
     const host = fixtureHost('instances');
+    host.files.put('/etc/postfix-in/main.cf', 'smtpd_milters = inet:h:2\n');
     host.files.put(
       '/etc/postfix-out/main.cf',
       'multi_instance_enable = yes\nmulti_instance_name = postfix-out\nsmtpd_milters = inet:h:1\nqueue_directory = /var/spool/postfix-out\n',

@@ -28,7 +28,7 @@ function laterMilters({pass}: PassStep, at: number): readonly Breaker[] {
   const [why] = pass.decidedBy;
   if ('fatal' in pass.milters || why === undefined) return [];
   return pass.milters.flatMap(({text}: MilterHop, index): readonly Breaker[] => {
-    if (index === 0 || judgesAfterDkim(text) || isNamedSigner(text)) return [];
+    if (index === 0 || judgesAfterDkim(text) || addsOnly(text)) return [];
     const says = changesMail(text)
       ? `${text} can change a message that a milter before it has signed.`
       : `${text} comes after other milters. waxseal can't tell if it changes what they have signed.`;
@@ -44,7 +44,8 @@ function laterMilters({pass}: PassStep, at: number): readonly Breaker[] {
   });
 }
 
-const isNamedSigner = (text: string): boolean => /dkim/i.test(text) || /:8891\b/.test(text);
+/** Signers, and milters that only let mail pass or not, by the usual names of their sockets. */
+const addsOnly = (text: string): boolean => /dkim|grey|spf|dnsbl|regex/i.test(text) || /:8891\b/.test(text);
 
 /** What cleanup does to headers that milters add. */
 function afterMilters(read: ReadConfiguration, {cleanup, pass}: PassStep): readonly Breaker[] {
