@@ -6,7 +6,10 @@ import {openSandbox, type Sandbox} from '../../src/demo/sandbox.ts';
 import {startSigner} from '../../src/demo/signer.ts';
 import {absolute, parentOf} from '../../src/domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
+import type {HostFacts} from '../../src/services/facts.ts';
+import {openDkimSigners} from '../../src/services/opendkim/decide/read.ts';
 import {setAttributes} from '../support/attributes.ts';
+import {fc} from '../support/fast-check.ts';
 import {hastyClock, pemOf, testParts} from './world.ts';
 
 const SOCKET = absolute('/run/opendkim/opendkim.sock');
@@ -332,5 +335,99 @@ describe('start and socket (FACTS 2.2, 2.5)', () => {
     stream.resume();
     await closed;
     expect(stream.destroyed).toBe(true);
+  });
+});
+
+describe('beside wouldSign', () => {
+  /** Whether both sign, and as whom. */
+  const seen = (outcome: ProbeOutcome): string => {
+    if (outcome.ended !== 'answered' || outcome.reply.verdict !== 'accept') return 'refused';
+    const field = outcome.added.find(({name}) => name === 'DKIM-Signature')?.value ?? '';
+    const tag = (name: string): string =>
+      new RegExp(`[; \\n\\t]${name}=([^;]*)`).exec(` ${field}`)?.[1] ?? '';
+    return field === '' ? 'unsigned' : `signed ${tag('d')}/${tag('s')}`;
+  };
+
+  const pattern = fc.constantFrom(
+    ...['*@example.org', '*@*.example.org', '*', 'example.org', '.example.org', '.org', 'joe@example.org'],
+    ...['joe@*', 'j*@example.org', '*@EXAMPLE.org', 'joe@.example.org', 'mail.example.org'],
+  );
+  const row = fc.tuple(pattern, fc.constantFrom('k1', 'k1', 'k2', 'any', 'none', 'k1:@%', 'k1:%'));
+  const hosts = fc.constantFrom(
+    '127.0.0.1,::1,localhost',
+    '127.0.0.1,10.0.0.1,a.example.net',
+    '127.0.0.1',
+    '10.0.0.1',
+    '.example.net',
+    'a.example.net',
+    '::1',
+    '10.0.0.1,a.example.net',
+  );
+  const mail = fc.record({
+    from: fc.constantFrom(
+      'joe@example.org',
+      'Ann@Example.org',
+      'joe@mail.example.org',
+      'x@other.net',
+      'nobody',
+    ),
+    address: fc.constantFrom('127.0.0.1', '10.0.0.1', '::1', '192.0.2.1'),
+    name: fc.constantFrom('localhost', 'a.example.net', '[192.0.2.1]'),
+    authType: fc.constantFrom(undefined, 'PLAIN'),
+  });
+
+  it('answers as it does', {timeout: 60_000}, async () => {
+    const {sandbox, write, restart, ask} = await host();
+    await write(
+      '/etc/opendkim/KeyTable',
+      `k1 example.org:s1:${KEY}\nk2 other.net:s2:${KEY}\nany %:s3:${KEY}\n`,
+    );
+    const asked = fc.sample(
+      fc.record({
+        kind: fc.constantFrom('file', 'refile'),
+        rows: fc.array(row, {minLength: 1, maxLength: 4}),
+        internal: hosts,
+        mode: fc.constantFrom('', '', 'Mode s\n', 'Mode v\n'),
+        mails: fc.array(mail, {minLength: 4, maxLength: 4}),
+      }),
+      40,
+    );
+    let signed = 0;
+    for (const {kind, rows, internal, mode, mails} of asked) {
+      const internalHosts = internal.startsWith(':') ? `csl:${internal}` : internal;
+      await write(
+        '/etc/opendkim.conf',
+        `UMask 007\nSocket local:${SOCKET}\nPidFile /run/opendkim/opendkim.pid\nUserID opendkim\nKeyTable file:/etc/opendkim/KeyTable\n` +
+          `SigningTable ${kind}:/etc/opendkim/SigningTable\nInternalHosts ${internalHosts}\n${mode}`,
+      );
+      await write('/etc/opendkim/SigningTable', rows.map(each => `${each.join(' ')}\n`).join(''));
+      await restart();
+      const facts = {
+        signer: {configFile: absolute('/etc/opendkim.conf'), unit: 'opendkim.service', active: true},
+        serviceManager: 'none',
+      } as unknown as HostFacts;
+      const [signer] = await openDkimSigners(sandbox.ports, facts);
+      for (const {from, address, name, authType} of mails) {
+        const answer = signer?.wouldSign({
+          from,
+          client: {name, address},
+          macros: new Map(authType === undefined ? [] : [['{auth_type}', authType]]),
+          recipients: ['b@example.net'],
+        });
+        const said = [
+          answer?.outcome,
+          ...(answer?.by ?? []).map(({domain, selector}) => `${domain}/${selector}`),
+        ];
+        const real = seen(
+          await ask(from, {address, host: name, ...(authType === undefined ? {} : {authType})}),
+        );
+        expect(
+          said.join(' '),
+          JSON.stringify({kind, rows, internal, mode, from, address, name, authType}),
+        ).toBe(real);
+        if (real.startsWith('signed')) signed += 1;
+      }
+    }
+    expect(signed).toBeGreaterThan(10);
   });
 });

@@ -8,8 +8,9 @@ import type {LookContext} from '../look-context.ts';
 import {tryReadText} from '../reading.ts';
 import type {Found} from '../signer.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
+import {configurationTexts} from './decide/instances.ts';
 import type {OpenDkimFacts} from './facts.ts';
-import {definitions, effective, includesOf, parseDataSet} from './parse.ts';
+import {definitions, effective, parseDataSet} from './parse.ts';
 import {parseSocket, parseUmask} from './socket.ts';
 import {policyScript} from './tables/current.ts';
 import {domainOfPattern, keyRows, labelOf, parseListTable, parseTable, type TableRow} from './tables.ts';
@@ -27,8 +28,8 @@ export async function detectOpenDkim(context: Context): Promise<Found<OpenDkimFa
   const argv = execArguments(unit?.['ExecStart'] ?? '');
   const named = parseAbsolutePath(optionValue(argv, 'x') ?? '');
   const configFile = named.ok ? named.value : layout.opendkim.configFile;
-  const texts = await readWithIncludes(ports, configFile);
-  const settings = effective(definitions(configFile, path => texts.get(path)));
+  const texts = await configurationTexts(ports.files, configFile);
+  const settings = effective(definitions(configFile, path => texts.get(path)?.text));
   const tables = await readTables(ports, settings);
   const keyTable = parseDataSet(settings['keytable'] ?? '');
   const changesTo = optionValue(argv, 'u') ?? settings['userid'];
@@ -144,22 +145,6 @@ async function isRunning({ports, layout}: Context): Promise<boolean> {
   return /^\d+$/.test(pid) && (await ports.files.stat(`/proc/${pid}` as AbsolutePath)) !== undefined;
 }
 
-async function readWithIncludes(
-  ports: LookContext['ports'],
-  configFile: AbsolutePath,
-): Promise<ReadonlyMap<AbsolutePath, string>> {
-  const texts = new Map<AbsolutePath, string>();
-  const queue = [configFile];
-  for (const path of queue) {
-    if (texts.has(path)) continue;
-    const text = await tryReadText(ports.files, path);
-    if (text === undefined) continue;
-    texts.set(path, text);
-    queue.push(...includesOf(text));
-  }
-  return texts;
-}
-
 interface KnownTables {
   readonly keys: readonly KnownKey[];
   readonly signedDomains: readonly string[];
@@ -217,7 +202,7 @@ async function rowsOf(ports: LookContext['ports'], value: string): Promise<reado
   const set = parseDataSet(value);
   if (set.kind === 'list') return parseListTable(set.entries);
   if (set.kind === 'unsupported') return [];
-  return parseTable((await tryReadText(ports.files, set.path)) ?? '');
+  return parseTable((await tryReadText(ports.files, set.path)) ?? '', set.kind);
 }
 
 function remarksOn(
