@@ -113,6 +113,23 @@ describe('internal or logged in', () => {
     ]);
   });
 
+  it('says that a client is logged in, and that a peer is ignored by its name', async () => {
+    const macros = {'{auth_type}': 'PLAIN'};
+    const answer = ask(await signerOf(signing('')), {address: '203.0.113.5', macros});
+    expect(answer.decisions.slice(0, 2).map(({says}) => says)).toEqual([
+      "203.0.113.5 isn't in InternalHosts.",
+      'The client is logged in: OpenDKIM signs its mail like that of an internal host.',
+    ]);
+    const peer = ask(await signerOf(signing('PeerList a.example')), {
+      name: 'A.example',
+      address: '127.0.0.1',
+    });
+    expect(last(peer)).toBe('A.example [127.0.0.1] is in PeerList, so OpenDKIM ignores this mail.');
+    // An address in brackets is no name there.
+    const bracketed = await signerOf(signing('PeerList [127.0.0.1]'));
+    expect(ask(bracketed, {name: '[127.0.0.1]', address: '127.0.0.1'}).outcome).toBe('unknown');
+  });
+
   it('says which entry decides, and where it is', async () => {
     const world = signing('InternalHosts /etc/opendkim/hosts');
     const files = {...world.files, '/etc/opendkim/hosts': '127.0.0.1\n# office\n10.0.0.0/8\n'};
@@ -233,6 +250,13 @@ describe('a row of the signing table', () => {
     expect(ask(await signerOf(text('refile')), {from: 'a@münchen.example'}).outcome).toBe('signed');
     const punycode = tables('xn--mnchen-3ya.example key\n', KEY_TABLE, '', 'file');
     expect(ask(await signerOf(punycode), {from: 'a@XN--MNCHEN-3YA.example'}).outcome).toBe('signed');
+  });
+
+  it('of more than 1,023 bytes is read as several', async () => {
+    const rest = `${' '.repeat(1010)}x\n`;
+    expect(short(ask(await signerOf(tables(`*@example.com key${rest}`))))).toBe(SIGNED);
+    const cut = `#${'-'.repeat(1022)}*@example.com key\n`;
+    expect(short(ask(await signerOf(tables(cut))))).toBe(SIGNED);
   });
 
   it('is known by its line', async () => {
@@ -594,6 +618,7 @@ describe('what is in effect', () => {
   it('a configuration that OpenDKIM does not start with', async () => {
     const refused = [
       'InternalHosts ::1',
+      'InternalHosts ::1,127.0.0.1',
       'InternalHosts file:/missing',
       'Mode x',
       'SignatureAlgorithm foo',
@@ -614,7 +639,11 @@ describe('what is in effect', () => {
       'Domain example.com\nSelector s1\nKeyFile /missing',
       'KeyTable csl:k=example.com:s1:/etc/dkimkeys/k\nSigningTable csl:example.com=no:@%',
     ]) {
-      expect(ask(await signerOf({conf})).outcome, conf).toBe('unknown');
+      const answer = ask(await signerOf({conf}));
+      expect([answer.outcome, last(answer)], conf).toEqual([
+        'unknown',
+        expect.stringContaining("OpenDKIM doesn't start"),
+      ]);
     }
   });
 
@@ -634,9 +663,10 @@ describe('what is in effect', () => {
         host.files.put(`/proc/${pid}/comm`, `${argv.split(' ')[0]}\n`);
         host.files.put(`/proc/${pid}/cmdline`, `${argv.replaceAll(' ', '\0')}\0`);
         host.files.put(`/proc/${pid}/cgroup`, `0::/system.slice/${unit}\n`);
+        const uid = pid === '101' ? 0 : 104;
         host.files.put(
           `/proc/${pid}/status`,
-          'Name:\topendkim\nUid:\t104\t104\t104\t104\nGid:\t110\t110\t110\t110\n',
+          `Name:\topendkim\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\nGid:\t110\t110\t110\t110\n`,
         );
       }
     };
@@ -647,6 +677,8 @@ describe('what is in effect', () => {
       ['opendkim@out.service', true],
     ]);
     const [main, out] = found;
+    // The parent of an AutoRestart, which is root, does not judge the keys.
+    expect(main === undefined ? '' : short(ask(main))).toBe(SIGNED);
     expect(main?.rows.map(({domain}) => domain)).toEqual(['example.com']);
     expect(out?.endpoints[0]).toMatchObject({endpoint: {path: '/run/out.sock'}});
     expect(out === undefined ? '' : short(ask(out, {from: 'a@out.example'}))).toBe('signed out.example/s9');

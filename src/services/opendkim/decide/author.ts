@@ -37,7 +37,7 @@ function senderField(trace: Trace, headers: NamedSet | undefined): string {
   if (headers !== undefined && headers.set === undefined)
     trace.unread(headers.setting, trace.unreadable(headers));
   const names = headers?.set?.rows.map(row => lowerCase(row.key)) ?? [];
-  const first = names.find(name => name === 'from' || (name === 'sender' && sender !== undefined));
+  const first = names.find(name => name === 'from' || name === 'sender');
   return first === 'sender' ? (sender ?? from) : from;
 }
 
