@@ -6,6 +6,7 @@ import {formatPublish, parsePublish, publishArgv} from '../dns/publish/index.ts'
 import {type DomainName, displayDomain, parseDomain, parseSelector, type Selector} from '../domain/names.ts';
 import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
+import {algorithmRefusal} from '../keys/index.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {rivals, whyNotSwitched} from '../services/switch-over.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
@@ -168,20 +169,6 @@ function domainChoices(facts: HostFacts): readonly Choice[] {
   return [...found, choice(offered.join(','), all, 'one key for each')];
 }
 
-/**
- * Why this signer cannot take an Ed25519 key beside RSA ones: OpenDKIM up to 2.11 has one algorithm for the whole
- * instance and answers 451 to every message of a key of the other kind (daemons/opendkim.md#algorithms).
- */
-function ed25519Refusal(facts: HostFacts): Problem | undefined {
-  const [, major = '0', minor = '0'] = /^(\d+)\.(\d+)/.exec(facts.signer?.version ?? '') ?? [];
-  if (Number(major) > 2 || (Number(major) === 2 && Number(minor) > 11)) return undefined;
-  return problem(
-    'key.ed25519-unsupported',
-    'OpenDKIM 2.11 has one algorithm for all its keys: an Ed25519 key would stop mail with error 451.',
-    'Use RSA (--algorithm rsa); many receivers cannot check Ed25519 yet either.',
-  );
-}
-
 /** Why the signing of the others cannot be switched off by a plan; undefined where it can. */
 function cannotSwitch(facts: HostFacts): Problem | undefined {
   const why = rivals(facts)
@@ -228,7 +215,7 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   const shared = whole.endsWith(SHARED) ? ({shared: true} as const) : {};
   const lower = whole.endsWith(SHARED) ? whole.slice(0, -SHARED.length) : whole;
   if (lower === 'ed25519') {
-    const why = ed25519Refusal(facts);
+    const why = algorithmRefusal('ed25519', facts.signer?.version);
     return why === undefined ? ok({source: 'generate', spec: {algorithm: 'ed25519'}, ...shared}) : fail(why);
   }
   const bits = RSA_BITS.find(
@@ -465,7 +452,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
         'RSA, 4096 bits',
         sizeHint(4096, answers, domains) ?? 'some DNS panels cannot store it',
       ),
-      choice('ed25519', 'Ed25519', 'short', ed25519Refusal(facts)?.message),
+      choice('ed25519', 'Ed25519', 'short', algorithmRefusal('ed25519', facts.signer?.version)?.message),
     ],
     parse: (text, _answers, facts) => parseKey(text, facts),
     format: formatKey,

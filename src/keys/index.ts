@@ -20,4 +20,4 @@ export {
   oddKind,
   sweepTemporary,
 } from './state-directory.ts';
-export {signerSupports} from './support.ts';
+export {algorithmRefusal} from './support.ts';

@@ -1,25 +1,18 @@
-import {fail, ok, problem, type Result} from '../domain/result.ts';
+import {type Problem, problem} from '../domain/result.ts';
 import type {KeyAlgorithm} from './inspect.ts';
 
 /**
- * Whether one OpenDKIM instance beside RSA keys can sign with this algorithm. 2.11 lists ed25519-sha256 in `opendkim -V`,
- * but its SignatureAlgorithm holds for the whole instance: an Ed25519 key in a table makes every matching message fail
- * with 451. Later upstream versions choose by the key.
+ * Why a signer of this version cannot take a key beside RSA ones; undefined where it can. OpenDKIM up to 2.11 lists
+ * ed25519-sha256 in `opendkim -V`, but has one algorithm for the whole instance, and answers 451 to every message of a key
+ * of the other kind (daemons/opendkim.md#algorithms). A version that is not known is taken for an old one.
  */
-export function signerSupports(algorithm: KeyAlgorithm, opendkimVersion: string): Result<true> {
-  if (algorithm === 'rsa' || isAfter211(opendkimVersion)) return ok(true);
-  return fail(
-    problem(
-      'key.ed25519-unsupported',
-      `OpenDKIM ${opendkimVersion} signs with one algorithm for all keys; an Ed25519 key would make mail fail with 451.`,
-      'Use RSA (--algorithm rsa).',
-    ),
+export function algorithmRefusal(algorithm: KeyAlgorithm, version: string | undefined): Problem | undefined {
+  const [, major = '0', minor = '0'] = /^\D*(\d+)\.(\d+)/.exec(version ?? '') ?? [];
+  const isLater = Number(major) > 2 || (Number(major) === 2 && Number(minor) > 11);
+  if (algorithm === 'rsa' || isLater) return undefined;
+  return problem(
+    'key.ed25519-unsupported',
+    'OpenDKIM 2.11 has one algorithm for all its keys: an Ed25519 key would stop mail with error 451.',
+    'Use RSA (--algorithm rsa); many receivers cannot check Ed25519 yet either.',
   );
-}
-
-function isAfter211(version: string): boolean {
-  const match = /^\D*(\d+)\.(\d+)/.exec(version);
-  if (match === null) return false;
-  const [major, minor] = [Number(match[1]), Number(match[2])];
-  return major > 2 || (major === 2 && minor > 11);
 }

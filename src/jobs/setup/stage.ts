@@ -14,6 +14,7 @@ import {type Answers, type KeyChoice, selectorFor} from '../../flow/answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../../flow/operations.ts';
 import {rotationProblem, setupStart} from '../../flow/setup-rule.ts';
 import {
+  algorithmRefusal,
   dropEmptyStage,
   dropStagedKey,
   generateKey,
@@ -22,7 +23,6 @@ import {
   makeStateDirectory,
   readStagedKey,
   selfTest,
-  signerSupports,
   stageKey,
 } from '../../keys/index.ts';
 import {
@@ -257,8 +257,10 @@ async function readImport(
   return importKey(content);
 }
 
-const supported = (algorithm: 'rsa' | 'ed25519', facts: HostFacts): Result<true> =>
-  facts.signer === undefined ? ok(true) : signerSupports(algorithm, facts.signer.version);
+function supported(algorithm: 'rsa' | 'ed25519', {signer}: HostFacts): Result<true> {
+  const refusal = signer === undefined ? undefined : algorithmRefusal(algorithm, signer.version);
+  return refusal === undefined ? ok(true) : fail(refusal);
+}
 
 /**
  * Makes or takes up one key a domain, tests each against its record, keeps them and writes them into the state. Where
