@@ -322,8 +322,26 @@ describe('a row of the key table', () => {
 
   it('never shows a key that it holds', async () => {
     const der = KEYS.rsa.replace(/-----[^-]+-----|\n/g, '');
+    const secret = der.slice(0, 12);
     const signer = await signerOf(tables('*@example.com key\n', `key example.com:s1:${der}\n`));
-    expect(JSON.stringify([signer.rows, signer.unread, ask(signer)])).not.toContain(der.slice(0, 12));
+    expect(JSON.stringify([signer.rows, signer.unread, ask(signer)])).not.toContain(secret);
+    for (const [list, label] of [
+      [`csl:key=example.com:s1:${der}`, 'key'],
+      [`csl:key=example.com:s1:${der}`, 'none'],
+      [`key=example.com:s1:${der}`, 'key'],
+      [`csl:key=example.com:s1:${der},bad`, 'bad'],
+    ]) {
+      for (const more of ['', 'SigningTable dsn:x://h/d']) {
+        const inline = await signerOf({
+          conf: `KeyTable ${list}\nSigningTable csl:example.com=${label}\n${more}`,
+        });
+        const all = JSON.stringify([inline.rows, inline.unread, ask(inline)]);
+        expect(all, `${label} ${more}`).not.toContain(secret);
+      }
+    }
+    const alone = await signerOf({conf: `KeyTable csl:key=example.com:s1:${der}`});
+    expect(last(ask(alone))).toContain('KeyTable needs a SigningTable');
+    expect(JSON.stringify(ask(alone))).not.toContain(secret);
   });
 
   const LOADED: readonly (readonly [
@@ -599,7 +617,11 @@ describe('what is in effect', () => {
       "InternalHosts is kept in a dsn source, which waxseal doesn't read.",
     ]);
     const unknown = ask(signer);
-    expect([unknown.outcome, last(unknown)]).toEqual(['unknown', "waxseal can't read InternalHosts."]);
+    expect([unknown.outcome, last(unknown)]).toEqual([
+      'unknown',
+      "InternalHosts is kept in a dsn source, which waxseal doesn't read.",
+    ]);
+    expect(JSON.stringify(unknown)).not.toContain('secret');
     expect(ask(signer, {macros: {'{auth_type}': 'PLAIN'}}).outcome).toBe('signed');
     expect(ask(signer, {from: 'a@other.example'}).outcome).toBe('unsigned');
     const database = {

@@ -8,6 +8,8 @@ import type {Setting, Settings} from './settings.ts';
 export interface NamedSet {
   readonly setting: Setting;
   readonly set: DataSet | undefined;
+  /** Why there is none, after the name of the setting in a sentence. */
+  readonly why?: string;
 }
 
 /** The names of the data sets that have a say. */

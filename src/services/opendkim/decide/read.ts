@@ -1,7 +1,7 @@
 /** Reads what an OpenDKIM decides by. Nothing is changed, and nothing but regular files is ever opened. */
 import {type AbsolutePath, parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Decision} from '../../../domain/source.ts';
-import {visible, withoutPassword} from '../../../domain/text.ts';
+import {visible} from '../../../domain/text.ts';
 import type {Ports} from '../../../system/ports.ts';
 import type {HostFacts} from '../../facts.ts';
 import {filledPaths} from '../../filled-paths.ts';
@@ -34,7 +34,7 @@ import {
 import {openSet} from './open-set.ts';
 import {refusalOf} from './refusal.ts';
 import {signingRow} from './requests.ts';
-import {effectiveSettings, type Setting, type Settings} from './settings.ts';
+import {effectiveSettings, type Setting, type Settings, shownValue} from './settings.ts';
 
 type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
 type Host = Pick<HostFacts, 'signer' | 'layout' | 'serviceManager'>;
@@ -115,8 +115,11 @@ async function readModel(
     const setting = settings(name);
     if (setting === undefined || (name === 'Domain' && settings('KeyTable') !== undefined)) continue;
     const opened = await openSet(name, setting, read);
-    sets.set(name, {setting, set: opened.kind === 'set' ? opened.set : undefined});
-    if (opened.kind === 'set') continue;
+    if (opened.kind === 'set') {
+      sets.set(name, {setting, set: opened.set});
+      continue;
+    }
+    sets.set(name, {setting, set: undefined, why: opened.why});
     if (opened.kind === 'unread') unread.push(decisionOf(setting, `${name} ${opened.why}.`));
     else refusal ??= decisionOf(setting, `OpenDKIM doesn't start: ${name} ${opened.why}.`);
   }
@@ -151,10 +154,10 @@ function refusedText(
   return undefined;
 }
 
-const decisionOf = ({name, value, source}: Setting, says: string): Decision => ({
-  name,
-  value: visible(withoutPassword(value)),
-  source,
+const decisionOf = (of: Setting, says: string): Decision => ({
+  name: of.name,
+  value: shownValue(of),
+  source: of.source,
   says,
 });
 

@@ -3,7 +3,7 @@ import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {KeyState} from './key-state.ts';
 import {keyFields, type NamedSet, type SetName, signingFields} from './model.ts';
-import {flag, type Setting, type Settings} from './settings.ts';
+import {flag, type Setting, type Settings, shownValue} from './settings.ts';
 
 /**
  * The first reason that is found; undefined where it starts. What needs more than the configuration (a socket, a trust
@@ -84,9 +84,9 @@ function unknownKey(sets: ReadonlyMap<SetName, NamedSet>): Decision | undefined 
   return undefined;
 }
 
-const refused = ({name, value, source}: Setting, why: string): Decision => ({
-  name: visible(name),
-  value: visible(value),
-  source,
+const refused = (of: Setting, why: string): Decision => ({
+  name: visible(of.name),
+  value: shownValue(of),
+  source: of.source,
   says: `OpenDKIM doesn't start with this configuration: ${why}.`,
 });

@@ -1,7 +1,8 @@
 /** The settings that an OpenDKIM is started with, each with the place where it stands. */
 import type {AbsolutePath} from '../../../domain/paths.ts';
 import type {Source} from '../../../domain/source.ts';
-import {definitions, isTrue} from '../parse.ts';
+import {visible, withoutPassword} from '../../../domain/text.ts';
+import {definitions, isTrue, parseDataSet} from '../parse.ts';
 
 export interface Setting {
   /** As opendkim.conf(5) writes it: `InternalHosts`. */
@@ -61,6 +62,10 @@ export const plainSettings =
     const value = values[name.toLowerCase()];
     return value === undefined ? undefined : {name, value, source: {by: 'file', path: config, line: 1}};
   };
+
+/** A value as it may be shown: made harmless, without a password, and without the keys that a list may hold. */
+export const shownValue = ({name, value}: Pick<Setting, 'name' | 'value'>): string =>
+  name === 'KeyTable' && parseDataSet(value).kind === 'list' ? 'csl:…' : visible(withoutPassword(value));
 
 /** A boolean of opendkim.conf(5), where it is set. */
 export const flag = (settings: Settings, name: string, byDefault: boolean): boolean => {

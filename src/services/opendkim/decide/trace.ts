@@ -4,7 +4,7 @@ import {visible} from '../../../domain/text.ts';
 import type {SigningQuestion} from '../../signer.ts';
 import type {SetRow} from './data-set.ts';
 import type {Model, NamedSet, SetName} from './model.ts';
-import {flag, type Setting} from './settings.ts';
+import {flag, type Setting, shownValue} from './settings.ts';
 
 export type Outcome = 'signed' | 'unsigned' | 'refused' | 'unknown';
 
@@ -24,11 +24,11 @@ export class Trace {
   }
 
   note(of: Place, says: string, row?: SetRow): Decision {
-    const {name, value, source} = of;
+    const {name, source} = of;
     const isRow = row !== undefined;
     const decision: Decision = {
       name: visible(name),
-      value: visible(isRow ? row.key : value),
+      value: isRow ? visible(row.key) : shownValue(of),
       source: isRow ? row.source : source,
       says,
     };
@@ -41,10 +41,10 @@ export class Trace {
     return 'unknown';
   }
 
-  readonly unreadable = ({setting, set}: NamedSet): string =>
+  readonly unreadable = ({setting, set, why = "can't be read"}: NamedSet): string =>
     set === undefined
-      ? `waxseal can't read ${setting.name}.`
-      : `${setting.name} has a pattern that waxseal does not evaluate.`;
+      ? `${setting.name} ${why}.`
+      : `${setting.name} has a pattern that waxseal doesn't evaluate.`;
 
   client(): string {
     const {name, address} = this.asked.client;
