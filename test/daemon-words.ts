@@ -44,7 +44,7 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'services/look.ts': 7,
   'services/other-domains.ts': 17,
   'services/other-mta.ts': 1,
-  'services/other-signers.ts': 71,
+  'services/other-signers.ts': 70,
   'services/signing.ts': 11,
   'services/step.ts': 2,
   'services/switch-over.ts': 12,

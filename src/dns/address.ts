@@ -47,6 +47,23 @@ export function isInNetwork(address: Uint8Array, network: Uint8Array, prefix: nu
   return true;
 }
 
+/**
+ * The network that an address with a prefix means, where the address has bits beyond it: `192.168.1.5/24` means
+ * `192.168.1.0/24`, which some programs never match. undefined where it has none, or is no network.
+ */
+export function meantNetwork(text: string): string | undefined {
+  const [address = '', prefix = '', ...rest] = text.split('/');
+  const octets = addressOctets(address);
+  if (octets === undefined || rest.length > 0 || !/^\d{1,3}$/.test(prefix)) return undefined;
+  const bits = Number(prefix);
+  const masked = octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
+  if (bits > octets.length * 8 || masked.every((octet, at) => octet === octets[at])) return undefined;
+  if (octets.length === 4) return `${masked.join('.')}/${prefix}`;
+  const groups = Array.from({length: 8}, (_, at) => ((masked[at * 2] ?? 0) << 8) | (masked[at * 2 + 1] ?? 0));
+  const shown = new URL(`http://[${groups.map(group => group.toString(16)).join(':')}]/`).hostname;
+  return `${shown.slice(1, -1)}/${prefix}`;
+}
+
 const hexDigits = (octets: Uint8Array): readonly string[] =>
   [...octets].flatMap(octet => [...octet.toString(16).padStart(2, '0')]);
 

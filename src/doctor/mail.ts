@@ -48,8 +48,9 @@ export function mailChecks(picture: HostPicture, wanted?: readonly string[]): Ma
     ...keyChecks(verdicts),
     ...socketChecks(picture),
     ...unreadChecks(picture),
+    ...idleChecks(picture),
   ];
-  const isWhole = checks.every(({status}) => status === 'pass');
+  const isWhole = checks.every(({id, status}) => status === 'pass' || id === 'mail.idle');
   const ways = ownWays(picture.entrances);
   if (verdicts.length === 0 || ways.length === 0 || !isWhole) return {checks, verdicts};
   const evidence = `${counted(verdicts.length, 'sender')} on ${counted(ways.length, 'way')}: ${listed(
@@ -315,6 +316,17 @@ const unreadChecks = (picture: HostPicture): readonly Check[] =>
         evidence: `${program}: ${decision.name} = ${decision.value} (${sourceText(decision.source)})`,
         cause: decision.says,
         fix: '',
+      }),
+    ),
+  );
+
+const idleChecks = (picture: HostPicture): readonly Check[] =>
+  signersInUse(picture).flatMap(({program, idle}) =>
+    idle.map(({name, value, source, says}) =>
+      check('mail.idle', 'What is written has an effect', 'warn', {
+        evidence: `${program}: ${name} has ${value} (${sourceText(source)})`,
+        cause: says,
+        fix: 'Write it as it is meant, or remove it.',
       }),
     ),
   );

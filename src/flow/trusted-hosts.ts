@@ -1,4 +1,5 @@
 /** Hosts whose mail is signed without a login, as OpenDKIM's InternalHosts takes them (opendkim.conf(5)). */
+import {meantNetwork} from '../dns/address.ts';
 import {parseDnsName} from '../domain/names.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 
@@ -35,7 +36,9 @@ function fault(word: string): string | undefined {
   if (bits === undefined) return prefix === undefined ? nameFault(word) : 'only an address can have a prefix';
   if (prefix === undefined) return undefined;
   if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits) return `the prefix must be from 1 to ${bits}`;
-  return Number(prefix) === 0 ? 'it is every address there is' : undefined;
+  if (Number(prefix) === 0) return 'it is every address there is';
+  const network = meantNetwork(word);
+  return network === undefined ? undefined : `no client would match it; the network is written ${network}`;
 }
 
 function nameFault(word: string): string | undefined {

@@ -11,6 +11,7 @@ export {
 } from './domains.ts';
 export {type ForeignSigned, foreignSigned} from './foreign-signed.ts';
 export {describeUse, nameUse, placeOf, type RowKey, type SignerRow, type UsesOf, usesOf} from './key-uses.ts';
+export {type KeyByHand, keysByHand} from './keys-by-hand.ts';
 export {lookAtSignerRows} from './look.ts';
 export {lookAtHostPicture, type PictureOptions} from './look-picture.ts';
 export {

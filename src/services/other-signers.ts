@@ -222,18 +222,25 @@ async function dkimpy(
   wired: string,
   running: boolean,
 ): Promise<OtherSigner | undefined> {
-  const entry = entryOf(wired, /dkimpy|^inet:(?:127\.0\.0\.1|localhost):8892\b/);
+  const named = entryOf(wired, /dkimpy/);
+  // Others listen on its customary port as well: that counts only where the program is there.
+  const isThere =
+    running ||
+    (
+      await Promise.all(CONFIGURATIONS.map(path => context.ports.files.stat(path).catch(() => undefined)))
+    ).some(stat => stat !== undefined);
+  const entry = named ?? (isThere ? entryOf(wired, /^inet:(?:127\.0\.0\.1|localhost):8892\b/) : undefined);
   if (entry === undefined && !running) return undefined;
   return {
     name: 'dkimpy-milter',
     evidence:
       entry === undefined ? 'dkimpy-milter.service is running' : `smtpd_milters has ${visible(entry)}`,
     signs: entry === undefined ? 'no' : 'yes',
-    domains: await openDkimDomains(context.ports.files, 'dkimpy-milter', DKIMPY),
+    domains: await openDkimDomains(context.ports.files, 'dkimpy-milter', CONFIGURATIONS),
   };
 }
 
-const DKIMPY = [
+const CONFIGURATIONS = [
   absolute('/etc/dkimpy-milter/dkimpy-milter.conf'),
   absolute('/etc/dkimpy-milter.conf'),
 ] as const;

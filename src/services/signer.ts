@@ -83,6 +83,8 @@ export interface SignerView {
   readonly asksFor?: readonly string[];
   /** Parts of its configuration that waxseal cannot read: an answer may be `unknown` for them. */
   readonly unread: readonly Decision[];
+  /** What is written there and has no effect, though it looks as if it had. */
+  readonly idle: readonly Decision[];
   /** Pure; linear in the length of the address at most. */
   wouldSign(question: SigningQuestion): SigningAnswer;
 }

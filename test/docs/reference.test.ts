@@ -44,7 +44,12 @@ describe('the reference', () => {
       ...idsIn(textsIn('src/doctor/mail.ts'), /\bcheck\(\s*'(mail\.[a-z-]+)'/g),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),
       ...idsIn(
-        textsIn('src/services/look.ts', 'src/services/postfix/detect.ts', 'src/services/opendkim/detect.ts'),
+        textsIn(
+          'src/services/look.ts',
+          'src/services/postfix/detect.ts',
+          'src/services/postfix/ways/remarks.ts',
+          'src/services/opendkim/detect.ts',
+        ),
         /problem\(\s*'((?:host|postfix|opendkim)\.[a-z-]+)'/g,
       ),
       ...idsIn(

@@ -140,6 +140,18 @@ describe('mailChecks', () => {
     ]);
   });
 
+  it('names what has no effect, beside a host that is right', () => {
+    const network = decision('InternalHosts', '192.168.1.5/24', 'It matches no client.');
+    const host = picture({signers: [signer([row('*@example.com')], {idle: [network]})]});
+    expect(told(host)).toEqual(['mail.signed pass', 'mail.idle warn']);
+  });
+
+  it('says of a host without logins what a client that logs in would get', () => {
+    const entrances = [entrance({passes: [pass({macros: macros()})]}), local()];
+    expect(told(picture({entrances}))).toEqual(['mail.login warn']);
+    expect(told(picture({entrances: [entrance(), local()]}))).toEqual(['mail.signed pass']);
+  });
+
   it('names a key that is not there', () => {
     const path = row('*@example.com').keyPath;
     if (path === undefined) throw new TypeError('no path');

@@ -82,7 +82,7 @@ export function signer(
 ): SignerView {
   const {internal = address => address === '127.0.0.1', ...rest} = part;
   return {
-    ...{kind: 'test', program: 'Signer', unit: 'signer.service', isRunning: true, rows, unread: []},
+    ...{kind: 'test', program: 'Signer', unit: 'signer.service', isRunning: true, rows, unread: [], idle: []},
     endpoints: [{endpoint: {kind: 'tcp', host: 'localhost', port: 8891}, source: line(3)}],
     wouldSign({from, client, macros: sent}) {
       const isOwn = internal(client.address) || (sent.get('{auth_type}') ?? '') !== '';

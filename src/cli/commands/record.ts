@@ -2,14 +2,17 @@ import {type DelegationKind, delegation, FORMATS} from '../../dns/formats/index.
 import {recordForms} from '../../dns/forms.ts';
 import type {RecordForms} from '../../dns/survey.ts';
 import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {type DnsName, parseDnsName} from '../../domain/names.ts';
+import {type DnsName, keyRecordName, parseDnsName, parseSelector} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {KeyEntry} from '../../rotation/index.ts';
+import {keysByHand, lookAtHostPicture} from '../../host/index.ts';
+import type {KeyEntry, RotationState} from '../../rotation/index.ts';
+import {lookAtHost} from '../../services/look.ts';
+import type {Ports} from '../../system/ports.ts';
 import {listOf, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {tell} from '../print.ts';
-import {chosen, domainReportOf, stateOf} from '../state-report.ts';
+import {chosen, domainReportOf, domainsOf, stateOf} from '../state-report.ts';
 
 const FORMS: Readonly<Record<string, (forms: RecordForms) => string>> = {
   plain: ({absoluteName, relativeName, zone, value}) =>
@@ -58,7 +61,11 @@ export async function record(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const form = formOf(context);
   const selector = textOf(context.flags, 'selector');
-  const keys = chosen(context, await stateOf(ports)).filter(
+  const state = await stateOf(ports);
+  const byHand = await formsByHand(context, ports, state, selector);
+  if (byHand.length > 0)
+    return await tell(context, {exitCode: 0}, [await printed(context, byHand.map(form))]);
+  const keys = chosen(context, state).filter(
     key => key.state !== 'removed' && (selector === undefined || key.selector === selector),
   );
   if (keys.length === 0) {
@@ -66,11 +73,10 @@ export async function record(context: Context): Promise<ExitCode> {
       problem('record.none', 'There is no such key on this host.', 'waxseal status lists them.'),
     );
   }
-  const text = keys.map(key => form(formsOf(key))).join('\n\n');
-  const file = textOf(context.flags, 'output');
-  if (file !== undefined) {
-    await (await context.namedFiles()).save(context.pathOf(file), `${text}\n`);
-  }
+  const text = await printed(
+    context,
+    keys.map(key => form(formsOf(key))),
+  );
   const now = ports.clock.now();
   const domains = keys.map(key => domainReportOf(key, now));
   return await tell(context, {exitCode: 0, domains}, [text]);
@@ -78,3 +84,31 @@ export async function record(context: Context): Promise<ExitCode> {
 
 const formsOf = (key: KeyEntry): RecordForms =>
   recordForms({apex: key.record.zone, name: key.record.name, value: key.record.value});
+
+/** The text of several records, which goes to `--output`, too. */
+async function printed(context: Context, records: readonly string[]): Promise<string> {
+  const text = records.join('\n\n');
+  const file = textOf(context.flags, 'output');
+  if (file !== undefined) await (await context.namedFiles()).save(context.pathOf(file), `${text}\n`);
+  return text;
+}
+
+/** Of the domains of `--domain`, where waxseal has no key of any of them: keys that sign here all the same. */
+async function formsByHand(
+  context: Context,
+  ports: Ports,
+  state: RotationState,
+  selector: string | undefined,
+): Promise<readonly RecordForms[]> {
+  const wanted = domainsOf(context);
+  if (wanted === undefined || !ports.process.privileged) return [];
+  if (state.keys.some(({domain}) => wanted.includes(domain))) return [];
+  const picture = await lookAtHostPicture(ports, await lookAtHost(ports, context.signal), context);
+  return keysByHand(picture, new Set()).flatMap(({domain, selector: label, key}) => {
+    const [name, of] = [wanted.find(each => each === domain), parseSelector(label)];
+    if (name === undefined || !of.ok || !key.known || (selector !== undefined && selector !== label))
+      return [];
+    const value = `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`;
+    return [recordForms({apex: `${name}` as DnsName, name: keyRecordName(of.value, name), value})];
+  });
+}

@@ -1,9 +1,14 @@
+import {mailChecks} from '../../doctor/mail.ts';
 import {checkNotes, inspectNotes} from '../../doctor/notes.ts';
+import {command} from '../../domain/command.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {displayDomain} from '../../domain/names.ts';
+import {sourceText} from '../../domain/source.ts';
 import {visible} from '../../domain/text.ts';
+import {type KeyByHand, keysByHand, lookAtHostPicture, recordKey} from '../../host/index.ts';
 import {keysInUse} from '../../jobs/key-uses.ts';
 import {gatherFacts, readQueue, readSettings} from '../../jobs/rotate/facts.ts';
+import type {Check} from '../../proof/proof.ts';
 import {
   ageOf,
   type Due,
@@ -14,6 +19,7 @@ import {
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
+import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -21,7 +27,7 @@ import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
 import {checkLines, tell} from '../print.ts';
 import {silentLines} from '../silent-report.ts';
-import {chosen, stateOf} from '../state-report.ts';
+import {chosen, domainsOf, stateOf} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal status`: every domain, its key, the state and the next step. Loads no view, asks no server. */
@@ -29,10 +35,16 @@ export async function status(context: Context): Promise<ExitCode> {
   if (isSet(context.flags, 'monitor')) return await monitor(context);
   const ports = await context.ports();
   const loaded = await loadState(ports.files);
-  const checks = ports.process.privileged ? await checkNotes(ports) : [];
+  const now = ports.process.privileged
+    ? await lookNow(context, ports, loaded.ok ? loaded.value : EMPTY_STATE)
+    : NOTHING_SEEN;
+  const checks = ports.process.privileged ? [...(await checkNotes(ports)), ...now.checks] : [];
   // What can't be read is a finding; the domains of --domain are not unknown for it.
   const state = loaded.ok ? loaded.value : EMPTY_STATE;
-  const keys = (loaded.ok ? chosen(context, state) : []).filter(each => each.state !== 'removed');
+  const wanted = domainsOf(context);
+  const isByHand = wanted?.every(domain => now.byHand.some(key => key.domain === domain)) === true;
+  const mine = isByHand ? state.keys.filter(({domain}) => wanted?.includes(domain) === true) : undefined;
+  const keys = (loaded.ok ? (mine ?? chosen(context, state)) : []).filter(each => each.state !== 'removed');
   const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys, context.signal);
   const lines = keys.flatMap((key, index) => {
     const next = all[index];
@@ -49,11 +61,41 @@ export async function status(context: Context): Promise<ExitCode> {
     context,
     {exitCode: checks.length === 0 ? 0 : 4, domains: dueReports(state, all, ports.clock.now()), checks},
     [
-      ...(lines.length === 0 && loaded.ok ? ['No keys yet. Begin with: waxseal setup'] : lines),
+      ...(lines.length === 0 && now.byHand.length === 0 && loaded.ok
+        ? ['No keys yet. Begin with: waxseal setup']
+        : [...lines, ...now.byHand.flatMap(byHandLines)]),
       ...checks.flatMap(checkLines),
     ],
   );
 }
+
+/** What a look at the host says about signing now: notes of waxseal say what was. */
+interface SeenNow {
+  readonly byHand: readonly KeyByHand[];
+  /** Only what is wrong with signing: all else is told by `check`. */
+  readonly checks: readonly Check[];
+}
+
+const NOTHING_SEEN: SeenNow = {byHand: [], checks: []};
+
+async function lookNow(context: Context, ports: Ports, state: RotationState): Promise<SeenNow> {
+  const {signal} = context;
+  const picture = await lookAtHostPicture(ports, await lookAtHost(ports, signal), {signal});
+  const wanted = domainsOf(context);
+  const known = new Set(state.keys.map(({domain, selector}) => recordKey(domain, selector)));
+  const byHand = keysByHand(picture, known).filter(
+    ({domain}) => wanted === undefined || wanted.some(each => each === domain),
+  );
+  const checks = mailChecks(picture, wanted).checks.filter(({status: found}) => found === 'fail');
+  return {byHand, checks};
+}
+
+/** A key that waxseal did not make, like its own. */
+const byHandLines = ({domain, selector, key, row, program}: KeyByHand): readonly string[] => [
+  `${visible(domain)}  ${visible(selector)}  ${key.known ? `${key.algorithm} ${key.bits}` : 'key not readable'}  made by hand`,
+  `    ${visible(program)} has it by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
+  `    Adopt it, so that waxseal rotates it: ${command('sudo', 'waxseal', 'rotate', '--domain', domain)}`,
+];
 
 /** What comes next, by the clock, the queue and the signers of this host. */
 async function nextSteps(

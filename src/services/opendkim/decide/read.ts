@@ -1,4 +1,5 @@
 /** Reads what an OpenDKIM decides by. Nothing is changed, and nothing but regular files is ever opened. */
+import {meantNetwork} from '../../../dns/address.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
@@ -87,6 +88,7 @@ async function readSigner(ports: ReadPorts, host: Host, instance: Instance): Pro
     rows: signingRows(model),
     ...macrosAskedFor(model),
     unread,
+    idle: idleNetworks(model),
     wouldSign: question => wouldSign(model, question),
   };
 }
@@ -96,6 +98,17 @@ function macrosAskedFor({sets}: Model): Pick<SignerView, 'asksFor'> {
   const names = sets.get('MacroList')?.set?.rows.map(row => row.key) ?? [];
   return names.length === 0 ? {} : {asksFor: ['i', '{daemon_name}', '{auth_type}', ...names]};
 }
+
+/** Networks that no client is ever looked up by: OpenDKIM masks the address of the client, and compares texts. */
+const idleNetworks = ({sets}: Model): readonly Decision[] =>
+  (['InternalHosts', 'PeerList'] as const).flatMap(name =>
+    (sets.get(name)?.set?.rows ?? []).flatMap(({key, source}) => {
+      const network = meantNetwork(key.replace(/^!/, ''));
+      if (network === undefined) return [];
+      const says = `OpenDKIM finds no client by ${visible(key)}: the network is written ${network}.`;
+      return [{name, value: visible(key), source, says}];
+    }),
+  );
 
 async function readModel(
   ports: ReadPorts,
