@@ -316,6 +316,11 @@ describe('what changes a message after it was signed', () => {
       [],
     ],
     [
+      'smtp_header_checks that strip',
+      {main: `${ON}smtp_header_checks = regexp:/r\n`, tables: tables('/^Reply-To:/ STRIP\n')},
+      ['smtp_header_checks delivery header'],
+    ],
+    [
       'smtp_header_checks that put something before',
       {main: `${ON}smtp_header_checks = regexp:/r\n`, tables: tables('/^From:/ PREPEND X-A: b\n')},
       [],
@@ -555,6 +560,12 @@ describe('how a sender is rewritten before it is signed', () => {
       'x@b.test',
     ],
     [
+      'a regular expression, which is not asked for a domain',
+      {main: 'canonical_maps = regexp:/r\n', tables: {'regexp:/r': '/^@a\\.test$/ @b.test\n'}},
+      'y@a.test',
+      'y@a.test',
+    ],
+    [
       'a regular expression that is none',
       {main: 'canonical_maps = regexp:/r\n', tables: {'regexp:/r': '/^(.*)@a$/ $1@b\n'}},
       'y@a',
@@ -571,6 +582,12 @@ describe('how a sender is rewritten before it is signed', () => {
       {main: 'masquerade_domains = example.com\n'},
       'a@example.com',
       'a@example.com',
+    ],
+    [
+      'masquerade_domains, itself before a parent',
+      {main: 'masquerade_domains = web.example.com example.com\n'},
+      'a@web.example.com',
+      'a@web.example.com',
     ],
     [
       'masquerade_domains, kept',
