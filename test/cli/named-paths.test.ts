@@ -7,6 +7,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import {describe, expect, it, vi} from 'vitest';
 import {FLAGS, OPERAND} from '../../src/cli/flags.ts';
+import {type PublishChoice, publishRecord} from '../../src/dns/publish/index.ts';
+import type {DnsName, DomainName, Selector} from '../../src/domain/names.ts';
+import {absolute} from '../../src/domain/paths.ts';
+import {runHooks} from '../../src/jobs/rotate/hooks.ts';
+import {newEntry} from '../../src/rotation/index.ts';
 import {openWorld, type World} from '../demo/world.ts';
 
 // For what hangs: some of these look at the whole host first, three times.
@@ -28,16 +33,94 @@ const WRITING: Readonly<Record<string, (at: string) => readonly string[]>> = {
   output: at => ['export', '--output', at],
   'log-file': at => ['status', '--log-file', at],
 };
-/** Never opened by waxseal itself, and judged at other places: `hook-dir` and `tsig-key` before they are used. */
-const ELSEWHERE: readonly string[] = ['tsig-key', 'lexicon-config', 'hook-dir', 'root'];
+/** What is used later than it is named is judged when it is used, each time: what waxseal says of a path then. */
+const USED: Readonly<Record<string, (world: World, at: string) => Promise<string>>> = {
+  'tsig-key': (world, at) => published(world, {by: 'nsupdate', tsigKey: absolute(at)}),
+  'lexicon-config': (world, at) => published(world, {by: 'lexicon', provider: 'gandi', config: absolute(at)}),
+  'hook-dir': async ({sandbox: {ports}}, at) => {
+    const reports = await runHooks(ports, absolute(at), 'publish', KEY, 'v=DKIM1; p=');
+    return reports.map(({said}) => said).join('\n');
+  },
+};
+/** Not a path on a host, but which host: `--root`. */
+const ELSEWHERE: readonly string[] = ['root'];
+
+const NAME = {domain: 'example.org' as DomainName, selector: 's' as Selector};
+const KEY = newEntry(
+  {
+    ...{...NAME, algorithm: 'rsa', bits: 2048},
+    record: {
+      name: 's._domainkey.example.org' as DnsName,
+      zone: 'example.org' as DnsName,
+      relativeName: 's._domainkey',
+      value: 'v=DKIM1; p=',
+    },
+  },
+  {kind: 'adopted', from: 'a test'},
+  new Date(0),
+);
+
+async function published({sandbox: {ports}}: World, choice: PublishChoice): Promise<string> {
+  const {name, zone, relativeName, value} = KEY.record;
+  const record = {name, zone, relativeName, value, quoted: `"${value}"`, ttlSeconds: 60};
+  const servers = {primary: 'ns1.example.org' as DnsName, servers: []};
+  const done = await publishRecord(ports, choice, {
+    ...NAME,
+    ...record,
+    ...servers,
+    action: 'add',
+    replaces: false,
+  });
+  return done.ok ? 'used' : `${done.problem.message} ${done.problem.hint}`;
+}
 
 it('knows every flag and operand that is a path', () => {
   const flags = FLAGS.filter(({value}) => value === 'FILE' || value === 'DIR').map(({name}) => name);
   const operands = Object.entries(OPERAND).flatMap(([name, what]) => (what.includes('FILE') ? [name] : []));
-  const tried = [READING, MESSAGES, WRITING].flatMap(each => Object.keys(each));
+  const tried = [READING, MESSAGES, WRITING, USED].flatMap(each => Object.keys(each));
   expect([...flags, ...operands].filter(each => !tried.includes(each) && !ELSEWHERE.includes(each))).toEqual(
     [],
   );
+});
+
+describe.each(Object.entries(USED))('%s, when it is used', (_flag, use) => {
+  const isDirectory = _flag !== 'tsig-key';
+  /** A good one, on the sandbox's host, and its real place. */
+  function good(world: World): {readonly at: string; readonly real: string} {
+    const at = '/etc/named';
+    fs.mkdirSync(world.real(at), {mode: 0o755});
+    if (isDirectory) fs.mkdirSync(world.real(`${at}/it`), {mode: 0o755});
+    else fs.writeFileSync(world.real(`${at}/it`), 'secret', {mode: 0o600});
+    return {at: `${at}/it`, real: world.real(`${at}/it`)};
+  }
+
+  it('is refused where it is a FIFO, a device or of the other kind, without waiting for it', async () => {
+    const world = await openWorld();
+    const {at, real} = good(world);
+    execFileSync('mkfifo', [`${real}.fifo`]);
+    fs.writeFileSync(`${real}.other`, '', {mode: 0o600});
+    for (const each of [`${at}.fifo`, isDirectory ? `${at}.other` : '/etc/named']) {
+      expect(await use(world, each), each).toMatch(/not a (?:regular file|directory)/);
+    }
+  });
+
+  it('is refused where others could change it, a directory on its way, or a link to it', async () => {
+    const world = await openWorld();
+    const {at, real} = good(world);
+    const before = await use(world, at);
+    expect(before).not.toMatch(/can (?:change|write)|only root/);
+    fs.chmodSync(world.real('/etc/named'), 0o777);
+    expect(await use(world, at)).toMatch(/[Oo]thers than root can (?:change|write)/);
+    fs.chmodSync(world.real('/etc/named'), 0o755);
+    expect(await use(world, at)).toBe(before);
+    if (isDirectory) {
+      fs.chmodSync(real, 0o777);
+      expect(await use(world, at)).toMatch(/[Oo]thers than root can (?:change|write)|only root/);
+    } else {
+      fs.chmodSync(real, 0o606);
+      expect(await use(world, at)).toContain(`chmod o= ${at}`);
+    }
+  });
 });
 
 async function ended(world: World, argv: readonly string[]): Promise<string> {

@@ -1,10 +1,10 @@
 /** Runs the publisher that was chosen. What it says is only shown: whether the record is there, the servers tell. */
 import {command} from '../../domain/command.ts';
-import type {AbsolutePath} from '../../domain/paths.ts';
+import {type AbsolutePath, below} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {looseWay, repairOf} from '../../system/loose-way.ts';
-import type {CommandResult, Ports} from '../../system/ports.ts';
+import type {CommandResult, FileStat, Ports} from '../../system/ports.ts';
 import type {Program, RecordChange} from './change.ts';
 import type {PublishChoice} from './choice.ts';
 import {programsFor} from './programs.ts';
@@ -20,8 +20,8 @@ export interface PublishOptions {
 
 /**
  * Makes the change. Problems: `publish.program-missing`, `publish.timeout`, `publish.failed`, and those of the files
- * that are checked beforehand: `publish.key-missing`, `publish.key-readable`, `publish.hook-missing`,
- * `publish.hook-unsafe`.
+ * that are checked beforehand: `publish.key-missing`, `publish.key-readable`, `publish.key-unsafe`, for lexicon's
+ * directory `publish.config-` with the same ends, `publish.hook-missing`, `publish.hook-unsafe`.
  */
 export async function publishRecord(
   ports: PublishPorts,
@@ -48,23 +48,102 @@ export async function publishRecord(
 
 /** Bits of a mode: others may read or write. */
 const OTHERS = 0o007;
+const OTHERS_WRITE = 0o022;
 
 async function checkFiles(ports: PublishPorts, choice: PublishChoice): Promise<Problem | undefined> {
-  if (choice.by === 'hook') return await checkHook(ports, choice.path);
-  const key = choice.by === 'nsupdate' || choice.by === 'knsupdate' ? choice.tsigKey : undefined;
-  if (key === undefined) return undefined;
-  const stat = await followed(ports, key);
-  if (stat?.kind !== 'file') {
-    return problem('publish.key-missing', `There is no key file ${visible(key)}.`, 'Check --tsig-key.');
+  switch (choice.by) {
+    case 'manual':
+      return undefined;
+    case 'hook':
+      return await checkHook(ports, choice.path);
+    case 'lexicon':
+      return choice.config === undefined
+        ? undefined
+        : await checkConfig(ports, choice.config, ['lexicon.yml', `lexicon_${choice.provider}.yml`]);
+    case 'nsupdate':
+    case 'knsupdate': {
+      const key = choice.tsigKey;
+      if (key === undefined) return undefined;
+      const stat = await followed(ports, key);
+      return stat === undefined
+        ? problem('publish.key-missing', `There is no key file ${visible(key)}.`, 'Check --tsig-key.')
+        : await checkSecret(ports, key, stat, 'key', '--tsig-key');
+    }
+  }
+}
+
+/** What a program run as root reads its credentials from: who changes it decides which zone is changed, and with what. */
+async function checkSecret(
+  ports: PublishPorts,
+  path: AbsolutePath,
+  stat: FileStat,
+  what: 'key' | 'config',
+  flag: string,
+): Promise<Problem | undefined> {
+  if (stat.kind !== 'file') {
+    return problem(
+      `publish.${what}-missing`,
+      `${visible(path)} is not a regular file, so it is not used.`,
+      `Check ${flag}.`,
+    );
   }
   // Whoever reads it can change the zone.
   return (stat.mode & OTHERS) === 0
-    ? undefined
+    ? await unsafe(ports, path, `publish.${what}-unsafe`, 'the program that enters records reads it as root')
     : problem(
-        'publish.key-readable',
-        `Every user of this host can read the key ${visible(key)}.`,
-        `Run: ${command('chmod', 'o=', key)}`,
+        `publish.${what}-readable`,
+        `Every user of this host can read the key ${visible(path)}.`,
+        `Run: ${command('chmod', 'o=', path)}`,
       );
+}
+
+/** lexicon's directory with those of its files that are there. */
+async function checkConfig(
+  ports: PublishPorts,
+  directory: AbsolutePath,
+  names: readonly string[],
+): Promise<Problem | undefined> {
+  const flag = '--lexicon-config';
+  const there = await followed(ports, directory);
+  if (there?.kind !== 'directory') {
+    return problem('publish.config-missing', `${visible(directory)} is not a directory.`, `Check ${flag}.`);
+  }
+  if ((there.mode & OTHERS_WRITE) !== 0) {
+    return problem(
+      'publish.config-unsafe',
+      `Others than root can change ${visible(directory)}, and ${CONFIG_READ}.`,
+      `Run: ${command('chmod', 'go-w', directory)}`,
+    );
+  }
+  const inside = await unsafe(ports, directory, 'publish.config-unsafe', CONFIG_READ);
+  if (inside !== undefined) return inside;
+  for (const name of names) {
+    const path = below(directory, name);
+    const stat = await followed(ports, path);
+    const wrong = stat === undefined ? undefined : await checkSecret(ports, path, stat, 'config', flag);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+const CONFIG_READ = 'lexicon reads it as root';
+
+/** Who else could put something in the place of a path; undefined where nobody could. */
+async function unsafe(
+  ports: PublishPorts,
+  path: AbsolutePath,
+  id: string,
+  why: string,
+): Promise<Problem | undefined> {
+  const isOwn = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === ports.process.uid;
+  const loose = await looseWay(ports, path, isOwn);
+  if (loose === undefined) return undefined;
+  const by = loose.at === path ? '' : `, by ${visible(loose.at)}`;
+  return problem(
+    id,
+    `Others than root can change ${visible(path)}${by}, and ${why}.`,
+    `Run: ${repairOf(loose)}`,
+  );
 }
 
 /** It is run as root: nobody else may be able to put something in its place. */
@@ -77,15 +156,7 @@ async function checkHook(ports: PublishPorts, path: AbsolutePath): Promise<Probl
       'Check the path in --publish; the file must be executable and begin with the line of its interpreter.',
     );
   }
-  const isOwn = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === ports.process.uid;
-  const unsafe = await looseWay(ports, path, isOwn);
-  if (unsafe === undefined) return undefined;
-  const by = unsafe.at === path ? '' : `, by ${visible(unsafe.at)}`;
-  return problem(
-    'publish.hook-unsafe',
-    `Others than root can change ${visible(path)}${by}, and it would be run as root.`,
-    `Run: ${repairOf(unsafe)}`,
-  );
+  return await unsafe(ports, path, 'publish.hook-unsafe', 'it would be run as root');
 }
 
 async function followed({files}: PublishPorts, path: AbsolutePath) {
