@@ -174,6 +174,12 @@ export function createSilence({dns, clock, random}: DnsPorts, signal?: AbortSign
   };
 }
 
+/** The ports of one run, in which a server that is silent is given up. */
+export const givingUpSilent = <P extends DnsPorts>(ports: P, signal?: AbortSignal): P => ({
+  ...ports,
+  dns: createSilence(ports, signal).dns,
+});
+
 function heard(line: Line): void {
   line.unanswered = 0;
   line.silentUntil = undefined;

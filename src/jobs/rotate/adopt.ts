@@ -3,6 +3,7 @@ import {createPublicKey} from 'node:crypto';
 import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
 import {recordForms} from '../../dns/forms.ts';
+import {givingUpSilent} from '../../dns/silence.ts';
 import {findZone} from '../../dns/zone.ts';
 import {refuseDamagedNotes} from '../../doctor/notes.ts';
 import {ToolError} from '../../domain/errors.ts';
@@ -68,7 +69,8 @@ export async function adoptKeys(
   );
   if (found.length === 0) return {adopted: [], state: before};
   const entries = new Map<string, KeyEntry | string>();
-  for (const key of found) entries.set(nameOf(key), await entryOf(ports, options, key, signal));
+  const asking = givingUpSilent(ports, signal);
+  for (const key of found) entries.set(nameOf(key), await entryOf(asking, options, key, signal));
   return await turns.take(signal, async own => {
     const state = await readKeys(ports);
     const still = (await unknownKeys(ports, state, only, own)).flatMap(key => {

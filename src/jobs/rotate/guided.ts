@@ -3,6 +3,7 @@
  * sign, and the same switch lets it.
  */
 import {isDeepStrictEqual} from 'node:util';
+import {givingUpSilent} from '../../dns/silence.ts';
 import type {Survey} from '../../dns/survey.ts';
 import {PendingError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
@@ -47,7 +48,8 @@ type How = Parameters<Operations['watch']>[1];
 const SHOWN_MS = 10_000;
 
 /** The operations of `waxseal rotate`; the lock of the host is taken for each act (docs/explanation/rotation.md). */
-export function createRotation(ports: Ports, options: RotationOptions): Operations {
+export function createRotation(given: Ports, options: RotationOptions): Operations {
+  const ports = givingUpSilent(given);
   const turns = createTurns(ports, 'rotate');
   const base = createOperations(ports, {...options, newSelector: true}, turns);
   const rotation: Rotation = {ports, options, turns};

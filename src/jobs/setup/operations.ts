@@ -1,5 +1,6 @@
 /** The real work behind the flow, made from the ports. */
 
+import {givingUpSilent} from '../../dns/silence.ts';
 import type {Survey} from '../../dns/survey.ts';
 import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
@@ -52,10 +53,11 @@ export type {WorkOptions} from '../options.ts';
  * looked at again under it.
  */
 export function createOperations(
-  ports: Ports,
+  given: Ports,
   options: WorkOptions,
-  turns: Turns = createTurns(ports, 'setup'),
+  turns: Turns = createTurns(given, 'setup'),
 ): Operations {
+  const ports = givingUpSilent(given);
   let facts: HostFacts | undefined;
   let keys: RotationState = EMPTY_STATE;
   let left: LeftKeys | undefined;
