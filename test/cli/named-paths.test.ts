@@ -27,6 +27,7 @@ const READING: Readonly<Record<string, (at: string) => readonly string[]>> = {
 };
 const MESSAGES: Readonly<Record<string, (at: string) => readonly string[]>> = {
   verify: at => ['verify', at],
+  message: at => ['explain', 'alice@example.org', '--message', at],
   sign: at => ['sign', '--domain', 'example.org', '--selector', 's', '--key', at, at],
 };
 const WRITING: Readonly<Record<string, (at: string) => readonly string[]>> = {
