@@ -9,7 +9,13 @@ import {
   usesOf,
 } from '../host/index.ts';
 import {recordFingerprint} from '../keys/index.ts';
-import {activeEntry, entryName, type KeyEntry, type RotationState} from '../rotation/index.ts';
+import {
+  activeEntry,
+  entryName,
+  type KeyEntry,
+  type RotationFacts,
+  type RotationState,
+} from '../rotation/index.ts';
 import {lookAtHost} from '../services/look.ts';
 import type {Ports} from '../system/ports.ts';
 
@@ -38,23 +44,38 @@ export async function lookAtUses(ports: Ports, signal: AbortSignal, seen?: SeenU
   return ask;
 }
 
-/** For every key that is on its way out and still in use: what uses it, and what to do, by the name of its record. */
+/** Of every key that is on its way out: whose record, and whose material, is still in use, by the name of its record. */
 export async function keysInUse(
   ports: Ports,
   state: RotationState,
   signal: AbortSignal,
   seen?: SeenUses,
-): Promise<ReadonlyMap<DnsName, string>> {
+): Promise<Required<Pick<RotationFacts, 'inUse' | 'keyInUse'>>> {
+  const [inUse, keyInUse] = [new Map<DnsName, string>(), new Map<DnsName, string>()];
   const leaving = state.keys.filter(key => key.state === 'retiring' || key.state === 'revoked');
-  if (leaving.length === 0) return new Map();
+  if (leaving.length === 0) return {inUse, keyInUse};
   const uses = await lookAtUses(ports, signal, seen);
-  return new Map(
-    leaving.flatMap(key => {
-      const text = whatUses(key, state, uses(key));
-      return text === undefined ? [] : [[key.record.name, text] as const];
-    }),
-  );
+  for (const key of leaving) {
+    const rows = uses(key);
+    const record = whatUses(
+      key,
+      state,
+      rows.filter(row => needsRecord(row, key)),
+    );
+    if (record !== undefined) inUse.set(key.record.name, record);
+    const material = whatUses(key, state, rows);
+    if (material !== undefined) keyInUse.set(key.record.name, material);
+  }
+  return {inUse, keyInUse};
 }
+
+/**
+ * Whether what a row signs is verified by the record of this key: the domain of a signature is part of the name that is
+ * looked up (RFC 6376 §3.6.2.1). A row that signs as another domain needs that domain's record, even with the same key;
+ * one of which the key or the domain is not known may need any.
+ */
+const needsRecord = (row: SignerRow, {domain}: Pick<KeyEntry, 'domain'>): boolean =>
+  !row.key.known || row.domain === undefined || row.domain === domain;
 
 /** The first of the rows in words, and how many more there are; undefined where there is none. */
 export function whatUses(

@@ -37,10 +37,12 @@ export interface RotationFacts {
   readonly queue: QueueFacts;
   readonly records: ReadonlyMap<DnsName, RecordFacts>;
   /**
-   * Keys that a signer of this host still uses, or may use, by the name of their record: sentences that name the row with
-   * its file and line, and what to do. Looked at for every key that is on its way out.
+   * Records that mail signed on this host still needs, or may need, by their names: sentences that name the row with its
+   * file and line, and what to do. Looked at for every key that is on its way out.
    */
   readonly inUse: ReadonlyMap<DnsName, string>;
+  /** The same for the key itself, which another domain may sign with: its record can go, its private key stays. */
+  readonly keyInUse?: ReadonlyMap<DnsName, string>;
   /** Servers that were given up, and how many records are `unknown` for that reason. */
   readonly silent?: readonly SilentFacts[];
 }
@@ -516,8 +518,12 @@ const UNSEEN_TTL_SECONDS = 7 * 86_400;
  * What becomes of the private key of a selector that is gone. It is published only where every server was seen to
  * revoke it; one that was merely taken out of the DNS is destroyed, since caches may still have it.
  */
-function destroy(key: KeyEntry, {settings}: RotationFacts, {servers}: RecordFacts): Step {
+function destroy(key: KeyEntry, {settings, keyInUse}: RotationFacts, {servers}: RecordFacts): Step {
   const {name} = key.record;
+  const use = keyInUse?.get(name);
+  if (use !== undefined) {
+    return {waitsFor: 'person', text: `${name} is gone, and its private key stays. ${use}`};
+  }
   const isRevoked = key.state === 'revoked';
   const end = settings.disposal === 'publish' && !isRevoked ? 'shred' : settings.disposal;
   const why = end === settings.disposal ? '' : ' It is not published: its revocation was never seen.';

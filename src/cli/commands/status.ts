@@ -109,8 +109,8 @@ async function nextSteps(
   const queue = wantsQueue
     ? await readQueue(ports, state)
     : ({known: false, why: 'it was not asked'} as const);
-  const inUse = await keysInUse(ports, state, signal);
-  const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map(), inUse});
+  const uses = await keysInUse(ports, state, signal);
+  const all = due(state, {now: ports.clock.now(), settings, queue, records: new Map(), ...uses});
   const steps = new Map(all.map(step => [entryName(step), step]));
   return keys.flatMap(key => steps.get(entryName(key)) ?? []);
 }

@@ -257,7 +257,7 @@ export async function gatherFacts(
       }),
     ),
   );
-  const inUse = await keysInUse(ports, state, signal, options.seenUses);
-  const facts = {now: ports.clock.now(), settings, queue, records, inUse};
+  const uses = await keysInUse(ports, state, signal, options.seenUses);
+  const facts = {now: ports.clock.now(), settings, queue, records, ...uses};
   return silent.size === 0 ? facts : {...facts, silent: [...silent.values()]};
 }

@@ -14,7 +14,7 @@ import {enterRecord, revoking, withdrawRecord} from '../publishing.ts';
 import {HOOK_DIRECTORY, type HookEvent, runHooks} from './hooks.ts';
 import {isSame, type Look, problemOf, type Run, turn, usesNow} from './run.ts';
 import {revokedRecord} from './switch.ts';
-import {publisherFor, WISHED, type Wish, wishOf} from './wishes.ts';
+import {isOver, publisherFor, WISHED, type Wish, wishOf} from './wishes.ts';
 
 /** True where somebody changed a record: then it is worth looking again. */
 export async function askOthers(run: Run, {state, facts}: Look, all: readonly Due[]): Promise<boolean> {
@@ -76,6 +76,7 @@ async function remindHooks(
     const key = find(step);
     if (key === undefined || step.waitsFor !== 'person' || facts.inUse.has(key.record.name)) continue;
     const seen = facts.records.get(key.record.name)?.seen;
+    if (isOver(key, seen)) continue;
     if (key.state === 'pending') {
       ran = (await callHook(run, 'publish', key, key.record.value)) || ran;
     } else if (key.state === 'retiring' && key.withdrawal !== undefined) {
@@ -125,7 +126,7 @@ async function whileSame<T>(
     const state = await readKeys(run.ports);
     const now = findEntry(state, key.domain, key.selector);
     if (now === undefined || !isSame(now, key)) return undefined;
-    if (givesUp && (await usesNow(run, state, signal)).has(key.record.name)) return undefined;
+    if (givesUp && (await usesNow(run, state, signal)).inUse.has(key.record.name)) return undefined;
     return await work(signal);
   });
 }

@@ -180,7 +180,7 @@ export async function underLock(
     const known = stillKnown(run, look, state, steps);
     // Giving a record up rests on who uses its key now, not a minute ago.
     const isEnd = steps.some(({act}) => act?.do === 'withdraw');
-    const facts = isEnd ? {...known, inUse: await usesNow(run, state, signal)} : known;
+    const facts = isEnd ? {...known, ...(await usesNow(run, state, signal))} : known;
     const domains = new Set(steps.map(({domain}) => domain));
     const own = {...state, keys: state.keys.filter(({domain}) => domains.has(domain))};
     const marks = new Set(steps.map(markOf));
@@ -192,11 +192,7 @@ export async function underLock(
 }
 
 /** Who signs with which key now: files are read again where they have changed. */
-export function usesNow(
-  run: Run,
-  state: RotationState,
-  signal: AbortSignal,
-): Promise<RotationFacts['inUse']> {
+export function usesNow(run: Run, state: RotationState, signal: AbortSignal): ReturnType<typeof keysInUse> {
   return keysInUse(run.ports, state, signal, {keys: run.seenUses.keys});
 }
 

@@ -7,6 +7,7 @@ import {
   publisherOf,
   type RotationFacts,
   type RotationState,
+  type SeenAs,
 } from '../../rotation/index.ts';
 import type {AdvanceOptions} from './run.ts';
 
@@ -19,12 +20,17 @@ export const WISHED: Readonly<Record<Wish, string>> = {
   withdraw: 'Deleted',
 };
 
+/** The record is gone, as it was to be: only the private key is left, which another domain may sign with. */
+export const isOver = ({state, withdrawal}: KeyEntry, seen: SeenAs | undefined): boolean =>
+  seen === 'absent' && (state === 'revoked' || (state === 'retiring' && withdrawal !== undefined));
+
 /** What a person would be asked to do in the DNS; undefined where nothing is asked. */
 export function wishOf(key: KeyEntry, step: Due, {records, inUse}: RotationFacts): Wish | undefined {
   if (step.waitsFor !== 'person') return undefined;
   const seen = records.get(key.record.name)?.seen;
   // The record of a key that still signs is never emptied or deleted; one that is gone is put back.
   if (inUse.has(key.record.name)) return seen === 'absent' ? 'enter' : undefined;
+  if (isOver(key, seen)) return undefined;
   switch (key.state) {
     case 'pending':
       return 'enter';
