@@ -20,6 +20,9 @@ const SOCKETS = '/var/spool/postfix/opendkim';
 const [first = '', second = ''] = WAITING;
 const [e1 = '', e2 = '', e3 = '', e4 = ''] = ENDING;
 
+/** systemd opens the file of its PIDFile= by itself, and hangs on a pipe there: an attack on systemd, not on waxseal. */
+const PID_FILE = '/run/opendkim/opendkim.pid';
+
 /** Where the account of the signer may put something; `KeyTable` and its like only where the tables belong to it. */
 const PLACES: readonly string[] = [
   '/etc/opendkim/KeyTable',
@@ -35,7 +38,7 @@ const PLACES: readonly string[] = [
   `${KEYS}/${e4}/s2.private`,
   `${KEYS}/example.com/s1.private`,
   `${KEYS}/example.com/s2.private`,
-  '/run/opendkim/opendkim.pid',
+  PID_FILE,
   `${SOCKETS}/opendkim.sock`,
   `${SOCKETS}/opendkim.pid`,
   `${SOCKETS}/zz`,
@@ -161,7 +164,9 @@ describe.each(runsAll ? withAttackers : [])('$name', release => {
             const kind = KINDS[number.next().value % KINDS.length] ?? 'link';
             // One place in four: where everything is wrong, the first refusal would hide what comes after it.
             return [kind, PLACES[number.next().value % PLACES.length] ?? ''] as const;
-          }).filter(([, at], index, all) => all.findIndex(each => each[1] === at) === index);
+          })
+            .filter(([, at], index, all) => all.findIndex(each => each[1] === at) === index)
+            .filter(([kind, at]) => kind !== 'fifo' || at !== PID_FILE);
           // A refusal at a table hides what would happen behind it: every other time the tables are in order.
           const chosen =
             turn % 2 === 0 ? things.filter(([, at]) => !at.startsWith('/etc/opendkim')) : things.slice(0, 16);

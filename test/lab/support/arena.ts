@@ -253,13 +253,15 @@ export class Arena {
     await this.host.script(
       [
         'rm -rf /home/alice/* /tmp/zz*',
+        // Whatever stands for the pid file goes; a daemon without one is started anew below.
+        '[ -f /run/opendkim/opendkim.pid ] && [ ! -L /run/opendkim/opendkim.pid ] || rm -rf /run/opendkim/*',
         // The directory of the socket stays: a socket cannot be kept in an archive.
         ...TREES.map(tree =>
           tree === SOCKETS ? `find /${tree} -mindepth 1 ! -type s -exec rm -rf {} +` : `rm -rf /${tree}`,
         ),
         'tar -xpf /run/lab-attack/saved.tar --acls --xattrs -C /',
         'systemctl reset-failed opendkim waxseal-rotate.service 2>/dev/null || true',
-        `[ -S /${SOCKETS}/opendkim.sock ] && systemctl is-active --quiet opendkim && systemctl reload opendkim || systemctl restart opendkim`,
+        `[ -S /${SOCKETS}/opendkim.sock ] && [ -f /run/opendkim/opendkim.pid ] && systemctl is-active --quiet opendkim && systemctl reload opendkim || systemctl restart opendkim`,
       ].join('\n'),
     );
     await this.host.settled();
