@@ -12,7 +12,7 @@ import {
   TABLES_OF_THE_SIGNER,
   WAITING,
 } from './support/arena.ts';
-import {runsAll, withAttackers} from './support/release.ts';
+import {withAttackers} from './support/release.ts';
 
 const ROUNDS = 200;
 const KEYS = '/etc/dkimkeys';
@@ -151,8 +151,7 @@ describe.each(withAttackers)('$name', release => {
     }));
 });
 
-// Most of their time waxseal waits for daemons that were silenced: part of `--all`.
-describe.each(runsAll ? withAttackers : [])('$name', release => {
+describe.each(withAttackers)('$name', release => {
   test('in place of tables, keys, sockets and pid files, by the account of the signer', () =>
     inArena(
       release,

@@ -38,9 +38,6 @@ export const bothReleases: readonly Release[] = [debian13, debian12].filter(
   ({suite}) => named === '' || named === suite,
 );
 
-/** With `--all`: also the scenarios that mostly wait, for a quarter of an hour each. */
-export const runsAll = all !== '';
-
 /** Debian 13; both with `--all`; the one that WAXSEAL_LAB_RELEASE names. */
 export const releases: readonly Release[] = bothReleases.filter(
   ({suite}) => all !== '' || named !== '' || suite === 'trixie',
