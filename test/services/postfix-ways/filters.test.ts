@@ -408,6 +408,15 @@ describe('what changes a message after it was signed', () => {
       ['content_filter filter body', 'header_checks second-pass header'],
     ],
     [
+      'mime_header_checks again on the way back',
+      {
+        main: `${FILTER}mime_header_checks = regexp:/r\n`,
+        master: `${SCAN}${BACK}  -o smtpd_milters=\n`,
+        tables: tables('/^Content-Type:/ REPLACE Content-Type: x\n'),
+      },
+      ['content_filter filter body', 'mime_header_checks second-pass header'],
+    ],
+    [
       'header_checks not again',
       {
         main: `${FILTER}header_checks = regexp:/r\n`,

@@ -129,9 +129,12 @@ function secondPass(read: ReadConfiguration, before: PassStep, step: PassStep): 
   };
   const service = visible(step.pass.service);
   if (isChecked(entering)) {
-    const header = cleanup.get('header_checks');
-    if (mayChange(checksOf(read, header), CHANGES_HEADER))
-      add(header, 'header', `${placed(header)} counts again at ${service}, after mail was signed.`);
+    for (const name of ['header_checks', 'mime_header_checks', 'nested_header_checks']) {
+      const header = cleanup.get(name);
+      // By default the other two are header_checks.
+      if (header.setBy !== 'default' && mayChange(checksOf(read, header), CHANGES_HEADER))
+        add(header, 'header', `${placed(header)} counts again at ${service}, after mail was signed.`);
+    }
     const body = cleanup.get('body_checks');
     if (mayChange(checksOf(read, body), CHANGES_BODY))
       add(body, 'body', `${placed(body)} counts again at ${service}, after mail was signed.`);

@@ -101,6 +101,8 @@ const TABLES: Readonly<Record<string, readonly string[]>> = {
     'sender_canonical_maps',
     'canonical_maps',
     'header_checks',
+    'mime_header_checks',
+    'nested_header_checks',
     'body_checks',
     'milter_header_checks',
   ],

@@ -177,7 +177,7 @@ function domainOf(setting: Omit<Setting, 'value' | 'fault'>, parameters: Paramet
 const oneLine = (value: string): string => value.replaceAll(/[\r\n]/g, ' ');
 
 /** Gives the line, from 1, on which an offset of the text is. */
-export function lineNumbers(text: string): (offset: number) => number {
+function lineNumbers(text: string): (offset: number) => number {
   const starts = [0];
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
   return offset => {
