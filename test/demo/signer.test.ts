@@ -6,7 +6,6 @@ import {openSandbox, type Sandbox} from '../../src/demo/sandbox.ts';
 import {startSigner} from '../../src/demo/signer.ts';
 import {absolute, parentOf} from '../../src/domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
-import type {HostFacts} from '../../src/services/facts.ts';
 import {openDkimSigners} from '../../src/services/opendkim/decide/read.ts';
 import {setAttributes} from '../support/attributes.ts';
 import {fc} from '../support/fast-check.ts';
@@ -402,11 +401,15 @@ describe('beside wouldSign', () => {
       );
       await write('/etc/opendkim/SigningTable', rows.map(each => `${each.join(' ')}\n`).join(''));
       await restart();
-      const facts = {
-        signer: {configFile: absolute('/etc/opendkim.conf'), unit: 'opendkim.service', active: true},
-        serviceManager: 'none',
-      } as unknown as HostFacts;
-      const [signer] = await openDkimSigners(sandbox.ports, facts);
+      const known = {
+        signer: {
+          configFile: absolute('/etc/opendkim.conf'),
+          ...{unit: 'opendkim.service', version: '2.11.0', active: true},
+        },
+        layout: undefined,
+        serviceManager: 'sysv' as const,
+      };
+      const [signer] = await openDkimSigners(sandbox.ports, known);
       for (const {from, address, name, authType} of mails) {
         const answer = signer?.wouldSign({
           from,

@@ -7,7 +7,6 @@ import path from 'node:path';
 import {expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
-import type {HostFacts} from '../../src/services/facts.ts';
 import {openDkimSigners} from '../../src/services/opendkim/decide/read.ts';
 import type {SigningAnswer, SigningQuestion} from '../../src/services/signer.ts';
 import {createRealPorts} from '../../src/system/real/index.ts';
@@ -111,17 +110,15 @@ test.each(releases.filter(({suite}) => suite === 'trixie'))(
         const running = await start(host, numbers);
         for (const at of numbers) {
           const {name} = CASES[at] as SignerCase;
-          const facts = {
-            opendkim: {
+          const known = {
+            signer: {
               configFile: absolute(`${place(at)}/conf`),
-              unit: 'opendkim.service',
-              version: '2.11.0',
-              active: true,
+              ...{unit: 'opendkim.service', version: '2.11.0', active: true},
             },
             layout: undefined,
-            serviceManager: 'none',
-          } as unknown as HostFacts;
-          const [signer] = await openDkimSigners(ports, facts);
+            serviceManager: 'sysv' as const,
+          };
+          const [signer] = await openDkimSigners(ports, known);
           if (signer === undefined) throw new Error('no signer');
           const answers = MAILS.map(mail => signer.wouldSign(questionOf(mail)));
           const isRefused = answers.every(({decisions}) =>

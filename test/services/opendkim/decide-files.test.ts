@@ -5,7 +5,6 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {expect, it, onTestFinished} from 'vitest';
 import {absolute} from '../../../src/domain/paths.ts';
-import type {HostFacts} from '../../../src/services/facts.ts';
 import {openDkimSigners} from '../../../src/services/opendkim/decide/read.ts';
 import type {SignerView} from '../../../src/services/signer.ts';
 import {createRealPorts} from '../../../src/system/real/index.ts';
@@ -24,11 +23,15 @@ async function signerIn(
   for (const name of fifos) execFileSync('mkfifo', [path.join(root, 'etc/opendkim', name)]);
   for (const [name, target] of Object.entries(links))
     symlinkSync(target, path.join(root, 'etc/opendkim', name));
-  const facts = {
-    signer: {configFile: absolute('/etc/opendkim.conf'), unit: 'opendkim.service', active: true},
-    serviceManager: 'none',
-  } as unknown as HostFacts;
-  const [signer] = await openDkimSigners(createRealPorts({root: absolute(root)}), facts);
+  const known = {
+    signer: {
+      configFile: absolute('/etc/opendkim.conf'),
+      ...{unit: 'opendkim.service', version: '2.11.0', active: true},
+    },
+    layout: undefined,
+    serviceManager: 'sysv' as const,
+  };
+  const [signer] = await openDkimSigners(createRealPorts({root: absolute(root)}), known);
   return signer as SignerView;
 }
 

@@ -1,8 +1,7 @@
 /** A host in memory whose OpenDKIM is asked by its configuration. */
 import {generateKeyPairSync} from 'node:crypto';
 import {absolute} from '../../../src/domain/paths.ts';
-import type {HostFacts} from '../../../src/services/facts.ts';
-import {openDkimSigners} from '../../../src/services/opendkim/decide/read.ts';
+import {type KnownHost, openDkimSigners} from '../../../src/services/opendkim/decide/read.ts';
 import type {OpenDkimFacts} from '../../../src/services/opendkim/facts.ts';
 import type {SignerView, SigningAnswer} from '../../../src/services/signer.ts';
 import {type FakeHost, fakeHost} from '../../support/fake-host.ts';
@@ -34,7 +33,7 @@ export interface World {
   /** Last changes to the tree. */
   readonly change?: (host: FakeHost) => void;
   readonly facts?: Partial<OpenDkimFacts>;
-  readonly layout?: unknown;
+  readonly layout?: KnownHost['layout'];
 }
 
 /** Every OpenDKIM of a host with these files; a key lies at /etc/dkimkeys/k. */
@@ -43,7 +42,7 @@ export async function signersOf({
   files = {},
   change,
   facts = {},
-  layout,
+  layout = undefined,
 }: World): Promise<readonly SignerView[]> {
   const host = fakeHost();
   host.files.put(CONFIG, `UserID opendkim\n${conf}\n`);
@@ -57,8 +56,7 @@ export async function signersOf({
     active: true,
     ...facts,
   };
-  const known = {signer: opendkim, layout, serviceManager: 'systemd'} as unknown as HostFacts;
-  return await openDkimSigners(host, known);
+  return await openDkimSigners(host, {signer: opendkim, layout, serviceManager: 'systemd'});
 }
 
 export async function signerOf(world: World): Promise<SignerView> {

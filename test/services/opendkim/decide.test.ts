@@ -1,5 +1,6 @@
 /** Whether OpenDKIM signs: what the real daemon was seen to do, row by row. */
 import {describe, expect, it} from 'vitest';
+import {absolute} from '../../../src/domain/paths.ts';
 import {
   ask,
   CONFIG,
@@ -692,7 +693,7 @@ describe('what is in effect', () => {
         );
       }
     };
-    const layout = {opendkim: {configFile: CONFIG, unit: 'opendkim.service'}};
+    const layout = {opendkim: {configFile: absolute(CONFIG), unit: 'opendkim.service'}};
     const found = await signersOf({...signing('Socket inet:8891@localhost'), change, layout});
     expect(found.map(({unit, isRunning}) => [unit, isRunning])).toEqual([
       ['opendkim.service', true],

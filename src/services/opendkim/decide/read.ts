@@ -3,12 +3,14 @@ import {meantNetwork} from '../../../dns/address.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
+import type {Layout} from '../../../layouts/layout.ts';
 import type {Ports} from '../../../system/ports.ts';
 import type {HostFacts} from '../../facts.ts';
 import {filledPaths} from '../../filled-paths.ts';
 import {eachOf, readText} from '../../reading.ts';
 import type {SignerView, SigningRow} from '../../signer.ts';
 import {showUnits} from '../../systemd.ts';
+import type {OpenDkimFacts} from '../facts.ts';
 import {parseSocket} from '../socket.ts';
 import {createDataSet, rowsOf, type SetRow} from './data-set.ts';
 import {wouldSign} from './decide.ts';
@@ -38,12 +40,19 @@ import {signingRow} from './requests.ts';
 import {effectiveSettings, type Setting, type Settings, shownValue} from './settings.ts';
 
 type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
-type Host = Pick<HostFacts, 'signer' | 'layout' | 'serviceManager'>;
+type Known = Pick<OpenDkimFacts, 'configFile' | 'unit' | 'version' | 'active' | 'unitUser' | 'unitGroup'>;
+
+/** What is known of the host before: of its facts, the parts that matter here. */
+export interface KnownHost {
+  readonly signer: Known | undefined;
+  readonly layout: {readonly opendkim: Pick<Layout['opendkim'], 'configFile' | 'unit'>} | undefined;
+  readonly serviceManager: HostFacts['serviceManager'];
+}
 
 /** Every OpenDKIM of the host that signs or could: each running process, the known unit, and what lies beside it. */
 export async function openDkimSigners(
   ports: ReadPorts,
-  host: Host,
+  host: KnownHost,
   signal?: AbortSignal,
 ): Promise<readonly SignerView[]> {
   const views: SignerView[] = [];
@@ -54,7 +63,7 @@ export async function openDkimSigners(
 
 async function instancesOf(
   ports: ReadPorts,
-  {signer: opendkim, layout, serviceManager}: Host,
+  {signer: opendkim, layout, serviceManager}: KnownHost,
   signal: AbortSignal | undefined,
 ): Promise<readonly Instance[]> {
   const {files, commands} = ports;
@@ -75,7 +84,7 @@ async function instancesOf(
   return [...found, ...(await otherInstances(files, found))];
 }
 
-async function readSigner(ports: ReadPorts, host: Host, instance: Instance): Promise<SignerView> {
+async function readSigner(ports: ReadPorts, host: KnownHost, instance: Instance): Promise<SignerView> {
   const {model, unread} = await readModel(ports, host, instance);
   const socket = model.settings('Socket');
   const endpoint = socket === undefined ? undefined : parseSocket(socket.value);
@@ -112,7 +121,7 @@ const idleNetworks = ({sets}: Model): readonly Decision[] =>
 
 async function readModel(
   ports: ReadPorts,
-  {signer: opendkim}: Host,
+  {signer: opendkim}: KnownHost,
   instance: Instance,
 ): Promise<{readonly model: Model; readonly unread: readonly Decision[]}> {
   const {files} = ports;
@@ -185,7 +194,7 @@ function defaultHosts(program: string): NamedSet {
 /** The account that opens keys: that of the process, else of the unit, else UserID; root where none is set. */
 async function accountOf(
   {users}: ReadPorts,
-  opendkim: HostFacts['signer'],
+  opendkim: Known | undefined,
   {ids, unit}: Instance,
   settings: Settings,
 ): Promise<Account | undefined> {
