@@ -1,11 +1,10 @@
 /** The state file as the JSON contract and a person see it. */
 
-import {HostError, UsageError} from '../domain/errors.ts';
+import {UsageError} from '../domain/errors.ts';
 import {type DomainName, parseDomain} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
 import type {DomainReport} from '../flow/report.ts';
-import {type KeyEntry, loadState, nextStep, type RotationState} from '../rotation/index.ts';
-import type {Ports} from '../system/ports.ts';
+import {type KeyEntry, nextStep, type RotationState} from '../rotation/index.ts';
 import {listOf} from './arguments.ts';
 import type {Context} from './context.ts';
 
@@ -16,13 +15,6 @@ const stringsOf = (value: string): readonly string[] =>
   Array.from({length: Math.ceil(value.length / MAX_STRING)}, (_, index) =>
     value.slice(index * MAX_STRING, (index + 1) * MAX_STRING),
   );
-
-/** Loads the state; HostError that names the file where it is damaged. */
-export async function stateOf(ports: Pick<Ports, 'files'>): Promise<RotationState> {
-  const state = await loadState(ports.files);
-  if (!state.ok) throw new HostError(state.problem);
-  return state.value;
-}
 
 /** The domains of `--domain`, each once; undefined where the flag was not given. */
 export function domainsOf(context: Pick<Context, 'flags'>): readonly DomainName[] | undefined {

@@ -5,6 +5,7 @@ import {type DomainName, parseDomain, parseSelector, type Selector} from '../../
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {DomainList} from '../../flow/domain-list.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import type {Check} from '../../proof/proof.ts';
 import {formerRecords, type KeyEntry, type SilentFacts} from '../../rotation/index.ts';
 import type {Clock} from '../../system/ports.ts';
@@ -15,7 +16,6 @@ import {adviceLines, checkLines, tell} from '../print.ts';
 import {reportOf} from '../report.ts';
 import {domainTexts} from '../session.ts';
 import {silentChecks, silentLines} from '../silent-report.ts';
-import {stateOf} from '../state-report.ts';
 import {createStreamedReport} from '../streamed-report.ts';
 import {writeOut} from '../write-out.ts';
 
@@ -28,7 +28,7 @@ import {writeOut} from '../write-out.ts';
 export async function checkDns(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const list = await domainTexts(context);
-  const known = ports.process.privileged ? (await stateOf(ports)).keys : [];
+  const known = ports.process.privileged ? (await readKeys(ports)).keys : [];
   const keys = list.texts.length === 0 ? publishedKeys(known) : [...keysOf(list, selectorOf(context), known)];
   if (keys.length === 0) {
     throw new UsageError(

@@ -3,11 +3,12 @@ import {type ExitCode, UsageError} from '../../domain/errors.ts';
 import {problem} from '../../domain/result.ts';
 import {nameUse} from '../../host/index.ts';
 import {exportKeys} from '../../jobs/export/export.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import {createNamedFiles} from '../../jobs/named-files.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
-import {chosen, stateOf} from '../state-report.ts';
+import {chosen} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
 /**
@@ -28,7 +29,7 @@ export async function exportState(context: Context): Promise<ExitCode> {
       ),
     );
   }
-  const keys = chosen(context, await stateOf(ports));
+  const keys = chosen(context, await readKeys(ports));
   const {text, shared} = await exportKeys(ports, keys, {withKeys}, context.signal);
   if (file === undefined) {
     await writeOut(context.streams.stdout, text);

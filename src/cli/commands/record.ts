@@ -6,13 +6,14 @@ import {type DnsName, keyRecordName, parseDnsName, parseSelector} from '../../do
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {keysByHand, lookAtHostPicture} from '../../host/index.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
 import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {listOf, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {tell} from '../print.ts';
-import {chosen, domainReportOf, domainsOf, stateOf} from '../state-report.ts';
+import {chosen, domainReportOf, domainsOf} from '../state-report.ts';
 
 const FORMS: Readonly<Record<string, (forms: RecordForms) => string>> = {
   plain: ({absoluteName, relativeName, zone, value}) =>
@@ -61,7 +62,7 @@ export async function record(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const form = formOf(context);
   const selector = textOf(context.flags, 'selector');
-  const state = await stateOf(ports);
+  const state = await readKeys(ports);
   const byHand = await formsByHand(context, ports, state, selector);
   if (byHand.length > 0)
     return await tell(context, {exitCode: 0}, [await printed(context, byHand.map(form))]);

@@ -1,5 +1,6 @@
 import {type ExitCode, LockHeld} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import {inTurn} from '../../jobs/lock-turns.ts';
 import {type AdvanceResult, advance} from '../../jobs/rotate/advance.ts';
 import {type HowTold, type News, needsPerson, tellByMail} from '../../jobs/rotate/notify.ts';
@@ -14,7 +15,7 @@ import {dueChecks, dueLines, dueReports} from '../due-report.ts';
 import {tell} from '../print.ts';
 import {publishFlag, wishLines} from '../publisher.ts';
 import {silentChecks, silentLines} from '../silent-report.ts';
-import {chosen, domainsOf, stateOf} from '../state-report.ts';
+import {chosen, domainsOf} from '../state-report.ts';
 
 /** One run of the scheduler, told as lines or as JSON. Exit 0, 3 where the DNS or a person is waited for, 4, 6. */
 export async function runAdvance(
@@ -33,7 +34,7 @@ export async function runAdvance(
       : {};
   const publish = publishFlag(context);
   // A name that nobody here knows is a mistake in typing, not a host without keys.
-  const known = await stateOf(ports);
+  const known = await readKeys(ports);
   if (known.keys.length > 0)
     chosen(context, dryRun && how.supposed !== undefined ? how.supposed(known) : known);
   const result = await advance(

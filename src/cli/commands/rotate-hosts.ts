@@ -7,16 +7,16 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {type DnsName, displayDomain} from '../../domain/names.ts';
 import type {Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import type {Check} from '../../proof/proof.ts';
 import {compareHosts, type PublishedRecord} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
-import {stateOf} from '../state-report.ts';
 
 /** `waxseal rotate --check-hosts`: whether the hosts of one domain agree; exit 4 where they do not. */
 export async function checkHosts(context: Context, ports: Ports): Promise<ExitCode> {
-  const state = await stateOf(ports);
+  const state = await readKeys(ports);
   const resolvers = resolversOf(context.flags);
   const compared = compareHosts(state);
   const records = compared.map(({key}) => key.record);

@@ -4,6 +4,7 @@ import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import {adoptKeys} from '../../jobs/rotate/adopt.ts';
 import {createRotation} from '../../jobs/rotate/guided.ts';
 import {markLeaked, withLeak} from '../../jobs/rotate/leak.ts';
@@ -16,7 +17,7 @@ import {confirm} from '../confirm.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {publishFlag} from '../publisher.ts';
 import {runFlow} from '../session.ts';
-import {chosen, domainsOf, stateOf} from '../state-report.ts';
+import {chosen, domainsOf} from '../state-report.ts';
 import {runAdvance} from './rotate-advance.ts';
 import {checkHosts} from './rotate-hosts.ts';
 import {rotateTimer} from './rotate-timer.ts';
@@ -138,7 +139,7 @@ async function guided(context: Context, ports: Ports, known: RotationState): Pro
     context,
     {operations, clock: ports.clock, sandbox: false},
     {
-      ...remembered(context, await stateOf(ports), domains),
+      ...remembered(context, await readKeys(ports), domains),
       ...strength(context, begun === undefined ? signs : [begun]),
       ...context.flags,
       domain: domains,

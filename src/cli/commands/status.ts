@@ -6,6 +6,7 @@ import {displayDomain} from '../../domain/names.ts';
 import {sourceText} from '../../domain/source.ts';
 import {visible} from '../../domain/text.ts';
 import {type KeyByHand, keysByHand, lookAtHostPicture, recordKey} from '../../host/index.ts';
+import {readKeys} from '../../jobs/key-book.ts';
 import {keysInUse} from '../../jobs/key-uses.ts';
 import {gatherFacts, readQueue, readSettings} from '../../jobs/rotate/facts.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -27,7 +28,7 @@ import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
 import {checkLines, tell} from '../print.ts';
 import {silentLines} from '../silent-report.ts';
-import {chosen, domainsOf, stateOf} from '../state-report.ts';
+import {chosen, domainsOf} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal status`: every domain, its key, the state and the next step. Loads no view, asks no server. */
@@ -131,7 +132,7 @@ async function monitor(context: Context): Promise<ExitCode> {
   };
   try {
     const ports = await context.ports();
-    const state = await stateOf(ports);
+    const state = await readKeys(ports);
     const keys = chosen(context, state).filter(each => each.state !== 'removed');
     const [damage] = ports.process.privileged ? await inspectNotes(ports) : [];
     if (damage !== undefined) return await say(2, damage.message);
