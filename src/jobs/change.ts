@@ -3,7 +3,7 @@ import type {KeyLookup} from '../dkim/index.ts';
 import {createAuthoritativeLookup, createKeyLookup} from '../dns/key-lookup.ts';
 import {command} from '../domain/command.ts';
 import {sameEndpoint} from '../domain/endpoint.ts';
-import {Interrupted, type ToolError} from '../domain/errors.ts';
+import {HostError, Interrupted, type ToolError} from '../domain/errors.ts';
 import {fail, type Problem, problem, type Result} from '../domain/result.ts';
 import {listed} from '../domain/text.ts';
 import type {Answers} from '../flow/answers.ts';
@@ -27,6 +27,7 @@ import {lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
+import {whyStopped} from '../services/stopped.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {type LiveTestInput, liveTest} from './live-test.ts';
 import type {WorkOptions} from './options.ts';
@@ -106,7 +107,12 @@ export async function beforeChange(
   plan: Pick<Plan, 'steps'>,
   signal: AbortSignal,
 ): Promise<SignedBefore | undefined> {
-  return plan.steps.length === 0 ? undefined : await signedNow(ports, plan.steps, signal);
+  if (plan.steps.length === 0) return undefined;
+  const {signer} = await lookAtHost(ports, signal);
+  // It would be waited for once a domain, with minutes each.
+  const stopped = signer === undefined ? undefined : await whyStopped(ports, signer.unit, signal);
+  if (stopped !== undefined) throw new HostError(stopped);
+  return await signedNow(ports, plan.steps, signal);
 }
 
 async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {

@@ -3,6 +3,7 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {logCommand, managerOf, serviceCommand} from '../services/manager.ts';
 import type {ServiceStep} from '../services/step.ts';
+import {whyStopped} from '../services/stopped.ts';
 import {showUnits} from '../services/systemd.ts';
 import type {Argv, CommandResult, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
@@ -62,10 +63,10 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
  * systemctl may say yes to a daemon that dies 100 ms later. How long it waits is decided by what happens, not by the
  * clock alone: a unit that has failed is not waited for, one that systemd is still starting, stopping or reloading is for
  * minutes, and one that runs and does not answer is looked at `withinMs` / 200 ms times, each of which takes the longer
- * the busier the host is. Where something else than a milter answers it is over after {@link WRONG_ANSWERS} answers. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
+ * the busier the host is. A process that was stopped by a signal is not waited for. Where something else than a milter answers it is over after {@link WRONG_ANSWERS} answers. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
  */
 export async function bringToRun(
-  ports: Pick<Ports, 'commands' | 'clock'>,
+  ports: Waits,
   step: ServiceStep,
   ready: Ready,
   signal?: AbortSignal,
@@ -84,7 +85,7 @@ export async function bringToRun(
 }
 
 async function waitReady(
-  ports: Pick<Ports, 'commands' | 'clock'>,
+  ports: Waits,
   step: ServiceStep,
   ready: Ready,
   signal: AbortSignal | undefined,
@@ -96,6 +97,11 @@ async function waitReady(
   let goodSince: number | undefined;
   for (;;) {
     signal?.throwIfAborted();
+    if (goodSince === undefined) {
+      // That is no busy host: nothing would come of waiting.
+      const stopped = await whyStopped(ports, step.unit, signal);
+      if (stopped !== undefined) return stopped;
+    }
     const why = await ready(step);
     const now = ports.clock.now().getTime();
     if (why === undefined) {
@@ -116,6 +122,9 @@ async function waitReady(
     await ports.clock.sleep(POLL_MS, signal);
   }
 }
+
+/** What waiting for a service needs. */
+type Waits = Pick<Ports, 'commands' | 'clock'> & {readonly files: Pick<Ports['files'], 'read'>};
 
 /** `at-work`: systemd starts, stops or reloads it, or is about to. `unknown`: no systemd, or no answer of it. */
 type UnitState = 'at-work' | 'running' | 'dead' | 'unknown';
@@ -183,7 +192,7 @@ async function stopsLater(
  * run that touched this one unit, in their order.
  */
 export async function putServiceBack(
-  ports: Pick<Ports, 'commands' | 'clock'>,
+  ports: Waits,
   steps: readonly [ServiceStep, ...ServiceStep[]],
   ready: Ready,
 ): Promise<void> {

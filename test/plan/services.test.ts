@@ -19,13 +19,20 @@ const step: ServiceStep = {
 const down: Problem = {id: 'service.inactive', message: 'It is down.', hint: ''};
 
 /** A clock that moves only by sleeping, and a systemctl with given answers. */
-function host(answers: Readonly<Record<string, Partial<CommandResult>>> = {}) {
+function host(
+  answers: Readonly<Record<string, Partial<CommandResult>>> = {},
+  proc: Readonly<Record<string, string>> = {},
+) {
   let at = 0;
   const said: string[] = [];
   return {
     said,
     elapsed: () => at,
     ports: {
+      files: {
+        read: async (path: string) =>
+          proc[path] === undefined ? undefined : new TextEncoder().encode(proc[path]),
+      },
       clock: {
         now: () => new Date(at),
         sleep: async (ms: number, signal?: AbortSignal) => {
@@ -35,13 +42,61 @@ function host(answers: Readonly<Record<string, Partial<CommandResult>>> = {}) {
       },
       commands: {
         run: async (argv: Argv): Promise<CommandResult> => {
-          said.push(argv.join(' '));
+          // A look that changes nothing.
+          if (!argv.includes('MainPID')) said.push(argv.join(' '));
           return {status: 0, stdout: '', stderr: '', ended: 'exit', ...answers[argv[1] ?? '']};
         },
       },
     },
   };
 }
+
+describe('a process that is stopped by a signal', () => {
+  const shown = {show: {stdout: 'MainPID=1234\nActiveState=active\nJob=0\n'}};
+  const stat = (pid: number, state: string): string =>
+    `${pid} (open) dkim x) ${state} 1 1234 1234 0 -1 4194560`;
+  const stopped = (pid: number) => ({
+    id: 'service.stopped',
+    message: `opendkim.service (process ${pid}) is stopped by a signal (SIGSTOP) and can't answer.`,
+    hint: `Find out who stopped it, then let it continue: kill -CONT ${pid}`,
+  });
+  const never = async (): Promise<Problem> => {
+    throw new Error('waited for it');
+  };
+
+  it('is named at once', async () => {
+    const {ports, elapsed} = host(shown, {'/proc/1234/stat': stat(1234, 'T')});
+    await expect(bringToRun(ports, step, never)).rejects.toMatchObject(stopped(1234));
+    expect(elapsed()).toBe(0);
+  });
+
+  it('is named where it is a child of the main one', async () => {
+    const {ports} = host(shown, {
+      '/proc/1234/stat': stat(1234, 'S'),
+      '/proc/1234/task/1234/children': '1235 1236 ',
+      '/proc/1235/stat': stat(1235, 'S'),
+      '/proc/1236/stat': stat(1236, 'T'),
+    });
+    await expect(bringToRun(ports, step, never)).rejects.toMatchObject(stopped(1236));
+  });
+
+  it.each(['S', 'R', 'D', 't', 'Z'])('is not one in the state %s: that one is waited for', async state => {
+    const {ports, elapsed} = host(shown, {'/proc/1234/stat': stat(1234, state)});
+    await bringToRun(ports, step, async () => (elapsed() < 800 ? down : undefined));
+    expect(elapsed()).toBeGreaterThan(800);
+  });
+
+  it('is named while it is waited for', async () => {
+    const proc: Record<string, string> = {'/proc/1234/stat': stat(1234, 'S')};
+    const {ports, elapsed} = host(shown, proc);
+    const ready = async (): Promise<Problem> => {
+      if (elapsed() >= 600) proc['/proc/1234/stat'] = stat(1234, 'T');
+      return down;
+    };
+    await expect(bringToRun(ports, step, ready)).rejects.toMatchObject(stopped(1234));
+    expect(elapsed()).toBeLessThan(1000);
+  });
+});
 
 describe('bringToRun', () => {
   it('waits until it has been ready for a while without a break', async () => {
