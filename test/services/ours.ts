@@ -30,7 +30,9 @@ function judge(path: string, before: string, domain: string): (line: string) => 
     return line => parseConfigLines(line).some(one => OPENDKIM.has(one.name.toLowerCase()));
   if (/rspamd/.test(path)) return line => /enabled/.test(line);
   if (/amavis/.test(path)) return line => /enable_dkim_signing/.test(line);
-  return line => parseTable(line).some(row => domainOfPattern(row.key) === domain);
+  // A row of a signing table, or one of a key table.
+  return line =>
+    parseTable(line).some(row => domainOfPattern(row.key) === domain || row.value.startsWith(`${domain}:`));
 }
 
 /** The milter lists with all their lines, and the parameters that they refer to. */

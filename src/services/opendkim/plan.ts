@@ -138,7 +138,7 @@ function planSign(
       ...socket.value.remarks,
       ...tables.value.remarks,
       ...hosts.value.remarks,
-      ...rowRemarks(rows, wantedRows, several !== undefined),
+      ...rowRemarks(rows, wantedRows, {kind: tables.value.signing.kind, several: several !== undefined}),
       ...sharedKeyRemarks(tables.value.keys.path ?? host.opendkim.configFile, find, sign),
     ],
   });

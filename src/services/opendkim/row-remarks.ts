@@ -1,7 +1,7 @@
 /** What rows of others mean for the wanted domains: single addresses, and several signatures on one message. */
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {labelOf, type TableRow, type WantedRow} from './tables.ts';
+import {labelOf, type SigningKind, type TableRow, type WantedRow} from './tables.ts';
 
 const NAMED = 3;
 
@@ -9,10 +9,21 @@ const NAMED = 3;
 export function rowRemarks(
   rows: readonly TableRow[],
   wanted: readonly WantedRow[],
-  several: boolean,
+  {kind, several}: {readonly kind: SigningKind; readonly several: boolean},
 ): readonly Problem[] {
   const labels = new Map<string, string>(wanted.map(want => [want.domain, want.label]));
-  return [...addresses(rows, labels), ...(several ? doubled(rows, labels) : [])];
+  return [...addresses(reached(rows, kind, several), labels), ...(several ? doubled(rows, labels) : [])];
+}
+
+/** Rows of patterns that any mail reaches: below the row of its domain an address is never asked for. */
+function reached(rows: readonly TableRow[], kind: SigningKind, several: boolean): readonly TableRow[] {
+  if (kind === 'file' || several) return rows;
+  const passed = new Set<string>();
+  return rows.filter(({key}) => {
+    const [local = '', host = ''] = key.toLowerCase().split('@');
+    if (local === '*') passed.add(host);
+    return local === '*' || !passed.has(host);
+  });
 }
 
 /** `joe@example.com KEY` goes before the row of the domain and keeps its key. */
