@@ -16,7 +16,10 @@ const INTEGERS = 9;
  * DER SubjectPublicKeyInfo of an RSA private key: PEM with nothing around it, as PKCS#8 (RFC 5208) or PKCS#1. Undefined
  * for everything else, a damaged key too.
  */
-export function rsaPublicOf(pem: Buffer): Buffer | undefined {
+export const rsaPublicOf = (pem: Buffer): Buffer | undefined => rsaKeyOf(pem)?.spki;
+
+/** As {@link rsaPublicOf}, with the length of the modulus. */
+export function rsaKeyOf(pem: Buffer): RsaKey | undefined {
   const match =
     /^-----BEGIN (RSA )?PRIVATE KEY-----\r?\n([A-Za-z0-9+/\r\n]+={0,2}\r?\n)-----END (RSA )?PRIVATE KEY-----\r?\n?$/.exec(
       pem.toString('latin1'),
@@ -40,7 +43,14 @@ function innerKey(der: Buffer): Buffer | undefined {
   return isUsual ? key.content : undefined;
 }
 
-function publicOf(key: Buffer): Buffer | undefined {
+export interface RsaKey {
+  /** DER SubjectPublicKeyInfo. */
+  readonly spki: Buffer;
+  /** Of the modulus. */
+  readonly bits: number;
+}
+
+function publicOf(key: Buffer): RsaKey | undefined {
   const parts = partsOf(only(key, SEQUENCE));
   const [version, modulus, exponent] = parts ?? [];
   if (parts?.length !== INTEGERS || !parts.every(isPositive)) return undefined;
@@ -48,7 +58,14 @@ function publicOf(key: Buffer): Buffer | undefined {
   if (modulus === undefined || exponent === undefined) return undefined;
   const pair = wrapped(SEQUENCE, Buffer.concat([modulus.whole, exponent.whole]));
   const bits = wrapped(BIT_STRING, Buffer.concat([Buffer.from([0]), pair]));
-  return wrapped(SEQUENCE, Buffer.concat([RSA_ENCRYPTION, bits]));
+  const spki = wrapped(SEQUENCE, Buffer.concat([RSA_ENCRYPTION, bits]));
+  return {spki, bits: bitsOf(modulus.content)};
+}
+
+/** Without the zeros in front. */
+function bitsOf(number: Buffer): number {
+  const at = number.findIndex(octet => octet !== 0);
+  return at < 0 ? 0 : (number.length - at) * 8 - Math.clz32(number[at] ?? 0) + 24;
 }
 
 /** An INTEGER of at least nought, in as few octets as DER wants (X.690 §8.3.2). */

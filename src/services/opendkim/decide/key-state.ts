@@ -6,6 +6,7 @@ import {createPrivateKey, type KeyObject} from 'node:crypto';
 import {ToolError} from '../../../domain/errors.ts';
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../../domain/paths.ts';
 import {visible} from '../../../domain/text.ts';
+import {describeContent} from '../../../keys/index.ts';
 import type {FileStat, Files, Users} from '../../../system/ports.ts';
 
 export interface KeyMaterial {
@@ -172,6 +173,8 @@ export function keyMaterial(content: Uint8Array): KeyMaterial | undefined {
   const octets = Buffer.from(content.subarray(0, MOST_OCTETS));
   const start = octets.toString('latin1', 0, 5);
   const der = start.startsWith('MII') ? Buffer.from(octets.toString('latin1'), 'base64') : octets;
+  const usual = start === '-----' ? describeContent(octets) : undefined;
+  if (usual?.algorithm === 'rsa') return {algorithm: usual.algorithm, bits: Math.ceil(usual.bits / 8) * 8};
   const forms: readonly Parameters<typeof createPrivateKey>[0][] =
     start === '-----'
       ? [{key: octets, format: 'pem'}]
