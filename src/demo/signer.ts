@@ -13,9 +13,10 @@ import {parseDomain, parseSelector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {matchesWildcard} from '../domain/scan.ts';
 import {type MilterAnswer, type MilterSession, serveMilter} from '../milter/server.ts';
+import {coversHost} from '../services/opendkim/decide/hosts.ts';
 import {definitions, effective, parseDataSet} from '../services/opendkim/parse.ts';
 import {parseSocket, parseUmask} from '../services/opendkim/socket.ts';
-import {coversHost, labelOf, parseTable, type TableRow} from '../services/opendkim/tables.ts';
+import {labelOf, parseTable, type TableRow} from '../services/opendkim/tables.ts';
 import {ACCOUNTS, type Machine} from './machine.ts';
 
 export interface SignerOptions {

@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
+import {coversHost} from '../../src/services/opendkim/decide/hosts.ts';
 import {
   appendRows,
-  coversHost,
   domainOfPattern,
   editSigningTable,
   keyRows,
@@ -217,6 +217,10 @@ describe('coversHost', () => {
   it.each([
     [['127.0.0.1'], '127.0.0.1', true],
     [['127.0.0.0/8'], '127.0.0.1', true],
+    // OpenDKIM looks up the network without the bits of the host.
+    [['127.0.0.1/8'], '127.0.0.1', false],
+    [['10.0.0.0/8'], '10.1.1.1', true],
+    [['[127.0.0.1]'], '127.0.0.1', false],
     [['127.0.1.0/24'], '127.0.0.1', false],
     [['10.0.0.0/8'], '127.0.0.1', false],
     [['[::1]'], '::1', true],

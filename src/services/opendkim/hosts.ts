@@ -3,11 +3,12 @@ import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {CandidateTable} from '../candidate.ts';
 import {textOf} from '../files.ts';
+import {coversHost} from './decide/hosts.ts';
 import type {Setting} from './edit.ts';
 import type {OpenDkimHost} from './host.ts';
 import {parseDataSet} from './parse.ts';
 import {freePath, hasTables} from './tables/current.ts';
-import {appendRows, coversHost, parseTable} from './tables.ts';
+import {appendRows, parseTable} from './tables.ts';
 
 export interface HostsPlan {
   /** The file to write; undefined where no file changes. */

@@ -348,19 +348,3 @@ export function withoutRows(
 /** `label domain:selector:path`, as in KeyTable (daemons/opendkim.md#tables: no blanks around the colons). */
 export const keyTableRow = (label: string, domain: string, selector: string, path: string): string =>
   `${label} ${domain}:${selector}:${path}`;
-
-/** True where a host list has `host`, be it by itself or, for the loopback addresses, in a network. */
-export function coversHost(entries: readonly string[], host: string): boolean {
-  const plain = entries.map(entry => entry.toLowerCase().replace(/^\[(.*)\]$/, '$1'));
-  if (plain.includes(host.toLowerCase())) return true;
-  if (host === '127.0.0.1')
-    return plain.some(entry => /^127\.[0-9.]+\/([0-9]|[12][0-9]|3[01])$/.test(entry) && inNetwork(entry));
-  return host === '::1' && plain.some(entry => /^::\/\d+$|^::1\/\d+$/.test(entry));
-}
-
-function inNetwork(network: string): boolean {
-  const [address = '', bits = '32'] = network.split('/');
-  const number = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = 2 ** (32 - Number(bits));
-  return Math.floor(number(address) / size) === Math.floor(number('127.0.0.1') / size);
-}

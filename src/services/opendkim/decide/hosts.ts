@@ -1,6 +1,6 @@
 /** Whether a client is in a list of hosts: dkimf_checkhost and dkimf_checkip of util.c. Every lookup is of exact text. */
 import {addressOctets} from '../../../dns/address.ts';
-import type {DataSet, Found, SetRow} from './data-set.ts';
+import {createDataSet, type DataSet, type Found, type SetRow} from './data-set.ts';
 
 /**
  * `row`: the entry that decided, a negative one (`!10.0.0.1`) included; absent where no entry says anything. `unread`
@@ -20,6 +20,15 @@ export function matchHost(
   if (byName.isIn !== false) return byName;
   const found = firstOf(set, textsFor(client.address));
   return found.row !== undefined && BY_CHANCE.test(found.row.key) ? {isIn: 'unread', row: found.row} : found;
+}
+
+/** Whether a list has a host, network or name as it is written, or covers an address by a network. */
+export function coversHost(entries: readonly string[], host: string): boolean {
+  const source = {by: 'default', program: 'OpenDKIM'} as const;
+  const rows = entries.map((key, line) => ({line, key, value: '', source}));
+  const set = createDataSet('list', rows, true);
+  if (set.first(host) !== undefined) return true;
+  return addressOctets(host) !== undefined && matchHost(set, {name: '', address: host}).isIn === true;
 }
 
 /** `!x` before `x`; the first text with an entry ends the search. */
