@@ -6,6 +6,7 @@ import {createServer, type Socket} from 'node:net';
 import {type AbsolutePath, absolute, below, parseAbsolutePath} from '../domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../milter/client.ts';
 import type {HeaderField} from '../milter/packets.ts';
+import {type MasterService, parseMasterCf} from '../services/postfix/master.ts';
 import {addressOf, endpointOf} from '../services/postfix/milters.ts';
 import {expand, parseMainCf, settingsOf, tokens} from '../services/postfix/parse.ts';
 import type {Sockets} from '../system/ports.ts';
@@ -112,15 +113,21 @@ export class Mailer {
   }
 
   async #master(): Promise<readonly MasterService[]> {
-    return parseMaster((await this.#machine.text(below(CONFIG_DIRECTORY, 'master.cf'))) ?? '');
+    return parseMasterCf((await this.#machine.text(below(CONFIG_DIRECTORY, 'master.cf'))) ?? '');
   }
 
   /** `postconf -M`. */
   async services(names: readonly string[]): Promise<string> {
     const all = await this.#master();
     return all
-      .filter(({name, type}) => names.length === 0 || names.includes(`${name}/${type}`))
-      .map(({line, options}) => `${[line, ...options.map(option => `-o ${option}`)].join(' ')}\n`)
+      .filter(({name}) => names.length === 0 || names.includes(name))
+      .map(({columns, words, options}) => {
+        const written = options.map(({name, value}) =>
+          /\s/.test(value) ? `{${name}=${value}}` : `${name}=${value}`,
+        );
+        const others = words.filter((word, at) => !word.startsWith('-o') && words[at - 1] !== '-o');
+        return `${[...columns, ...others, ...written.map(option => `-o ${option}`)].join(' ')}\n`;
+      })
       .join('');
   }
 
@@ -128,23 +135,14 @@ export class Mailer {
   async overrides(): Promise<string> {
     const all = await this.#master();
     return all
-      .flatMap(({name, type, options}) =>
-        options.map(
-          option =>
-            `${name}/${type}/${option
-              .split('=')
-              .map((part, at) => (at < 2 ? part.trim() : part))
-              .join('=')
-              .replace('=', ' = ')}\n`,
-        ),
-      )
+      .flatMap(service => service.options.map(({name, value}) => `${service.name}/${name} = ${value}\n`))
       .join('');
   }
 
   /** `postconf -F smtp/inet/chroot …`, or every field. */
   async serviceFields(names: readonly string[]): Promise<string> {
     const all = await this.#master();
-    const chroots = all.map(({name, type, chroot}) => `${name}/${type}/chroot = ${chroot}`);
+    const chroots = all.map(({name, columns}) => `${name}/chroot = ${columns[4] ?? '-'}`);
     const wanted = names.map(name => name.replace(/^\*\/\*\//, ''));
     return chroots
       .filter(
@@ -235,16 +233,15 @@ export class Mailer {
   }
 
   async #serviceOf(by: 'sendmail' | 'smtp'): Promise<MasterService | undefined> {
-    const [name, type] = by === 'smtp' ? ['smtp', 'inet'] : ['cleanup', 'unix'];
-    return (await this.#master()).find(each => each.name === name && each.type === type);
+    const wanted = by === 'smtp' ? 'smtp/inet' : 'cleanup/unix';
+    return (await this.#master()).find(({name}) => name === wanted);
   }
 
   /** Settings with the -o options of the service that takes the message in. */
   async #settingsOf(by: 'sendmail' | 'smtp'): Promise<ReadonlyMap<string, string>> {
-    const options = ((await this.#serviceOf(by))?.options ?? []).map(option => {
-      const at = option.indexOf('=');
-      return [option.slice(0, at).trim(), option.slice(at + 1).trim()] as const;
-    });
+    const options = ((await this.#serviceOf(by))?.options ?? []).map(
+      ({name, value}) => [name, value] as const,
+    );
     return new Map([...(await this.effective()), ...options]);
   }
 
@@ -277,7 +274,7 @@ export class Mailer {
     if (!queue.ok) return undefined;
     const endpoint = endpointOf(milter, {
       queueDirectory: queue.value,
-      chrooted: (await this.#serviceOf(by))?.chroot === 'y',
+      chrooted: (await this.#serviceOf(by))?.columns[4] === 'y',
     });
     if (endpoint === undefined) return undefined;
     if (endpoint.kind === 'unix' && !(await this.#machine.mayAccess('postfix', endpoint.path, 2))) {
@@ -413,37 +410,4 @@ function splitFields(head: string): readonly HeaderField[] {
       const colon = line.indexOf(':');
       return {name: line.slice(0, colon), value: line.slice(colon + 1).replace(/^ /, '')};
     });
-}
-
-interface MasterService {
-  readonly name: string;
-  readonly type: string;
-  readonly chroot: string;
-  /** The eight columns, blanks folded. */
-  readonly line: string;
-  readonly options: readonly string[];
-}
-
-/** Services of a master.cf (master(5)) with their -o options. */
-function parseMaster(text: string): readonly MasterService[] {
-  const logical: string[] = [];
-  for (const line of text.split('\n')) {
-    if (/^\s*(#|$)/.test(line)) continue;
-    if (/^\s/.test(line) && logical.length > 0) logical[logical.length - 1] += ` ${line.trim()}`;
-    else logical.push(line.trim());
-  }
-  return logical.map(line => {
-    const columns = line.split(/\s+/);
-    const options = [...line.matchAll(/-o\s+(\S+)/g)].map(match => match[1] ?? '');
-    return {
-      name: columns[0] ?? '',
-      type: columns[1] ?? '',
-      chroot: columns[4] === '-' ? 'n' : (columns[4] ?? 'n'),
-      line: line
-        .split(/\s+/)
-        .join(' ')
-        .replace(/ -o \S+/g, ''),
-      options,
-    };
-  });
 }

@@ -49,22 +49,50 @@ const refused = (status: number, message: string): SignerStart => ({running: fal
 export async function checkConfiguration(machine: Machine, configFile: AbsolutePath): Promise<string> {
   const settings = await readSettings(machine, configFile);
   if (settings === undefined) return `${NAME}: ${configFile}: open(): No such file or directory`;
-  for (const name of ['keytable', 'signingtable', 'internalhosts', 'externalignorelist']) {
+  const said = (what: string): string => `${NAME}: ${configFile}: ${what}`;
+  const mode = settings['mode'];
+  if (mode !== undefined && !/^[sv]+$/.test(mode)) return said(`unknown mode "${mode}"`);
+  for (const name of ['internalhosts', 'externalignorelist', 'signingtable', 'keytable']) {
     const value = settings[name];
     if (value === undefined) continue;
-    const set = parseDataSet(value);
-    if (set.kind !== 'file' && set.kind !== 'refile') continue;
-    if ((await machine.files.read(set.path)) === undefined) {
-      return `${NAME}: ${configFile}: ${set.path}: dkimf_db_open(): No such file or directory`;
-    }
+    const missing = await missingSet(machine, value);
+    if (missing !== undefined) return said(`${missing}: dkimf_db_open(): No such file or directory`);
   }
-  if (settings['keytable'] !== undefined && settings['signingtable'] === undefined) {
-    return `${NAME}: ${configFile}: KeyTable requires either SigningTable or SetupPolicyScript`;
+  const {keytable, signingtable, setuppolicyscript, keyfile} = settings;
+  if (keytable !== undefined && signingtable === undefined && setuppolicyscript === undefined) {
+    return said('KeyTable requires either SigningTable or SetupPolicyScript');
   }
-  if (settings['signingtable'] !== undefined && settings['keytable'] === undefined) {
-    return `${NAME}: ${configFile}: use of SigningTable requires KeyTable`;
-  }
-  return '';
+  if (signingtable !== undefined && keytable === undefined)
+    return said('use of SigningTable requires KeyTable');
+  // With tables the single key is not read.
+  return keyfile === undefined || keytable !== undefined ? '' : await wrongKeyFile(machine, keyfile, said);
+}
+
+/** What the daemon calls a data set whose file is not there; undefined where it is, or is no file. */
+async function missingSet(machine: Machine, value: string): Promise<string | undefined> {
+  const set = parseDataSet(value);
+  const isFile = set.kind === 'file' || set.kind === 'refile';
+  const [, path = ''] = isFile ? [] : (/^(?:b?db|lua):(\/.*)$/.exec(value) ?? []);
+  const file = isFile ? set.path : parsed(path);
+  if (file === undefined || (await machine.files.read(file)) !== undefined) return undefined;
+  return isFile ? file : value;
+}
+
+const parsed = (text: string): AbsolutePath | undefined => {
+  const path = parseAbsolutePath(text);
+  return path.ok ? path.value : undefined;
+};
+
+/** The single key is read as root when the daemon starts (daemons/opendkim.md#key-files). */
+async function wrongKeyFile(
+  machine: Machine,
+  keyFile: string,
+  said: (what: string) => string,
+): Promise<string> {
+  const path = parsed(keyFile);
+  const stat = path === undefined ? undefined : await machine.files.stat(path);
+  if (stat === undefined) return said(`${keyFile}: open(): No such file or directory`);
+  return (stat.mode & 0o006) === 0 ? '' : said(`${keyFile} can be read or written by other users`);
 }
 
 type Settings = Readonly<Record<string, string>>;
