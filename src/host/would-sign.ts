@@ -99,8 +99,9 @@ export function createAsker(picture: HostPicture): Ask {
     return passes;
   };
   return (entrance, question) => {
-    const {from, rewriting} = rewritten(entrance, question);
-    const subject = `${from} ${question.sender ?? ''} ${question.recipients.join(' ')}`;
+    const {address: from, rewriting} = rewritten(entrance, question, question.from);
+    const sender = question.sender === undefined ? undefined : rewritten(entrance, question, question.sender);
+    const subject = `${from} ${sender?.address ?? ''} ${question.recipients.join(' ')}`;
     if (subject !== about) {
       about = subject;
       answers = new Map();
@@ -111,7 +112,7 @@ export function createAsker(picture: HostPicture): Ask {
       if (before !== undefined) return before;
       const answer = signer.wouldSign({
         from,
-        ...(question.sender === undefined ? {} : {sender: question.sender}),
+        ...(sender === undefined ? {} : {sender: sender.address}),
         client,
         macros: filled(macros, question),
         recipients: question.recipients,
@@ -119,7 +120,13 @@ export function createAsker(picture: HostPicture): Ask {
       answers.set(key, answer);
       return answer;
     };
-    return walk(entrance, question, {from, rewriting, passes: passesOf(entrance, question), askSigner});
+    const rewrites = [...rewriting, ...(sender?.rewriting ?? [])];
+    return walk(entrance, question, {
+      from,
+      rewriting: rewrites,
+      passes: passesOf(entrance, question),
+      askSigner,
+    });
   };
 }
 
@@ -242,29 +249,30 @@ function stateOf(
   return {trouble, answers: reach?.outcome === 'answers'};
 }
 
-/** The From address after every rule that comes before the signers. */
+/** An address in From or Sender after every rule that comes before the signers. */
 function rewritten(
   {rewrites, login}: Entrance,
   question: MailQuestion,
-): {readonly from: string; readonly rewriting: readonly AnswerStep[]} {
+  address: string,
+): {readonly address: string; readonly rewriting: readonly AnswerStep[]} {
   const by = {address: question.client.address, authenticated: question.authenticated && login !== 'no'};
-  let from = question.from;
+  let now = address;
   const rewriting: AnswerStep[] = [];
   for (const {decision, rewrite} of rewrites) {
-    const next = rewrite(from, by);
+    const next = rewrite(now, by);
     if (next === undefined) continue;
     if (next === 'unknown') {
       rewriting.push({kind: 'unknown', by: decision.name, decision});
       continue;
     }
-    if (next !== from) {
-      const says = `${visible(from)} becomes ${visible(next)} before it is signed.`;
+    if (next !== now) {
+      const says = `${visible(now)} becomes ${visible(next)} before it is signed.`;
       rewriting.push({kind: 'passes', by: decision.name, decision: {...decision, says}});
     }
-    from = next;
+    now = next;
   }
-  const at = from.lastIndexOf('@');
-  return {from: from.slice(0, at) + from.slice(at).toLowerCase(), rewriting};
+  const at = now.lastIndexOf('@');
+  return {address: now.slice(0, at) + now.slice(at).toLowerCase(), rewriting};
 }
 
 interface Walk {

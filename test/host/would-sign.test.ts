@@ -160,6 +160,24 @@ describe('wouldSign', () => {
     );
   });
 
+  it('hands the Sender field to the signer as it is rewritten, too', () => {
+    const seen: unknown[] = [];
+    const asked = signer([row('*@example.com')], {
+      wouldSign(question) {
+        seen.push(question.from, question.sender);
+        return {outcome: 'unsigned', by: [], decisions: [decision('table', '')]};
+      },
+    });
+    const rule = {
+      ...rewriteTo(undefined),
+      rewrite: (address: string) => address.replace('example.com', 'example.org'),
+    };
+    const host = picture({entrances: [entrance({rewrites: [rule]})], signers: [asked]});
+    const answer = at('smtp/inet', host, {from: 'x@other.test', sender: 'alice@example.com'});
+    expect(seen).toEqual(['x@other.test', 'alice@example.org']);
+    expect(answer.steps.filter(({by}) => by === 'canonical')).toHaveLength(1);
+  });
+
   it('does not guess the way back of a filter', () => {
     const host = picture({entrances: [entrance({isPassUncertain: true})]});
     expect(told(at('smtp/inet', host))).toBe('signed 1 depends -');
