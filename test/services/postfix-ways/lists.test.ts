@@ -234,6 +234,18 @@ const rows: readonly (readonly [string, Given, string, readonly string[] | strin
     [A],
   ],
   [
+    'a list that cleanup cannot read takes SMTP down, too',
+    {main: `smtpd_milters = ${A}\nnon_smtpd_milters = inet:8891@localhost, { ${A}, foo=bar }\n`},
+    'smtp/inet',
+    'fatal: unknown option: "foo = bar"',
+  ],
+  [
+    'an endpoint that cleanup cannot read ends it only when mail is for it',
+    {main: `smtpd_milters = ${A}\nnon_smtpd_milters = inet:8891@localhost\n`},
+    'smtp/inet',
+    [A],
+  ],
+  [
     'a cleanup that is not there',
     {main: `${BOTH}cleanup_service_name = c2\n`},
     'local',

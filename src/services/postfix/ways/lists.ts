@@ -55,6 +55,20 @@ export function cleanupList(
   };
 }
 
+/** A list that cleanup cannot read ends it when it starts: whatever hands mail to it, SMTP as well, can take none. */
+export function brokenCleanup(
+  read: ReadConfiguration,
+  cleanup: Row | undefined,
+  subject: Subject,
+): Chosen | undefined {
+  const settings = read.of(cleanup);
+  const list = settings.get('non_smtpd_milters');
+  const milters = hopsOf(list, list.value, settings, readerFor(read, cleanup, settings));
+  if (!isFatal(milters) || milters.onConnect === true) return undefined;
+  const why = decision(list, outcome(list, milters, subject));
+  return {milters, decidedBy: [why], byClient: [], isUncertain: false};
+}
+
 export const hasNoMilters = (options: Setting): boolean => words(options.value).includes('no_milters');
 
 const readerFor = (read: ReadConfiguration, row: Row | undefined, settings: ServiceSettings): ListReader => ({

@@ -12,18 +12,26 @@ export interface ListReader {
   readonly defaultAction: string;
 }
 
-/** In order; `fatal` in Postfix's words where one word of the list ends every process that reads it. */
-export type MilterHops = readonly MilterHop[] | {readonly fatal: string};
+/**
+ * In order; `fatal` in Postfix's words where one word of the list ends every process that reads it. `onConnect`: only when
+ * it has mail for that milter, not when it starts.
+ */
+export type MilterHops = readonly MilterHop[] | {readonly fatal: string; readonly onConnect?: true};
 
-export const isFatal = (hops: MilterHops): hops is {readonly fatal: string} => 'fatal' in hops;
+export const isFatal = (hops: MilterHops): hops is Extract<MilterHops, {readonly fatal: string}> =>
+  'fatal' in hops;
 
 export function parseMilterList(value: string, reader: ListReader): MilterHops {
-  const hops: MilterHop[] = [];
+  const entries: (Entry & {readonly text: string})[] = [];
   for (const {text} of tokens(value)) {
     const entry = text.startsWith('{') ? braced(text, value) : {address: text, action: undefined};
     if ('fatal' in entry) return {fatal: visible(entry.fatal)};
+    entries.push({text, ...entry});
+  }
+  const hops: MilterHop[] = [];
+  for (const {text, ...entry} of entries) {
     const end = endpointIn(entry.address, reader);
-    if ('fatal' in end) return {fatal: visible(end.fatal)};
+    if ('fatal' in end) return {fatal: visible(end.fatal), onConnect: true};
     const action = entry.action ?? reader.defaultAction;
     hops.push({
       text: visible(text),

@@ -3,7 +3,7 @@ import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {Pass} from '../../mta.ts';
 import {words} from '../parse.ts';
-import {type Chosen, cleanupList, hasNoMilters, smtpdList} from './lists.ts';
+import {brokenCleanup, type Chosen, cleanupList, hasNoMilters, smtpdList} from './lists.ts';
 import {asksForCertificates, tlsOf} from './login.ts';
 import {loginMacros, macrosOnRequest, macrosSent} from './macros.ts';
 import {accountOf, isChrooted, isLoopback, listenerOf, listensOn} from './rows.ts';
@@ -53,7 +53,10 @@ export function smtpdPass(
     cleanup: read.of(cleanupRow(read, settings)),
   };
   const isFromHere = isLoopback(read, row) && settings.value('smtpd_upstream_proxy_protocol').trim() === '';
-  const {isUncertain, ...chosen} = smtpdList(read, row, subject);
+  // Behind a proxy filter there is no cleanup.
+  const broken =
+    proxy.value.trim() === '' ? brokenCleanup(read, cleanupRow(read, settings), subject) : undefined;
+  const {isUncertain, ...chosen} = broken ?? smtpdList(read, row, subject);
   return {
     isUncertain,
     pass: {
@@ -88,7 +91,10 @@ export function cleanupPass(
 ): FoundPass {
   const cleanup = cleanupRow(read, entering);
   const missing = cleanup === undefined ? missingCleanup(read, entering, subject) : undefined;
-  const chosen = missing ?? cleanupList(read, cleanup, isSilenceable ? entering : undefined, subject);
+  const chosen =
+    missing ??
+    brokenCleanup(read, cleanup, subject) ??
+    cleanupList(read, cleanup, isSilenceable ? entering : undefined, subject);
   const isSilenced = isSilenceable && hasNoMilters(entering.get('receive_override_options'));
   const service =
     isSilenced && entering.service !== '' ? entering.service : (cleanup?.name ?? 'cleanup/unix');
@@ -118,7 +124,8 @@ export function internalPass(
       ? `${stated(classes)}, so no milter sees ${subject.mail}.`
       : `internal_mail_filter_classes doesn't have ${mailClass}, so no milter sees ${subject.mail}.`,
   );
-  const chosen = {milters: [], decidedBy: [why], byClient: [], isUncertain: false};
+  const none = {milters: [], decidedBy: [why], byClient: [], isUncertain: false};
+  const chosen = brokenCleanup(read, cleanup, subject) ?? none;
   return found(read, cleanup, visible(cleanup?.name ?? 'cleanup/unix'), chosen);
 }
 
