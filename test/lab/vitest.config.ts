@@ -11,6 +11,7 @@ const LONGEST = [
   'many',
   'variants',
   'signers',
+  'would-sign',
 ];
 // Takes the processors away from whatever runs beside it.
 const LAST = 'busy';

@@ -18,6 +18,9 @@ export const PORTS = {
   closed: 9999,
 } as const;
 
+/** A client that is not on the host: its address, its name by default, and where it is reached from the host. */
+export const FOREIGN = {address: '203.0.113.5', name: 'c.ext', socket: '/root/foreign.sock'} as const;
+
 /** Changes of a host that signs example.com on every entrance. */
 export interface Configuration {
   readonly name: string;
@@ -65,6 +68,20 @@ export interface Truth {
   readonly signatures: readonly Signature[];
   /** The server's last words, for the eye. */
   readonly reply: string;
+  /** The address in From of a message that the host made by itself. */
+  readonly from?: string;
+}
+
+/** What waxseal says of a message before it is sent. */
+export interface Prediction {
+  readonly outcome: string;
+  /** Signatures that are made. */
+  readonly count: number;
+  readonly survives: 'yes' | 'no' | 'depends';
+  /** `d=/s=` of each signature, sorted. */
+  readonly keys: readonly string[];
+  /** The decision that is named. */
+  readonly because: string;
 }
 
 /**
@@ -101,4 +118,35 @@ export function describeTruth({fate, signatures}: Truth): string {
   const count = `${signatures.length}${bad === 0 ? '' : bad === signatures.length ? ' broken' : ` ${bad} broken`}`;
   if (fate === 'left') return count;
   return fate === 'held' ? `held ${count}` : fate;
+}
+
+/** How many signatures verify of how many, as it is predicted: `2`, `1 broken`, `1?` where it depends, `refused`, `unknown`. */
+export function describePrediction({outcome, count, survives}: Prediction): string {
+  if (outcome !== 'signed' && outcome !== 'unsigned') return outcome;
+  return `${count}${{yes: '', no: ' broken', depends: '?'}[survives]}`;
+}
+
+export type Agreement = 'agreed' | 'undecided' | 'disagreed';
+
+/**
+ * `undecided`: waxseal says that it depends, or that it cannot tell, and names why. It is not asked about what is in a
+ * body: where that is all that matters, the signature that is made counts, not whether it arrives whole.
+ */
+export function agreement({body}: Question, truth: Truth, prediction: Prediction): Agreement {
+  const {outcome, count, survives, keys} = prediction;
+  if (outcome === 'unknown') return 'undecided';
+  if (outcome === 'refused') {
+    return ['refused', 'delayed', 'dead'].includes(truth.fate) || describeTruth(truth) === 'held 0'
+      ? 'agreed'
+      : 'disagreed';
+  }
+  if (truth.fate !== 'left' && truth.fate !== 'held') return 'disagreed';
+  const made = truth.signatures.map(({domain, selector}) => `${domain}/${selector}`).sort();
+  if (outcome === 'unsigned') return made.length === 0 ? 'agreed' : 'disagreed';
+  const good = truth.signatures.filter(({verifies}) => verifies).length;
+  if (body !== 'plain') return made.join(' ') === keys.join(' ') ? 'agreed' : 'disagreed';
+  if (survives === 'depends') return made.length <= count ? 'undecided' : 'disagreed';
+  // What takes a signature away altogether breaks it, too.
+  if (survives === 'no') return good < count ? 'agreed' : 'disagreed';
+  return made.join(' ') === keys.join(' ') && good === made.length ? 'agreed' : 'disagreed';
 }

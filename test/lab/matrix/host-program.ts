@@ -5,7 +5,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {generateKeyPairSync} from 'node:crypto';
 import {once} from 'node:events';
-import {mkdir, readdir, readFile, rm, utimes, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readdir, readFile, rm, utimes, writeFile} from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
@@ -15,12 +15,14 @@ import {type KeyLookup, verifyMessage} from '../../../src/dkim/index.ts';
 import {rspamdManner, serveMilter} from '../../../src/milter/server.ts';
 import {
   type Configuration,
+  FOREIGN,
   PORTS,
   type Question,
   type Signature,
   SOCKET,
   type Truth,
 } from './configuration.ts';
+import {lookAtPicture, predict} from './prediction.ts';
 
 const QUEUE = '/var/spool/postfix';
 const SOCKET_FILE = `${QUEUE}/opendkim/opendkim.sock`;
@@ -177,16 +179,21 @@ async function converse(
   commands: readonly string[],
 ): Promise<string> {
   let reply = await replies.next();
+  let previous = '';
   for (const command of commands) {
-    if (!/^[23]/.test(reply)) return reply;
+    // Where nobody can log in the message goes on without.
+    const isLogin = previous.startsWith('AUTH ');
+    if (!/^[23]/.test(reply) && !isLogin) return reply;
+    previous = command;
     write(command.endsWith('\r\n') ? command : `${command}\r\n`);
     reply = await replies.next();
   }
   return reply;
 }
 
-async function bySmtp(port: number, commands: readonly string[]): Promise<string> {
-  const socket = net.connect({port, host: '127.0.0.1'});
+async function bySmtp(port: number, commands: readonly string[], isForeign = false): Promise<string> {
+  const socket = net.connect(isForeign ? {path: FOREIGN.socket} : {port, host: '127.0.0.1'});
+  if (isForeign) socket.write(`${port}\n`);
   try {
     return await converse(new SmtpReplies(socket), line => socket.write(line, 'latin1'), commands);
   } finally {
@@ -233,6 +240,21 @@ function changeSubject(): Uint8Array {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(data.length);
   return Buffer.concat([length, data]);
+}
+
+/** Everybody may log in; as much of Dovecot's authentication protocol as Postfix needs. */
+async function serveLogins(): Promise<void> {
+  const socket = `${QUEUE}/private/auth`;
+  const server = net.createServer(stream => {
+    stream.on('error', () => {});
+    stream.write('VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\tlab\nDONE\n');
+    createInterface({input: stream}).on('line', line => {
+      const [verb, id = ''] = line.split('\t');
+      if (verb === 'AUTH') stream.write(`OK\t${id}\tuser=alice\n`);
+    });
+  });
+  await new Promise<void>(resolve => server.listen(socket, resolve));
+  await chmod(socket, 0o666);
 }
 
 function serveMilters(): void {
@@ -302,13 +324,16 @@ const BASE_MAIN = [
   'milter_default_action = accept',
   `transport_maps = inline:{ ${ROUTES} }`,
   'relay_domains = sink.test back.test seven.test dead.test',
-  'smtpd_authorized_xclient_hosts = 127.0.0.1',
+  `smtpd_authorized_xclient_hosts = 127.0.0.1, ${FOREIGN.address}`,
   'qmqpd_authorized_clients = 127.0.0.1',
   'virtual_alias_maps = inline:{ { virtual@example.com = virtual@sink.test } }',
   'bounce_notice_recipient = notice@sink.test',
   'error_notice_recipient = notice@sink.test',
   // A service that cannot start is tried again after this; reading the configuration again is no reason for it.
   'service_throttle_time = 1s',
+  'smtpd_sasl_auth_enable = yes',
+  'smtpd_sasl_type = dovecot',
+  'smtpd_sasl_path = private/auth',
   'maximal_backoff_time = 4000s',
 ];
 
@@ -558,7 +583,7 @@ function mailOf(question: Question, token: string): Mail {
 
 /** Hands a message in. The reply is that of the server, `accepted` by a program that says nothing. */
 async function handIn({question, sender, recipient, text}: Mail): Promise<string> {
-  const smtp = ['EHLO client.test', ...xclient(question)];
+  const smtp = ['EHLO client.test', ...introduction(question)];
   const transaction = [`MAIL FROM:<${sender}>`, `RCPT TO:<${recipient}>`, 'DATA', dotted(text)];
   switch (question.entrance) {
     case 'local':
@@ -585,20 +610,23 @@ async function handIn({question, sender, recipient, text}: Mail): Promise<string
     case 'qmqp':
       return byQmqp(text.replaceAll('\r\n', '\n'), sender, recipient);
     default:
-      return bySmtp(question.port ?? 25, [...smtp, ...transaction]);
+      return bySmtp(question.port ?? 25, [...smtp, ...transaction], isForeign(question));
   }
 }
 
-function xclient({client, clientName, clientAddress, login}: Question): readonly string[] {
-  const isLocal = client === 'local' && clientAddress === undefined;
-  const words = [
-    ...(isLocal
-      ? []
-      : [`NAME=${clientName ?? 'c.ext'}`, `ADDR=${clientAddress ?? '203.0.113.5'}`, 'PORT=4000']),
-    ...(login ? ['LOGIN=alice'] : []),
+const isForeign = ({client, clientAddress}: Question): boolean =>
+  client === 'foreign' || clientAddress !== undefined;
+
+/** Who the client is, and its login. */
+function introduction(question: Question): readonly string[] {
+  const {clientName = FOREIGN.name, clientAddress = FOREIGN.address, login} = question;
+  return [
+    // The server begins anew after it, with a greeting and nothing said.
+    ...(isForeign(question)
+      ? [`XCLIENT NAME=${clientName} ADDR=${clientAddress} PORT=4000`, 'EHLO client.test']
+      : []),
+    ...(login ? [`AUTH PLAIN ${Buffer.from('\0alice\0secret').toString('base64')}`] : []),
   ];
-  // The server begins anew after it, with a greeting and nothing said.
-  return words.length === 0 ? [] : [`XCLIENT ${words.join(' ')}`, 'EHLO client.test'];
 }
 
 async function byQmqp(message: string, sender: string, recipient: string): Promise<string> {
@@ -680,7 +708,14 @@ async function truthOf(mail: Mail, reply: string, deadline: number): Promise<Tru
   let pause = 5;
   for (;;) {
     const answer = answerTo(mail);
-    if (answer !== undefined) return {fate: 'left', signatures: await signaturesOf(answer.message), reply};
+    if (answer !== undefined) {
+      const from = /^From: .*?<?([^\s<>]*@[^\s<>]*)>?/m.exec(answer.message)?.[1];
+      const made = ['bounce', 'copy', 'notice'].includes(mail.question.entrance) && from !== undefined;
+      return {
+        ...{fate: 'left', signatures: await signaturesOf(answer.message), reply},
+        ...(made ? {from} : {}),
+      };
+    }
     if (mail.question.entrance !== 'copy' && wasBounced(mail))
       return {fate: 'refused', signatures: [], reply: 'bounced'};
     if (pause > 150) {
@@ -729,6 +764,7 @@ await serveSmtp(PORTS.sink, ['PIPELINING', '8BITMIME'], catchMessage);
 await serveSmtp(PORTS.sevenBitSink, ['PIPELINING'], catchMessage);
 await serveSmtp(PORTS.filter, ['PIPELINING', '8BITMIME'], handBack);
 serveMilters();
+await serveLogins();
 const base = await furnish();
 process.stdout.write('{"ready":true}\n');
 
@@ -738,9 +774,10 @@ for await (const line of createInterface({input: process.stdin})) {
   try {
     await apply(base, configuration);
     const applied = performance.now();
-    const truths = await ask(questions);
+    const [picture, truths] = await Promise.all([lookAtPicture(), ask(questions)]);
+    const predictions = questions.map((each, at) => predict(picture, each, truths[at]?.from));
     const milliseconds = [applied - begun, performance.now() - applied].map(Math.round);
-    process.stdout.write(`${JSON.stringify({truths, milliseconds, isSignerUp})}\n`);
+    process.stdout.write(`${JSON.stringify({truths, predictions, milliseconds})}\n`);
   } catch (error) {
     process.stdout.write(
       `${JSON.stringify({error: error instanceof Error ? (error.stack ?? error.message) : ''})}\n`,

@@ -271,9 +271,14 @@ const words: readonly Row[] = [
     expected: ['smtp: 1', 'local: 0'],
   },
   {
-    name: 'list: a fatal word for sendmail(1) only',
+    name: 'list: an endpoint of non_smtpd_milters that is fatal for its own mail only',
     main: [`smtpd_milters = ${SOCKET}`, 'non_smtpd_milters = inet:8891@localhost'],
-    expected: ['local: delayed'],
+    expected: ['smtp: 1', 'local: delayed'],
+  },
+  {
+    name: 'list: an option of non_smtpd_milters that takes SMTP down, too',
+    main: [`smtpd_milters = ${SOCKET}`, `non_smtpd_milters = { ${SOCKET}, foo=bar }`],
+    expected: ['smtp: dead', 'local: delayed'],
   },
 ];
 
