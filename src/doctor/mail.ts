@@ -182,14 +182,14 @@ function loginChecks(picture: HostPicture, [sender]: readonly OwnSender[]): read
 /** Forged mail that verifies: a finding of the first rank. */
 const strangerChecks = (found: readonly ForeignSigned[]): readonly Check[] =>
   found.map(({entrance, client, clients, from, signature, answer}) => {
-    const who = answer.steps.find(
-      ({kind, by}) => by === signature.program && (kind === 'passes' || kind === 'signs'),
-    )?.decision;
-    const where = who === undefined ? '' : `: ${who.name} = ${who.value} (${sourceText(who.source)})`;
+    const reasons = answer.steps.flatMap(({by, kind, decision}) =>
+      by === signature.program && (kind === 'passes' || kind === 'signs')
+        ? [`${decision.says} (${sourceText(decision.source)})`]
+        : [],
+    );
     return check('mail.stranger', "Strangers' mail isn't signed", 'fail', {
-      evidence: `${entranceText(entrance)}, a client at ${client.address} that hasn't logged in (${clients.signed} of ${clients.tried} tried) sends as ${from}: signed with d=${signature.domain} at ${signature.service}${where}`,
-      cause:
-        `Forged mail in your name gets your signature and verifies everywhere. ${who?.says ?? ''}`.trim(),
+      evidence: `${entranceText(entrance)}, a client at ${client.address} that hasn't logged in (${clients.signed} of ${clients.tried} tried) sends as ${from}: signed with d=${signature.domain} at ${signature.service}`,
+      cause: ['Forged mail in your name gets your signature and verifies everywhere.', ...reasons].join(' '),
       fix: `See who counts as your own: ${command('sudo', 'waxseal', 'explain', from, '--entrance', entrance.id, '--client', client.address)}`,
     });
   });
