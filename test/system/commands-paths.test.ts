@@ -127,7 +127,7 @@ const REASONS: Readonly<Record<string, string>> = {
     UNPRIVILEGED,
   'services/manager.ts argv': NO_PATH,
   "services/opendkim/movable-key.ts asIdentity(identity, ['sha256sum', '--', path])": UNPRIVILEGED,
-  "services/opendkim/steps.ts ['opendkim', '-n', '-x', host.opendkim.configFile]": ROOTS,
+  "services/opendkim/start.ts ['opendkim', '-n', '-x', host.opendkim.configFile]": ROOTS,
   'services/postfix/detect.ts argv': HANDED_ON,
   "services/systemd.ts ['systemctl', 'show', ...units, '-p', properties.join(',')]": NO_PATH,
   "system/real/commands.ts ['chroot', options.root, ...argv]": 'the root that a person has named with --root',
