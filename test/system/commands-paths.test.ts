@@ -84,7 +84,6 @@ const REASONS: Readonly<Record<string, string>> = {
   "dns/publish/programs.ts ['lexicon', '--delegated', change.zone, ...(config === undefined ? [] : ['--config-dir', config]), provider, ...words]":
     'the directory that root has named; what is in it is read as the configuration of lexicon only',
   'dns/publish/run.ts program.argv': HANDED_ON,
-  "doctor/explain.ts ['journalctl', '-t', 'opendkim', '--since', from, '-o', 'cat', '--no-pager']": NO_PATH,
   'doctor/sending.ts argv': HANDED_ON,
   "flow/command-line.ts ['waxseal', mode.command, ...QUESTION_ORDER.flatMap(id => argvOf(state, id)), ...(mode.waitMs === undefined ? [] : mode.waitMs === 0 ? ['--no-wait'] : ['--wait', durationText(mode.waitMs)]), ...(state.resolverOnly ? ['--resolver-only'] : []), ...(mode.yes || state.result?.applied === true ? ['--yes'] : [])]":
     'never run: it is shown to a person',
