@@ -69,8 +69,20 @@ async function startForeignClient(host: Host, namespace: string): Promise<() => 
   }
   const program = path.join(import.meta.dirname, 'foreign-client.mjs');
   const child = spawn(
-    'ip',
-    ['netns', 'exec', name, process.execPath, program, path.join(host.root, FOREIGN.socket), HOST_ADDRESS],
+    'setpriv',
+    [
+      '--pdeathsig',
+      'KILL',
+      '--',
+      'ip',
+      'netns',
+      'exec',
+      name,
+      process.execPath,
+      program,
+      path.join(host.root, FOREIGN.socket),
+      HOST_ADDRESS,
+    ],
     {stdio: ['ignore', 'pipe', 'inherit']},
   );
   await once(child.stdout, 'data');

@@ -203,7 +203,7 @@ const KNOBS: readonly Knob[] = [
     'inline:{ { @example.org = @example.com } }',
   ),
   setting('sender_canonical_classes', 'envelope_sender', 'header_sender', 'envelope_sender, header_sender'),
-  setting('masquerade_domains', 'example.com', '!sub.example.com example.com', 'test'),
+  setting('masquerade_domains', 'example.com', '!sub.example.com example.com'),
   setting('masquerade_exceptions', 'alice', 'root'),
   setting('myorigin', 'example.org', '$myhostname', 'other.test'),
   setting('local_header_rewrite_clients', 'static:all', 'permit_inet_interfaces', ''),
