@@ -145,7 +145,7 @@ describe.each(releases)('$name', release => {
           await host.exec(['postqueue', '-f']);
           return (await host.must(['postqueue', '-j'])).trim() === '' ? true : undefined;
         },
-        {withinMs: 60_000, everyMs: 1000},
+        {withinMs: 300_000, everyMs: 1000},
       );
 
       const judged = await run(inside(['/usr/bin/python3', program('judge.py'), RESOLVER, box]), {

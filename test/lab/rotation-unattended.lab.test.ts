@@ -178,7 +178,7 @@ describe.each(publishing)('$name', release => {
             last = `${JSON.stringify(report.domains.map(each => [each.selector, each.state, each.nextStep]))}\n${await log()}`;
             return holds(report) ? report : undefined;
           },
-          {withinMs: 150_000, everyMs: 700},
+          {withinMs: 600_000, everyMs: 700},
         ).catch((error: unknown) => {
           throw new Error(`${String(error)}\n${last}`);
         });

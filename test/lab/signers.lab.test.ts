@@ -203,7 +203,7 @@ async function bothChoices({host, internet}: World, rival: Rival): Promise<void>
     `${rival.name} to sign again`,
     async () =>
       (await verdicts(host, internet)).join('\n') === theirs.join('\n') ? (true as const) : undefined,
-    {withinMs: 180_000, everyMs: 2000},
+    {withinMs: 600_000, everyMs: 2000},
   );
   console.log(
     `${rival.name} on ${host.release.suite}: leave ${both(rival.selector, selector)[0]}; switch ${both(own)[0]}; undone twice, byte for byte`,

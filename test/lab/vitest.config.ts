@@ -4,6 +4,7 @@ import {BaseSequencer, type TestSpecification} from 'vitest/node';
 
 // Files that take longest, in minutes; one of them begun last would be waited for alone.
 const LONGEST = [
+  'attackers-planted',
   'attackers-tables',
   'adopt',
   'publishing',
@@ -11,6 +12,7 @@ const LONGEST = [
   'many',
   'variants',
   'signers',
+  'would-sign',
   'would-sign',
 ];
 // Takes the processors away from whatever runs beside it.

@@ -242,7 +242,7 @@ describe.each(releases)('$name', release => {
         await until(
           'the wizard to be gone',
           async () => ((await host.processes('dist/waxseal.js')).length === 0 ? true : undefined),
-          {withinMs: 90_000},
+          {withinMs: 300_000},
         );
         await terminal.close();
         expect(differences(before, await fingerprint(host), {allowState: true}), screen).toEqual([]);

@@ -226,7 +226,7 @@ export class Host {
     await until(
       'the units of the host to be at rest',
       async () => ((await this.script(asked.join('; '))).trim() === '' ? true : undefined),
-      {withinMs: 120_000, everyMs: 50},
+      {withinMs: 300_000, everyMs: 50},
     ).catch(() => undefined);
   }
 
