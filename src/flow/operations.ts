@@ -141,12 +141,16 @@ export interface Operations {
   knownSelectors(domains: readonly DomainName[]): ReadonlyMap<DomainName, Selector>;
   /**
    * Free on disk and on every authoritative server, for each domain. The Problem's id is `selector.taken` where it is
-   * in use (the flow then proposes the next name) and another where that could not be found out.
+   * in use (the flow then proposes the next name) and another where that could not be found out. A record of the very
+   * key that is to be imported is no obstacle.
+   *
+   * @param key the answer to the question of the key, where it is known already
    */
   checkSelector(
     domains: readonly DomainFacts[],
     selector: Selector,
     signal: AbortSignal,
+    key?: string,
   ): Promise<Result<true>>;
   /**
    * Whether this run may sign for these domains with these selectors: a set-up never replaces the key that signs. The

@@ -267,13 +267,13 @@ async function checkAnswer(shop: Workshop, effect: Of<'check-answer'>): Promise<
 }
 
 async function checkAlone({operations, state, signal}: Workshop, question: QuestionId, answers: Answers) {
-  const {facts, domainFacts} = state();
+  const {facts, domainFacts, given} = state();
   if (question === 'selector' && answers.selector !== undefined) {
     const {selector, selectors} = answers;
     const common = domainFacts.filter(({domain}) => selectors?.has(domain) !== true);
     const domains = common.map(({domain}) => domain);
     const start = await operations.checkStart(domains, () => selector, signal);
-    return start.ok ? await operations.checkSelector(common, selector, signal) : start;
+    return start.ok ? await operations.checkSelector(common, selector, signal, given.key) : start;
   }
   if (question === 'key' && answers.key !== undefined && facts !== undefined) {
     return operations.checkKey(answers.key, facts);
@@ -321,7 +321,7 @@ async function checkDomains(
 
 /** Whether each domain with a selector of its own may have it: one question for each selector. */
 async function checkOwn(
-  {operations, signal}: Workshop,
+  {operations, signal, state}: Workshop,
   domains: readonly DomainFacts[],
   own: ReadonlyMap<DomainName, Selector>,
 ): Promise<Result<true>> {
@@ -334,7 +334,7 @@ async function checkOwn(
     else same.push(facts);
   }
   for (const [selector, those] of bySelector) {
-    const checked = await operations.checkSelector(those, selector, signal);
+    const checked = await operations.checkSelector(those, selector, signal, state().given.key);
     if (!checked.ok) return checked;
   }
   return ok(true);

@@ -13,7 +13,6 @@ const LONGEST = [
   'variants',
   'signers',
   'would-sign',
-  'would-sign',
 ];
 // Takes the processors away from whatever runs beside it.
 const LAST = 'busy';

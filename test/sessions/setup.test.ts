@@ -2,6 +2,7 @@ import {readFileSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
+import {inspectKey} from '../../src/keys/index.ts';
 import {hostTree, NOTHING_LEFT_OUT, openWorld, pemOf, type World} from '../demo/world.ts';
 
 const checksOf = ({report}: {report: {checks: readonly {id: string; status: string}[]}}): readonly string[] =>
@@ -168,6 +169,29 @@ describe('setup by flags', () => {
     const other = await world.run(['setup', '--domain', 'example.org', '--bits', '4096', '--yes', '--json']);
     expect(other.exitCode).toBe(2);
     expect(other.report.error).toMatchObject({id: 'key.exists'});
+  });
+
+  it('takes a selector whose record is there already, where it is of the very key that is imported', async () => {
+    const world = await openWorld();
+    const pem = pemOf({algorithm: 'rsa', bits: 2048});
+    writeFileSync(path.join(world.home, 'old.pem'), pem);
+    const described = inspectKey(pem);
+    if (!described.ok) throw new Error(described.problem.message);
+    const text = `v=DKIM1; h=sha256; n=moved; k=rsa; p = ${described.value.publicKey}`;
+    const name = 's1._domainkey.example.org';
+    const setUp = (...how: readonly string[]) =>
+      world.run([
+        'setup',
+        ...['--domain', 'example.org', '--selector', 's1', '--key', 'old.pem', '--yes', '--json', ...how],
+      ]);
+    world.sandbox.dns.publish(name, 'v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A');
+    expect((await setUp('--no-wait')).report.error?.id).toBe('selector.taken');
+    world.sandbox.dns.withdraw(name);
+    world.sandbox.dns.publish(name, text.match(/.{1,200}/g) ?? []);
+    const run = await setUp('--wait', '2m');
+    expect(run.exitCode, run.err).toBe(0);
+    expect(run.report.domains).toMatchObject([{selector: 's1', state: 'active', record: {value: text}}]);
+    expect((await setUp('--no-wait')).exitCode).toBe(0);
   });
 
   it('keeps the note of a record in a run that says nothing about it', async () => {

@@ -10,6 +10,7 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import {visible} from '../../domain/text.ts';
 import {selectorFor} from '../../flow/answers.ts';
 import type {ApplyResult, Operations, StagedDomain, WorkEvent} from '../../flow/operations.ts';
+import {QUESTIONS} from '../../flow/questions.ts';
 import {makeStateDirectory} from '../../keys/index.ts';
 import {isRunId, isUnfinished, listRuns} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
@@ -38,9 +39,11 @@ import {
   checkStart as checkSetupStart,
   checkStaged,
   discard,
+  importedKey,
   keysLeft,
   knownSelectors,
   type LeftKeys,
+  type PublishedRecords,
   stage,
   suggestSelector,
 } from './stage.ts';
@@ -61,6 +64,7 @@ export function createOperations(
   let facts: HostFacts | undefined;
   let keys: RotationState = EMPTY_STATE;
   let left: LeftKeys | undefined;
+  const published: PublishedRecords = new Map();
   const known = (): HostFacts => {
     if (facts === undefined) throw new TypeError('the host was not looked at');
     return facts;
@@ -115,8 +119,16 @@ export function createOperations(
     inspectDomain: (domain, signal) => inspectDomain(ports, options, domain, signal),
     suggestSelector: domains => suggestSelector(ports, keys, known(), domains, options, left),
     knownSelectors: domains => knownSelectors(keys, domains, options),
-    checkSelector: (domains, selector, signal) =>
-      checkSelector(ports, known(), domains, selector, signal, options),
+    async checkSelector(domains, selector, signal, key) {
+      const choice = key === undefined ? undefined : QUESTIONS.key.parse(key, {}, known());
+      const imported =
+        choice?.ok === true && choice.value.source === 'import'
+          ? await importedKey(named, choice.value.path)
+          : undefined;
+      return await checkSelector(ports, known(), domains, selector, signal, {
+        ...{resolvers: options.resolvers, imported, published},
+      });
+    },
     checkStart,
     checkKey: (key, host) => checkKey(named, key, host),
     async stage(answers, domains, emit, signal, how) {
@@ -124,7 +136,7 @@ export function createOperations(
       const start = await checkStart(names, domain => selectorFor(answers, domain), signal);
       if (!start.ok) return start;
       await makeHome();
-      const others = ports.process.privileged ? {known: keys, turns} : {turns};
+      const others = ports.process.privileged ? {known: keys, turns, published} : {turns, published};
       return await stage(ports, named, answers, domains, emit, signal, {...how, ...others});
     },
     async discard(staged) {

@@ -189,15 +189,26 @@ async function earliest(
   return due(state, facts).find(step => step.selector === selector)?.notBefore;
 }
 
-/** Free on disk and on every authoritative server, or our own. */
+/** Records that are there before their key is, by selector and domain: the key that is taken up must be theirs. */
+export type PublishedRecords = Map<string, string>;
+
+/**
+ * Free on disk and on every authoritative server, or our own; or every record of that name is of the key `imported`,
+ * as `KeyDescription.publicKey` has it. Those are put into `published`, or taken out of it.
+ */
 export async function checkSelector(
   ports: Ports,
   facts: HostFacts,
   domains: readonly DomainFacts[],
   selector: Selector,
   signal: AbortSignal,
-  options: Partial<Pick<WorkOptions, 'resolvers'>> & {readonly state?: RotationState} = {},
+  options: Partial<Pick<WorkOptions, 'resolvers'>> & {
+    readonly state?: RotationState;
+    readonly imported?: string | undefined;
+    readonly published?: PublishedRecords;
+  } = {},
 ): Promise<Result<true>> {
+  const {imported, published} = options;
   const entries = entriesIn(options.state ?? (await readKeysIfAllowed(ports)));
   for (const {domain, zone} of domains) {
     const entry = entries.get(nameIn(domain, selector));
@@ -209,8 +220,13 @@ export async function checkSelector(
     if (known !== undefined) return fail(taken(selector, domain, 'the signer has a key of that name'));
     const asked = {name: keyRecordName(selector, domain), zone};
     const use = await selectorInUse(ports, asked, {signal, resolvers: options.resolvers});
-    if (use.kind === 'in-use')
-      return fail(taken(selector, domain, 'there is a record of that name in the DNS'));
+    published?.delete(nameIn(domain, selector));
+    if (use.kind === 'in-use') {
+      const [record] = use.records;
+      const isTheirs = imported !== undefined && use.records.every(text => publicKeyOf(text) === imported);
+      if (record === undefined || !isTheirs) return fail(taken(selector, domain, IN_DNS));
+      published?.set(nameIn(domain, selector), record);
+    }
     if (use.kind === 'unknown') {
       return fail(
         problem(
@@ -223,6 +239,8 @@ export async function checkSelector(
   }
   return ok(true);
 }
+
+const IN_DNS = 'there is a record of that name in the DNS';
 
 const readKeysIfAllowed = async (ports: Ports): Promise<RotationState> =>
   ports.process.privileged ? await readKeys(ports) : {keys: []};
@@ -243,6 +261,16 @@ export async function checkKey(
   if (key.source === 'generate') return supported(key.spec.algorithm, facts);
   const imported = await readImport(named, key.path);
   return imported.ok ? supported(imported.value.algorithm, facts) : imported;
+}
+
+/** The public key of the file that an answer names, as a record has it; undefined where none is imported or readable. */
+export async function importedKey(
+  named: Pick<NamedFiles, 'readDeciding'>,
+  path: AbsolutePath,
+): Promise<string | undefined> {
+  const imported = await readImport(named, path);
+  const described = imported.ok ? inspectKey(imported.value.pem) : imported;
+  return described.ok ? described.value.publicKey : undefined;
 }
 
 async function readImport(
@@ -273,7 +301,7 @@ export async function stage(
   domains: readonly DomainFacts[],
   emit: (progress: StageProgress) => void,
   signal: AbortSignal,
-  {keep, replaces, known, turns = HELD}: StageOptions & Others,
+  {keep, replaces, known, turns = HELD, published = new Map()}: StageOptions & Others,
 ): Promise<Result<readonly StagedDomain[]>> {
   const wanted = domains.flatMap(facts => {
     const selector = selectorFor(answers, facts.domain);
@@ -282,7 +310,7 @@ export async function stage(
   if (wanted.length < domains.length)
     return fail(problem('selector.missing', 'There is no selector.', 'Give --selector.'));
   const job: Omit<Job, 'selector'> = {
-    ...{ports, named, answers, signal, turns, replaces},
+    ...{ports, named, answers, signal, turns, replaces, published},
     entries: entriesIn(await readKeys(ports)),
     newKey: keyMaker(ports, answers, domains, signal),
   };
@@ -329,6 +357,8 @@ interface Others {
   /** The keys as this run has seen them; what came since is another run's. Absent: nothing can have come. */
   readonly known?: RotationState;
   readonly turns?: Turns;
+  /** As `checkSelector` found them. */
+  readonly published?: PublishedRecords;
 }
 
 /** What is the same for every domain of one call. */
@@ -340,6 +370,7 @@ interface Job {
   readonly signal: AbortSignal;
   readonly turns: Turns;
   readonly replaces: readonly StagedDomain[];
+  readonly published: PublishedRecords;
   readonly entries: Entries;
   /** A private key as PEM: a new one each time, or the same one for all domains. */
   newKey(spec: KeySpec): Promise<string>;
@@ -465,7 +496,7 @@ const fits = (key: {readonly algorithm: string; readonly bits: number}, spec: Ke
   key.algorithm === spec.algorithm && (spec.algorithm === 'ed25519' || key.bits === spec.bits);
 
 async function keepKey(
-  {ports, answers, selector}: Job,
+  {ports, answers, selector, published}: Job,
   facts: DomainFacts,
   pem: string,
   entry: KeyEntry | undefined,
@@ -473,7 +504,11 @@ async function keepKey(
   const described = inspectKey(pem);
   if (!described.ok) return described;
   const {algorithm, bits} = described.value;
-  const value = recordValue(answers, algorithm, pem, entry);
+  const there = published.get(nameIn(facts.domain, selector));
+  if (there !== undefined && publicKeyOf(there) !== described.value.publicKey) {
+    return fail(taken(selector, facts.domain, IN_DNS));
+  }
+  const value = recordValue(answers, algorithm, pem, entry?.record.value ?? there);
   const tested = await selfTest(pem, value);
   if (!tested.ok) return tested;
   const kept = await stageKey(ports, {domain: facts.domain, selector, pem});
@@ -508,15 +543,13 @@ function recordValue(
   answers: Answers,
   algorithm: 'rsa' | 'ed25519',
   pem: string,
-  entry: KeyEntry | undefined,
+  known: string | undefined,
 ): string {
   const publicKey = createPublicKey(pem);
   const {testMode, subdomains, note} = answers;
   const isSilent = testMode === undefined && subdomains === undefined && note === undefined;
   const bare = formatKeyRecord({algorithm, publicKey, testMode: false, noSubdomains: false});
-  if (isSilent && entry !== undefined && publicKeyOf(entry.record.value) === publicKeyOf(bare)) {
-    return entry.record.value;
-  }
+  if (isSilent && known !== undefined && publicKeyOf(known) === publicKeyOf(bare)) return known;
   return formatKeyRecord({
     algorithm,
     publicKey,
