@@ -258,6 +258,10 @@ describe('lexicon', () => {
       file,
       `auth_token: ${API_KEY}\npdns_server: http://${PDNS}:8081\npdns_server_id: localhost\n`,
     );
+    await chmod(file, 0o644);
+    const refused = await drive({domain: 'pdns.example.net', publish: `lexicon:powerdns config=${config}`});
+    expect(refused.said).toMatch(/^failed publish\.config-readable /);
+    await chmod(file, 0o600);
     await life('pdns.example.net', `lexicon:powerdns config=${config}`);
   });
 
