@@ -187,10 +187,13 @@ const strangerChecks = (found: readonly ForeignSigned[]): readonly Check[] =>
         ? [`${decision.says} (${sourceText(decision.source)})`]
         : [],
     );
+    const sender = from === answer.from ? from : `${from} (it becomes ${answer.from})`;
+    // `explain` wants a domain.
+    const explained = from.includes('@') ? from : answer.from;
     return check('mail.stranger', "Strangers' mail isn't signed", 'fail', {
-      evidence: `${entranceText(entrance)}, a client at ${client.address} that hasn't logged in (${clients.signed} of ${clients.tried} tried) sends as ${from}: signed with d=${signature.domain} at ${signature.service}`,
+      evidence: `${entranceText(entrance)}, a client at ${client.address} that hasn't logged in (${clients.signed} of ${clients.tried} tried) sends as ${sender}: signed with d=${signature.domain} at ${signature.service}`,
       cause: ['Forged mail in your name gets your signature and verifies everywhere.', ...reasons].join(' '),
-      fix: `See who counts as your own: ${command('sudo', 'waxseal', 'explain', from, '--entrance', entrance.id, '--client', client.address)}`,
+      fix: `See who counts as your own: ${command('sudo', 'waxseal', 'explain', explained, '--entrance', entrance.id, '--client', client.address)}`,
     });
   });
 

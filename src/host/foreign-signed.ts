@@ -11,7 +11,7 @@ export interface ForeignSigned {
   readonly client: Client;
   /** How many of the clients that were tried get one, of how many. */
   readonly clients: {readonly signed: number; readonly tried: number};
-  /** One address whose mail is signed for a stranger. */
+  /** One address whose mail is signed for a stranger; a name without a domain where only that is. */
   readonly from: string;
   readonly signature: SignatureMade;
   readonly answer: MailAnswer;
@@ -37,12 +37,17 @@ const STRANGERS: readonly Client[] = [
   '2a00:1450:4001:82a::2005',
 ].map(address => ({name: `[${address}]`, address}));
 
-/** At most one finding an entrance, by the first of `senders` whose mail is signed there. */
+/**
+ * At most one finding an entrance, by the first of `senders` whose mail is signed there. Then without their domains: a
+ * MTA may add its own on the way.
+ */
 export function foreignSigned(picture: HostPicture, senders: readonly OwnSender[]): readonly ForeignSigned[] {
   const ask = createAsker(picture);
+  const tried = senders.slice(0, MOST_SENDERS).map(({address}) => address);
+  const bare = new Set(tried.map(address => address.slice(0, address.lastIndexOf('@'))));
   return picture.entrances.flatMap(entrance => {
     if (!isPublic(entrance) || entrance.login === 'must') return [];
-    for (const {address} of senders.slice(0, MOST_SENDERS)) {
+    for (const address of [...tried, ...bare]) {
       const answers = STRANGERS.map(client => ({
         client,
         answer: ask(entrance, {from: address, client, authenticated: false, recipients: [RECIPIENT]}),

@@ -55,7 +55,7 @@ export interface MailAnswer {
   readonly signatures: readonly SignatureMade[];
   /** Of a signed message: whether it leaves with a signature that verifies. */
   readonly survives: 'yes' | 'no' | 'depends';
-  /** The address in From as the signers see it. */
+  /** The address in From after the last pass. */
   readonly from: string;
   /** Every decision on the way, in order. */
   readonly steps: readonly AnswerStep[];
@@ -72,6 +72,8 @@ export const wouldSign = (picture: HostPicture, entrance: Entrance, question: Ma
 export interface SignerAsked {
   readonly signer: SignerView;
   readonly client: Client;
+  /** The address in From as it sees it. */
+  readonly from: string;
   readonly macros: ReadonlyMap<string, string>;
   readonly answer: SigningAnswer;
 }
@@ -99,20 +101,17 @@ export function createAsker(picture: HostPicture): Ask {
     return passes;
   };
   return (entrance, question) => {
-    const {address: from, rewriting} = rewritten(entrance, question, question.from);
-    const sender = question.sender === undefined ? undefined : rewritten(entrance, question, question.sender);
-    const subject = `${from} ${sender?.address ?? ''} ${question.recipients.join(' ')}`;
+    const subject = `${question.from} ${question.sender ?? ''} ${question.recipients.join(' ')}`;
     if (subject !== about) {
       about = subject;
       answers = new Map();
     }
-    const askSigner: Walk['askSigner'] = (signer, {client}, {macros, likeness}) => {
-      const key = `${signers.get(signer)} ${likeness}`;
+    const askSigner: AskSigner = (signer, {client}, {macros, likeness}, senders) => {
+      const key = `${signers.get(signer)} ${likeness} ${senders.from} ${senders.sender ?? ''}`;
       const before = answers.get(key);
       if (before !== undefined) return before;
       const answer = signer.wouldSign({
-        from,
-        ...(sender === undefined ? {} : {sender: sender.address}),
+        ...senders,
         client,
         macros: filled(macros, question),
         recipients: question.recipients,
@@ -120,13 +119,7 @@ export function createAsker(picture: HostPicture): Ask {
       answers.set(key, answer);
       return answer;
     };
-    const rewrites = [...rewriting, ...(sender?.rewriting ?? [])];
-    return walk(entrance, question, {
-      from,
-      rewriting: rewrites,
-      passes: passesOf(entrance, question),
-      askSigner,
-    });
+    return walk(entrance, question, passesOf(entrance, question), askSigner);
   };
 }
 
@@ -249,46 +242,72 @@ function stateOf(
   return {trouble, answers: reach?.outcome === 'answers'};
 }
 
-/** An address in From or Sender after every rule that comes before the signers. */
+/** The addresses in From and Sender at one place of the way. */
+interface Senders {
+  readonly from: string;
+  readonly sender?: string;
+}
+
+interface Rewritten {
+  readonly address: string;
+  readonly steps: readonly AnswerStep[];
+  /** Each rule that changed it. */
+  readonly changes: readonly Decision[];
+}
+
+/** An address in From or Sender after every rule of a pass. */
 function rewritten(
-  {rewrites, login}: Entrance,
-  question: MailQuestion,
+  {pass, hops, client, isLoggedIn}: PreparedPass,
+  mayLogIn: boolean,
   address: string,
-): {readonly address: string; readonly rewriting: readonly AnswerStep[]} {
-  const by = {address: question.client.address, authenticated: question.authenticated && login !== 'no'};
+): Rewritten {
+  const by = {address: client.address, authenticated: isLoggedIn && mayLogIn};
   let now = address;
-  const rewriting: AnswerStep[] = [];
-  for (const {decision, rewrite} of rewrites) {
+  const steps: AnswerStep[] = [];
+  const changes: Decision[] = [];
+  for (const {decision, rewrite} of pass.rewrites) {
     const next = rewrite(now, by);
-    if (next === undefined) continue;
+    if (next === undefined || next === now) continue;
     if (next === 'unknown') {
-      rewriting.push({kind: 'unknown', by: decision.name, decision});
+      steps.push({kind: hops.length === 0 ? 'passes' : 'unknown', by: pass.service, decision});
       continue;
     }
-    if (next !== now) {
-      const says = `${visible(now)} becomes ${visible(next)} before it is signed.`;
-      rewriting.push({kind: 'passes', by: decision.name, decision: {...decision, says}});
-    }
+    const says = `${visible(now)} becomes ${visible(next)}`;
+    const when = hops.length === 0 ? '' : ' before milters see it';
+    steps.push({kind: 'passes', by: pass.service, decision: {...decision, says: `${says}${when}.`}});
+    changes.push({...decision, says: `${says} at ${pass.service}, after mail was signed.`});
     now = next;
   }
-  const at = now.lastIndexOf('@');
-  return {address: now.slice(0, at) + now.slice(at).toLowerCase(), rewriting};
+  return {address: now, steps, changes};
 }
 
-interface Walk {
-  readonly from: string;
-  readonly rewriting: readonly AnswerStep[];
-  readonly passes: readonly PreparedPass[];
-  askSigner(signer: SignerView, pass: PreparedPass, hop: PreparedHop): SigningAnswer;
+/** As signers have it. */
+function withLowerDomain(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
 }
 
-function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer {
-  const steps: AnswerStep[] = [...atTheDoor(entrance, question), ...way.rewriting];
+type AskSigner = (
+  signer: SignerView,
+  pass: PreparedPass,
+  hop: PreparedHop,
+  senders: Senders,
+) => SigningAnswer;
+
+function walk(
+  entrance: Entrance,
+  question: MailQuestion,
+  passes: readonly PreparedPass[],
+  askSigner: AskSigner,
+): MailAnswer {
+  const now: {from: string; sender: string | undefined} = {from: question.from, sender: question.sender};
+  const steps: AnswerStep[] = [...atTheDoor(entrance, question)];
+  const rewrites: Rewriting[] = [];
   const signatures: SignatureMade[] = [];
   const asked: SignerAsked[] = [];
   let lastSigned: SignedAt = {pass: -1, milter: -1};
   const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
-    ...{outcome, signatures, from: way.from, steps, asked, survives: 'yes'},
+    ...{outcome, signatures, from: withLowerDomain(now.from), steps, asked, survives: 'yes'},
     because: steps.find(({kind}) => kinds.includes(kind)),
   });
   if (steps.some(({kind}) => kind === 'refuses')) return answer('refused', ['refuses']);
@@ -296,11 +315,26 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
     const says = 'Mail on this way passes no milter: it keeps the signature that it has.';
     steps.push({kind: 'stops', by: entrance.id, decision: entranceDecision(entrance, says)});
   }
-  for (const [index, pass] of way.passes.entries()) {
+  for (const [index, pass] of passes.entries()) {
     const signedBy = (milter: number): void => {
       lastSigned = {pass: index, milter};
     };
-    for (const step of stepsOf(pass, way, {signatures, asked, signedBy})) {
+    for (const field of ['from', 'sender'] as const) {
+      const before = now[field];
+      if (before === undefined) continue;
+      const after = rewritten(pass, entrance.login !== 'no', before);
+      now[field] = after.address;
+      steps.push(...after.steps);
+      // From is in every signature (RFC 6376 §5.4), Sender in some.
+      const isCertain = field === 'from' && !entrance.isPassUncertain;
+      if (after.address !== before)
+        rewrites.push(...after.changes.map(decision => ({decision, pass: index, isCertain})));
+    }
+    const senders: Senders = {
+      from: withLowerDomain(now.from),
+      ...(now.sender === undefined ? {} : {sender: withLowerDomain(now.sender)}),
+    };
+    for (const step of stepsOf(pass, senders, askSigner, {signatures, asked, signedBy})) {
       steps.push(step);
       if (step.kind === 'refuses') return answer('refused', ['refuses']);
     }
@@ -310,7 +344,16 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
     if (entrance.isPassUncertain) steps.push(uncertain(entrance));
     return isUnknown ? answer('unknown', ['unknown']) : answer('unsigned', ['stops']);
   }
-  const breakers = entrance.breakers.filter(each => isAfter(each, lastSigned, way.passes.length));
+  const late = rewrites.filter(({pass}) => pass > lastSigned.pass);
+  const breakers: readonly Pick<Breaker, 'decision' | 'isCertain'>[] = [
+    ...late,
+    // What is known to change a sender stands there already.
+    ...entrance.breakers.filter(
+      each =>
+        isAfter(each, lastSigned, passes.length) &&
+        !(each.where === 'second-pass' && late.some(({decision: {name}}) => name === each.decision.name)),
+    ),
+  ];
   for (const {decision} of breakers) steps.push({kind: 'breaks', by: decision.name, decision});
   const survives = breakers.some(({isCertain}) => isCertain)
     ? 'no'
@@ -318,6 +361,11 @@ function walk(entrance: Entrance, question: MailQuestion, way: Walk): MailAnswer
       ? 'depends'
       : 'yes';
   return {...answer('signed', ['breaks']), survives};
+}
+
+/** A rule that changed From or Sender, and in which pass. */
+interface Rewriting extends Pick<Breaker, 'decision' | 'isCertain'> {
+  readonly pass: number;
 }
 
 /** The last milter that signed, and in which pass. */
@@ -368,7 +416,8 @@ interface Found {
 
 function* stepsOf(
   prepared: PreparedPass,
-  way: Walk,
+  senders: Senders,
+  askSigner: AskSigner,
   {signatures, asked, signedBy}: Found,
 ): Generator<AnswerStep> {
   const {pass, milters, winner, unclear, hops} = prepared;
@@ -405,10 +454,10 @@ function* stepsOf(
       yield {kind: 'unknown', by: service, decision: about(says, hop.text)};
       continue;
     }
-    const answer = way.askSigner(signer, prepared, each);
-    asked.push({signer, client: prepared.client, macros: each.macros, answer});
+    const answer = askSigner(signer, prepared, each, senders);
+    asked.push({signer, client: prepared.client, from: senders.from, macros: each.macros, answer});
     if (answer.outcome === 'unsigned' && prepared.isLoggedIn && !each.macros.has('{auth_type}')) {
-      const told = way.askSigner(signer, prepared, withLogin(each));
+      const told = askSigner(signer, prepared, withLogin(each), senders);
       if (told.outcome === 'signed') yield {kind: 'stops', by: service, decision: pass.loginMacros};
     }
     const last = answer.decisions.length - 1;

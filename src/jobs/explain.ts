@@ -110,14 +110,11 @@ export async function agreement(
   explained: readonly Explained[],
   signal: AbortSignal,
 ): Promise<readonly Check[]> {
-  const asked = new Map<string, SignerAsked & {readonly from: string}>();
+  const asked = new Map<string, SignerAsked>();
   for (const {answer} of explained) {
     for (const each of answer.asked) {
-      const {client, macros, signer} = each;
-      asked.set(JSON.stringify([signer.unit, signer.endpoints, client, [...macros]]), {
-        ...each,
-        from: answer.from,
-      });
+      const {client, from, macros, signer} = each;
+      asked.set(JSON.stringify([signer.unit, signer.endpoints, client, from, [...macros]]), each);
     }
   }
   const checks: Check[] = [];

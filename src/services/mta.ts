@@ -85,6 +85,8 @@ export interface Pass {
   readonly hasContent: boolean;
   /** Whom the milter takes for the client. */
   readonly client: 'remote' | 'localhost';
+  /** Applied to the sender before the milters of this pass, in order, for the client that this pass sees. */
+  readonly rewrites: readonly SenderRewrite[];
   /**
    * The macros that are really sent at each step; a value that depends on the client stands as `undefined`
    * (authentication, queue id), a fixed one as its text.
@@ -116,7 +118,7 @@ export interface Breaker {
   readonly after?: {readonly pass: number; readonly milter: number};
 }
 
-/** Who hands a message in. */
+/** Who hands a message in for a pass: on the way back of a filter that is this host. */
 export interface Submitter {
   /** IP address. */
   readonly address: string;
@@ -150,8 +152,6 @@ export interface Entrance {
   /** More than one continuation is possible (a filter whose way back cannot be told). */
   readonly isPassUncertain: boolean;
   readonly breakers: readonly Breaker[];
-  /** Applied to the sender before the first pass, in order. */
-  readonly rewrites: readonly SenderRewrite[];
 }
 
 /** What sentences of others call a mail server and its settings. */

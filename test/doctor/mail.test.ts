@@ -99,6 +99,18 @@ describe('mailChecks', () => {
     expect(told(picture(part as Partial<HostPicture>))).toEqual(expected);
   });
 
+  it('names a From without a domain by what it becomes, which can be explained', () => {
+    const rewrite = (from: string) => (from.includes('@') ? 'x@other.example' : `${from}@example.com`);
+    const rewrites = [{decision: decision('origin', 'example.com'), rewrite}];
+    const entrances = [entrance({passes: [pass({client: 'localhost', rewrites})]})];
+    const [found] = mailChecks(picture({entrances})).checks;
+    expect(found?.id).toBe('mail.stranger');
+    expect(found?.evidence).toContain(
+      'sends as postmaster (it becomes postmaster@example.com): signed with d=example.com',
+    );
+    expect(found?.fix).toContain('explain postmaster@example.com --entrance');
+  });
+
   it('says nothing good of a host where no row signs', () => {
     expect(told(picture({signers: []}))).toEqual([]);
   });

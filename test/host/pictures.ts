@@ -37,6 +37,7 @@ export const pass = (part: Partial<Pass> = {}): Pass => ({
   loginMacros: decision('login macros', ''),
   hasContent: true,
   client: 'remote',
+  rewrites: [],
   macros: macros(['{auth_type}', undefined]),
   macrosOnRequest: macros(['{auth_type}', undefined]),
   ...part,
@@ -44,7 +45,7 @@ export const pass = (part: Partial<Pass> = {}): Pass => ({
 
 export const entrance = (part: Partial<Entrance> = {}): Entrance => ({
   ...{id: 'smtp/inet', instance: '', kind: 'smtp', listensOn: '25', source: line(10)},
-  ...{login: 'no', passes: [pass()], isPassUncertain: false, breakers: [], rewrites: []},
+  ...{login: 'no', passes: [pass()], isPassUncertain: false, breakers: []},
   ...part,
 });
 

@@ -4,6 +4,7 @@ import {alignmentOf, domains} from '../../src/host/domains.ts';
 import {foreignSigned} from '../../src/host/foreign-signed.ts';
 import type {HostPicture} from '../../src/host/picture.ts';
 import {ownSenders, sampleOf} from '../../src/host/senders.ts';
+import type {SenderRewrite} from '../../src/services/mta.ts';
 import {
   breaker,
   decision,
@@ -170,6 +171,20 @@ describe('foreignSigned', () => {
       ],
     });
     expect(told(host)).toEqual([]);
+  });
+
+  it('tries a name without a domain, which the mail server completes', () => {
+    const completes = (address: string): SenderRewrite => ({
+      decision: decision('origin', 'example.com'),
+      // Addresses with a domain go elsewhere.
+      rewrite: from => (from.includes('@') ? 'x@other.example' : address),
+    });
+    const way = (address: string) =>
+      picture({
+        entrances: [entrance({passes: [pass({client: 'localhost', rewrites: [completes(address)]})]})],
+      });
+    expect(told(way('postmaster@example.com'))).toEqual(['smtp/inet postmaster all']);
+    expect(told(way('postmaster@other.example'))).toEqual([]);
   });
 
   it('finds the one row whose domain a stranger may use', () => {

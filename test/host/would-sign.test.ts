@@ -144,13 +144,14 @@ describe('wouldSign', () => {
   it('tells the rules of rewriting who hands the message in', () => {
     const seen: unknown[] = [];
     const rule = {...rewriteTo(undefined), rewrite: (_: string, by: unknown) => void seen.push(by)};
-    const host = picture({entrances: [entrance({rewrites: [rule], login: 'may'})]});
+    const host = picture({entrances: [entrance({passes: [pass({rewrites: [rule]})], login: 'may'})]});
     at('smtp/inet', host, {client: STRANGER, authenticated: true});
     expect(seen).toEqual([{address: STRANGER.address, authenticated: true}]);
   });
 
   it('asks about the sender as it is rewritten', () => {
-    const rewritten = (to: string) => picture({entrances: [entrance({rewrites: [rewriteTo(to)]})]});
+    const rewritten = (to: string) =>
+      picture({entrances: [entrance({passes: [pass({rewrites: [rewriteTo(to)]})]})]});
     expect(told(at('smtp/inet', rewritten('alice@other.example')))).toBe('unsigned 0 yes table');
     expect(told(at('smtp/inet', rewritten('alice@example.com'), {from: 'alice@www.example.com'}))).toBe(
       'signed 1 yes -',
@@ -172,10 +173,104 @@ describe('wouldSign', () => {
       ...rewriteTo(undefined),
       rewrite: (address: string) => address.replace('example.com', 'example.org'),
     };
-    const host = picture({entrances: [entrance({rewrites: [rule]})], signers: [asked]});
+    const host = picture({entrances: [entrance({passes: [pass({rewrites: [rule]})]})], signers: [asked]});
     const answer = at('smtp/inet', host, {from: 'x@other.test', sender: 'alice@example.com'});
     expect(seen).toEqual(['x@other.test', 'alice@example.org']);
-    expect(answer.steps.filter(({by}) => by === 'canonical')).toHaveLength(1);
+    expect(answer.steps.filter(({decision: {name}}) => name === 'canonical')).toHaveLength(1);
+  });
+
+  it('rewrites the sender again at each pass, for the client that it sees', () => {
+    const seen: unknown[] = [];
+    const completing = (service: string) =>
+      pass({
+        ...{service, client: service === 'smtp/inet' ? 'remote' : 'localhost'},
+        rewrites: [
+          {
+            decision: decision('origin', 'example.com'),
+            rewrite(address, by) {
+              seen.push(by);
+              return by?.address !== '127.0.0.1' || address.includes('@')
+                ? undefined
+                : `${address}@Example.com`;
+            },
+          },
+        ],
+      });
+    const passes = [completing('smtp/inet'), completing('10025/inet'), completing('10027/inet')];
+    const host = picture({entrances: [entrance({passes, login: 'may'})]});
+    const answer = at('smtp/inet', host, {from: 'alice', client: STRANGER, authenticated: true});
+    const here = {address: '127.0.0.1', authenticated: false};
+    expect(seen).toEqual([{address: STRANGER.address, authenticated: true}, here, here]);
+    expect(answer.signatures.map(({service}) => service)).toEqual(['10025/inet', '10027/inet']);
+    expect(answer.asked.map(({from}) => from)).toEqual(['alice', 'alice@example.com', 'alice@example.com']);
+    expect(answer.from).toBe('alice@example.com');
+    expect(
+      answer.steps.map(({kind, by, decision: {name, says}}) => `${kind} ${by} ${name}: ${says}`),
+    ).toContainEqual('passes 10025/inet origin: alice becomes alice@Example.com before milters see it.');
+    expect(answer.steps.map(({by, decision: {name}}) => `${by} ${name}`).slice(3, 6)).toEqual([
+      '10025/inet origin',
+      '10025/inet milters',
+      'Signer InternalHosts',
+    ]);
+  });
+
+  it('tells an address apart that signers see in two ways', () => {
+    const to = (address: string) => pass({rewrites: [rewriteTo(address)]});
+    const passes = [to('a@other.example'), to('a@example.com'), to('b@other.example')];
+    const {asked} = at('smtp/inet', picture({entrances: [entrance({passes})]}));
+    expect(asked.map(({from, answer}) => `${from} ${answer.outcome}`)).toEqual([
+      'a@other.example unsigned',
+      'a@example.com signed',
+      'b@other.example unsigned',
+    ]);
+  });
+
+  it.each([
+    ['no milters', [], 'signed 1 no canonical'],
+    ['a signer that has no key for it', [HOP], 'signed 1 no canonical'],
+  ])('knows that another From breaks the signature: %s', (_, milters, expected) => {
+    const last = pass({milters, service: '10025/inet', rewrites: [rewriteTo('a@other.example')]});
+    const again = breaker({where: 'second-pass', isCertain: false, decision: rewriteTo('').decision});
+    const host = picture({entrances: [entrance({passes: [pass(), last], breakers: [again]})]});
+    const answer = at('smtp/inet', host);
+    expect(told(answer)).toBe(expected);
+    expect(answer.steps.filter(({kind}) => kind === 'breaks').map(({decision: {says}}) => says)).toEqual([
+      'alice@example.com becomes a@other.example at 10025/inet, after mail was signed.',
+    ]);
+  });
+
+  it.each([
+    ['another Sender', {sender: 'bob'}, {}, 'signed 1 depends origin'],
+    [
+      'a way back that is only likely',
+      {from: 'bob@ours'},
+      {isPassUncertain: true},
+      'signed 1 depends origin',
+    ],
+    ['there and back', {from: 'c@ours'}, {}, 'signed 1 yes -'],
+    ['the same again, in other letters', {from: 'a@x.example'}, {}, 'signed 1 yes -'],
+  ] as const)('knows what a change after the signature does: %s', (name, question, part, expected) => {
+    const rules: Readonly<Record<string, string>> = {
+      bob: 'bob@example.com',
+      'bob@ours': 'bob@example.com',
+      'a@x.example': 'A@Example.com',
+      'c@ours': 'd@ours',
+    };
+    const rewrite = (address: string) => (address === 'A@example.com' ? 'A@Example.com' : rules[address]);
+    const rule = {decision: decision('origin', 'example.com'), rewrite};
+    const back = {...rule, rewrite: (address: string) => (address === 'd@ours' ? 'c@ours' : undefined)};
+    const isFirst = name.startsWith('the same');
+    const last = pass({milters: [], decidedBy: [decision('back', '')], rewrites: [rule, back]});
+    const first = pass({rewrites: isFirst ? [rule] : []});
+    const own = signer([row('*@example.com'), row('*@ours')]);
+    const host = picture({entrances: [entrance({passes: [first, last], ...part})], signers: [own]});
+    expect(told(at('smtp/inet', host, question))).toBe(expected);
+  });
+
+  it('needs no table of a pass that no milter sees', () => {
+    const last = pass({milters: [], decidedBy: [decision('back', '')], rewrites: [rewriteTo('unknown')]});
+    const host = picture({entrances: [entrance({passes: [pass(), last]})]});
+    expect(told(at('smtp/inet', host, {from: 'a@example.net'}))).toBe('unsigned 0 yes table');
   });
 
   it('does not guess the way back of a filter', () => {

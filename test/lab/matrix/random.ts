@@ -351,6 +351,8 @@ const QUESTIONS = [
   'smtp foreign login name=a.ext address=198.51.100.7',
   'smtp from=x@other.test sender=alice@example.com',
   'smtp foreign from=bob@example.org',
+  'smtp foreign login from=alice',
+  'smtp foreign from=alice',
 ] as const;
 
 /** The rounds of a seed, one after the other without end. */

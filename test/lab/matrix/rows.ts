@@ -513,7 +513,15 @@ const filters: readonly Row[] = [
     name: 'filter: content_filter, way back with milters',
     main: [`content_filter = ${FILTER}`],
     master: [SCAN, `${WAY_BACK}\n  -o content_filter=`],
-    expected: ['smtp: 2', 'local: 2', 'smtp foreign: 1', 'smtp foreign login: 2'],
+    expected: [
+      'smtp: 2',
+      'local: 2',
+      'smtp foreign: 1',
+      'smtp foreign login: 2',
+      // Completed on the way back only, where it comes from this host.
+      'smtp foreign from=alice: 1',
+      'smtp foreign login from=alice: 1',
+    ],
   },
   {
     name: 'filter: a pipe that calls sendmail(1)',

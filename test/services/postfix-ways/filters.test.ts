@@ -1,8 +1,8 @@
 /** What happens before and after a signature, and on the way through filters, as it was seen at a sink behind a real Postfix. */
 import {describe, expect, it} from 'vitest';
-import type {Entrance} from '../../../src/services/mta.ts';
+import type {Entrance, Submitter} from '../../../src/services/mta.ts';
 import {remarksOn} from '../../../src/services/postfix/ways/remarks.ts';
-import {entranceOf, type Given, listOf, placeOf, waysOf} from './host.ts';
+import {entranceOf, type Given, listOf, passOf, placeOf, waysOf} from './host.ts';
 
 const A = 'inet:127.0.0.1:9001';
 const ON = `smtpd_milters = ${A}\nnon_smtpd_milters = ${A}\n`;
@@ -462,14 +462,9 @@ describe('what changes a message after it was signed', () => {
 });
 
 describe('how a sender is rewritten before it is signed', () => {
-  const through = (
-    given: Given,
-    address: string,
-    id = 'local',
-    by?: Parameters<Entrance['rewrites'][0]['rewrite']>[1],
-  ) => {
+  const through = (given: Given, address: string, id = 'local', by?: Submitter, at = 0) => {
     let now = address;
-    for (const {rewrite} of entranceOf(given, id).rewrites) {
+    for (const {rewrite} of passOf(given, id, at).rewrites) {
       const next = rewrite(now, by);
       if (next === 'unknown') return next;
       now = next ?? now;
@@ -684,6 +679,98 @@ describe('how a sender is rewritten before it is signed', () => {
     expect(through({main}, 'x@a.test', 'smtp/inet', by)).toBe(wanted);
   });
 
+  const here = {address: '127.0.0.1', authenticated: false};
+  const told = 'smtpd_authorized_xforward_hosts = 127.0.0.0/8\n';
+  const quiet = 'local_header_rewrite_clients =\n';
+  const back = `${SCAN}${BACK}`;
+  it.each<readonly [string, Given, string, string]>([
+    ['a bare name', {main: FILTER, master: back}, 'alice', 'alice@mail.example.com'],
+    [
+      'a bare name, though addresses are not mapped',
+      {main: FILTER, master: SCAN + SILENT},
+      'alice',
+      'alice@mail.example.com',
+    ],
+    ['canonical_maps', {main: FILTER + map, master: back}, 'x@a.test', 'x@b.test'],
+    ['no_address_mappings', {main: FILTER + map, master: SCAN + SILENT}, 'x@a.test', 'x@a.test'],
+    [
+      'canonical_maps of the service that it comes back to',
+      {
+        main: FILTER,
+        master: `${back}  -o cleanup_service_name=second\nsecond unix n - y - 0 cleanup\n  -o ${map.replaceAll(' = ', '=')}`,
+      },
+      'x@a.test',
+      'x@b.test',
+    ],
+    [
+      'local_header_rewrite_clients of the service that it comes back to',
+      {main: FILTER, master: `${back}  -o local_header_rewrite_clients=\n`},
+      'alice',
+      'alice',
+    ],
+    [
+      'a filter that calls sendmail(1)',
+      {
+        main: `${ON}${quiet}content_filter = spam\n`,
+        master: 'spam unix - n n - - pipe\n  flags=Rq user=a argv=/usr/sbin/sendmail -i\n',
+      },
+      'alice',
+      'alice@mail.example.com',
+    ],
+    ['a filter that may tell of a stranger', {main: FILTER + told, master: back}, 'alice', 'unknown'],
+    [
+      'a filter that may tell of a stranger, of no effect',
+      {main: FILTER + told, master: back},
+      'a@example.com',
+      'a@example.com',
+    ],
+    ['... where nothing is rewritten', {main: FILTER + told + quiet, master: back}, 'alice', 'alice'],
+    [
+      'a filter that may tell, from elsewhere',
+      {main: `${FILTER}smtpd_authorized_xforward_hosts = 192.0.2.1\n`, master: back},
+      'alice',
+      'alice@mail.example.com',
+    ],
+    [
+      'a filter before the queue',
+      {main: `${ON}smtpd_proxy_filter = 127.0.0.1:10024\n`, master: `${BACK}  -o smtpd_proxy_filter=\n`},
+      'alice',
+      'alice@mail.example.com',
+    ],
+  ])('on the way back: %s', (_, given, from, wanted) => {
+    expect(through(given, from, 'smtp/inet', far)).toBe(from);
+    expect(through(given, from, 'smtp/inet', here, 1)).toBe(wanted);
+  });
+
+  it.each<readonly [string, string, typeof far | undefined, string]>([
+    ['a stranger', 'remote_header_rewrite_domain = domain.invalid\n', far, 'alice@domain.invalid'],
+    [
+      'a client on this host',
+      'remote_header_rewrite_domain = domain.invalid\n',
+      here,
+      'alice@mail.example.com',
+    ],
+    ['somebody', 'remote_header_rewrite_domain = domain.invalid\n', undefined, 'unknown'],
+    ['a stranger without it', '', far, 'alice'],
+  ])('a bare name with remote_header_rewrite_domain: %s', (_, main, by, wanted) => {
+    expect(through({main}, 'alice', 'smtp/inet', by)).toBe(wanted);
+  });
+
+  it('is nothing where a filter comes before the queue', () => {
+    const main = `${ON}smtpd_proxy_filter = 127.0.0.1:10024\n`;
+    expect(passOf({main, master: `${BACK}  -o smtpd_proxy_filter=\n`}, 'smtp/inet').rewrites).toEqual([]);
+  });
+
+  it('keeps apart ways back that rewrite in another way, where milters see it', () => {
+    const other = `${BACK.replace('10025', '10026')}  -o local_header_rewrite_clients=\n`;
+    const silent = '  -o smtpd_milters=\n';
+    const isOpen = (master: string): boolean =>
+      entranceOf({main: FILTER, master: SCAN + master}, 'smtp/inet').isPassUncertain;
+    expect(isOpen(BACK + other)).toBe(true);
+    expect(isOpen(BACK + BACK.replace('10025', '10026'))).toBe(false);
+    expect(isOpen(BACK + silent + other + silent)).toBe(false);
+  });
+
   it('counts for bounces, whatever the options say', () => {
     const main = `${map}receive_override_options = no_address_mappings\n`;
     expect(through({main}, 'MAILER-DAEMON@a.test', 'bounce')).toBe('MAILER-DAEMON@b.test');
@@ -691,7 +778,7 @@ describe('how a sender is rewritten before it is signed', () => {
   });
 
   it('names its setting', () => {
-    const [, rule] = entranceOf({main: map}, 'local').rewrites;
+    const [, rule] = passOf({main: map}, 'local').rewrites;
     expect(rule === undefined ? '' : placeOf(rule.decision)).toBe('main.cf:3 canonical_maps');
   });
 });

@@ -5,7 +5,7 @@ import {changesMail, judgesAfterDkim} from '../milters.ts';
 import {words} from '../parse.ts';
 import {CHANGES_BODY, CHANGES_HEADER, type Check, type Checks, checksOf} from './checks.ts';
 import type {PassStep} from './filters.ts';
-import {always, canRewrite, rewritesOf, rewritingClients} from './rewrites.ts';
+import {alwaysLocal, FROM_HERE, mappingsOf, rewritingClients} from './rewrites.ts';
 import {decision, placed} from './says.ts';
 import type {ReadConfiguration, ServiceSettings, Setting} from './settings.ts';
 
@@ -151,9 +151,9 @@ function secondPass(read: ReadConfiguration, before: PassStep, step: PassStep): 
 
 /** Rules that rewrite senders in the headers of mail that comes from this host. */
 function rewriting(read: ReadConfiguration, {entering, cleanup, row}: PassStep) {
-  const appliesTo = row === undefined ? always : rewritingClients(read, row, cleanup);
-  if (appliesTo({address: '127.0.0.1', authenticated: false}) === 'no') return [];
-  return canRewrite(rewritesOf(read, {entering, cleanup, appliesTo}));
+  const contextsOf = row === undefined ? alwaysLocal : rewritingClients(read, row, cleanup, true);
+  if (contextsOf(FROM_HERE).every(context => context === 'none')) return [];
+  return mappingsOf(read, {entering, cleanup, contextsOf});
 }
 
 const mayChange = (found: Checks, actions: ReadonlySet<string>): boolean =>

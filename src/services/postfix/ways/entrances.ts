@@ -6,7 +6,6 @@ import {breakersOf} from './breakers.ts';
 import {callsSendmail, continuationOf, filters, handedIn, type PassStep, pickupOf} from './filters.ts';
 import {loginOf, tlsOf} from './login.ts';
 import {cleanupPass, cleanupRow, type FoundPass, internalPass, smtpdPass, smtpdSubject} from './passes.ts';
-import {always, type Rewriting, rewritesOf, rewritingClients} from './rewrites.ts';
 import {isLoopback, isSmtpd, listenerOf, listensOn} from './rows.ts';
 import type {Subject} from './says.ts';
 import {
@@ -106,32 +105,28 @@ type Way = Omit<Entrance, 'id' | 'kind' | 'source'>;
 
 const blank = (read: ReadConfiguration): Way => ({
   instance: visible(read.configuration.instance),
-  ...{listensOn: '', login: 'no', passes: [], isPassUncertain: false, breakers: [], rewrites: []},
+  ...{listensOn: '', login: 'no', passes: [], isPassUncertain: false, breakers: []},
 });
 
 /** From the first pass on, through filters and back. */
 function way(read: ReadConfiguration, first: FoundPass, from: Pick<PassStep, 'entering' | 'row'>): Way {
   const cleanup = read.of(cleanupRow(read, from.entering));
   const {steps, isUncertain} = continuationOf(read, {...from, cleanup, pass: first.pass}, first.isUncertain);
-  const appliesTo = from.row === undefined ? always : rewritingClients(read, from.row, cleanup);
   return {
     ...blank(read),
     passes: steps.map(({pass}) => pass),
     isPassUncertain: isUncertain,
     breakers: breakersOf(read, steps),
-    rewrites: rewritesOf(read, {entering: from.entering, cleanup, appliesTo}),
   };
 }
 
-/** What Postfix writes itself passes no content filter, and no option of a service switches its rewriting off. */
+/** What Postfix writes itself passes no content filter. */
 function alone(read: ReadConfiguration, {pass, isUncertain}: FoundPass, entering: ServiceSettings): Way {
   const cleanup = read.of(cleanupRow(read, entering));
   const step: PassStep = {pass, entering, cleanup, row: undefined};
-  const rewriting: Rewriting = {entering: undefined, cleanup, appliesTo: always};
   return {
     ...blank(read),
-    ...{passes: [pass], isPassUncertain: isUncertain},
-    ...{breakers: breakersOf(read, [step]), rewrites: rewritesOf(read, rewriting)},
+    ...{passes: [pass], isPassUncertain: isUncertain, breakers: breakersOf(read, [step])},
   };
 }
 

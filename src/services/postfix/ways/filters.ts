@@ -5,6 +5,7 @@ import {words} from '../parse.ts';
 import {checksOf} from './checks.ts';
 import {loginOf} from './login.ts';
 import {cleanupPass, cleanupRow, smtpdPass} from './passes.ts';
+import {FROM_HERE} from './rewrites.ts';
 import {isLoopback, isSmtpd, listenerOf} from './rows.ts';
 import {decision, type Subject, stated} from './says.ts';
 import type {ReadConfiguration, Row, ServiceSettings} from './settings.ts';
@@ -152,8 +153,8 @@ function returned(read: ReadConfiguration, row: Row): PassStep {
   return {pass, entering: settings, cleanup: read.of(cleanupRow(read, settings)), row};
 }
 
-/** What decides about a message, without the name of the service. */
-const likeness = ({milters, byClient, hasContent, chroot, account, macros}: Pass): string =>
+/** What decides about a message, without the name of the service. How senders are rewritten decides where milters see it. */
+const likeness = ({milters, byClient, hasContent, chroot, account, macros, rewrites}: Pass): string =>
   JSON.stringify([
     milters,
     byClient,
@@ -161,6 +162,9 @@ const likeness = ({milters, byClient, hasContent, chroot, account, macros}: Pass
     chroot,
     account,
     Object.values(macros).map(stage => [...stage]),
+    'fatal' in milters || milters.length === 0
+      ? []
+      : rewrites.map(({decision: {name, value}, rewrite}) => [name, value, rewrite('a', FROM_HERE)]),
   ]);
 
 /** By a program that calls sendmail(1), as its command says; of any other program that is only likely. */

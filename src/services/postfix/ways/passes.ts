@@ -6,6 +6,7 @@ import {words} from '../parse.ts';
 import {brokenCleanup, type Chosen, cleanupList, hasNoMilters, smtpdList} from './lists.ts';
 import {asksForCertificates, tlsOf} from './login.ts';
 import {loginMacros, macrosOnRequest, macrosSent} from './macros.ts';
+import {alwaysLocal, rewritesOf, rewritingClients} from './rewrites.ts';
 import {accountOf, isChrooted, isLoopback, listenerOf, listensOn} from './rows.ts';
 import {decision, type Subject, stated} from './says.ts';
 import type {ReadConfiguration, Row, ServiceSettings} from './settings.ts';
@@ -39,8 +40,10 @@ export function smtpdPass(
   isReturned = false,
 ): FoundPass {
   const settings = read.of(row);
+  const cleanup = read.of(cleanupRow(read, settings));
   const listener = listenerOf(row);
-  const proxy = settings.get('smtpd_proxy_filter');
+  // Behind a proxy filter there is no cleanup.
+  const isBeforeQueue = settings.value('smtpd_proxy_filter').trim() !== '';
   const source = {
     smtp: {
       settings,
@@ -50,12 +53,11 @@ export function smtpdPass(
       address: listener?.host === '' ? undefined : listener?.host,
       port: /^\d+$/.test(listener?.port ?? '') ? listener?.port : undefined,
     },
-    cleanup: read.of(cleanupRow(read, settings)),
+    cleanup,
   };
   const isFromHere = isLoopback(read, row) && settings.value('smtpd_upstream_proxy_protocol').trim() === '';
-  // Behind a proxy filter there is no cleanup.
-  const broken =
-    proxy.value.trim() === '' ? brokenCleanup(read, cleanupRow(read, settings), subject) : undefined;
+  const broken = isBeforeQueue ? undefined : brokenCleanup(read, cleanupRow(read, settings), subject);
+  const contextsOf = rewritingClients(read, row, cleanup, isReturned);
   const {isUncertain, ...chosen} = broken ?? smtpdList(read, row, subject);
   return {
     isUncertain,
@@ -64,8 +66,9 @@ export function smtpdPass(
       chroot: isChrooted(read, row),
       account: accountOf(read, row),
       ...chosen,
-      hasContent: proxy.value.trim() === '',
+      hasContent: !isBeforeQueue,
       client: isFromHere || isReturned ? 'localhost' : 'remote',
+      rewrites: isBeforeQueue ? [] : rewritesOf(read, {entering: settings, cleanup, contextsOf}),
       macros: macrosSent(source),
       macrosOnRequest: macrosOnRequest(source),
       loginMacros: loginMacros(source),
@@ -81,7 +84,7 @@ export const cleanupRow = (read: ReadConfiguration, entering: ServiceSettings): 
  * Mail that cleanup hands to milters itself.
  *
  * @param entering settings of the program that hands it in
- * @param isSilenceable whether `no_milters` of that program counts: not for what Postfix writes itself
+ * @param isSilenceable whether `receive_override_options` of that program counts: not for what Postfix writes itself
  */
 export function cleanupPass(
   read: ReadConfiguration,
@@ -98,7 +101,7 @@ export function cleanupPass(
   const isSilenced = isSilenceable && hasNoMilters(entering.get('receive_override_options'));
   const service =
     isSilenced && entering.service !== '' ? entering.service : (cleanup?.name ?? 'cleanup/unix');
-  return found(read, cleanup, visible(service), chosen);
+  return found(read, cleanup, visible(service), chosen, isSilenceable ? entering : undefined);
 }
 
 /** Mail of Postfix itself passes milters only with its class (postconf(5), internal_mail_filter_classes). */
@@ -129,13 +132,16 @@ export function internalPass(
   return found(read, cleanup, visible(cleanup?.name ?? 'cleanup/unix'), chosen);
 }
 
+/** @param entering settings of the program that hands it in, where its options count */
 function found(
   read: ReadConfiguration,
   cleanup: Row | undefined,
   service: string,
   {isUncertain, ...chosen}: Chosen,
+  entering?: ServiceSettings,
 ): FoundPass {
   const source = {smtp: undefined, cleanup: read.of(cleanup)};
+  const rewriting = {entering, cleanup: source.cleanup, contextsOf: alwaysLocal};
   return {
     isUncertain,
     pass: {
@@ -145,6 +151,7 @@ function found(
       ...chosen,
       hasContent: true,
       client: 'localhost',
+      rewrites: rewritesOf(read, rewriting),
       macros: macrosSent(source),
       macrosOnRequest: macrosOnRequest(source),
       loginMacros: loginMacros(source),

@@ -9,30 +9,48 @@ import {rowsOf, type TableRow, type TableWord, tableWords} from './tables.ts';
 
 type Applies = 'yes' | 'no' | 'depends';
 
+/**
+ * Whose rules count for the headers of a message (trivial-rewrite(8)): those of this host, those for mail of strangers,
+ * or none at all.
+ */
+export type Context = 'local' | 'remote' | 'none';
+
 export interface Rewriting {
   /** The service that hands the mail to cleanup, where its options count. */
   readonly entering: ServiceSettings | undefined;
   readonly cleanup: ServiceSettings;
-  /** Whose mail has its headers rewritten at all. */
-  appliesTo(by: Submitter | undefined): Applies;
+  /** Two where it cannot be told which one it is. */
+  contextsOf(by: Submitter | undefined): readonly Context[];
 }
 
-/** Mail by sendmail(1) and QMQP, and what Postfix writes itself: always. */
-export const always = (): Applies => 'yes';
+/** A client on this host: a filter that hands mail back. */
+export const FROM_HERE: Submitter = {address: '127.0.0.1', authenticated: false};
 
-/** Mail by SMTP: only of the clients in local_header_rewrite_clients, or with remote_header_rewrite_domain. */
+/** Mail by sendmail(1) and QMQP, and what Postfix writes itself. */
+export const alwaysLocal = (): readonly Context[] => ['local'];
+
+/**
+ * Mail by SMTP: of the clients in local_header_rewrite_clients; of others with remote_header_rewrite_domain only.
+ *
+ * @param isReturned by a filter, which may tell that the message came from a stranger (XFORWARD_README, SOURCE)
+ */
 export function rewritingClients(
   read: ReadConfiguration,
   row: Row,
   cleanup: ServiceSettings,
-): Rewriting['appliesTo'] {
+  isReturned: boolean,
+): Rewriting['contextsOf'] {
   const settings = read.of(row);
-  if (cleanup.value('remote_header_rewrite_domain').trim() !== '') return always;
+  const remote: Context = cleanup.value('remote_header_rewrite_domain').trim() === '' ? 'none' : 'remote';
+  const isTold =
+    isReturned && inNetworks(settings, 'smtpd_authorized_xforward_hosts', FROM_HERE.address) !== 'no';
   const rules = tokens(settings.value('local_header_rewrite_clients')).map(({text}) => text);
   const isFromHere = isLoopback(read, row);
   return by => {
     const answers = rules.map(rule => ruleApplies(rule, settings, isFromHere, by));
-    return answers.includes('yes') ? 'yes' : answers.includes('depends') ? 'depends' : 'no';
+    const isLocal = answers.includes('yes');
+    const isUnclear = isLocal ? isTold : answers.includes('depends');
+    return isUnclear ? ['local', remote] : [isLocal ? 'local' : remote];
   };
 }
 
@@ -47,7 +65,7 @@ function ruleApplies(
     case 'permit_inet_interfaces':
       return isLocal ? 'yes' : by === undefined ? 'depends' : 'no';
     case 'permit_mynetworks':
-      return isLocal ? 'yes' : by === undefined ? 'depends' : inNetworks(settings, by.address);
+      return isLocal ? 'yes' : by === undefined ? 'depends' : inNetworks(settings, 'mynetworks', by.address);
     case 'permit_sasl_authenticated':
       return by === undefined ? 'depends' : by.authenticated ? 'yes' : 'no';
     case 'check_address_map':
@@ -62,10 +80,10 @@ const isLoopbackAddress = (address: string): boolean => {
   return octets !== undefined && (octets.length === 4 ? octets[0] === 127 : address === '::1');
 };
 
-function inNetworks(settings: ServiceSettings, address: string): Applies {
+function inNetworks(settings: ServiceSettings, name: string, address: string): Applies {
   const octets = addressOctets(address);
   let answer: Applies = 'no';
-  for (const word of words(settings.value('mynetworks'))) {
+  for (const word of words(settings.value(name))) {
     const [, base = '', length] = /^\[?([^\]/]+)\]?(?:\/(\d{1,3}))?$/.exec(word) ?? [];
     const network = addressOctets(base);
     if (network === undefined) answer = 'depends';
@@ -80,37 +98,54 @@ function inNetworks(settings: ServiceSettings, address: string): Applies {
 
 /** The rules in the order in which cleanup applies them to an address. */
 export function rewritesOf(read: ReadConfiguration, rewriting: Rewriting): readonly SenderRewrite[] {
-  const {entering, cleanup} = rewriting;
-  const options = words(entering?.value('receive_override_options') ?? '');
-  const isMapped = !options.includes('no_address_mappings');
-  const rewriter = read.of(read.rows.find(row => row.command === 'trivial-rewrite'));
+  const rewriter = rewriterOf(read);
   const origin = originOf(read, rewriter.get('myorigin'));
-  const rules: SenderRewrite[] = [completed(rewriter, origin)];
+  const local = completed(rewriter, 'myorigin', origin, rewriter.value('mydomain'));
+  const domain = rewriter.value('remote_header_rewrite_domain').trim();
+  const remote = completed(rewriter, 'remote_header_rewrite_domain', domain, domain);
+  return [
+    limited(local, rewriting.contextsOf, ['local']),
+    ...(domain === '' ? [] : [limited(remote, rewriting.contextsOf, ['remote'])]),
+    ...mappingsOf(read, rewriting),
+  ];
+}
+
+const rewriterOf = (read: ReadConfiguration): ServiceSettings =>
+  read.of(read.rows.find(row => row.command === 'trivial-rewrite'));
+
+/** The rules after the completion of bare names; they are the same for mail of strangers. */
+export function mappingsOf(
+  read: ReadConfiguration,
+  {entering, cleanup, contextsOf}: Rewriting,
+): readonly SenderRewrite[] {
+  if (words(entering?.value('receive_override_options') ?? '').includes('no_address_mappings')) return [];
+  const origin = originOf(read, rewriterOf(read).get('myorigin'));
+  const rules: SenderRewrite[] = [];
   for (const [name, classes] of [
     ['sender_canonical_maps', 'sender_canonical_classes'],
     ['canonical_maps', 'canonical_classes'],
   ] as const) {
     const setting = cleanup.get(name);
-    if (isMapped && setting.value.trim() !== '' && words(cleanup.value(classes)).includes('header_sender'))
+    if (setting.value.trim() !== '' && words(cleanup.value(classes)).includes('header_sender'))
       rules.push(mapped(read, cleanup, setting, origin));
   }
   const masquerade = cleanup.get('masquerade_domains');
   const isMasqueraded = words(cleanup.value('masquerade_classes')).includes('header_sender');
-  if (isMapped && masquerade.value.trim() !== '' && isMasqueraded)
-    rules.push(masqueraded(cleanup, masquerade));
-  return rules.map(rule => limited(rule, rewriting.appliesTo));
+  if (masquerade.value.trim() !== '' && isMasqueraded) rules.push(masqueraded(cleanup, masquerade));
+  return rules.map(rule => limited(rule, contextsOf, ['local', 'remote']));
 }
 
-/** Whether any rule but the completion of bare names can change a sender. */
-export const canRewrite = (rewrites: readonly SenderRewrite[]): readonly SenderRewrite[] => rewrites.slice(1);
-
-function limited(rule: SenderRewrite, appliesTo: Rewriting['appliesTo']): SenderRewrite {
+function limited(
+  rule: SenderRewrite,
+  contextsOf: Rewriting['contextsOf'],
+  within: readonly Context[],
+): SenderRewrite {
   return {
     decision: rule.decision,
     rewrite(address, by) {
-      const applies = appliesTo(by);
-      const next = applies === 'no' ? undefined : rule.rewrite(address, by);
-      return applies === 'depends' && next !== undefined && next !== address ? 'unknown' : next;
+      const applies = contextsOf(by).map(context => within.includes(context));
+      const next = applies.includes(true) ? rule.rewrite(address, by) : undefined;
+      return applies.includes(false) && next !== undefined && next !== address ? 'unknown' : next;
     },
   };
 }
@@ -122,16 +157,23 @@ function originOf(read: ReadConfiguration, setting: Setting): string | undefined
 }
 
 /** Adds what is missing of a domain (append_at_myorigin, append_dot_mydomain). */
-function completed(settings: ServiceSettings, origin: string | undefined): SenderRewrite {
-  const setting = settings.get('myorigin');
+function completed(
+  settings: ServiceSettings,
+  name: 'myorigin' | 'remote_header_rewrite_domain',
+  origin: string | undefined,
+  parent: string,
+): SenderRewrite {
   const appendsDomain = settings.value('append_dot_mydomain').trim() === 'yes';
   return {
-    decision: decision(setting, 'A sender without a domain gets the one of myorigin before it is signed.'),
+    decision: decision(
+      settings.get(name),
+      `A sender without a domain gets the one of ${name} before milters see it.`,
+    ),
     rewrite(address) {
       if (!address.includes('@')) return origin === undefined ? 'unknown' : `${address}@${origin}`;
       const domain = address.slice(address.lastIndexOf('@') + 1);
       if (!appendsDomain || domain.includes('.') || domain.startsWith('[') || domain === '') return undefined;
-      return `${address}.${settings.value('mydomain')}`;
+      return `${address}.${parent}`;
     },
   };
 }
@@ -151,7 +193,7 @@ function mapped(
   );
   const delimiters = cleanup.value('recipient_delimiter').trim();
   return {
-    decision: decision(setting, `${placed(setting)} rewrites senders before mail is signed.`),
+    decision: decision(setting, `${placed(setting)} rewrites senders before milters see them.`),
     rewrite(address) {
       let now = address;
       // A result is looked up again until it stays the same (cleanup_map11_external).
@@ -229,7 +271,7 @@ function masqueraded(cleanup: ServiceSettings, setting: Setting): SenderRewrite 
   const domains = words(setting.value);
   const exceptions = words(cleanup.value('masquerade_exceptions'));
   return {
-    decision: decision(setting, `${placed(setting)} shortens the sender's domain before mail is signed.`),
+    decision: decision(setting, `${placed(setting)} shortens the sender's domain before milters see it.`),
     rewrite(address) {
       const at = address.lastIndexOf('@');
       const domain = address.slice(at + 1).toLowerCase();
