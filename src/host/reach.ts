@@ -7,8 +7,8 @@ import {type HopReach, placeText, reachKey} from './picture.ts';
 
 type ReachPorts = Pick<Ports, 'files' | 'commands' | 'sockets' | 'clock'>;
 
-/** Only for what hangs: nothing is asked of the milter. */
-const LIMITS = {connectTimeoutMs: 5000, replyTimeoutMs: 10_000, totalTimeoutMs: 15_000} as const;
+/** Only for what hangs: nothing is asked of the milter, and on a busy host an answer takes its time. */
+const LIMITS = {connectTimeoutMs: 20_000, replyTimeoutMs: 60_000, totalTimeoutMs: 60_000} as const;
 
 /** By `reachKey`, each kind of connection once, all at the same time. No milter hears of a message. */
 export async function lookAtReach(
@@ -61,7 +61,9 @@ async function tried(
   }
   const answer = await greetMilter(ports, endpoint, {...LIMITS, ...(signal === undefined ? {} : {signal})});
   if (answer.ended === 'greeted') return {outcome: 'answers', detail: `a milter answers at ${place}`};
-  const detail = `${place}: ${answer.detail}`;
-  if (answer.ended === 'unreachable') return {outcome: OUTCOMES[answer.cause], detail};
-  return {outcome: answer.cause === 'timeout' ? 'silent' : 'not-a-milter', detail};
+  if (answer.ended === 'unreachable') {
+    const detail = answer.cause === 'refused' ? `nothing listens at ${place}` : answer.detail;
+    return {outcome: OUTCOMES[answer.cause], detail};
+  }
+  return {outcome: answer.cause === 'timeout' ? 'silent' : 'not-a-milter', detail: answer.detail};
 }

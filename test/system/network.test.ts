@@ -255,6 +255,20 @@ describe('sockets', () => {
     await expect(sockets.connect(file, 1000)).rejects.toMatchObject({code: 'ECONNREFUSED'});
   });
 
+  it('names the path of a socket behind which nothing listens, not its own handle', async () => {
+    const {root, real} = scratch();
+    fs.mkdirSync(real('/var'), {recursive: true});
+    const server = net.createServer().listen(real('/var/live'));
+    await new Promise(resolve => server.once('listening', resolve));
+    fs.renameSync(real('/var/live'), real('/var/dead'));
+    await new Promise(resolve => server.close(resolve));
+    const dead = createSockets({root}).connect({kind: 'unix', path: absolute('/var/dead')}, 1000);
+    await expect(dead).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+      message: 'connect ECONNREFUSED /var/dead',
+    });
+  });
+
   it('rejects with the code of the system', async () => {
     const {root} = scratch();
     const missing = createSockets({root}).connect({kind: 'unix', path: absolute('/run/none')}, 1000);

@@ -53,11 +53,20 @@ async function dialUnix(
     await release();
     throw error;
   }
-  const dialing = opened(connect({path: byHandle(held)}), timeoutMs);
+  const handle = byHandle(held);
+  const dialing = opened(connect({path: handle}), timeoutMs).catch((error: unknown) => {
+    throw named(error, handle, path);
+  });
   // Not awaited: what the other side does right after it took the connection must find somebody who listens to it.
   void dialing.catch(() => undefined).finally(() => void release().catch(() => undefined));
   return await dialing;
 }
+
+/** The system's error with the path that people know in place of the handle. */
+const named = (error: unknown, handle: string, path: AbsolutePath): unknown =>
+  error instanceof Error
+    ? Object.assign(error, {message: error.message.replace(handle, path), address: path})
+    : error;
 
 function opened(socket: Socket, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
