@@ -98,5 +98,5 @@ it.each(['error', 'full', 'cut'] as const)(
     expect(results['incomplete'] ?? 0, JSON.stringify(results)).toBe(0);
     expect(results[fault === 'cut' ? 'cut' : 'rolled-back'], JSON.stringify(results)).toBeGreaterThan(50);
   },
-  120_000,
+  600_000,
 );
