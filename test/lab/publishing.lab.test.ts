@@ -330,9 +330,9 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
         const said = record === first.record.value ? 'key' : record === '' ? 'nothing' : record;
         if (atPrimary.at(-1) !== said) atPrimary.push(said);
         for (const each of report.domains) if (each.state === 'active') seen.add(each.selector);
-        // On a slow host a third key may have begun before.
-        if (seen.size >= 2) await settings('180d');
-        if (seen.size >= 2 && report.domains.length === 1) break;
+        // One new key is enough: on a slow host a third would have begun before the second signs.
+        if (report.domains.some(({selector}) => selector !== first.selector)) await settings('180d');
+        if (seen.size === 2 && report.domains.length === 1) break;
         if (Date.now() > until) throw new Error(`${told.join(' -> ')}; ${JSON.stringify(report.domains)}`);
         await sleep(1000);
       }
@@ -341,7 +341,7 @@ describe.each(withPublishers.filter(({suite}) => suite === 'trixie'))('$name', r
       for (const {addresses} of [PRIMARY, SECONDARY]) {
         expect(await internet.text(addresses[0], first.record.name)).toEqual([]);
       }
-      const second = [...seen].at(-1) ?? '';
+      const [, second = ''] = [...seen];
       expect(verdict(await send(host, internet, {from: 'alice@example.com', by: 'smtp'}))).toBe(
         VALID('example.com', second),
       );

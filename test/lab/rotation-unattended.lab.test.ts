@@ -172,7 +172,8 @@ describe.each(publishing)('$name', release => {
           what,
           async () => {
             const report = await advance();
-            if (report.domains.some(each => each.selector !== old && each.state === 'active')) {
+            // One new key is enough: on a slow host a third would have begun before the second signs.
+            if (report.domains.some(each => each.selector !== old)) {
               await host.write('etc/waxseal/rotation.conf', settings('180d', 'mail = root@localhost'));
             }
             last = `${JSON.stringify(report.domains.map(each => [each.selector, each.state, each.nextStep]))}\n${await log()}`;

@@ -3,7 +3,7 @@ import {describe, expect, test} from 'vitest';
 import {differences, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
 import {send, VALID, verdict} from './support/mail.ts';
-import {until} from './support/process.ts';
+import {describeOutcome, sleep, until} from './support/process.ts';
 import {bothReleases} from './support/release.ts';
 import {awaitedRecord, launchWaxseal, makeReady, reportOf, waxseal, waxsealJson} from './support/waxseal.ts';
 import {inWorld} from './support/world.ts';
@@ -199,27 +199,53 @@ describe.each(bothReleases)('$name', release => {
       listener.child.kill('SIGKILL');
     }));
 
-  test('a second run at the same time: exit 8, and the first one finishes undisturbed', () =>
+  test('a run that waits for DNS keeps no other from its work, and finishes undisturbed', () =>
     inWorld(release, async ({host, internet}) => {
-      const first = launchWaxseal(host, [...SETUP, '--wait', '2m', '--json']);
+      const first = launchWaxseal(host, [...SETUP, '--wait', '5m', '--json']);
       const {record, selector} = await awaitedRecord(host, 'example.com');
       // The key is there before the run has noted that it waits for its record.
       await until('the run to wait', async () =>
         /"state":\s*"pending"/.test(await host.read('/var/lib/waxseal/state.json')) ? true : undefined,
       );
-      const before = await fingerprint(host);
+      // The same key, for whoever asks for the same; and another domain.
+      const same = await waxsealJson(host, [...SETUP, '--no-wait'], 3);
+      expect(same.domains[0]).toMatchObject({selector, record: {value: record.value}});
+      const other = ['--domain', 'example.org', '--yes'];
+      await waxsealJson(host, ['setup', ...other, '--no-wait'], 3);
+      await waxsealJson(host, ['remove', ...other], 0);
+      await internet.publishEverywhere('example.com', record.name, record.strings);
+      const outcome = await first.finished;
+      expect(outcome.status, describeOutcome(outcome)).toBe(0);
+      expect(reportOf(outcome).domains[0]).toMatchObject({selector, state: 'active'});
+    }));
+
+  test('a run in the midst of its change: exit 8 for every other, and it finishes undisturbed', () =>
+    inWorld(release, async ({host, internet}) => {
+      await makeReady(host, internet);
+      await sleep(3500);
+      const first = launchWaxseal(host, [...SETUP, '--wait', '5m', '--json']);
+      await until(
+        'the change to have begun',
+        async () =>
+          (await host.exec(['sh', '-c', 'ls /var/lib/waxseal/runs/*/journal.jsonl'])).status === 0
+            ? true
+            : undefined,
+        {everyMs: 20},
+      );
+      await host.must(['pkill', '-STOP', '-f', 'waxseal.js setup']);
       for (const argv of [
         [...SETUP, '--no-wait'],
-        ['setup', '--domain', 'example.org', '--yes', '--no-wait'],
         ['undo', '--yes'],
+        ['rotate', '--advance'],
       ]) {
         const report = await waxsealJson(host, argv, 8);
         expect(report.error?.message).toMatch(/\d+/);
       }
-      expect(differences(before, await fingerprint(host))).toEqual([]);
-      await internet.publishEverywhere('example.com', record.name, record.strings);
+      await host.must(['pkill', '-CONT', '-f', 'waxseal.js setup']);
+      // What entered the host's namespaces for it has stopped with it.
+      first.child.kill('SIGCONT');
       const outcome = await first.finished;
-      expect(outcome.status).toBe(0);
-      expect(reportOf(outcome).domains[0]).toMatchObject({selector, state: 'active'});
+      expect(outcome.status, describeOutcome(outcome)).toBe(0);
+      expect(reportOf(outcome).domains[0]).toMatchObject({state: 'active'});
     }));
 });

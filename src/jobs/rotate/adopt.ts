@@ -32,6 +32,7 @@ import {identitiesOf, modeLetsRead} from '../../services/account.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {isRootsWord} from '../../services/opendkim/movable-key.ts';
+import {refusePlanted} from '../../services/planted.ts';
 import {SIGNER} from '../../services/registry.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {changeEach, must, readKeys} from '../key-book.ts';
@@ -48,7 +49,8 @@ export interface Adoption {
 /**
  * Takes up every key that signs here and that the state does not know, for all domains or for `only`. With `dryRun`
  * nothing is written down. The DNS is asked without the lock of the host; what is entered was looked at again under it.
- * LockHeld where another run is at work; HostError where waxseal's own notes are damaged.
+ * LockHeld where another run is at work; HostError where waxseal's own notes are damaged, or a table is
+ * named by a link that another account made.
  * @returns what was taken up, and the state with it
  */
 export async function adoptKeys(
@@ -109,6 +111,8 @@ async function unknownKeys(
   signal: AbortSignal,
 ): Promise<readonly UnknownKey[]> {
   const facts = await lookAtHost(ports, signal);
+  // A table that another account can lead elsewhere is refused before there is a new key, not when it is switched to.
+  for (const source of facts.signer?.keySources ?? []) await refusePlanted(ports.files, source);
   const judge = await judgeFor(ports, facts);
   const [find, wanted] = [entryFinder(state), only === undefined ? undefined : new Set(only)];
   const found = new Map<string, UnknownKey>();
