@@ -59,6 +59,10 @@ export function explainedCheck(explained: Explained): Check {
         return of('fail', `${signedBy(answer)}; then changed by ${why}`, decision?.says);
       if (answer.survives === 'depends')
         return of('warn', `${signedBy(answer)}; ${why} may change it`, decision?.says);
+      if (answer.signatures.some(({survives}) => survives !== 'yes')) {
+        const broken = answer.steps.find(({kind}) => kind === 'breaks')?.decision.says ?? '';
+        return of('warn', signedBy(answer), `One signature holds. ${broken}`);
+      }
       return of(isDoubled(answer) ? 'warn' : 'pass', signedBy(answer), isDoubled(answer) ? TWICE : '');
   }
 }

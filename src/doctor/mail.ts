@@ -3,9 +3,10 @@
  * finding stands for all senders and ways that have the same cause.
  */
 import {command} from '../domain/command.ts';
-import {sourceText} from '../domain/source.ts';
+import {type Decision, sourceText} from '../domain/source.ts';
 import {listed, visible} from '../domain/text.ts';
 import {
+  coveredSender,
   domains,
   entranceText,
   type ForeignSigned,
@@ -38,7 +39,7 @@ export interface MailReport {
  */
 export function mailChecks(picture: HostPicture, wanted?: readonly string[]): MailReport {
   const all = ownSenders(picture);
-  const senders = wanted === undefined ? all : wanted.flatMap(domain => sendersOf(domain, all));
+  const senders = wanted === undefined ? all : wanted.flatMap(domain => sendersOf(domain, all, picture));
   const verdicts = domains(picture, senders);
   const checks = [
     ...strangerChecks(foreignSigned(picture, all)),
@@ -66,8 +67,9 @@ const counted = (number: number, what: string): string =>
   `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`;
 
 /** The senders of a domain; where no row is about it, the row that covers it, or none. */
-function sendersOf(domain: string, all: readonly OwnSender[]): readonly OwnSender[] {
-  return all.filter(({address, row}) => address.endsWith(`@${domain}`) || row.domain === domain);
+function sendersOf(domain: string, all: readonly OwnSender[], picture: HostPicture): readonly OwnSender[] {
+  const own = all.filter(({address, row}) => address.endsWith(`@${domain}`) || row.domain === domain);
+  return own.length > 0 ? own : [coveredSender(picture, domain) ?? []].flat();
 }
 
 const check = (
@@ -92,7 +94,7 @@ function signedChecks(verdicts: readonly SenderVerdict[]): readonly Check[] {
   for (const {sender, troubles} of verdicts) {
     for (const {way, answer} of troubles) {
       const kind = kindOf(answer);
-      const because = answer.because?.decision;
+      const because = reasonOf(answer);
       const key = [
         kind.id,
         kind.status,
@@ -115,14 +117,20 @@ function kindOf(answer: MailAnswer): Pick<Group, 'id' | 'title' | 'status'> {
   if (answer.outcome === 'unknown') return {id: 'mail.signed', title: SIGNED, status: 'warn'};
   if (answer.outcome === 'unsigned') return {id: 'mail.signed', title: SIGNED, status: 'fail'};
   if (answer.survives !== 'yes') {
-    const status = answer.survives === 'no' ? 'fail' : 'warn';
-    return {id: 'mail.survives', title: 'Signed mail leaves as it was signed', status};
+    return {...SURVIVES, status: answer.survives === 'no' ? 'fail' : 'warn'};
   }
+  if (!isDoubled(answer)) return {...SURVIVES, status: 'warn'};
   return {id: 'mail.once', title: 'Mail is signed once', status: 'warn'};
 }
 
+const SURVIVES = {id: 'mail.survives', title: 'Signed mail leaves as it was signed'} as const;
+
+/** What decided; of a message with one good signature and a broken one: what broke that. */
+const reasonOf = ({because, steps}: MailAnswer): Decision | undefined =>
+  (because ?? steps.find(({kind}) => kind === 'breaks'))?.decision;
+
 function checkOfGroup({id, title, status, answer, senders, ways}: Group): Check {
-  const decision = answer.because?.decision;
+  const decision = reasonOf(answer);
   const names = [...new Set([...senders].map(({address}) => address.slice(address.lastIndexOf('@') + 1)))];
   const places = [...ways].map(({text}) => text);
   const [sender] = senders;
@@ -236,12 +244,14 @@ function keyChecks(verdicts: readonly SenderVerdict[]): readonly Check[] {
   ];
 }
 
+const holds = ({signature: {survives}}: SignatureVerdict): boolean => survives !== 'no';
+
 function alignedChecks(verdicts: readonly SenderVerdict[]): readonly Check[] {
   const apart = verdicts.flatMap(({domain, signatures}) =>
-    signatures.length > 0 && signatures.every(({alignment}) => alignment === 'none')
+    signatures.some(holds) && signatures.filter(holds).every(({alignment}) => alignment === 'none')
       ? [
           `From ${domain}, d=${listed(
-            signatures.map(({signature}) => signature.domain),
+            signatures.filter(holds).map(({signature}) => signature.domain),
             3,
           )}`,
         ]

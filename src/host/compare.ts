@@ -76,9 +76,11 @@ function pairs(
 
 /** What leaves with a signature that can verify, by d= and s=. */
 function marksOf(answer: MailAnswer | undefined): ReadonlyMap<string, Mark> {
-  if (answer?.outcome !== 'signed' || answer.survives === 'no') return new Map();
+  if (answer?.outcome !== 'signed') return new Map();
   return new Map(
-    answer.signatures.map(({domain, selector}) => [recordKey(domain, selector), {domain, selector}]),
+    answer.signatures.flatMap(({domain, selector, survives}) =>
+      survives === 'no' ? [] : [[recordKey(domain, selector), {domain, selector}]],
+    ),
   );
 }
 

@@ -19,10 +19,10 @@ export interface SenderVerdict {
   readonly sender: OwnSender;
   /** Domain of the address that stands for the row. */
   readonly domain: string;
-  /** Ways on which its mail is not signed exactly once, or loses the signature; those that are right are counted only. */
+  /** Ways on which its mail is not signed exactly once, or loses a signature; those that are right are counted only. */
   readonly troubles: readonly WayVerdict[];
   readonly right: number;
-  /** Each d= and s= that is made on any way, with what is known of its key and its record. */
+  /** Each d= and s= that is made on any way, as it is where it survives best, with what is known of its key and record. */
   readonly signatures: readonly SignatureVerdict[];
   /** False where another row decides for every address of this one. */
   readonly isRowUsed: boolean;
@@ -57,13 +57,14 @@ export function domains(
         authenticated,
         recipients: [RECIPIENT],
       });
-      if (answer.outcome !== 'signed' || answer.survives !== 'yes' || isDoubled(answer)) {
+      const isWhole = answer.signatures.every(({survives}) => survives === 'yes');
+      if (answer.outcome !== 'signed' || !isWhole || isDoubled(answer)) {
         troubles.push({way, answer});
       }
       for (const signature of answer.signatures) {
         isRowUsed ||= isSameRow(signature.row, sender.row);
         const name = recordKey(signature.domain, signature.selector);
-        if (!made.has(name)) made.set(name, signature);
+        if ((made.get(name)?.survives ?? 'no') === 'no') made.set(name, signature);
       }
     }
     return {
@@ -72,6 +73,27 @@ export function domains(
       signatures: [...made.values()].map(signature => verdictOf(picture, domain, signature)),
     };
   });
+}
+
+/**
+ * The sender that stands for a domain which no row is written for, but one decides about: a pattern, a row for
+ * everybody. undefined where no signer does anything with its mail on any way.
+ */
+export function coveredSender(picture: HostPicture, domain: string): OwnSender | undefined {
+  const ask = createAsker(picture);
+  const address = `postmaster@${domain}`;
+  for (const {entrance, client, authenticated} of ownWays(picture.entrances)) {
+    const {asked} = ask(entrance, {from: address, client, authenticated, recipients: [RECIPIENT]});
+    for (const {signer, answer} of asked) {
+      const [by] = answer.by;
+      if (by !== undefined) return {address, row: by.row, signer};
+      const decision = answer.decisions.at(-1);
+      if (answer.outcome !== 'refused' || decision === undefined) continue;
+      const {name: pattern, source} = decision;
+      return {address, row: {pattern, domain: undefined, selector: '', keyPath: undefined, source}, signer};
+    }
+  }
+  return undefined;
 }
 
 /** A signer may describe a row anew for each answer. */

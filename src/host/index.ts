@@ -3,6 +3,7 @@ export {compare, type Difference} from './compare.ts';
 export {
   type Alignment,
   alignmentOf,
+  coveredSender,
   domains,
   isDoubled,
   type SenderVerdict,

@@ -37,7 +37,11 @@ export interface SignatureMade {
   /** The program that signs, and the service of the MTA that asked it. */
   readonly program: string;
   readonly service: string;
+  /** Whether this signature verifies when the message leaves. */
+  readonly survives: Survival;
 }
+
+export type Survival = 'yes' | 'no' | 'depends';
 
 /** `stops`: keeps the message from being signed here. `unknown`: nothing can be said about what it does. */
 export type StepKind = 'passes' | 'signs' | 'stops' | 'refuses' | 'breaks' | 'unknown';
@@ -53,8 +57,8 @@ export interface MailAnswer {
   readonly outcome: 'signed' | 'unsigned' | 'refused' | 'unknown';
   /** In the order in which they are made: none, one, or more where a message passes a signer twice. */
   readonly signatures: readonly SignatureMade[];
-  /** Of a signed message: whether it leaves with a signature that verifies. */
-  readonly survives: 'yes' | 'no' | 'depends';
+  /** Of a signed message: whether it leaves with a signature that verifies, by the best of them. */
+  readonly survives: Survival;
   /** The address in From after the last pass. */
   readonly from: string;
   /** Every decision on the way, in order. */
@@ -303,11 +307,21 @@ function walk(
   const now: {from: string; sender: string | undefined} = {from: question.from, sender: question.sender};
   const steps: AnswerStep[] = [...atTheDoor(entrance, question)];
   const rewrites: Rewriting[] = [];
-  const signatures: SignatureMade[] = [];
+  const made: Made[] = [];
   const asked: SignerAsked[] = [];
-  let lastSigned: SignedAt = {pass: -1, milter: -1};
+  /** What comes after a signature and changes what it signs. What is known to change a sender stands there already. */
+  const breakersOf = ({at}: Made): readonly BreakerOnWay[] => {
+    const late = rewrites.filter(({pass}) => pass > at.pass);
+    const isKnown = ({where, decision: {name}}: Breaker): boolean =>
+      where === 'second-pass' && late.some(({decision}) => decision.name === name);
+    return [...late, ...entrance.breakers.filter(each => isAfter(each, at, passes.length) && !isKnown(each))];
+  };
   const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
-    ...{outcome, signatures, from: withLowerDomain(now.from), steps, asked, survives: 'yes'},
+    ...{outcome, from: withLowerDomain(now.from), steps, asked, survives: 'yes'},
+    signatures: made.map(each => ({
+      ...each.signature,
+      survives: survivalOf(breakersOf(each), entrance.isPassUncertain),
+    })),
     because: steps.find(({kind}) => kinds.includes(kind)),
   });
   if (steps.some(({kind}) => kind === 'refuses')) return answer('refused', ['refuses']);
@@ -316,9 +330,6 @@ function walk(
     steps.push({kind: 'stops', by: entrance.id, decision: entranceDecision(entrance, says)});
   }
   for (const [index, pass] of passes.entries()) {
-    const signedBy = (milter: number): void => {
-      lastSigned = {pass: index, milter};
-    };
     for (const field of ['from', 'sender'] as const) {
       const before = now[field];
       if (before === undefined) continue;
@@ -334,41 +345,59 @@ function walk(
       from: withLowerDomain(now.from),
       ...(now.sender === undefined ? {} : {sender: withLowerDomain(now.sender)}),
     };
-    for (const step of stepsOf(pass, senders, askSigner, {signatures, asked, signedBy})) {
+    const sign = (milter: number, signature: Made['signature']): void => {
+      made.push({signature, at: {pass: index, milter}});
+    };
+    for (const step of stepsOf(pass, senders, askSigner, {asked, sign})) {
       steps.push(step);
       if (step.kind === 'refuses') return answer('refused', ['refuses']);
     }
   }
-  if (signatures.length === 0) {
+  const last = made.at(-1);
+  if (last === undefined) {
     const isUnknown = entrance.isPassUncertain || steps.some(({kind}) => kind === 'unknown');
     if (entrance.isPassUncertain) steps.push(uncertain(entrance));
     return isUnknown ? answer('unknown', ['unknown']) : answer('unsigned', ['stops']);
   }
-  const late = rewrites.filter(({pass}) => pass > lastSigned.pass);
-  const breakers: readonly Pick<Breaker, 'decision' | 'isCertain'>[] = [
-    ...late,
-    // What is known to change a sender stands there already.
-    ...entrance.breakers.filter(
-      each =>
-        isAfter(each, lastSigned, passes.length) &&
-        !(each.where === 'second-pass' && late.some(({decision: {name}}) => name === each.decision.name)),
-    ),
-  ];
+  // Whatever breaks the last signature breaks those before it.
+  const breakers = breakersOf(last);
+  const earlier = new Map<Decision, Made>();
+  for (const each of made) {
+    for (const {decision} of breakersOf(each)) {
+      if (!breakers.some(known => known.decision === decision)) earlier.set(decision, each);
+    }
+  }
+  const survives = survivalOf(breakers, entrance.isPassUncertain);
   for (const {decision} of breakers) steps.push({kind: 'breaks', by: decision.name, decision});
-  const survives = breakers.some(({isCertain}) => isCertain)
+  const signed = answer('signed', ['breaks']);
+  for (const [decision, {signature}] of earlier) {
+    const says = `${decision.says} That breaks the signature made at ${signature.service} only.`;
+    steps.push({kind: 'breaks', by: decision.name, decision: {...decision, says}});
+  }
+  return {...signed, survives};
+}
+
+type BreakerOnWay = Pick<Breaker, 'decision' | 'isCertain'>;
+
+const survivalOf = (breakers: readonly BreakerOnWay[], isPassUncertain: boolean): Survival =>
+  breakers.some(({isCertain}) => isCertain)
     ? 'no'
-    : breakers.length > 0 || entrance.isPassUncertain
+    : breakers.length > 0 || isPassUncertain
       ? 'depends'
       : 'yes';
-  return {...answer('signed', ['breaks']), survives};
+
+/** A signature, and where it was made. */
+interface Made {
+  readonly signature: Omit<SignatureMade, 'survives'>;
+  readonly at: SignedAt;
 }
 
 /** A rule that changed From or Sender, and in which pass. */
-interface Rewriting extends Pick<Breaker, 'decision' | 'isCertain'> {
+interface Rewriting extends BreakerOnWay {
   readonly pass: number;
 }
 
-/** The last milter that signed, and in which pass. */
+/** The milter that signed, and in which pass. */
 interface SignedAt {
   readonly pass: number;
   readonly milter: number;
@@ -408,17 +437,16 @@ function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly 
 
 /** What the walk has found so far. */
 interface Found {
-  readonly signatures: SignatureMade[];
   readonly asked: SignerAsked[];
-  /** Hears which milter of the pass signed. */
-  signedBy(milter: number): void;
+  /** Hears of each signature, and which milter of the pass made it. */
+  sign(milter: number, signature: Made['signature']): void;
 }
 
 function* stepsOf(
   prepared: PreparedPass,
   senders: Senders,
   askSigner: AskSigner,
-  {signatures, asked, signedBy}: Found,
+  {asked, sign}: Found,
 ): Generator<AnswerStep> {
   const {pass, milters, winner, unclear, hops} = prepared;
   const {service} = pass;
@@ -464,8 +492,7 @@ function* stepsOf(
     for (const [at, decision] of answer.decisions.entries()) {
       yield {kind: at === last ? ENDS[answer.outcome] : 'passes', by: signer.program, decision};
     }
-    for (const by of answer.by) signatures.push({...by, program: signer.program, service});
-    if (answer.by.length > 0) signedBy(index);
+    for (const by of answer.by) sign(index, {...by, program: signer.program, service});
   }
 }
 

@@ -8,6 +8,7 @@ import {
   decision,
   entrance,
   HOP,
+  line,
   local,
   macros,
   pass,
@@ -135,6 +136,63 @@ describe('mailChecks', () => {
     });
     expect(mailChecks(host, ['b.example']).checks[0]?.evidence).toContain('b.example, mail from');
     expect(mailChecks(host, ['c.example']).verdicts).toEqual([]);
+  });
+
+  it.each([
+    ['signed', row('*@*', 'example.com'), ['mail.aligned warn']],
+    ['stopped', {...row('*@*', 'example.com'), keyPath: undefined}, ['mail.accepted fail']],
+  ])('judges a domain that only a pattern covers: %s', (_, {keyPath}, expected) => {
+    const every = {...row('*', 'example.com'), keyPath};
+    const base = signer([every]);
+    const match = decision('*', 's1');
+    const host = picture({
+      signers: [
+        {
+          ...base,
+          wouldSign: ({client}) =>
+            client.address !== '127.0.0.1'
+              ? {outcome: 'unsigned', by: [], decisions: [match]}
+              : keyPath === undefined
+                ? {outcome: 'refused', by: [], decisions: [match]}
+                : {
+                    outcome: 'signed',
+                    by: [{domain: 'example.com', selector: 's1', keyPath, row: every}],
+                    decisions: [match],
+                  },
+        },
+      ],
+      entrances: [local()],
+    });
+    const {checks, verdicts} = mailChecks(host, ['covered.example']);
+    expect(verdicts.map(({domain}) => domain)).toEqual(['covered.example']);
+    expect(checks.filter(({status}) => status !== 'pass').map(({id, status}) => `${id} ${status}`)).toEqual(
+      expected,
+    );
+  });
+
+  it.each([
+    ['both', 2, ['mail.survives fail'], 'fail'],
+    ['the first', 1, ['mail.survives warn', 'mail.aligned warn'], 'warn'],
+  ] as const)('judges each of two signatures: %s broken', (_, milter, expected, status) => {
+    const there = {kind: 'tcp', host: '127.0.0.1', port: 8892} as const;
+    const other = signer([row('*@example.com', 'example.net')], {
+      endpoints: [{endpoint: there, source: line(4)}],
+    });
+    const milters = [HOP, {...HOP, text: 'inet:127.0.0.1:8892', endpoint: there}];
+    const breakers = [breaker({where: 'later-milter', after: {pass: 0, milter}})];
+    const entrances = [{...local({milters}), breakers}];
+    const host = picture({entrances, signers: [signer([row('*@example.com')]), other]});
+    expect(told(host)).toEqual(expected);
+    const [way] = entrances;
+    if (way === undefined) throw new TypeError('no way');
+    const question = {
+      from: 'a@example.com',
+      client: LOCALHOST,
+      authenticated: false,
+      recipients: [],
+    };
+    const answer = wouldSign(host, way, question);
+    expect(explainedCheck({entrance: way, question, answer}).status).toBe(status);
   });
 
   it('names who cannot connect to the signer', () => {

@@ -9,6 +9,8 @@ import {
   breaker,
   decision,
   entrance,
+  HOP,
+  line,
   local,
   macros,
   pass,
@@ -229,6 +231,21 @@ describe('compare', () => {
     expect(told(picture(), broken)).toEqual(['lost postmaster@example.com 1 generic']);
     expect(told(picture(), picture({entrances: [entrance(), local()]}))).toEqual([
       'lost postmaster@example.com 1',
+    ]);
+  });
+
+  it('misses one of two signatures that no longer holds', () => {
+    const there = {kind: 'tcp', host: '127.0.0.1', port: 8892} as const;
+    const milters = [HOP, {...HOP, text: 'inet:127.0.0.1:8892', endpoint: there}];
+    const signers = [
+      signer([row('*@example.com')]),
+      signer([row('*@example.com', 'example.net')], {endpoints: [{endpoint: there, source: line(4)}]}),
+    ];
+    const host = (...breakers: ReturnType<typeof breaker>[]) =>
+      picture({entrances: [{...local({milters}), breakers}], signers});
+    const between = breaker({where: 'later-milter', after: {pass: 0, milter: 1}});
+    expect(compare(host(), host(between))).toMatchObject([
+      {kind: 'changed', after: [{domain: 'example.net'}]},
     ]);
   });
 });
