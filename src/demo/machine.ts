@@ -6,7 +6,7 @@ import type {Server} from 'node:net';
 import path from 'node:path';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {parentOf} from '../domain/paths.ts';
-import type {Clock, Files, UserEntry} from '../system/ports.ts';
+import type {Clock, Files, GroupEntry, UserEntry, Users} from '../system/ports.ts';
 
 /** Where owners are kept that only root could set; system/real has the implementation. */
 export interface Ledger {
@@ -21,17 +21,30 @@ export interface JournalLine {
 }
 
 /** Accounts of the sandbox, as a Debian host has them. */
-export const ACCOUNTS: readonly (UserEntry & {readonly groups: readonly number[]})[] = [
-  {name: 'root', uid: 0, gid: 0, groups: []},
-  {name: 'postfix', uid: 101, gid: 106, groups: []},
-  {name: 'opendkim', uid: 102, gid: 108, groups: []},
+export const ACCOUNTS: readonly UserEntry[] = [
+  {name: 'root', uid: 0, gid: 0},
+  {name: 'postfix', uid: 101, gid: 106},
+  {name: 'opendkim', uid: 102, gid: 108},
 ];
+
+/** Each has a group of its own, under its name. */
+const group = (fits: (account: UserEntry) => boolean): GroupEntry | undefined => {
+  const found = ACCOUNTS.find(fits);
+  return found === undefined ? undefined : {name: found.name, gid: found.gid, members: []};
+};
 
 export class Machine {
   readonly root: string;
   readonly files: Files;
   readonly ledger: Ledger;
   readonly clock: Clock;
+  readonly users: Users = {
+    user: async name => ACCOUNTS.find(account => account.name === name),
+    userById: async uid => ACCOUNTS.find(account => account.uid === uid),
+    group: async name => group(account => account.name === name),
+    groupById: async gid => group(account => account.gid === gid),
+    primaryMembers: async gid => ACCOUNTS.filter(account => account.gid === gid),
+  };
   readonly processes = new Map<number, () => Promise<void>>();
   readonly lines: JournalLine[] = [];
   readonly #ports = new Map<number, number>();
@@ -54,7 +67,7 @@ export class Machine {
     return content === undefined ? undefined : new TextDecoder().decode(content);
   }
 
-  account(name: string): UserEntry & {readonly groups: readonly number[]} {
+  account(name: string): UserEntry {
     const found = ACCOUNTS.find(account => account.name === name);
     if (found === undefined) throw new TypeError(`no account ${name} in the sandbox`);
     return found;
@@ -93,8 +106,7 @@ export class Machine {
       const stat = await this.files.stat(at);
       if (stat === undefined) return false;
       if (who.uid === 0) return true;
-      const inGroup = stat.gid === who.gid || who.groups.includes(stat.gid);
-      const shift = stat.uid === who.uid ? 6 : inGroup ? 3 : 0;
+      const shift = stat.uid === who.uid ? 6 : stat.gid === who.gid ? 3 : 0;
       return ((stat.mode >> shift) & bit) === bit;
     };
     // The scratch root itself is closed to others for the sake of the real host; within, `/` is open as everywhere.

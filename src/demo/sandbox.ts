@@ -8,7 +8,7 @@ import {problem} from '../domain/result.ts';
 import type {Clock, Files, Ports, Sockets} from '../system/ports.ts';
 import {createDemoCommands, type Mischief} from './commands.ts';
 import {createDemoTransport, type DemoDns, type DemoServer, demoServers, startDemoDns} from './dns.ts';
-import {ACCOUNTS, type Ledger, Machine} from './machine.ts';
+import {type Ledger, Machine} from './machine.ts';
 import {Mailer} from './mailer.ts';
 import {furnish} from './scratch.ts';
 
@@ -61,13 +61,7 @@ export async function openSandbox(parts: RealParts, options: SandboxOptions = {}
     ports: {
       files,
       commands,
-      users: {
-        user: async name => ACCOUNTS.find(account => account.name === name),
-        userById: async uid => ACCOUNTS.find(account => account.uid === uid),
-        group: async name => group(({name: candidate}) => candidate === name),
-        groupById: async gid => group(account => account.gid === gid),
-        primaryMembers: async gid => ACCOUNTS.filter(account => account.gid === gid),
-      },
+      users: machine.users,
       clock: parts.clock,
       random: parts.rest.random,
       keys: parts.rest.keys,
@@ -97,13 +91,6 @@ export async function openSandbox(parts: RealParts, options: SandboxOptions = {}
     },
   };
 }
-
-const group = (
-  fits: (account: (typeof ACCOUNTS)[number]) => boolean,
-): {name: string; gid: number; members: readonly string[]} | undefined => {
-  const found = ACCOUNTS.find(fits);
-  return found === undefined ? undefined : {name: found.name, gid: found.gid, members: []};
-};
 
 const servers = (lagMs: number | undefined): readonly DemoServer[] =>
   demoServers.map(server => (server.lagMs > 0 && lagMs !== undefined ? {...server, lagMs} : server));

@@ -6,9 +6,7 @@ import {openSandbox, type Sandbox} from '../../src/demo/sandbox.ts';
 import {startSigner} from '../../src/demo/signer.ts';
 import {absolute, parentOf} from '../../src/domain/paths.ts';
 import {type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
-import {openDkimSigners} from '../../src/services/opendkim/decide/read.ts';
 import {setAttributes} from '../support/attributes.ts';
-import {fc} from '../support/fast-check.ts';
 import {hastyClock, pemOf, testParts} from './world.ts';
 
 const SOCKET = absolute('/run/opendkim/opendkim.sock');
@@ -82,39 +80,26 @@ describe('keys (FACTS 2.1)', () => {
       'Q1: DKIM-Signature field added (s=s1, d=example.org)',
     ],
     ['root:opendkim 0640', 0o640, {uid: 0, gid: 108}, 'signed d=example.org', 'field added'],
-    [
-      '0644',
-      0o644,
-      OPENDKIM,
-      'tempfail',
-      `key data is not secure: ${KEY} can be read or written by other users`,
-    ],
+    ['0644', 0o644, OPENDKIM, 'tempfail', `${KEY} can be read or written by other users`],
     [
       'group postfix 0640',
       0o640,
       {uid: 102, gid: 106},
       'tempfail',
-      'is in group 106 which has multiple users (e.g., "postfix")',
+      'can be read or written by its group, which postfix is in',
     ],
-    [
-      'another owner',
-      0o600,
-      {uid: 101, gid: 106},
-      'tempfail',
-      'is not owned by the executing uid (102) or the superuser',
-    ],
-    ['root 0600', 0o600, {uid: 0, gid: 0}, 'tempfail', `can't load key from ${KEY}: Permission denied`],
+    ['another owner', 0o640, {uid: 101, gid: 108}, 'tempfail', 'belongs to neither opendkim nor root'],
+    ['root 0600', 0o600, {uid: 0, gid: 0}, 'tempfail', `${KEY} can't be read by opendkim`],
   ])('%s', async (_, mode, owner, verdict, line) => {
     const {sandbox, ask, logged} = await host();
     await setAttributes(sandbox.ports.files, KEY, {mode, ...owner});
     expect(verdictOf(await ask('alice@example.org'))).toBe(verdict);
     expect(logged()).toContain(line);
-    if (verdict === 'tempfail') expect(logged()).toContain("error loading key 'k1'");
   });
 
   it.each([
-    [0o777, OPENDKIM, 'can be read or written by other users'],
-    [0o755, {uid: 101, gid: 106}, 'is writeable and owned by uid 101 which is not the executing uid (102)'],
+    [0o777, OPENDKIM, 'which other users can write'],
+    [0o755, {uid: 101, gid: 106}, 'which belongs to neither opendkim nor root'],
   ])('refuses a key in a directory %o of %j', async (mode, owner, line) => {
     const {sandbox, ask, logged} = await host();
     await setAttributes(sandbox.ports.files, parentOf(KEY), {mode, ...owner});
@@ -123,25 +108,19 @@ describe('keys (FACTS 2.1)', () => {
   });
 
   it.each([
-    ['garbage', 'nothing\n', '451 4.7.0 resource unavailable', 'd2i_PrivateKey_bio() failed'],
-    [
-      'Ed25519',
-      pemOf({algorithm: 'ed25519'}),
-      '451 4.7.0 resource unavailable',
-      'EVP_PKEY_get1_RSA() failed',
-    ],
+    ['garbage', 'nothing\n', "OpenSSL can't read the key"],
+    ['Ed25519', pemOf({algorithm: 'ed25519'}), 'is not an RSA key'],
     [
       '512 bits',
       generateKeyPairSync('rsa', {modulusLength: 512})
         .privateKey.export({type: 'pkcs8', format: 'pem'})
         .toString(),
-      '550 5.7.0 DKIM signing error',
-      'private key too small (512 bits, need at least 1024)',
+      'has 512 bits, and MinimumKeyBits is 1024',
     ],
-  ])('refuses a key that is %s', async (_, pem, verdict, line) => {
+  ])('refuses a key that is %s', async (_, pem, line) => {
     const {write, ask, logged} = await host();
     await write(KEY, pem, 0o600, OPENDKIM);
-    expect(verdictOf(await ask('alice@example.org'))).toBe(verdict);
+    expect(verdictOf(await ask('alice@example.org'))).toBe('tempfail');
     expect(logged()).toContain(line);
   });
 
@@ -162,13 +141,13 @@ describe('keys (FACTS 2.1)', () => {
     const {files} = sandbox.machine;
     await write('/etc/opendkim/SigningTable', '*@example.net k1\n');
     await sandbox.ports.commands.run(['systemctl', 'reload', 'opendkim.service']);
-    const read = files.read.bind(files);
+    const read = files.inspect.bind(files);
     let begun = (): void => undefined;
     const beginning = new Promise<void>(resolve => {
       begun = resolve;
     });
     // A disk that takes its time; the second connection comes meanwhile.
-    vi.spyOn(files, 'read').mockImplementation(async (...given) => {
+    vi.spyOn(files, 'inspect').mockImplementation(async (...given) => {
       begun();
       await sleep(50);
       return await read(...given);
@@ -216,8 +195,8 @@ describe('tables (FACTS 2.3)', () => {
   });
 
   it.each([
-    [`k1 example.org s1 ${KEY}`, "KeyTable entry for 'k1' corrupt"],
-    ['', "signing table references unknown key 'k1'"],
+    [`k1 example.org s1 ${KEY}`, 'This row of KeyTable is not domain:selector:path'],
+    ['', 'KeyTable has no key k1'],
   ])('refuses the key table %j', async (key, line) => {
     const {ask, logged} = await host({key: `${key}\n`});
     expect(verdictOf(await ask('alice@example.org'))).toBe('tempfail');
@@ -240,7 +219,7 @@ describe('who is signed for (FACTS 2.4)', () => {
   ])('%j: %s', async (client, verdict) => {
     const {ask, logged} = await host();
     expect(verdictOf(await ask('alice@example.org', client))).toBe(verdict);
-    if (verdict === 'accept') expect(logged()).toContain('not internal');
+    if (verdict === 'accept') expect(logged()).toContain("isn't in InternalHosts");
   });
 
   it('says nothing of the reason without LogWhy', async () => {
@@ -334,103 +313,5 @@ describe('start and socket (FACTS 2.2, 2.5)', () => {
     stream.resume();
     await closed;
     expect(stream.destroyed).toBe(true);
-  });
-});
-
-describe('beside wouldSign', () => {
-  /** Whether both sign, and as whom. */
-  const seen = (outcome: ProbeOutcome): string => {
-    if (outcome.ended !== 'answered' || outcome.reply.verdict !== 'accept') return 'refused';
-    const field = outcome.added.find(({name}) => name === 'DKIM-Signature')?.value ?? '';
-    const tag = (name: string): string =>
-      new RegExp(`[; \\n\\t]${name}=([^;]*)`).exec(` ${field}`)?.[1] ?? '';
-    return field === '' ? 'unsigned' : `signed ${tag('d')}/${tag('s')}`;
-  };
-
-  const pattern = fc.constantFrom(
-    ...['*@example.org', '*@*.example.org', '*', 'example.org', '.example.org', '.org', 'joe@example.org'],
-    ...['joe@*', 'j*@example.org', '*@EXAMPLE.org', 'joe@.example.org', 'mail.example.org'],
-  );
-  const row = fc.tuple(pattern, fc.constantFrom('k1', 'k1', 'k2', 'any', 'none', 'k1:@%', 'k1:%'));
-  const hosts = fc.constantFrom(
-    '127.0.0.1,::1,localhost',
-    '127.0.0.1,10.0.0.1,a.example.net',
-    '127.0.0.1',
-    '10.0.0.1',
-    '.example.net',
-    'a.example.net',
-    '::1',
-    '10.0.0.1,a.example.net',
-  );
-  const mail = fc.record({
-    from: fc.constantFrom(
-      'joe@example.org',
-      'Ann@Example.org',
-      'joe@mail.example.org',
-      'x@other.net',
-      'nobody',
-    ),
-    address: fc.constantFrom('127.0.0.1', '10.0.0.1', '::1', '192.0.2.1'),
-    name: fc.constantFrom('localhost', 'a.example.net', '[192.0.2.1]'),
-    authType: fc.constantFrom(undefined, 'PLAIN'),
-  });
-
-  it('answers as it does', {timeout: 60_000}, async () => {
-    const {sandbox, write, restart, ask} = await host();
-    await write(
-      '/etc/opendkim/KeyTable',
-      `k1 example.org:s1:${KEY}\nk2 other.net:s2:${KEY}\nany %:s3:${KEY}\n`,
-    );
-    const asked = fc.sample(
-      fc.record({
-        kind: fc.constantFrom('file', 'refile'),
-        rows: fc.array(row, {minLength: 1, maxLength: 4}),
-        internal: hosts,
-        mode: fc.constantFrom('', '', 'Mode s\n', 'Mode v\n'),
-        mails: fc.array(mail, {minLength: 4, maxLength: 4}),
-      }),
-      40,
-    );
-    let signed = 0;
-    for (const {kind, rows, internal, mode, mails} of asked) {
-      const internalHosts = internal.startsWith(':') ? `csl:${internal}` : internal;
-      await write(
-        '/etc/opendkim.conf',
-        `UMask 007\nSocket local:${SOCKET}\nPidFile /run/opendkim/opendkim.pid\nUserID opendkim\nKeyTable file:/etc/opendkim/KeyTable\n` +
-          `SigningTable ${kind}:/etc/opendkim/SigningTable\nInternalHosts ${internalHosts}\n${mode}`,
-      );
-      await write('/etc/opendkim/SigningTable', rows.map(each => `${each.join(' ')}\n`).join(''));
-      await restart();
-      const known = {
-        signer: {
-          configFile: absolute('/etc/opendkim.conf'),
-          ...{unit: 'opendkim.service', version: '2.11.0', active: true},
-        },
-        layout: undefined,
-        serviceManager: 'sysv' as const,
-      };
-      const [signer] = await openDkimSigners(sandbox.ports, known);
-      for (const {from, address, name, authType} of mails) {
-        const answer = signer?.wouldSign({
-          from,
-          client: {name, address},
-          macros: new Map(authType === undefined ? [] : [['{auth_type}', authType]]),
-          recipients: ['b@example.net'],
-        });
-        const said = [
-          answer?.outcome,
-          ...(answer?.by ?? []).map(({domain, selector}) => `${domain}/${selector}`),
-        ];
-        const real = seen(
-          await ask(from, {address, host: name, ...(authType === undefined ? {} : {authType})}),
-        );
-        expect(
-          said.join(' '),
-          JSON.stringify({kind, rows, internal, mode, from, address, name, authType}),
-        ).toBe(real);
-        if (real.startsWith('signed')) signed += 1;
-      }
-    }
-    expect(signed).toBeGreaterThan(10);
   });
 });

@@ -39,7 +39,8 @@ import {refusalOf} from './refusal.ts';
 import {signingRow} from './requests.ts';
 import {effectiveSettings, type Setting, type Settings, shownValue} from './settings.ts';
 
-type ReadPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
+type LookPorts = Pick<Ports, 'files' | 'users'>;
+type ReadPorts = LookPorts & Pick<Ports, 'commands'>;
 type Known = Pick<OpenDkimFacts, 'configFile' | 'unit' | 'version' | 'active' | 'unitUser' | 'unitGroup'>;
 
 /** What is known of the host before: of its facts, the parts that matter here. */
@@ -85,7 +86,7 @@ async function instancesOf(
 }
 
 async function readSigner(ports: ReadPorts, host: KnownHost, instance: Instance): Promise<SignerView> {
-  const {model, unread} = await readModel(ports, host, instance);
+  const {model, unread} = await readModel(ports, host.signer, instance);
   const socket = model.settings('Socket');
   const endpoint = socket === undefined ? undefined : parseSocket(socket.value);
   return {
@@ -119,11 +120,20 @@ const idleNetworks = ({sets}: Model): readonly Decision[] =>
     }),
   );
 
-async function readModel(
-  ports: ReadPorts,
-  {signer: opendkim}: KnownHost,
+/** What is in the memory of an OpenDKIM after its start. */
+export interface ReadModel {
+  readonly model: Model;
+  readonly unread: readonly Decision[];
+  /** Keys are read for each message: what they are by now. */
+  lookAtKeys(): Promise<Model['keyState']>;
+}
+
+/** @param opendkim the one that is known, if any; `instance` may be another */
+export async function readModel(
+  ports: LookPorts,
+  opendkim: Known | undefined,
   instance: Instance,
-): Promise<{readonly model: Model; readonly unread: readonly Decision[]}> {
+): Promise<ReadModel> {
   const {files} = ports;
   const texts = await configurationTexts(files, instance.config);
   const textOf = (path: AbsolutePath): string | undefined => texts.get(path)?.text;
@@ -150,13 +160,15 @@ async function readModel(
     const script = settings(name);
     if (script !== undefined) unread.push(decisionOf(script, `waxseal does not read the script ${name}.`));
   }
-  const look = createKeyLook(ports, await accountOf(ports, opendkim, instance, settings));
+  const account = await accountOf(ports, opendkim, instance, settings);
   // A process that starts as root opens KeyFile as root.
   const reader = instance.unit === opendkim?.unit && opendkim.unitUser !== undefined ? 'account' : 'root';
-  const keyState = await keyStates(ports, look, settings, sets, reader);
+  const lookAtKeys = async (): Promise<Model['keyState']> =>
+    await keyStates(ports, createKeyLook(ports, account), settings, sets, reader);
+  const keyState = await lookAtKeys();
   const keyFile = settings('KeyFile');
   refusal ??= refusalOf(settings, sets, keyFile === undefined ? undefined : keyState(keyFile.value));
-  return {model: {program, settings, refusal, sets, keyState}, unread};
+  return {model: {program, settings, refusal, sets, keyState}, unread, lookAtKeys};
 }
 
 /** A configuration, or one that it includes, which is missing ends OpenDKIM; one that waxseal cannot read is a guess. */
@@ -193,7 +205,7 @@ function defaultHosts(program: string): NamedSet {
 
 /** The account that opens keys: that of the process, else of the unit, else UserID; root where none is set. */
 async function accountOf(
-  {users}: ReadPorts,
+  {users}: LookPorts,
   opendkim: Known | undefined,
   {ids, unit}: Instance,
   settings: Settings,
@@ -216,7 +228,7 @@ async function accountOf(
 const WIDTH = 32;
 
 async function keyStates(
-  {files}: ReadPorts,
+  {files}: LookPorts,
   look: KeyLook,
   settings: Settings,
   sets: ReadonlyMap<SetName, NamedSet>,
