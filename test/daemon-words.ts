@@ -35,7 +35,6 @@ export const DAEMON_WORDS: Readonly<Record<string, number>> = {
   'milter/client.ts': 1,
   'milter/packets.ts': 1,
   'milter/server.ts': 6,
-  'milter/signing.ts': 3,
   'plan/put-back.ts': 1,
   'plan/text-diff.ts': 1,
   'services/account.ts': 3,

@@ -2,7 +2,6 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {type LiveTestInput, liveTest} from '../../src/jobs/live-test.ts';
-import {signingMilter} from '../../src/milter/signing.ts';
 import type {Check, ProofReport} from '../../src/proof/proof.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
 import type {PostfixFacts} from '../../src/services/postfix/facts.ts';
@@ -11,6 +10,7 @@ import {createSockets} from '../../src/system/real/index.ts';
 import {type Listening, serve} from '../milter/serving.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
 import {scratchHost} from '../proof/scratch.ts';
+import {signingMilter} from '../support/signing-milter.ts';
 import {workingClock, workingTime} from '../support/working-time.ts';
 import {FakePostfix, type Signing} from './fake-postfix.ts';
 

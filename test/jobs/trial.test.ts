@@ -18,7 +18,6 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {type PreflightInput, preflight} from '../../src/jobs/trial.ts';
 import {type MilterHandler, serveMilter} from '../../src/milter/server.ts';
-import {signingMilter} from '../../src/milter/signing.ts';
 import type {SignerAccount} from '../../src/services/account.ts';
 import type {Candidate} from '../../src/services/candidate.ts';
 import {openDkimTrial} from '../../src/services/opendkim/trial.ts';
@@ -28,6 +27,7 @@ import type {CommandResult} from '../../src/system/ports.ts';
 import type {OwnerLedger} from '../../src/system/real/index.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
 import {type Program, scratchHost} from '../proof/scratch.ts';
+import {signingMilter} from '../support/signing-milter.ts';
 
 const domain = domainOf('example.com');
 const selector = selectorOf('202611');

@@ -1,7 +1,7 @@
 import {generateKeyPairSync, type KeyObject} from 'node:crypto';
 import type {DnsName, DomainName, Selector} from '../../src/domain/names.ts';
 import {keyRecordName, parseDomain, parseSelector} from '../../src/domain/names.ts';
-import {verifyAgainst} from '../../src/proof/lookup.ts';
+import {verifyAgainst} from '../support/known-records.ts';
 
 export const domainOf = (text: string): DomainName => {
   const parsed = parseDomain(text);

@@ -1,5 +1,5 @@
-import type {KeyLookup} from '../dkim/index.ts';
-import type {DnsName} from '../domain/names.ts';
+import type {KeyLookup} from '../../src/dkim/index.ts';
+import type {DnsName} from '../../src/domain/names.ts';
 
 /** A lookup that knows only the given records: for proving a key against the record that is to be published. */
 export const verifyAgainst =

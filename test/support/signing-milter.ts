@@ -1,8 +1,8 @@
 /** A milter that signs with the engine, deciding as OpenDKIM does: internal or logged-in client, domain of From. */
 import type {KeyObject} from 'node:crypto';
-import {type Canonicalization, signMessageSync} from '../dkim/index.ts';
-import type {DomainName, Selector} from '../domain/names.ts';
-import type {MilterHandler, MilterSession} from './server.ts';
+import {type Canonicalization, signMessageSync} from '../../src/dkim/index.ts';
+import type {DomainName, Selector} from '../../src/domain/names.ts';
+import type {MilterHandler, MilterSession} from '../../src/milter/server.ts';
 
 export interface SigningKey {
   readonly domain: DomainName;
