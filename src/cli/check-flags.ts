@@ -5,27 +5,19 @@ import {visible} from '../domain/text.ts';
 import {type FlagValues, isSet, textOf} from './arguments.ts';
 import {type CommandName, OPERAND} from './flags.ts';
 
-/** The values that a flag takes, and what is said of any other. */
-const ONE_OF: readonly {
+export interface OneOf {
   readonly flag: string;
   readonly values: readonly string[];
+  /** What is said of any other value, as a sentence. */
   readonly otherwise: string;
-}[] = [
+}
+
+const ONE_OF: readonly OneOf[] = [
   {flag: 'color', values: ['auto', 'always', 'never'], otherwise: 'That is no way to choose colour.'},
   {
     flag: 'other-signer',
     values: ['switch', 'leave'],
     otherwise: 'That is nothing that can be done with another signer.',
-  },
-  {
-    flag: 'signer',
-    values: ['auto', 'opendkim'],
-    otherwise: 'This version of waxseal sets up OpenDKIM and no other signer.',
-  },
-  {
-    flag: 'mta',
-    values: ['auto', 'postfix'],
-    otherwise: 'This version of waxseal sets up Postfix and no other mail server.',
   },
   {
     flag: 'tables',
@@ -36,15 +28,7 @@ const ONE_OF: readonly {
 
 /** Throws UsageError that names the flag or operand. */
 export function checkFlags(command: CommandName, flags: FlagValues, operands: readonly string[]): void {
-  for (const {flag, values, otherwise} of ONE_OF) {
-    const value = textOf(flags, flag);
-    if (value === undefined || values.includes(value)) continue;
-    throw usage(
-      'usage.value',
-      `--${flag} ${visible(value)}: ${otherwise}`,
-      `Use --${flag} ${values.join(' or ')}.`,
-    );
-  }
+  for (const each of ONE_OF) checkOneOf(flags, each);
   if (isSet(flags, 'wait') && isSet(flags, 'no-wait')) {
     throw usage('usage.value', '--wait and --no-wait exclude each other.', 'Give one of them.');
   }
@@ -64,6 +48,17 @@ export function checkFlags(command: CommandName, flags: FlagValues, operands: re
       `Run waxseal ${command} --help for its flags.`,
     );
   }
+}
+
+/** Throws UsageError where the flag is given with another value. */
+export function checkOneOf(flags: FlagValues, {flag, values, otherwise}: OneOf): void {
+  const value = textOf(flags, flag);
+  if (value === undefined || values.includes(value)) return;
+  throw usage(
+    'usage.value',
+    `--${flag} ${visible(value)}: ${otherwise}`,
+    `Use --${flag} ${values.join(' or ')}.`,
+  );
 }
 
 const usage = (id: string, message: string, hint: string): UsageError =>

@@ -105,8 +105,8 @@ function flagOf({flag, metavar, repeatable, help}: FlagSpec): Flag {
 
 const OTHER_FLAGS: readonly Flag[] = [
   {name: 'dns', help: 'only the records, of any number of domains', commands: ['check']},
-  {name: 'signer', value: 'auto|opendkim', help: 'signing program (default: auto)', commands: SETUP},
-  {name: 'mta', value: 'auto|postfix', help: 'mail server (default: auto)', commands: SETUP},
+  {name: 'signer', value: 'auto|NAME', help: 'signing program (default: auto)', commands: SETUP},
+  {name: 'mta', value: 'auto|NAME', help: 'mail server (default: auto)', commands: SETUP},
   {name: 'tables', value: 'files', help: 'where the tables of the signer are kept', commands: SETUP},
   {
     name: 'wait',

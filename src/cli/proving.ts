@@ -22,19 +22,19 @@ export async function proving(context: Context, ports: Ports): Promise<Proving> 
   const facts = await lookAtHost(ports, context.signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) throw new HostError(blocker);
-  const {signer: opendkim} = facts;
-  const endpoint = milterEndpoint(opendkim);
-  if (opendkim === undefined || endpoint === undefined) {
+  const {signer} = facts;
+  const endpoint = milterEndpoint(signer);
+  if (signer === undefined || endpoint === undefined) {
     throw new ProblemsFound(
       problem('signer.missing', 'No signer is set up on this host.', 'Begin with: waxseal setup'),
     );
   }
-  const known = opendkim.keys.flatMap(({domain, selector}): readonly DomainSelector[] => {
+  const known = signer.keys.flatMap(({domain, selector}): readonly DomainSelector[] => {
     const name = parseDomain(domain);
     const label = parseSelector(selector);
     return name.ok && label.ok ? [{domain: name.value, selector: label.value}] : [];
   });
-  const signing = known.filter(({domain}) => opendkim.signedDomains.includes(domain));
+  const signing = known.filter(({domain}) => signer.signedDomains.includes(domain));
   return {
     facts,
     endpoint,

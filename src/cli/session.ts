@@ -9,8 +9,10 @@ import {givenFrom} from '../flow/given.ts';
 import type {Operations} from '../flow/operations.ts';
 import {startSession} from '../flow/run.ts';
 import type {Line, Mode, Session, State} from '../flow/state.ts';
+import {MTAS, SIGNERS} from '../services/registry.ts';
 import type {Clock} from '../system/ports.ts';
 import {type FlagValues, isSet, listOf, textOf} from './arguments.ts';
+import {checkOneOf} from './check-flags.ts';
 import type {Context} from './context.ts';
 import {failureOf} from './failure.ts';
 import {pathsOf} from './publisher.ts';
@@ -53,6 +55,21 @@ export async function domainTexts(context: Context): Promise<DomainList> {
   return {...list.value, texts: [...named, ...list.value.texts]};
 }
 
+/** `--signer` and `--mta`: what this version can set up, which is known only where the flow is loaded. */
+function checkPrograms(flags: FlagValues): void {
+  for (const {flag, what, programs} of [
+    {flag: 'signer', what: 'signer', programs: SIGNERS},
+    {flag: 'mta', what: 'mail server', programs: MTAS},
+  ]) {
+    const names = programs.map(({words}) => words.program).join(' or ');
+    checkOneOf(flags, {
+      flag,
+      values: ['auto', ...programs.map(({kind}) => kind)],
+      otherwise: `This version of waxseal sets up ${names} and no other ${what}.`,
+    });
+  }
+}
+
 /** Runs the flow to its end on the view that was chosen. */
 export async function runFlow(
   context: Context,
@@ -66,6 +83,7 @@ export async function runFlow(
   flags: FlagValues,
   watch?: (session: Session) => void,
 ): Promise<ExitCode> {
+  checkPrograms(flags);
   const given = givenFrom({...flags, ...pathsOf(context, flags)});
   if (!given.ok) throw new UsageError(given.problem);
   const {interactive} = context.view;

@@ -163,7 +163,7 @@ export async function judgePtr(
         'ptr.other-name',
         'warn',
         `The address ${address} is called ${names[0]}, this host calls itself ${own.value}.`,
-        'Give both the same name: myhostname in Postfix, or the PTR record.',
+        'Give both the same name, by the settings of your mail server or by the PTR record.',
         evidence,
       ),
     ];

@@ -1,39 +1,33 @@
 /**
- * Who else can change what decides whose mail is signed, or read the keys that sign: tables, their directories,
- * opendkim.conf and private keys. Only looks at kinds, owners and modes.
+ * Who else can change what decides whose mail is signed, or read the keys that sign: configuration, tables, their
+ * directories and private keys. Only looks at kinds, owners and modes.
  */
 import {command} from '../domain/command.ts';
 import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
-import type {KnownKey} from '../services/facts.ts';
-import type {OpenDkimFacts} from '../services/opendkim/facts.ts';
-import {parseDataSet} from '../services/opendkim/parse.ts';
+import type {KnownKey, SignerFacts} from '../services/facts.ts';
 import {type Loose, looseWay, repairOf} from '../system/loose-way.ts';
 import type {FileStat, Files, Ports} from '../system/ports.ts';
 
 type ReadFiles = Pick<Files, 'stat' | 'resolve' | 'readLink'>;
 type ExposurePorts = Pick<Ports, 'users'> & {readonly files: ReadFiles};
-type Signer = Pick<OpenDkimFacts, 'configFile' | 'settings' | 'keys' | 'user' | 'group'>;
-
-/** Parameters of opendkim.conf(5) that may name a file which decides whose mail is signed, or how. */
-const TABLES = [
-  'keytable',
-  'signingtable',
-  'internalhosts',
-  'externalignorelist',
-  'exemptdomains',
-  'peerlist',
-  'domain',
-] as const;
+type Signer = Pick<SignerFacts, 'program' | 'keys' | 'user' | 'group'>;
 
 /** Where web servers keep what they show to everyone. */
 const SERVED = /^\/(?:var\/www|srv\/(?:www|http|htdocs)|usr\/share\/nginx|usr\/local\/www)\/|\/public_html\//;
 
 const SETS_ID = 0o7000;
 
-/** One check a place and a kind of trouble; empty where only root can change things and only the signer reads keys. */
-export async function checkExposure(ports: ExposurePorts, signer: Signer): Promise<readonly Check[]> {
+/**
+ * One check a place and a kind of trouble; empty where only root can change things and only the signer reads keys.
+ * @param tables what decides whose mail is signed (`Signer.decidingFiles`)
+ */
+export async function checkExposure(
+  ports: ExposurePorts,
+  signer: Signer,
+  tables: readonly AbsolutePath[],
+): Promise<readonly Check[]> {
   const look: ExposurePorts = {...ports, files: remembering(ports.files)};
   const daemon = await look.users.user(signer.user);
   const top = (await look.files.stat(absolute('/')))?.uid ?? 0;
@@ -44,12 +38,12 @@ export async function checkExposure(ports: ExposurePorts, signer: Signer): Promi
   const add = (check: Check, at: string): void => {
     if (!found.has(`${check.id} ${at}`)) found.set(`${check.id} ${at}`, check);
   };
-  for (const path of tablesOf(signer)) {
+  for (const path of tables) {
     const others = await looseWay(look, path, who => isRoot(who) || isSigner(who));
     const own = others === undefined ? await looseWay(look, path, isRoot) : undefined;
     if (others !== undefined) add(await othersWrite(look, signer, others, path), others.at);
     if (own !== undefined) add(signerWrites(signer, own, await look.files.stat(own.at), path), own.at);
-    const odd = await oddMode(look, path);
+    const odd = await oddMode(look, signer, path);
     if (odd !== undefined) add(odd, path);
   }
   for (const key of signer.keys) {
@@ -62,13 +56,7 @@ export async function checkExposure(ports: ExposurePorts, signer: Signer): Promi
   return [...found.values()];
 }
 
-function tablesOf({configFile, settings}: Signer): readonly AbsolutePath[] {
-  const files = TABLES.flatMap(name => {
-    const set = parseDataSet(settings[name] ?? '');
-    return set.kind === 'file' || set.kind === 'refile' ? [set.path] : [];
-  });
-  return [...new Set([configFile, ...files])];
-}
+const onlyRoot = ({program}: Signer): string => `Only root changes what ${program} uses`;
 
 /** Another account, or everyone. */
 async function othersWrite(
@@ -99,7 +87,7 @@ async function othersWrite(
   return isEveryone
     ? {
         id: 'host.everyone-writes',
-        title: 'Only root changes what OpenDKIM uses',
+        title: onlyRoot(signer),
         status: 'fail',
         evidence,
         cause: `Every user of the host can ${effect}.`,
@@ -107,7 +95,7 @@ async function othersWrite(
       }
     : {
         id: 'host.account-writes',
-        title: 'Only root changes what OpenDKIM uses',
+        title: onlyRoot(signer),
         status: 'warn',
         evidence,
         cause: `Another account than root can ${effect}.`,
@@ -115,13 +103,9 @@ async function othersWrite(
       };
 }
 
-/** The user that OpenDKIM runs as: a flaw in OpenDKIM would be enough. It must still be able to read afterward. */
-function signerWrites(
-  {user, group}: Signer,
-  loose: Loose,
-  stat: FileStat | undefined,
-  what: AbsolutePath,
-): Check {
+/** The user that the signer runs as: a flaw in it would be enough. It must still be able to read afterward. */
+function signerWrites(signer: Signer, loose: Loose, stat: FileStat | undefined, what: AbsolutePath): Check {
+  const {program, user, group} = signer;
   const {at, repair} = loose;
   const isOwner = repair.startsWith('chown');
   const needsGroup = isOwner && stat !== undefined && stat.kind !== 'symlink' && !everyoneReads(stat);
@@ -131,21 +115,24 @@ function signerWrites(
   const how = isOwner ? `belongs to ${user}` : `can be written by ${user}`;
   return {
     id: 'host.signer-writes',
-    title: 'Only root changes what OpenDKIM uses',
+    title: onlyRoot(signer),
     status: 'warn',
     evidence: visible(`${at} ${how}${at === what ? '' : `, and ${what} is below it`}`),
-    cause:
-      'Who breaks into OpenDKIM could decide whose mail is signed, and change what waxseal works with as root.',
+    cause: `Who breaks into ${program} could decide whose mail is signed, and change what waxseal works with as root.`,
     fix,
   };
 }
 
-async function oddMode({files}: ExposurePorts, path: AbsolutePath): Promise<Check | undefined> {
+async function oddMode(
+  {files}: ExposurePorts,
+  {program}: Signer,
+  path: AbsolutePath,
+): Promise<Check | undefined> {
   const stat = await files.stat((await files.resolve(path)) ?? path);
   if (stat?.kind !== 'file' || (stat.mode & SETS_ID) === 0) return undefined;
   return {
     id: 'host.odd-mode',
-    title: 'Modes of what OpenDKIM uses',
+    title: `Modes of what ${program} uses`,
     status: 'warn',
     evidence: `${visible(path)} has mode ${stat.mode.toString(8).padStart(4, '0')}`,
     cause: 'A table is no program: setuid, setgid and sticky bits have no use on it.',
@@ -177,7 +164,7 @@ async function keyChecks(
         : 'One wrong mode, and anyone who fetches it can sign mail as this domain.',
       fix: isRead
         ? `Replace it: ${command('waxseal', 'rotate', '--emergency', '--domain', domain)}`
-        : 'Move it elsewhere, and change its row in KeyTable.',
+        : 'Move it elsewhere, and change its row in the key table.',
     });
   }
   if (readers !== undefined) {

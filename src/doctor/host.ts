@@ -1,8 +1,8 @@
 /** Findings about the host itself: what the look at it found odd. */
 import type {Problem} from '../domain/result.ts';
 import type {Check} from '../proof/proof.ts';
-import type {HostFacts, OtherSigner} from '../services/facts.ts';
-import {ANSWERED_BY_PICTURE} from '../services/registry.ts';
+import type {HostFacts, MtaFacts, OtherSigner, SignerFacts} from '../services/facts.ts';
+import {ANSWERED_BY_PICTURE, SIGNER} from '../services/registry.ts';
 import {whyNotSwitched} from '../services/switch-over.ts';
 
 const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check => ({
@@ -21,9 +21,14 @@ export function checkHost(facts: HostFacts): readonly Check[] {
     ...facts.remarks.filter(({id}) => !ANSWERED_BY_PICTURE.has(id)).map(each => checkOf('warn', each)),
   ];
   if (found.length > 0) return found;
-  const evidence = `${facts.distribution.prettyName}, Postfix ${facts.mta?.version ?? '?'}, OpenDKIM ${facts.signer?.version ?? '?'}`;
+  const evidence = [facts.distribution.prettyName, versionOf(facts.mta), versionOf(facts.signer)]
+    .filter(text => text !== '')
+    .join(', ');
   return [{id: 'host', title: 'Host', status: 'pass', evidence, cause: '', fix: ''}];
 }
+
+const versionOf = (facts: MtaFacts | SignerFacts | undefined): string =>
+  facts === undefined ? '' : `${facts.program} ${facts.version || '?'}`;
 
 function bySwitching(signer: OtherSigner): string {
   const whyNot = whyNotSwitched(signer);
@@ -31,7 +36,7 @@ function bySwitching(signer: OtherSigner): string {
     whyNot === undefined
       ? 'waxseal setup --other-signer switch'
       : `switch its signing off yourself (${whyNot})`;
-  return `If only OpenDKIM should sign: ${how}. If both should sign, nothing needs to be done.`;
+  return `If only ${SIGNER.words.program} should sign: ${how}. If both should sign, nothing needs to be done.`;
 }
 
 /** Two signers make two signatures, or one that the other breaks (daemons/postfix.md#two-signatures). */

@@ -4,6 +4,7 @@ import type {DnsPorts} from '../dns/client.ts';
 import {type ResolverOptions, resolve} from '../dns/resolver.ts';
 import {parseDnsName} from '../domain/names.ts';
 import type {HostFacts} from '../services/facts.ts';
+import {mtaOf} from '../services/registry.ts';
 import type {Ports} from '../system/ports.ts';
 
 export interface SendingFacts {
@@ -17,25 +18,22 @@ export interface SendingFacts {
   readonly evidence: string;
 }
 
-type Host = Pick<HostFacts, 'hostname' | 'mta'>;
-
 /**
- * Postfix's own choice (smtp_bind_address) where it has one, else the global addresses of the interfaces; behind a
- * translator those that the name of the host has in the DNS.
+ * The mail server's own choice where it has one, else the global addresses of the interfaces; behind a translator those
+ * that the name of the host has in the DNS.
  */
 export async function sendingFacts(
   ports: Pick<Ports, 'commands'> & DnsPorts,
-  {hostname, mta: postfix}: Host,
+  facts: Pick<HostFacts, 'hostname' | 'mta'>,
   options: ResolverOptions,
 ): Promise<SendingFacts> {
-  const own = postfix?.hostname || hostname;
-  const relay = postfix?.relay ?? '';
+  const mta = mtaOf(facts);
+  const own = facts.mta?.hostname || facts.hostname;
+  const relay = facts.mta?.relay ?? '';
   if (relay !== '') {
-    return {addresses: [], hostname: own, hidden: 'relay', evidence: `relayhost = ${relay}`};
+    return {addresses: [], hostname: own, hidden: 'relay', evidence: `${mta?.words.relaySetting} = ${relay}`};
   }
-  const bound = addressesIn(
-    await output(ports, ['postconf', '-h', 'smtp_bind_address', 'smtp_bind_address6']),
-  );
+  const bound = (await mta?.sendsFrom(ports)) ?? [];
   const given =
     bound.length > 0
       ? bound
@@ -60,12 +58,6 @@ async function output(
   const {ended, status, stdout} = await commands.run(argv);
   return ended === 'exit' && status === 0 ? stdout : '';
 }
-
-const addressesIn = (text: string): readonly string[] =>
-  text
-    .split(/\s+/)
-    .map(word => word.replace(/^\[|\]$/g, ''))
-    .filter(word => addressOctets(word) !== undefined && !/^[0:.]+$/.test(word));
 
 /** `2: eth0    inet6 2001:db8::1/64 scope global temporary dynamic`: addresses that come and go are no sender's. */
 const interfaceAddresses = (text: string): readonly string[] =>

@@ -62,8 +62,7 @@ export function parseDomain(text: string): Result<DomainName> {
 }
 
 /**
- * Parses a selector. Strict on purpose: it becomes a file name and a DNS name (and opendkim-genkey's hole,
- * daemons/opendkim.md#tools).
+ * Parses a selector. Strict on purpose: it becomes a file name and a DNS name (daemons/opendkim.md#tools).
  */
 export function parseSelector(text: string): Result<Selector> {
   const lower = text.trim().toLowerCase();

@@ -19,8 +19,7 @@ export function trimOf(text: string, set: string): string {
 export const linesWithEnds = (text: string): string[] => (text === '' ? [] : text.split(/(?<=\n)/));
 
 /**
- * Whether `text` is covered by a pattern in which each `*` stands for any number of characters, as in OpenDKIM's
- * `refile:` tables. Remembers only the last `*`: at most `pattern.length * text.length` steps.
+ * Whether `text` is covered by a pattern in which each `*` stands for any number of characters. Remembers only the last `*`: at most `pattern.length * text.length` steps.
  */
 export function matchesWildcard(pattern: string, text: string): boolean {
   let at = 0;

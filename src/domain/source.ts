@@ -8,12 +8,12 @@ export type Source =
   | {readonly by: 'file'; readonly path: AbsolutePath; readonly line: number}
   /** What a command printed: its words as they were run. */
   | {readonly by: 'command'; readonly argv: readonly string[]}
-  /** What the program does where nothing is set: `Postfix 3.10`. */
+  /** What a program of this name and version does where nothing is set. */
   | {readonly by: 'default'; readonly program: string};
 
 /** One reason on the way to an answer, in the order in which the program decides. */
 export interface Decision {
-  /** Parameter, option or row as it is written: `smtpd_milters`, `InternalHosts`, `*@example.org`. Foreign text is made harmless. */
+  /** Parameter, option or row as it is written: `*@example.org`. Foreign text is made harmless. */
   readonly name: string;
   /** Its value as far as it matters here, made harmless. */
   readonly value: string;

@@ -37,7 +37,7 @@ export function folded(sentence: string, width = 79): string {
     .join('');
 }
 
-/** The text without the password of a data set of OpenDKIM, which its messages repeat: `dsn:pgsql://user:***@host/…`. */
+/** The text without the password of a data set, which messages of a signer repeat: `dsn:pgsql://user:***@host/…`. */
 export const withoutPassword = (text: string): string =>
   text.replaceAll(/(\bdsn:[a-z]+:\/\/[^:@\s]*:)\S*@/gi, '$1***@');
 

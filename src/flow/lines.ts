@@ -26,24 +26,24 @@ export const problemLines = (kind: 'warn' | 'error', problem: Problem): readonly
 
 /** What the look found, a fact a line. */
 export function hostLines(facts: HostFacts): readonly Line[] {
-  const {mta: postfix, signer: opendkim} = facts;
+  const {mta, signer} = facts;
   return [
     line('info', `Host: ${facts.hostname}, ${facts.distribution.prettyName}`),
     line(
       'info',
-      postfix === undefined
+      mta === undefined
         ? 'Mail server: none found'
-        : `Mail server: Postfix ${postfix.version}, ${postfix.running ? 'running' : 'not running'}${postfix.chrooted ? ', chrooted' : ''}`,
+        : `Mail server: ${mta.program} ${mta.version}, ${mta.running ? 'running' : 'not running'}${mta.chrooted ? ', chrooted' : ''}`,
     ),
     line(
       'info',
-      opendkim === undefined
+      signer === undefined
         ? 'Signer: none found'
-        : `Signer: OpenDKIM ${opendkim.version}, ${opendkim.active ? 'running' : 'not running'}`,
+        : `Signer: ${signer.program} ${signer.version}, ${signer.active ? 'running' : 'not running'}`,
     ),
     ...facts.rivals.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
-    ...(opendkim !== undefined && opendkim.signedDomains.length > 0
-      ? [line('info', `Signed today: ${listed(opendkim.signedDomains)}`)]
+    ...(signer !== undefined && signer.signedDomains.length > 0
+      ? [line('info', `Signed today: ${listed(signer.signedDomains)}`)]
       : []),
     ...(facts.mailDomains.length > 0
       ? [line('info', `Domains found: ${listed(facts.mailDomains.map(displayDomain))}`)]
@@ -237,8 +237,8 @@ function stepDoneLines(
 }
 
 /**
- * What a step of another plan is about (an installation, a recovery): its id without the kind of step,
- * `/etc/opendkim.conf` of `file:/etc/opendkim.conf`.
+ * What a step of another plan is about (an installation, a recovery): its id without the kind of step, `/etc/hosts` of
+ * `file:/etc/hosts`.
  */
 export const targetOf = (step: string): string => step.replace(/^[a-z]+:(?=.)/, '').replaceAll(',', ' ');
 

@@ -80,12 +80,12 @@ const groupOf = (same: readonly ChangeView[]): ChangeGroup => ({
   last: same.at(-1)?.target ?? '',
 });
 
-/** `1000 times create, opendkim:opendkim 0600: /etc/dkimkeys/a/s.private to /etc/dkimkeys/z/s.private`. */
+/** `1000 times create, root:root 0600: /etc/dkimkeys/a/s.private to /etc/dkimkeys/z/s.private`. */
 export const groupText = ({action, count, first, last}: ChangeGroup): string =>
   count === 1 ? `${first}: ${action}` : `${count} times ${action}: ${first} to ${last}`;
 
 /**
- * Of many changes the short diffs first: what happens to main.cf must not stand below the rows of a thousand domains.
+ * Of many changes the short diffs first: what happens to a configuration must not stand below the rows of a thousand domains.
  * A few stay in the order in which they are made.
  */
 export const inReadingOrder = (changes: readonly ChangeView[]): readonly ChangeView[] =>

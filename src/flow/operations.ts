@@ -85,13 +85,13 @@ export interface StageOptions {
 export interface PlanReady {
   readonly plan: Plan;
   readonly changes: readonly ChangeView[];
-  /** The candidate configuration proven in a temporary OpenDKIM; no checks where there is nothing to change. */
+  /** The candidate configuration proven in a temporary signer; no checks where there is nothing to change. */
   readonly preflight: ProofReport;
   /** The files that the preflight was about; an apply refuses where it would leave others. */
   readonly proven: readonly ProvenFile[];
   /** Ids of the steps that put private keys in place: a rotation carries them out first, and never takes them back. */
   readonly placed: readonly string[];
-  /** Where Postfix will reach the signer. */
+  /** Where the mail server will reach the signer. */
   readonly endpoint: SocketEndpoint;
   readonly remarks: readonly Problem[];
 }

@@ -6,8 +6,8 @@ import {formatPublish, parsePublish, publishArgv} from '../dns/publish/index.ts'
 import {type DomainName, displayDomain, parseDomain, parseSelector, type Selector} from '../domain/names.ts';
 import {parseAbsolutePath} from '../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
-import {algorithmRefusal} from '../keys/index.ts';
 import type {HostFacts} from '../services/facts.ts';
+import {MTAS, SIGNER} from '../services/registry.ts';
 import {rivals, whyNotSwitched} from '../services/switch-over.ts';
 import type {Answers, CanonicalizationChoice, KeyChoice, QuestionId, SocketChoice} from './answers.ts';
 import {formatSelectors, parseSelectors} from './domain-list.ts';
@@ -16,6 +16,9 @@ import {type FlagSpec, QUESTION_FLAGS} from './question-flags.ts';
 import {sizeProblems} from './record-size.ts';
 import type {ScreenId} from './state.ts';
 import {parseTrustedHosts} from './trusted-hosts.ts';
+
+/** What the texts call the mail server: the table of questions is made before there is a host. */
+const MTA = MTAS[0].words.program;
 
 /** One thing to pick; `value` is the text that `parse` takes. */
 export interface Choice {
@@ -163,7 +166,7 @@ function parseDomains(text: string): Result<readonly DomainName[]> {
 function domainChoices(facts: HostFacts): readonly Choice[] {
   // Debian puts localhost.DOMAIN among the local domains; nobody writes from there, and it is in nobody's DNS.
   const offered = facts.mailDomains.filter(domain => !domain.startsWith('localhost.'));
-  const found = offered.map(domain => choice(domain, displayDomain(domain), 'found in Postfix'));
+  const found = offered.map(domain => choice(domain, displayDomain(domain), `found in ${MTA}`));
   if (found.length < 2) return found;
   const all = found.length === 2 ? 'Both of them' : `All ${found.length} of them`;
   return [...found, choice(offered.join(','), all, 'one key for each')];
@@ -215,7 +218,7 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   const shared = whole.endsWith(SHARED) ? ({shared: true} as const) : {};
   const lower = whole.endsWith(SHARED) ? whole.slice(0, -SHARED.length) : whole;
   if (lower === 'ed25519') {
-    const why = algorithmRefusal('ed25519', facts.signer?.version);
+    const why = SIGNER.algorithmRefusal('ed25519', facts.signer?.version);
     return why === undefined ? ok({source: 'generate', spec: {algorithm: 'ed25519'}, ...shared}) : fail(why);
   }
   const bits = RSA_BITS.find(
@@ -311,8 +314,8 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     screen: 'look',
     title: 'Install what is missing?',
     help: [
-      'Postfix hands each message to a signer, and this host has none yet.',
-      'OpenDKIM is the usual one; your distribution has it as a package.',
+      `${MTA} hands each message to a signer, and this host has none yet.`,
+      `${SIGNER.words.program} is the usual one; your distribution has it as a package.`,
       'Yes installs it now, with the package manager of this host.',
       'No leaves; install it yourself and run waxseal again.',
     ],
@@ -452,7 +455,12 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
         'RSA, 4096 bits',
         sizeHint(4096, answers, domains) ?? 'some DNS panels cannot store it',
       ),
-      choice('ed25519', 'Ed25519', 'short', algorithmRefusal('ed25519', facts.signer?.version)?.message),
+      choice(
+        'ed25519',
+        'Ed25519',
+        'short',
+        SIGNER.algorithmRefusal('ed25519', facts.signer?.version)?.message,
+      ),
     ],
     parse: (text, _answers, facts) => parseKey(text, facts),
     format: formatKey,
@@ -464,7 +472,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     placeholder: 'recommended',
     title: 'Use the recommended settings?',
     help: [
-      'The rest has defaults that suit nearly every mail host: subdomains covered, only this host trusted, a socket where Postfix reaches it, relaxed/simple canonicalization, no test mode, no note.',
+      `The rest has defaults that suit nearly every mail host: subdomains covered, only this host trusted, a socket where ${MTA} reaches it, relaxed/simple canonicalization, no test mode, no note.`,
       'No asks for each of them, one question after the other.',
     ],
     dependsOn: [],
@@ -524,9 +532,9 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
   socket: define({
     id: 'socket',
     placeholder: 'inet:8891',
-    title: 'How shall Postfix reach the signer?',
+    title: `How shall ${MTA} reach the signer?`,
     help: [
-      'auto keeps a socket that works, else makes a unix socket where even a chrooted Postfix can reach it.',
+      `auto keeps a socket that works, else makes a unix socket where even a chrooted ${MTA} can reach it.`,
       'unix always uses that socket file.',
       'inet:8891 uses a TCP port on this host only, which every local user can connect to.',
     ],
@@ -534,7 +542,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     suggest: () => 'auto',
     choices: () => [
       choice('auto', 'Automatic', 'recommended'),
-      choice('unix', 'Unix socket', 'a file below the Postfix queue'),
+      choice('unix', 'Unix socket', `a file below the ${MTA} queue`),
       choice('inet:8891', 'TCP port 8891', 'on this host only'),
     ],
     parse: text => parseSocket(text),

@@ -1,4 +1,4 @@
-/** Hosts whose mail is signed without a login, as OpenDKIM's InternalHosts takes them (opendkim.conf(5)). */
+/** Hosts whose mail is signed without a login (daemons/opendkim.md#internal-hosts). */
 import {meantNetwork} from '../dns/address.ts';
 import {parseDnsName} from '../domain/names.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';

@@ -42,7 +42,7 @@ const FOREIGN: Readonly<Record<string, readonly [id: string, what: string, hint:
   'ENCRYPTED PRIVATE KEY': [
     'key.encrypted',
     'a private key with a pass phrase',
-    'OpenDKIM cannot ask for it. Make a copy without it (openssl pkey writes one), and import that.',
+    'A signer cannot ask for it. Make a copy without it (openssl pkey writes one), and import that.',
   ],
 };
 

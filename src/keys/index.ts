@@ -20,4 +20,3 @@ export {
   oddKind,
   sweepTemporary,
 } from './state-directory.ts';
-export {algorithmRefusal} from './support.ts';

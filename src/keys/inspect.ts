@@ -16,7 +16,7 @@ export interface KeyDescription {
   readonly fingerprint: string;
 }
 
-/** Describes a private key in PKCS#8 or PKCS#1 PEM, as OpenDKIM reads it. Problem `key.unreadable` or `key.algorithm`. */
+/** Describes a private key in PKCS#8 or PKCS#1 PEM. Problem `key.unreadable` or `key.algorithm`. */
 export function inspectKey(pem: string): Result<KeyDescription> {
   let key: KeyObject;
   try {

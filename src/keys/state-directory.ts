@@ -11,7 +11,7 @@ export const OWN_DIRECTORY: FileAttributes = {mode: 0o700, uid: 0, gid: 0};
 
 /**
  * The state directory itself lets others pass, but not look: the signer of a preflight runs as its own user in a
- * directory below, and OpenDKIM judges every directory on the way to a key (daemons/opendkim.md#key-files).
+ * directory below, and every directory on the way to a key is judged (daemons/opendkim.md#key-files).
  */
 const PASSABLE_DIRECTORY: FileAttributes = {...OWN_DIRECTORY, mode: 0o711};
 

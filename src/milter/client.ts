@@ -95,7 +95,7 @@ export type ProbeOutcome =
       readonly changes: readonly OtherChange[];
     };
 
-// As long as Postfix waits for a milter (milter_connect_timeout 30 s, milter_content_timeout 300 s).
+// No longer than mail servers wait for a milter, so that what is slow for them is slow here.
 const CONNECT_MS = 30_000;
 const REPLY_MS = 120_000;
 const TOTAL_MS = 300_000;

@@ -1,7 +1,7 @@
 /**
  * The packets of the milter protocol, version 2 to 6: u32 length of what follows, one command octet, data. Text is
- * carried as latin1, so that every octet survives; strings end with NUL. Sources: sendmail's libmilter/mfdef.h and
- * Postfix's milter8.c; what real daemons answer was measured against OpenDKIM 2.11 and rspamd 3.
+ * carried as latin1, so that every octet survives; strings end with NUL. Source: sendmail's libmilter/mfdef.h; what mail
+ * servers and signers make of it: docs/explanation/daemons.
  */
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 

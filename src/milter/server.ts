@@ -1,6 +1,6 @@
 /**
  * The other end of the milter protocol: holds conversations with a mail server (or with the probe) and lets a handler
- * judge each step. Used by the sandbox and by tests; speaks as OpenDKIM or rspamd do.
+ * judge each step. Used by the sandbox and by tests.
  */
 import type {Duplex} from 'node:stream';
 import type {ProbeStep} from './client.ts';
@@ -63,11 +63,8 @@ export interface MilterManner {
   readonly protocol: number;
 }
 
-/** As Debian's OpenDKIM 2.11 answers the negotiation. */
-export const openDkimManner: MilterManner = {actions: 0x111, protocol: 0x10_0702};
-
-/** As rspamd 3's proxy worker does: most steps are silent. */
-export const rspamdManner: MilterManner = {actions: 0x1ff, protocol: 0xf_f080};
+/** As libmilter answers for a signer: headers are added, and it is asked at every step. */
+const EVERY_STEP: MilterManner = {actions: 0x111, protocol: 0x10_0702};
 
 type Client = MilterSession['client'];
 
@@ -109,7 +106,7 @@ const verdicts: Readonly<Record<string, string>> = {
 export async function serveMilter(
   stream: Duplex,
   handler: MilterHandler,
-  manner: MilterManner = openDkimManner,
+  manner: MilterManner = EVERY_STEP,
 ): Promise<void> {
   const packets = new PacketStream(stream);
   try {

@@ -5,7 +5,7 @@
  * Order: strictly reverse for files, directories and packages. Services only after the files of their time are back,
  * once a unit, the last one touched first (who uses another service lets go of it before it changes), and before
  * packages go. Directories that this run made go after the services that put sockets into them, and so do private keys:
- * OpenDKIM reads them for each message, and until it has the old tables a key that is gone means 451
+ * a signer may read them for each message, and until it has the old tables a key that is gone means 451
  * (daemons/opendkim.md#key-files).
  */
 import {command} from '../domain/command.ts';

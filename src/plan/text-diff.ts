@@ -12,7 +12,7 @@ export const holdsPrivateKey = (text: string): boolean => /-----BEGIN [A-Z0-9 ]*
 // A row of a key table may carry the key itself, as base64 of its DER form: `label domain:selector:MII…`.
 const KEY_IN_ROW = /:[ \t]*(?:MII|MC4CAQAw)[A-Za-z0-9+/=]{24,}/g;
 
-// opendkim.conf(5), rspamd's settings for Redis, amavis' data sources.
+// Of LDAP, of Redis and of SQL data sources.
 const PASSWORD = /^[-+ ][ \t]*"?(?:LDAPBindPassword|password|[@$]\w+_sql_dsn)"?(?=[=: \t])/i;
 
 function withoutValueOfPassword(line: string): string {

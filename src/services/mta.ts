@@ -162,6 +162,8 @@ export interface MtaWords {
   readonly user: string;
   /** Where its milters are listed, as in "compare it with". */
   readonly milterSetting: string;
+  /** The setting of the host that it hands all mail to. */
+  readonly relaySetting: string;
 }
 
 export type MtaHints = Readonly<Record<MtaFault, Hint>>;
@@ -255,6 +257,8 @@ export interface Mta<F extends MtaFacts = MtaFacts> {
     facts: HostFacts,
     signal?: AbortSignal,
   ): Promise<readonly Entrance[]>;
+  /** IP addresses that it is told to send from; empty where it leaves that to the host. */
+  sendsFrom(ports: Pick<Ports, 'commands'>): Promise<readonly string[]>;
   /** Directories where a rotation writes. */
   places(facts: HostFacts): readonly AbsolutePath[];
   /**

@@ -17,7 +17,8 @@ export const SIGNERS: readonly [Signer, ...Signer[]] = [openDkim];
 export const SIGNER: Signer = SIGNERS[0];
 
 /** The mail server of this host; undefined where it has none that is known. */
-export const mtaOf = (facts: HostFacts): Mta | undefined => MTAS.find(({kind}) => kind === facts.mta?.kind);
+export const mtaOf = (facts: Pick<HostFacts, 'mta'>): Mta | undefined =>
+  MTAS.find(({kind}) => kind === facts.mta?.kind);
 
 /** The words for every fault, of the signer and of the mail server that hands mail to it. */
 export const hintsFor = (mta: Mta = MTAS[0]): Hints => ({...SIGNER.hints(mta.words), ...mta.hints});

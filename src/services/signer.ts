@@ -8,6 +8,7 @@ import type {DomainSelector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {Decision, Source} from '../domain/source.ts';
+import type {KeyAlgorithm} from '../keys/index.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {Hint, SignerFault} from '../proof/fault.ts';
 import type {Senders} from '../proof/kept.ts';
@@ -129,4 +130,8 @@ export interface Signer<F extends SignerFacts = SignerFacts> {
   ): Promise<readonly SignerView[]>;
   /** Directories where a rotation writes. */
   places(facts: HostFacts): readonly AbsolutePath[];
+  /** Files that decide whose mail it signs, or how: its configuration, and the tables that this names. */
+  decidingFiles(facts: HostFacts): readonly AbsolutePath[];
+  /** Why an installation of `version` cannot take a key of this kind; undefined where it can. */
+  algorithmRefusal(algorithm: KeyAlgorithm, version: string | undefined): Problem | undefined;
 }

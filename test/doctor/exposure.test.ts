@@ -2,6 +2,9 @@ import {describe, expect, it} from 'vitest';
 import {checkExposure} from '../../src/doctor/exposure.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import type {Check} from '../../src/proof/proof.ts';
+import type {HostFacts, SignerFacts} from '../../src/services/facts.ts';
+import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
+import {openDkim} from '../../src/services/opendkim/index.ts';
 import type {Users} from '../../src/system/ports.ts';
 import {openWorld} from '../demo/world.ts';
 import {setAttributes} from '../support/attributes.ts';
@@ -41,21 +44,22 @@ async function look(change: (files: MemoryFiles) => void, path = KEY): Promise<r
   files.directory('/etc/dkimkeys/example.org', {...OPENDKIM, mode: 0o700});
   files.put(KEY, '', {...OPENDKIM, mode: 0o600});
   change(files);
-  return await checkExposure(
-    {files, users},
-    {
-      configFile: absolute('/etc/opendkim.conf'),
-      settings: {
-        keytable: 'file:/etc/opendkim/KeyTable',
-        signingtable: 'refile:/etc/opendkim/SigningTable',
-        internalhosts: '/etc/opendkim/TrustedHosts',
-        peerlist: '127.0.0.1',
-      },
-      keys: [{label: 'k', domain: 'example.org', selector: 's1', path, used: true}],
-      user: 'opendkim',
-      group: 'opendkim',
+  const signer: Partial<OpenDkimFacts> = {
+    kind: 'opendkim',
+    program: 'OpenDKIM',
+    configFile: absolute('/etc/opendkim.conf'),
+    settings: {
+      keytable: 'file:/etc/opendkim/KeyTable',
+      signingtable: 'refile:/etc/opendkim/SigningTable',
+      internalhosts: '/etc/opendkim/TrustedHosts',
+      peerlist: '127.0.0.1',
     },
-  );
+    keys: [{label: 'k', domain: 'example.org', selector: 's1', path, used: true}],
+    user: 'opendkim',
+    group: 'opendkim',
+  };
+  const facts = {signer} as unknown as HostFacts & {readonly signer: SignerFacts};
+  return await checkExposure({files, users}, facts.signer, openDkim.decidingFiles(facts));
 }
 
 const summary = (checks: readonly Check[]): readonly string[] =>
@@ -165,7 +169,7 @@ describe('checkExposure', () => {
       `fail host.key-readable: chown opendkim:opendkim '${path}' && chmod 0600 '${path}'`,
     ]);
     expect(summary(await look(place(0o600), path))).toEqual([
-      'warn host.key-served: Move it elsewhere, and change its row in KeyTable.',
+      'warn host.key-served: Move it elsewhere, and change its row in the key table.',
     ]);
   });
 });

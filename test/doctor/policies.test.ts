@@ -13,7 +13,7 @@ const commands = (texts: Readonly<Record<string, string>>): Commands => ({
   run: async ([program]) => said(texts[program] ?? ''),
 });
 const postfix = (relayhost = ''): PostfixFacts =>
-  ({hostname: 'mail.example.org', relay: relayhost}) as unknown as PostfixFacts;
+  ({kind: 'postfix', hostname: 'mail.example.org', relay: relayhost}) as unknown as PostfixFacts;
 
 const IP = [
   '2: eth0    inet 10.1.2.3/24 brd 10.1.2.255 scope global eth0',

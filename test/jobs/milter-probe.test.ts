@@ -2,7 +2,7 @@ import {generateKeyPairSync} from 'node:crypto';
 import {afterEach, describe, expect, test} from 'vitest';
 import type {KeyLookup} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
-import {type MilterHandler, openDkimManner, rspamdManner} from '../../src/milter/server.ts';
+import type {MilterHandler} from '../../src/milter/server.ts';
 import {toFinding} from '../../src/proof/fault.ts';
 import {checkFrom} from '../../src/proof/finding.ts';
 import {type MilterTarget, type ProbePorts, probeSigning} from '../../src/proof/milter-probe.ts';
@@ -13,6 +13,7 @@ import {createRandom} from '../../src/system/real/random.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
 import {type Listening, serve, serveRaw} from '../milter/serving.ts';
 import {domainOf, makeKey, publishing, selectorOf} from '../proof/keys.ts';
+import {openDkimManner, rspamdManner} from '../support/manners.ts';
 import {signingMilter} from '../support/signing-milter.ts';
 
 const proveMilter = async (ports: ProbePorts, target: MilterTarget) =>

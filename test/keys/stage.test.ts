@@ -1,8 +1,8 @@
 import fs from 'node:fs';
-import {describe, expect, it} from 'vitest';
+import {expect, it} from 'vitest';
 import {parseDomain, parseSelector} from '../../src/domain/names.ts';
 import type {Result} from '../../src/domain/result.ts';
-import {algorithmRefusal, generateKey, readStagedKey, stageKey} from '../../src/keys/index.ts';
+import {generateKey, readStagedKey, stageKey} from '../../src/keys/index.ts';
 import {createKeySource} from '../../src/system/real/index.ts';
 import {scratch} from '../system/scratch.ts';
 
@@ -53,24 +53,4 @@ it('does not use a state directory that others may enter', async () => {
   fs.mkdirSync(real('/var/lib/waxseal'), {mode: 0o755});
   const {pem} = await generateKey(keys, {algorithm: 'ed25519'});
   await expect(stageKey({files}, {domain, selector, pem})).rejects.toMatchObject({id: 'state.unsafe'});
-});
-
-describe('Ed25519 beside RSA', () => {
-  it.each([
-    ['1.12.0', false],
-    ['2.9.2', false],
-    ['2.11', false],
-    ['2.11.99', false],
-    ['v2.11.0', false],
-    ['', false],
-    ['unknown', false],
-    ['2.12.0', true],
-    ['v2.12', true],
-    ['3.0.0', true],
-    ['10.1', true],
-  ])('OpenDKIM %s: %s', (version, can) => {
-    const refusal = algorithmRefusal('ed25519', version);
-    expect(refusal?.id).toBe(can ? undefined : 'key.ed25519-unsupported');
-    expect(algorithmRefusal('rsa', version)).toBeUndefined();
-  });
 });

@@ -5,15 +5,10 @@ import {afterEach, describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {type ProbeMessage, type ProbeOutcome, probeMilter} from '../../src/milter/client.ts';
 import {encodeNegotiation, encodePacket, encodeStrings, takePacket} from '../../src/milter/packets.ts';
-import {
-  type MilterAnswer,
-  type MilterHandler,
-  type MilterSession,
-  openDkimManner,
-  rspamdManner,
-} from '../../src/milter/server.ts';
+import type {MilterAnswer, MilterHandler, MilterSession} from '../../src/milter/server.ts';
 import {createClock} from '../../src/system/real/clock.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
+import {openDkimManner, rspamdManner} from '../support/manners.ts';
 import {type Listening, serve, serveRaw} from './serving.ts';
 
 const ports = {sockets: createSockets(), clock: createClock()};

@@ -28,7 +28,12 @@ test('every fault has a cause and a fix', () => {
 
 test('a signer names the mail server by the words that it brings, and not by its own', () => {
   const [postfix] = MTAS;
-  const other = {program: 'Sendmail', user: 'smmsp', milterSetting: 'INPUT_MAIL_FILTER in sendmail.mc'};
+  const other = {
+    program: 'Sendmail',
+    user: 'smmsp',
+    milterSetting: 'INPUT_MAIL_FILTER in sendmail.mc',
+    relaySetting: 'SMART_HOST',
+  };
   const texts = Object.values(SIGNER.hints(other)).map(hint => JSON.stringify(hint(context)));
   const all = texts.join('\n');
   expect(all).toContain('compare INPUT_MAIL_FILTER in sendmail.mc with Socket in opendkim.conf');

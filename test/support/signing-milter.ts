@@ -1,4 +1,4 @@
-/** A milter that signs with the engine, deciding as OpenDKIM does: internal or logged-in client, domain of From. */
+/** A milter that signs with the engine: mail of internal and logged-in clients, by the domain of From. */
 import type {KeyObject} from 'node:crypto';
 import {type Canonicalization, signMessageSync} from '../../src/dkim/index.ts';
 import type {DomainName, Selector} from '../../src/domain/names.ts';
@@ -13,9 +13,9 @@ export interface SigningKey {
 export interface SigningOptions {
   /** The keys that sign for a From domain (lower case); none: the message is let through unsigned. */
   readonly keysFor: (fromDomain: string) => readonly SigningKey[];
-  /** Clients whose mail is signed; default 127.0.0.1 and ::1, as OpenDKIM's InternalHosts. */
+  /** Clients whose mail is signed; default 127.0.0.1 and ::1. */
   readonly isInternal?: (address: string) => boolean;
-  /** Default relaxed/simple, as Debian configures OpenDKIM. */
+  /** Default relaxed/simple. */
   readonly canonicalization?: Canonicalization;
   /** Seconds since 1970, for t=. */
   readonly now: () => number;

@@ -10,7 +10,7 @@ import type {Check} from '../../proof/proof.ts';
 import {loadState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {openDkimOf} from '../../services/opendkim/facts.ts';
+import {SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, mustBeRoot, resolversOf} from '../context.ts';
@@ -27,7 +27,6 @@ export async function check(context: Context): Promise<ExitCode> {
   mustBeRoot(ports, 'Only root sees what there is to check.');
   const {signal} = context;
   const facts = await lookAtHost(ports, signal);
-  const opendkim = openDkimOf(facts);
   const state = await loadState(ports.files);
   const wanted = domainsOf(context);
   const resolvers = resolversOf(context.flags);
@@ -39,7 +38,9 @@ export async function check(context: Context): Promise<ExitCode> {
     ...checkHost(facts),
     ...checkSigners(facts),
     ...(await checkNotes(ports)),
-    ...(opendkim === undefined ? [] : await checkExposure(ports, opendkim)),
+    ...(facts.signer === undefined
+      ? []
+      : await checkExposure(ports, facts.signer, SIGNER.decidingFiles(facts))),
     ...mail.checks,
   ];
   const advice = await checkPolicies(context, ports, facts, wanted ?? mail.signed);

@@ -5,6 +5,7 @@ import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
 import {type Withdrawn, withdrawRecords} from '../../jobs/remove/records.ts';
 import {type Removal, removeSigning} from '../../jobs/remove/remove.ts';
+import {MTAS, SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
@@ -89,8 +90,7 @@ async function tellRemoval(
   ]);
 }
 
-const NOBODY_LEFT =
-  'No domain is signed here any more. OpenDKIM runs on and leaves mail as it is; Postfix still asks it.';
+const NOBODY_LEFT = `No domain is signed here any more. ${SIGNER.words.program} runs on and leaves mail as it is; ${MTAS[0].words.program} still asks it.`;
 
 const recordsOutcome = (ports: Ports, records: Withdrawn | undefined): Partial<Outcome> =>
   records === undefined

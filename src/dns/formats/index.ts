@@ -137,10 +137,10 @@ const pdnsutil: RecordFormat = {
       .join(' '),
 };
 
-/** As `opendkim-genkey` writes NAME.txt and `opendkim-genzone` a zone: relative owner, strings of 250 in parentheses. */
+/** A zone file line with a relative owner, in strings of 250 within parentheses (daemons/opendkim.md#tools). */
 const genzone: RecordFormat = {
   id: 'genzone',
-  title: 'as opendkim-genkey and opendkim-genzone write it',
+  title: 'zone file in strings of 250, as genkey and genzone write it',
   render: ({absoluteName, zone, value, relativeName}) => {
     const at = keyTagAt(value);
     const head = at > 0 ? value.slice(0, at) : '';

@@ -31,9 +31,9 @@ import {
 import {identitiesOf, modeLetsRead} from '../../services/account.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {isRootsWord} from '../../services/opendkim/movable-key.ts';
 import {refusePlanted} from '../../services/planted.ts';
 import {SIGNER} from '../../services/registry.ts';
+import {isRootsWord} from '../../services/roots-word.ts';
 import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {changeEach, must, readKeys} from '../key-book.ts';
 import {createTurns} from '../lock-turns.ts';

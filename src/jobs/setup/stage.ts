@@ -14,7 +14,6 @@ import {type Answers, type KeyChoice, selectorFor} from '../../flow/answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../../flow/operations.ts';
 import {rotationProblem, setupStart} from '../../flow/setup-rule.ts';
 import {
-  algorithmRefusal,
   dropEmptyStage,
   dropStagedKey,
   generateKey,
@@ -39,6 +38,7 @@ import {
   transition,
 } from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
+import {SIGNER} from '../../services/registry.ts';
 import type {KeySpec, Ports} from '../../system/ports.ts';
 import {changeEach, must, readKeys, recordOf} from '../key-book.ts';
 import {HELD, type Turns} from '../lock-turns.ts';
@@ -286,7 +286,7 @@ async function readImport(
 }
 
 function supported(algorithm: 'rsa' | 'ed25519', {signer}: HostFacts): Result<true> {
-  const refusal = signer === undefined ? undefined : algorithmRefusal(algorithm, signer.version);
+  const refusal = signer === undefined ? undefined : SIGNER.algorithmRefusal(algorithm, signer.version);
   return refusal === undefined ? ok(true) : fail(refusal);
 }
 

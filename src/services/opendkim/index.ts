@@ -1,13 +1,14 @@
 /** OpenDKIM, as a signer of the registry. */
 import {ok} from '../../domain/result.ts';
 import type {Signer} from '../signer.ts';
+import {algorithmRefusal} from './algorithms.ts';
 import {sendersToCompare} from './compared.ts';
 import {openDkimSigners} from './decide/read.ts';
 import {detectOpenDkim} from './detect.ts';
 import {type OpenDkimFacts, openDkimOf} from './facts.ts';
 import {OPENDKIM, openDkimHints} from './hints.ts';
 import {nothing, planOpenDkim} from './plan.ts';
-import {openDkimPlaces, openDkimReads} from './reads.ts';
+import {openDkimDecidingFiles, openDkimPlaces, openDkimReads} from './reads.ts';
 import {openDkimTrial} from './trial.ts';
 
 export const openDkim: Signer<OpenDkimFacts> = {
@@ -30,4 +31,6 @@ export const openDkim: Signer<OpenDkimFacts> = {
   },
   views: openDkimSigners,
   places: openDkimPlaces,
+  decidingFiles: openDkimDecidingFiles,
+  algorithmRefusal,
 };

@@ -10,10 +10,10 @@ import {type AbsolutePath, below, nameOf} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {privateFingerprint} from '../../keys/index.ts';
-import {looseWay} from '../../system/loose-way.ts';
-import type {FileStat, InspectedFile, Ports} from '../../system/ports.ts';
+import type {InspectedFile, Ports} from '../../system/ports.ts';
 import {asIdentity, type Identity, identitiesOf} from '../account.ts';
 import {COMMAND_MS} from '../limits.ts';
+import {isRootsWord} from '../roots-word.ts';
 import type {MovableKey} from '../snapshot.ts';
 import type {OpenDkimFacts} from './facts.ts';
 
@@ -51,26 +51,6 @@ export async function readMovableKey(
     );
   }
   return ok({path: real, sha256, fingerprint});
-}
-
-/**
- * Whether root alone can have written the files that name a key, and root's own file is at the very path that they name:
- * others could put a link there, but no file of root's with one name.
- *
- * @param named the path as it is written, and with its links resolved
- */
-export async function isRootsWord(
-  ports: Pick<Ports, 'files' | 'users'>,
-  writtenIn: readonly AbsolutePath[],
-  named: {readonly path: AbsolutePath; readonly real: AbsolutePath},
-  stat: FileStat,
-): Promise<boolean> {
-  if (named.real !== named.path || stat.uid !== 0 || stat.links !== 1) return false;
-  for (const file of writtenIn) {
-    if ((await ports.files.stat(file)) === undefined) return false;
-    if ((await looseWay(ports, file, ({uid}) => uid === 0)) !== undefined) return false;
-  }
-  return true;
 }
 
 async function inspected(

@@ -96,3 +96,24 @@ export function openDkimPlaces(facts: Pick<HostFacts, 'signer'>): readonly Absol
   });
   return [...tables, ...(opendkim?.keys ?? []).flatMap(({path}) => pathsOf(path)).map(parentOf)];
 }
+
+/** Parameters of opendkim.conf(5) that may name a file which decides whose mail is signed, or how. */
+const DECIDING = [
+  'keytable',
+  'signingtable',
+  'internalhosts',
+  'externalignorelist',
+  'exemptdomains',
+  'peerlist',
+  'domain',
+] as const;
+
+export function openDkimDecidingFiles(facts: HostFacts): readonly AbsolutePath[] {
+  const opendkim = openDkimOf(facts);
+  if (opendkim === undefined) return [];
+  const files = DECIDING.flatMap(name => {
+    const set = parseDataSet(opendkim.settings[name] ?? '');
+    return set.kind === 'file' || set.kind === 'refile' ? [set.path] : [];
+  });
+  return [...new Set([opendkim.configFile, ...files])];
+}

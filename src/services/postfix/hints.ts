@@ -5,6 +5,7 @@ export const POSTFIX: MtaWords = {
   program: 'Postfix',
   user: 'postfix',
   milterSetting: 'smtpd_milters in main.cf',
+  relaySetting: 'relayhost',
 };
 
 export const postfixHints: MtaHints = {

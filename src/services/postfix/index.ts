@@ -2,6 +2,7 @@
 
 import type {PlanHost} from '../files.ts';
 import type {Mta} from '../mta.ts';
+import {bindAddresses} from './bind-addresses.ts';
 import {type PostfixFacts, postfixOf} from './facts.ts';
 import {POSTFIX, postfixHints} from './hints.ts';
 import {proveByMail} from './prove/prove.ts';
@@ -25,6 +26,7 @@ export const postfix: Mta<PostfixFacts> = {
     const postfix = postfixOf(facts);
     return postfix === undefined ? [] : await readWays({ports, signal}, postfix.configDirectory);
   },
+  sendsFrom: bindAddresses,
   places: facts => [postfixOf(facts)?.queueDirectory].flatMap(path => path ?? []),
   queue: readQueues,
   prove: (ports, {configDirectory}, submission, signal) =>

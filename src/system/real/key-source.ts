@@ -31,7 +31,7 @@ function makeKey(spec: KeySpec): Promise<KeyObject> {
       if (error) reject(error);
       else resolve(privateKey);
     };
-    // 65537 is what every verifier accepts; opendkim-genkey uses it too.
+    // 65537 is what every verifier accepts.
     if (spec.algorithm === 'rsa')
       generateKeyPair('rsa', {modulusLength: spec.bits, publicExponent: 65_537}, done);
     else generateKeyPair('ed25519', {}, done);

@@ -1,6 +1,9 @@
 /** What `?` says on each screen, for somebody who has not met DKIM before. Questions bring their own. */
 import {questionOf} from '../../flow/questions.ts';
 import type {Phase} from '../../flow/state.ts';
+import {MTAS} from '../../services/registry.ts';
+
+const MTA = MTAS[0].words.program;
 
 export interface Help {
   readonly title: string;
@@ -49,7 +52,7 @@ const PLAN: Help = {
 const WORKING: Help = {
   title: 'What happens now',
   lines: [
-    'The changes are made one by one, each checked before the next. Then a message is sent to the signer as Postfix does it, and two go through Postfix without leaving this host.',
+    `The changes are made one by one, each checked before the next. Then a message is sent to the signer as ${MTA} does it, and two go through ${MTA} without leaving this host.`,
     'Ctrl-C ends the step in hand and puts everything back.',
   ],
 };

@@ -12,7 +12,8 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {type KeyLookup, verifyMessage} from '../../../src/dkim/index.ts';
-import {rspamdManner, serveMilter} from '../../../src/milter/server.ts';
+import {serveMilter} from '../../../src/milter/server.ts';
+import {rspamdManner} from '../../support/manners.ts';
 import {
   type Configuration,
   FOREIGN,

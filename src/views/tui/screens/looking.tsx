@@ -1,4 +1,5 @@
 import type {ReactNode} from 'react';
+import {MTAS, SIGNER} from '../../../services/registry.ts';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {paragraph} from '../rows.ts';
@@ -18,13 +19,13 @@ function Busy({title, text}: {readonly title: string; readonly text: string}): R
 export const Looking = (): ReactNode => (
   <Busy
     title="Looking at this host"
-    text="Reading how Postfix and the signer are set up. This only reads; nothing is changed."
+    text={`Reading how ${MTAS[0].words.program} and the signer are set up. This only reads; nothing is changed.`}
   />
 );
 
 export const Planning = (): ReactNode => (
   <Busy
     title="Working out the changes"
-    text="Comparing this host with what it needs, and trying the new configuration in a temporary OpenDKIM that no mail goes through."
+    text={`Comparing this host with what it needs, and trying the new configuration in a temporary ${SIGNER.words.program} that no mail goes through.`}
   />
 );

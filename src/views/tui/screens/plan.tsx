@@ -8,6 +8,7 @@ import type {PlanReady} from '../../../flow/operations.ts';
 import {questionOf} from '../../../flow/questions.ts';
 import type {State} from '../../../flow/state.ts';
 import type {ChangeView} from '../../../plan/plan.ts';
+import {SIGNER} from '../../../services/registry.ts';
 import {ChoiceList} from '../components/choice-list.tsx';
 import {DrawRows} from '../components/draw.tsx';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
@@ -176,7 +177,7 @@ function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Ro
       ? []
       : [
           BLANK,
-          ...paragraph('Tried in a temporary OpenDKIM:', width, {tone: 'strong'}),
+          ...paragraph(`Tried in a temporary ${SIGNER.words.program}:`, width, {tone: 'strong'}),
           ...preflight.checks.flatMap(check => checkRows(check, width, theme)),
         ]),
     ...(remarks.length === 0 ? [] : [BLANK, ...remarkRows(remarks, width, theme)]),

@@ -3,6 +3,7 @@ import {visible} from '../../../domain/text.ts';
 import {targetOf} from '../../../flow/lines.ts';
 import type {WorkEvent} from '../../../flow/operations.ts';
 import type {Phase, State} from '../../../flow/state.ts';
+import {MTAS} from '../../../services/registry.ts';
 import type {Step} from '../../../services/step.ts';
 import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
@@ -30,12 +31,13 @@ export const WORK_KEYS: Readonly<Record<WorkPhase['at'], readonly KeyHint[]>> = 
   'rolling-back': [['Please wait', 'until this is done']],
 };
 
+const MTA = MTAS[0].words.program;
+
 const LEADS: Readonly<Record<WorkPhase['at'], string>> = {
   recovering: 'Each file and service becomes what it was before.',
   installing: 'The package manager of this host is at work; this can take a minute.',
   applying: 'A backup is kept of each file before it is touched.',
-  testing:
-    'A message goes to the signer as Postfix sends it, then through Postfix itself. None leaves this host.',
+  testing: `A message goes to the signer as ${MTA} sends it, then through ${MTA} itself. None leaves this host.`,
   'rolling-back': 'A change failed or was stopped. Each file and service becomes what it was before.',
 };
 

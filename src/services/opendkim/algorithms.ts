@@ -1,8 +1,8 @@
-import {type Problem, problem} from '../domain/result.ts';
-import type {KeyAlgorithm} from './inspect.ts';
+import {type Problem, problem} from '../../domain/result.ts';
+import type {KeyAlgorithm} from '../../keys/index.ts';
 
 /**
- * Why a signer of this version cannot take a key beside RSA ones; undefined where it can. OpenDKIM up to 2.11 lists
+ * Why OpenDKIM of this version cannot take a key beside RSA ones; undefined where it can. Any up to 2.11 lists
  * ed25519-sha256 in `opendkim -V`, but has one algorithm for the whole instance, and answers 451 to every message of a key
  * of the other kind (daemons/opendkim.md#algorithms). A version that is not known is taken for an old one.
  */
