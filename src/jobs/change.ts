@@ -21,7 +21,7 @@ import {
 import type {Plan} from '../plan/plan.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type SignedBefore, signedBefore} from '../proof/kept.ts';
-import {type Check, NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
+import type {Check, ProofReport} from '../proof/proof.ts';
 import {type HostFacts, milterEndpoint} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
@@ -33,6 +33,7 @@ import {type LiveTestInput, liveTest} from './live-test.ts';
 import type {WorkOptions} from './options.ts';
 import {changeFor, tried} from './planning.ts';
 import {asProven} from './proven.ts';
+import {applyUnproven, leftOf} from './run-change.ts';
 
 const NO_PROOF: ProofReport = {checks: [], passed: false};
 
@@ -68,8 +69,7 @@ export async function planSetup(
     title: `DKIM for ${listed(staged.map(({domain}) => domain))}`,
     domains: staged.map(({domain, selector}) => ({domain, selector})),
     steps,
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
   return await tried(ports, plan, change.value, staged, signal);
 }
@@ -199,7 +199,6 @@ export async function applySetup(
       preflight: () => asProven(ports, ready.plan, ready.proven),
       proof: prove,
       ready: milterReadiness(ports),
-      lockHeld: true,
     },
     emit,
     signal,
@@ -303,17 +302,9 @@ export async function installMissing(
     title: `Packages: ${facts.missingPackages.join(' ')}`,
     domains: [],
     steps: packageSteps(facts),
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
-  const outcome = await applyPlan(
-    ports,
-    plan,
-    {proof: async () => NOTHING_TO_PROVE, ready: basicReadiness(ports), lockHeld: true},
-    emit,
-    signal,
-  );
-  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw outcome.error;
+  leftOf(await applyUnproven(ports, plan, {ready: basicReadiness(ports)}, emit, signal));
   return await lookAtHost(ports, signal);
 }
 
@@ -323,7 +314,7 @@ export async function recoverUnfinished(
   run: Parameters<typeof recoverRun>[1],
   emit: (event: WorkEvent) => void,
 ): Promise<ApplyResult> {
-  const outcome = await recoverRun(ports, run, {ready: basicReadiness(ports), lockHeld: true}, emit);
+  const outcome = await recoverRun(ports, run, {ready: basicReadiness(ports)}, emit);
   if (outcome.result === 'incomplete') return resultOf(outcome);
   if (outcome.result === 'finished')
     return {applied: true, changed: true, proof: NO_PROOF, interrupted: false};

@@ -5,8 +5,7 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {WorkEvent} from '../flow/operations.ts';
 import {privateFingerprint, recordFingerprint} from '../keys/index.ts';
-import {applyPlan, type LeftStep, makePlan, wasDisposed, whyNotFinal} from '../plan/index.ts';
-import {NOTHING_TO_PROVE} from '../proof/proof.ts';
+import {type LeftStep, makePlan, wasDisposed, whyNotFinal} from '../plan/index.ts';
 import type {Evidence, KeyEntry, RotationState} from '../rotation/index.ts';
 import {lookAtHost} from '../services/look.ts';
 import type {DirectoryStep, DisposeStep, RevealStep, Step} from '../services/step.ts';
@@ -16,6 +15,7 @@ import {FailedStep} from './failed-step.ts';
 import {readKeys} from './key-book.ts';
 import {lookAtUses, whatUses} from './key-uses.ts';
 import {dropRows} from './rotate/switch.ts';
+import {applyUnproven, leftOf} from './run-change.ts';
 
 type Gone = Extract<Evidence, {kind: 'record-gone'}>;
 type KeyEnd = Gone['key'];
@@ -178,22 +178,9 @@ async function carryOut(
     title: `Private keys of removed selectors: ${plans.map(({key}) => key.record.name).join(', ')}`,
     domains: plans.map(({key: {domain, selector}}) => ({domain, selector})),
     steps: [...directory, ...steps] satisfies readonly Step[],
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
-  const outcome = await applyPlan(
-    ports,
-    plan,
-    {proof: async () => NOTHING_TO_PROVE, ready: milterReadiness(ports), lockHeld: true},
-    event => {
-      // There is nothing to prove.
-      if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);
-    },
-    signal,
-  );
-  if (outcome.result === 'applied') return outcome.left ?? [];
-  if (outcome.result === 'nothing') return [];
-  throw outcome.error;
+  return leftOf(await applyUnproven(ports, plan, {ready: milterReadiness(ports)}, emit, signal));
 }
 
 /** May be passed through, may not be listed. */

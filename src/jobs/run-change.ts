@@ -9,6 +9,7 @@ import {
   applyPlan,
   type ChangeView,
   changeViews,
+  type LeftStep,
   type Plan,
 } from '../plan/index.ts';
 import {NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
@@ -61,7 +62,7 @@ export async function runChange(
   ports: Ports,
   dialog: Dialog,
   {plan, further, question, isSame}: Proposal,
-  hooks: () => Promise<Omit<ApplyHooks, 'lockHeld'>>,
+  hooks: () => Promise<ApplyHooks>,
   signal: AbortSignal,
 ): Promise<Shown | Applied> {
   const changes = changeViews(plan);
@@ -69,9 +70,11 @@ export async function runChange(
   dialog.show(changes, further);
   await dialog.agree(question, isSame);
   if (plan.steps.length === 0) return {result: 'applied', changes, proof: NOTHING_TO_PROVE};
-  const made = await hooks();
-  const outcome = await applyPlan(ports, plan, {...made, lockHeld: true}, sayUndone(dialog), signal);
-  return {result: 'applied', changes, proof: appliedOf(outcome).proof};
+  const outcome = await applyPlan(ports, plan, await hooks(), sayUndone(dialog), signal);
+  if (outcome.result === 'applied') return {result: 'applied', changes, proof: outcome.proof};
+  throw outcome.result === 'nothing'
+    ? new ChangeFailed(problem('plan.nothing', 'Nothing was changed.', ''))
+    : outcome.error;
 }
 
 /** Names each step that was put back. */
@@ -81,10 +84,27 @@ export const sayUndone =
     if (event.type === 'step-undone') say(`put back: ${visible(event.step)}`);
   };
 
-/** An outcome that must be `applied`; throws its error where it is not. */
-export function appliedOf(outcome: ApplyOutcome): Extract<ApplyOutcome, {result: 'applied'}> {
-  if (outcome.result === 'applied') return outcome;
-  throw outcome.result === 'nothing'
-    ? new ChangeFailed(problem('plan.nothing', 'Nothing was changed.', ''))
-    : outcome.error;
+/** Applies a change of which nothing shows on the mail. */
+export const applyUnproven = (
+  ports: Ports,
+  plan: Plan,
+  hooks: Omit<ApplyHooks, 'proof'>,
+  emit: (event: ApplyEvent) => void,
+  signal: AbortSignal,
+): Promise<ApplyOutcome> =>
+  applyPlan(
+    ports,
+    plan,
+    {...hooks, proof: async () => NOTHING_TO_PROVE},
+    event => {
+      if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);
+    },
+    signal,
+  );
+
+/** What was left of a change that is done now, or was before; throws the error of one that was not. */
+export function leftOf(outcome: ApplyOutcome): readonly LeftStep[] {
+  if (outcome.result === 'applied') return outcome.left ?? [];
+  if (outcome.result === 'nothing') return [];
+  throw outcome.error;
 }

@@ -29,8 +29,6 @@ export interface ApplyHooks {
   proof(): Promise<ProofReport>;
   /** Whether a service is as its step wants it, looked at once; it is asked again and again. */
   readonly ready: Ready;
-  /** True where the caller holds the lock of the host already. */
-  readonly lockHeld?: boolean;
 }
 
 export type ApplyOutcome =
@@ -66,7 +64,7 @@ export type ApplyOutcome =
 /**
  * Carries out a plan, proves it, and takes everything back where a step, the proof or `signal` says no. The invariant
  * is in docs/explanation/safety.md. Resolves for everything that a person can act on; rejects only for faults of the
- * program, after putting back what could be put back.
+ * program, after putting back what could be put back. The caller holds the lock of the host.
  */
 export async function applyPlan(
   ports: Ports,
@@ -76,23 +74,12 @@ export async function applyPlan(
   signal: AbortSignal,
 ): Promise<ApplyOutcome> {
   if (plan.steps.length === 0) return {result: 'nothing'};
-  const lock = await orRefused(signal, async () =>
-    hooks.lockHeld === true ? NO_LOCK : await ports.locks.acquire(`waxseal ${plan.purpose}`),
-  );
-  if ('result' in lock) return lock;
-  try {
-    const closed = await orRefused(signal, () => gate(ports, plan, hooks, signal));
-    if (closed !== undefined) return closed;
-    await pruneRuns(ports);
-    const journal = await orRefused(signal, () => beginJournal(ports, plan));
-    if ('result' in journal) return journal;
-    return await run(ports, plan, journal, hooks, emit, signal);
-  } finally {
-    await lock.release();
-  }
+  const closed = await orRefused(signal, () => gate(ports, plan, hooks, signal));
+  if (closed !== undefined) return closed;
+  await pruneRuns(ports);
+  const journal = await orRefused(signal, () => beginJournal(ports, plan));
+  return 'result' in journal ? journal : await run(ports, plan, journal, hooks, emit, signal);
 }
-
-const NO_LOCK = {release: async (): Promise<void> => undefined};
 
 type Refused = Extract<ApplyOutcome, {result: 'refused'}>;
 

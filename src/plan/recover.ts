@@ -17,37 +17,28 @@ export type Recovery =
   | {readonly result: 'finished'; readonly run: RunId; readonly passed: readonly string[]};
 
 /**
- * Takes back what a cut-off run changed, or finishes a cut-off undo: both end in the state before that run. Rejects
- * with LockHeld where the run is not dead but at work. An emergency measure: it may be repeated until it is whole.
+ * Takes back what a cut-off run changed, or finishes a cut-off undo: both end in the state before that run. The
+ * caller holds the lock of the host: the run is dead, not at work. An emergency measure: it may be repeated until it is whole.
  */
 export async function recoverRun(
   ports: Ports,
   run: RunSummary,
-  hooks: {readonly ready: Ready; readonly lockHeld?: boolean},
+  {ready}: {readonly ready: Ready},
   emit: (event: ApplyEvent) => void,
 ): Promise<Recovery> {
-  const lock = hooks.lockHeld === true ? undefined : await ports.locks.acquire('waxseal recover');
-  try {
-    const because = new ChangeFailed(
-      problem(
-        'run.unfinished',
-        `Run ${run.run} was cut off before its end. Everything was put back.`,
-        'Run waxseal again to do it anew.',
-      ),
-    );
-    emit({type: 'rolling-back', because: `Run ${run.run} was cut off before its end.`});
-    const journal = openJournal(ports, run.run);
-    const end = run.status === 'undoing' ? 'undone' : 'rolled-back';
-    const back = await takeBack(ports, journal, hooks.ready, emit, end);
-    const {kept} = back;
-    if (back.whole && back.passed !== undefined)
-      return {result: 'finished', run: run.run, passed: back.passed};
-    return back.whole
-      ? {result: 'rolled-back', run: run.run, error: because, kept}
-      : {result: 'incomplete', run: run.run, error: incompleteError(run.run, cutOff(run), back), kept};
-  } finally {
-    await lock?.release();
-  }
+  emit({type: 'rolling-back', because: `Run ${run.run} was cut off before its end.`});
+  const end = run.status === 'undoing' ? 'undone' : 'rolled-back';
+  const back = await takeBack(ports, openJournal(ports, run.run), ready, emit, end);
+  const {kept} = back;
+  if (back.whole && back.passed !== undefined) return {result: 'finished', run: run.run, passed: back.passed};
+  if (!back.whole)
+    return {result: 'incomplete', run: run.run, error: incompleteError(run.run, cutOff(run), back), kept};
+  const because = problem(
+    'run.unfinished',
+    `Run ${run.run} was cut off before its end. Everything was put back.`,
+    'Run waxseal again to do it anew.',
+  );
+  return {result: 'rolled-back', run: run.run, error: new ChangeFailed(because), kept};
 }
 
 const cutOff = (run: RunSummary): ChangeFailed =>

@@ -103,49 +103,47 @@ export async function planUndo(
   });
 }
 
-/** Undoes one run: the last change first, services once a unit after their files. Refused where an edit would be lost. */
+/**
+ * Undoes one run: the last change first, services once a unit after their files. Refused where an edit would be lost. The
+ * caller holds the lock of the host.
+ */
 export async function undoRun(
   ports: Ports,
   run: RunId,
-  hooks: {readonly ready: Ready; readonly lockHeld?: boolean} & UndoOptions,
+  hooks: {readonly ready: Ready} & UndoOptions,
   emit: (event: ApplyEvent) => void,
 ): Promise<UndoOutcome> {
-  const lock = hooks.lockHeld === true ? undefined : await ports.locks.acquire('waxseal undo');
-  try {
-    if (!ports.process.privileged) {
-      const told = problem('host.not-root', 'Changing a mail host needs root.', 'Run it again with sudo.');
-      return {result: 'refused', error: new HostError(told)};
-    }
-    const unfinished = (await listRuns(ports)).find(isUnfinished);
-    if (unfinished !== undefined) return {result: 'refused', error: unfinishedError(unfinished.run)};
-    const view = await planUndo(ports, run, hooks);
-    if (!view.ok) return {result: 'refused', error: new HostError(view.problem)};
-    const {conflicts, merged} = view.value;
-    const [conflict] = conflicts;
-    if (conflict !== undefined) {
-      return {result: 'refused', error: new HostError(await withOffer(ports, run, conflict, conflicts))};
-    }
-    const entries = entriesOf(await readJournal(ports, run));
-    try {
-      await refuseUnchangeable(
-        ports.files,
-        entries.flatMap(({undo}) => (undo.kind === 'path' ? [{path: undo.path, before: undo.after}] : [])),
-      );
-    } catch (error) {
-      if (error instanceof ToolError) return {result: 'refused', error};
-      throw error;
-    }
-    const journal = openJournal(ports, run);
-    const files = await keepMerges(ports, run, merged);
-    await journal.write({run: 'undoing', ...(files.length === 0 ? {} : {merged: files})});
-    emit({type: 'rolling-back', because: `Run ${run} is undone.`});
-    const back = await takeBack(ports, journal, hooks.ready, emit, 'undone');
-    if (back.whole) return {result: 'undone', run};
-    const because = new ChangeFailed(problem('undo.failed', `Run ${run} could not be undone.`, ''));
-    return {result: 'incomplete', run, error: incompleteError(run, because, back)};
-  } finally {
-    await lock?.release();
+  if (!ports.process.privileged) {
+    const told = problem('host.not-root', 'Changing a mail host needs root.', 'Run it again with sudo.');
+    return {result: 'refused', error: new HostError(told)};
   }
+  const unfinished = (await listRuns(ports)).find(isUnfinished);
+  if (unfinished !== undefined) return {result: 'refused', error: unfinishedError(unfinished.run)};
+  const view = await planUndo(ports, run, hooks);
+  if (!view.ok) return {result: 'refused', error: new HostError(view.problem)};
+  const {conflicts, merged} = view.value;
+  const [conflict] = conflicts;
+  if (conflict !== undefined) {
+    return {result: 'refused', error: new HostError(await withOffer(ports, run, conflict, conflicts))};
+  }
+  const entries = entriesOf(await readJournal(ports, run));
+  try {
+    await refuseUnchangeable(
+      ports.files,
+      entries.flatMap(({undo}) => (undo.kind === 'path' ? [{path: undo.path, before: undo.after}] : [])),
+    );
+  } catch (error) {
+    if (error instanceof ToolError) return {result: 'refused', error};
+    throw error;
+  }
+  const journal = openJournal(ports, run);
+  const files = await keepMerges(ports, run, merged);
+  await journal.write({run: 'undoing', ...(files.length === 0 ? {} : {merged: files})});
+  emit({type: 'rolling-back', because: `Run ${run} is undone.`});
+  const back = await takeBack(ports, journal, hooks.ready, emit, 'undone');
+  if (back.whole) return {result: 'undone', run};
+  const because = new ChangeFailed(problem('undo.failed', `Run ${run} could not be undone.`, ''));
+  return {result: 'incomplete', run, error: incompleteError(run, because, back)};
 }
 
 /** The refusal, with what to do: a merge of every edited file is laid beside the journal. */

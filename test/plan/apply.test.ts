@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import {gzipSync} from 'node:zlib';
 import {describe, expect, it} from 'vitest';
-import {HostError, Interrupted, LockHeld} from '../../src/domain/errors.ts';
+import {HostError, Interrupted} from '../../src/domain/errors.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {
   type ApplyEvent,
@@ -143,17 +143,12 @@ describe('applyPlan', () => {
     });
   });
 
-  it('refuses without root, with a held lock, with another key staged, with a failing preflight', async () => {
+  it('refuses without root, with another key staged, with a failing preflight', async () => {
     const {world, plan, before} = await prepared();
     const refused = async (ports: Partial<World['ports']>, hooks: Partial<ApplyHooks> = {}) =>
       (await apply({...world, ports: {...world.ports, ...ports}}, plan, hooks)).outcome;
     const process = {pid: 1, uid: 1000, privileged: false};
     expect(await refused({process})).toMatchObject({error: {id: 'host.not-root', exitCode: 5}});
-    const held = await world.ports.locks.acquire('other');
-    const second = await refused({});
-    expect(second).toMatchObject({result: 'refused', error: {exitCode: 8}});
-    expect('error' in second && second.error).toBeInstanceOf(LockHeld);
-    await held.release();
     const no = {id: 'preflight.unsigned', message: 'It does not sign.', hint: ''};
     expect(await refused({}, {preflight: async () => ({ok: false, problem: no})})).toMatchObject({
       result: 'refused',

@@ -38,12 +38,13 @@ it('kill -9 of the process at many moments: the next start takes over the lock a
     expect(child.signal, `${at}: ${child.stdout}${child.stderr}`).toBe('SIGKILL');
     expect(fs.existsSync(world.real('/run/waxseal.lock')), `${at}`).toBe(true);
     const next = openWorld(world.root);
+    // The dead one's; also of a run that died before its journal began.
+    const lock = await next.ports.locks.acquire('test');
     for (const cut of await findUnfinished(next.ports)) {
       unfinished += 1;
       await recoverRun(next.ports, cut, next.hooks, () => undefined);
     }
-    // A run that died before its journal began leaves its dead lock; taking and releasing it must work too.
-    await (await next.ports.locks.acquire('test')).release();
+    await lock.release();
     expect(fs.readdirSync(world.real('/run')), `${at}`).toEqual(['services.json']);
     expect(await fingerprint(next), `${at}`).toBe(before);
   }

@@ -105,8 +105,7 @@ async function planRemoving(
     title: `No DKIM for ${listed(domains)}`,
     domains: keys.map(({domain, selector}) => ({domain, selector})),
     steps: change.value.steps,
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
   const further = [...coming.map(comingLine), ...recordLines(state, domains, options)];
   return {facts, plan, keys, coming, further};

@@ -10,7 +10,7 @@ import type {Answers} from '../../flow/answers.ts';
 import type {PlanReady, StagedDomain, WorkEvent} from '../../flow/operations.ts';
 import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
-import {NOTHING_TO_PROVE, type ProofReport} from '../../proof/proof.ts';
+import type {ProofReport} from '../../proof/proof.ts';
 import {type KeyEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
 import {provenFiles} from '../../services/candidate.ts';
 import {lookAtHost} from '../../services/look.ts';
@@ -23,6 +23,7 @@ import {readKeys, recordActive} from '../key-book.ts';
 import type {WorkOptions} from '../options.ts';
 import {changeFor, type StagedChange} from '../planning.ts';
 import {asProven} from '../proven.ts';
+import {applyUnproven, leftOf} from '../run-change.ts';
 import {stagedAgain} from '../setup/look.ts';
 
 /** What a person may have said about a switch; nothing is said by default. */
@@ -62,8 +63,7 @@ export async function planSwitch(
     title: `New keys for ${staged.map(({domain, selector}) => `${domain} (${selector})`).join(', ')}`,
     domains: staged.map(({domain, selector}) => ({domain, selector})),
     steps,
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
   return ok({plan, change: change.value});
 }
@@ -128,8 +128,7 @@ export async function carryOutSwitch(
       title,
       domains: whole.domains,
       steps,
-      clock: ports.clock,
-      random: ports.random,
+      ...ports,
     });
   const places = part(`Private keys in place: ${namesOf(staged)}`, whole.steps.filter(isPlaced));
   const tables = part(
@@ -140,7 +139,15 @@ export async function carryOutSwitch(
   const preflight = (): Promise<Result<true>> => asProven(ports, whole, proven);
   // Before the first of both: putting keys in place may change directories of others, too.
   const kept = keptBy(await beforeChange(ports, whole, signal), whole);
-  const placed = await placeKeys(ports, {...places, domains: []}, preflight, counted(emit, 0, whole), signal);
+  // A change of its own that nothing takes back: a signer reads keys for each message, and a session that was open meanwhile
+  // may need one even after tables have been put back. A key that no table names harms nobody.
+  const placed = await applyUnproven(
+    ports,
+    {...places, domains: []},
+    {preflight, ready: milterReadiness(ports)},
+    counted(emit, 0, whole),
+    signal,
+  );
   if (placed.result !== 'applied' && placed.result !== 'nothing') {
     return {outcome: placed, run: places, proof: undefined, keyPaths};
   }
@@ -148,7 +155,7 @@ export async function carryOutSwitch(
   const outcome = await applyPlan(
     ports,
     tables,
-    {preflight, proof, ready: milterReadiness(ports), lockHeld: true},
+    {preflight, proof, ready: milterReadiness(ports)},
     counted(emit, places.steps.length, whole),
     signal,
   );
@@ -226,34 +233,6 @@ export async function placeNow(
   };
 }
 
-/**
- * Puts the new private keys in place, as a change of its own that nothing takes back: a signer reads them for each
- * message, and a session that was open meanwhile may need one even after tables have been put back. A key that no table
- * names harms nobody.
- */
-const placeKeys = (
-  ports: Ports,
-  places: Plan,
-  preflight: () => Promise<Result<true>>,
-  emit: (event: WorkEvent) => void,
-  signal: AbortSignal,
-): Promise<ApplyOutcome> =>
-  applyPlan(
-    ports,
-    places,
-    {
-      preflight,
-      proof: async () => NOTHING_TO_PROVE,
-      ready: milterReadiness(ports),
-      lockHeld: true,
-    },
-    // There is nothing to prove yet.
-    event => {
-      if (event.type !== 'proof-started' && event.type !== 'proof-done') emit(event);
-    },
-    signal,
-  );
-
 const placesOf = ({steps}: Plan, staged: readonly StagedDomain[]): ReadonlyMap<string, AbsolutePath> =>
   new Map(
     staged.flatMap(({domain, selector, stagedPath}) => {
@@ -314,21 +293,9 @@ export async function dropRows(
     title: `Removed keys out of the table: ${keys.map(({record}) => record.name).join(', ')}`,
     domains: [],
     steps: change.value.steps,
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
-  const outcome = await applyPlan(
-    ports,
-    plan,
-    {
-      proof: async () => NOTHING_TO_PROVE,
-      ready: milterReadiness(ports),
-      lockHeld: true,
-    },
-    emit,
-    signal,
-  );
-  if (outcome.result !== 'applied' && outcome.result !== 'nothing') throw outcome.error;
+  leftOf(await applyUnproven(ports, plan, {ready: milterReadiness(ports)}, emit, signal));
 }
 
 /** The record that says that a key was revoked. */

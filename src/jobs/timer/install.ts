@@ -56,8 +56,7 @@ export async function installTimer(
     title: 'A timer that advances rotations',
     domains: [],
     steps: planTimer(facts, snapshot, {program, writes: await placesOf(ports, facts), isActive}),
-    clock: ports.clock,
-    random: ports.random,
+    ...ports,
   });
   if (plan.steps.length === 0) return {result: 'there'};
   const done = await runChange(

@@ -59,7 +59,7 @@ async function recover(ports: Ports, dialog: Dialog, unfinished: RunSummary): Pr
     `Put back the unfinished run ${run} (${visible(title)})?`,
     async () => (await findUnfinished(ports))[0]?.run === run,
   );
-  const hooks = {ready: milterReadiness(ports), lockHeld: true};
+  const hooks = {ready: milterReadiness(ports)};
   const back = await recoverRun(ports, unfinished, hooks, sayUndone(dialog));
   if (back.result === 'incomplete') throw back.error;
   return back.result === 'finished'
@@ -95,7 +95,7 @@ async function undoOne(
     });
   }
   // A conflict refuses it again, and this time a merge of what was edited is written for the administrator.
-  const hooks = {ready: milterReadiness(ports), lockHeld: true, merged};
+  const hooks = {ready: milterReadiness(ports), merged};
   const {outcome, check} = await undoAndCompare(
     ports,
     domains,
