@@ -78,17 +78,26 @@ function keysByDomain({keys}: RotationState): ReadonlyMap<DomainName, readonly K
   return found;
 }
 
-/** Changes several keys and keeps the result once: the state of ten thousand domains is not written ten thousand times. */
+/** Changes keys as `changeEach` does and keeps the result once: the state is not written ten thousand times. */
+export async function changeKeys<T extends {readonly domain: DomainName}>(
+  ports: Pick<Ports, 'files'>,
+  items: readonly T[],
+  change: (own: RotationState, item: T) => RotationState,
+): Promise<void> {
+  if (items.length === 0) return;
+  const before = await readKeys(ports);
+  const state = changeEach(before, items, change);
+  if (state !== before) await saveState(ports.files, state);
+}
+
+/** Moves several keys to a state, those that are not there yet. */
 export async function moveKeys(
   ports: Pick<Ports, 'files' | 'clock'>,
   keys: readonly {readonly domain: DomainName; readonly selector: Selector}[],
   to: KeyState,
   evidence: Evidence,
 ): Promise<void> {
-  if (keys.length === 0) return;
-  const before = await readKeys(ports);
-  const state = changeEach(before, keys, (own, key) => moved(own, key, to, evidence, ports.clock.now()));
-  if (state !== before) await saveState(ports.files, state);
+  await changeKeys(ports, keys, (own, key) => moved(own, key, to, evidence, ports.clock.now()));
 }
 
 function moved(
@@ -117,14 +126,11 @@ export async function recordSurveys(
   /** Whether a resolver that has the record counts where no name server can be asked. */
   options: {readonly resolverOnly?: boolean} = {},
 ): Promise<void> {
-  if (surveyed.length === 0) return;
-  const before = await readKeys(ports);
   const at = ports.clock.now();
   const items = surveyed.map(([key, survey]) => ({domain: key.domain, key, survey}));
-  const state = changeEach(before, items, (own, {key, survey}) =>
+  await changeKeys(ports, items, (own, {key, survey}) =>
     afterSurvey(own, key, survey, at, options.resolverOnly === true),
   );
-  if (state !== before) await saveState(ports.files, state);
 }
 
 function afterSurvey(
@@ -171,11 +177,10 @@ export async function recordActive(
   checks: readonly Check[],
   known?: (domain: DomainName, selector: Selector) => AbsolutePath | undefined,
 ): Promise<void> {
-  const before = await readKeys(ports);
   const passed = checks.filter(({status}) => status === 'pass').map(({id}) => id);
   const evidence = {kind: 'signing-proven', run: plan.id, checks: passed} as const;
   const paths = keyPathsIn(plan);
-  const state = changeEach(before, plan.domains, (own, {domain, selector}) => {
+  await changeKeys(ports, plan.domains, (own, {domain, selector}) => {
     const entry = findEntry(own, domain, selector);
     if (entry?.state !== 'ready') return own;
     const next = must(activate(own, domain, selector, evidence, ports.clock.now()));
@@ -184,7 +189,6 @@ export async function recordActive(
     const keyPath = (staged === undefined ? undefined : paths.get(staged)) ?? known?.(domain, selector);
     return active === undefined || keyPath === undefined ? next : must(putEntry(next, {...active, keyPath}));
   });
-  if (state !== before) await saveState(ports.files, state);
 }
 
 /** Where a plan puts the staged keys. */
@@ -203,10 +207,9 @@ const keyPathsIn = (plan: Plan): ReadonlyMap<AbsolutePath, AbsolutePath> =>
  * mail that it signed may be under way.
  */
 export async function recordUndone(ports: Pick<Ports, 'files' | 'clock'>, run: string): Promise<void> {
-  const before = await readKeys(ports);
+  const {keys} = await readKeys(ports);
   const now = ports.clock.now();
-  const state = changeEach(before, before.keys, (own, entry) => afterUndo(own, entry, run, now));
-  await saveState(ports.files, state);
+  await changeKeys(ports, keys, (own, entry) => afterUndo(own, entry, run, now));
 }
 
 function afterUndo(state: RotationState, entry: KeyEntry, run: string, now: Date): RotationState {
@@ -257,13 +260,11 @@ export async function abandonKeys(
   keys: readonly KeyEntry[],
   why: string,
 ): Promise<void> {
-  if (keys.length === 0) return;
   const now = ports.clock.now();
-  const state = changeEach(await readKeys(ports), keys, (own, key) => {
+  await changeKeys(ports, keys, (own, key) => {
     const next = moved(own, key, 'removed', {kind: 'abandoned', why}, now);
     const {stagedPath: _gone, ...rest} = findEntry(next, key.domain, key.selector) ?? key;
     return must(putEntry(next, rest));
   });
-  await saveState(ports.files, state);
   for (const {stagedPath} of keys) if (stagedPath !== undefined) await dropStagedKey(ports.files, stagedPath);
 }

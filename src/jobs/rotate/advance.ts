@@ -19,8 +19,9 @@ import type {Ports} from '../../system/ports.ts';
 import {recoverUnfinished} from '../change.ts';
 import {disposeKeys} from '../dispose.ts';
 import {FailedStep} from '../failed-step.ts';
-import {changeEach, must, readKeys} from '../key-book.ts';
+import {changeKeys, must, readKeys} from '../key-book.ts';
 import {rememberPublisher} from '../publishing.ts';
+import {withTtls} from './facts.ts';
 import type {HookReport} from './hooks.ts';
 import {NOTES, noteSteps} from './notes.ts';
 import {askOthers, runHook} from './publish-records.ts';
@@ -169,13 +170,7 @@ async function switchOver(run: Run, look: Look, switches: readonly Due[]): Promi
   await underLock(run, look, switches, async ({state, facts, steps, signal}) => {
     const find = entryFinder(state);
     const keys = steps.flatMap(step => find(step) ?? []);
-    // The TTL of the record that retires is known best while its key still signs.
-    const old = state.keys.filter(each => each.state === 'active' && facts.records.has(each.record.name));
-    const after = changeEach(state, old, (own, each) => {
-      const ttlSeconds = facts.records.get(each.record.name)?.ttlSeconds;
-      return ttlSeconds === undefined ? own : must(putEntry(own, {...each, ttlSeconds}));
-    });
-    await saveState(run.ports.files, after);
+    await saveState(run.ports.files, withTtls(state, facts));
     const names = new Set(keys.map(({record}) => record.name));
     const chosen = staged.filter(({record}) => names.has(record.absoluteName));
     await switchKeys(run.ports, run.options, chosen, run.emit, signal);
@@ -197,7 +192,7 @@ async function destroyKeys(run: Run, {state, facts, steps, signal}: Now): Promis
   const {publishDirectory} = facts.settings;
   const ended = await disposeKeys(run.ports, wanted, publishDirectory, run.emit, signal);
   const gone = ended.flatMap(each => ('refused' in each ? [] : [{...each, domain: each.key.domain}]));
-  const after = changeEach(await readKeys(run.ports), gone, (own, {key, evidence}) => {
+  await changeKeys(run.ports, gone, (own, {key, evidence}) => {
     const {
       stagedPath: _staged,
       keyPath: _path,
@@ -205,7 +200,6 @@ async function destroyKeys(run: Run, {state, facts, steps, signal}: Now): Promis
     } = must(transition(key, 'removed', evidence, facts.now));
     return must(putEntry(own, rest));
   });
-  await saveState(run.ports.files, after);
   run.done.push(...gone.map(({said}) => said));
   run.failed.push(...ended.flatMap(each => ('refused' in each ? [each.refused] : [])));
 }

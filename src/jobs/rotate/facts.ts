@@ -19,6 +19,7 @@ import {
   earliestArrival,
   type KeyEntry,
   parseSettings,
+  putEntry,
   type RecordFacts,
   type RotationFacts,
   type RotationSettings,
@@ -30,6 +31,7 @@ import {
 import type {QueueFacts} from '../../services/mta.ts';
 import {MTAS} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
+import {changeEach, must} from '../key-book.ts';
 import {keysInUse, type SeenUses} from '../key-uses.ts';
 import type {WorkOptions} from '../options.ts';
 
@@ -63,6 +65,17 @@ export async function readTime(ports: Pick<Ports, 'files' | 'clock'>): Promise<T
     ...(Number.isFinite(uptime) ? {uptimeMs: uptime * 1000} : {}),
   };
 }
+
+/** The state with the TTL of each record as it was seen: that of one that retires is known best while its key still signs. */
+export const withTtls = (state: RotationState, {records}: Pick<RotationFacts, 'records'>): RotationState =>
+  changeEach(
+    state,
+    state.keys.filter(key => key.state === 'active'),
+    (own, key) => {
+      const ttlSeconds = records.get(key.record.name)?.ttlSeconds;
+      return ttlSeconds === undefined ? own : must(putEntry(own, {...key, ttlSeconds}));
+    },
+  );
 
 /** What one run knows of the queues: a mail server that hung once is not waited for at every look. */
 export interface QueueMemory {

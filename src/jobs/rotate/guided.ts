@@ -26,13 +26,13 @@ import {
 } from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {resultOf, unproven} from '../change.ts';
-import {changeEach, must, readKeys} from '../key-book.ts';
+import {changeKeys, must, readKeys} from '../key-book.ts';
 import {CHANGE_HELD_MS, createTurns, type Turns} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 import {tried} from '../planning.ts';
 import {bookActive, createOperations, refused} from '../setup/operations.ts';
 import {checkStaged} from '../setup/stage.ts';
-import {gatherFacts, readTime} from './facts.ts';
+import {gatherFacts, readTime, withTtls} from './facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './hooks.ts';
 import {carryOutSwitch, placeNow, planSwitch} from './switch.ts';
 
@@ -172,12 +172,7 @@ async function waitsOf(
   const after = await turns.take(signal, async () => {
     const before = await readKeys(ports);
     const state = {...before, time: noteTime(before.time, await readTime(ports))};
-    // The TTL of the record that retires is known best while its key still signs.
-    const active = state.keys.filter(key => key.state === 'active');
-    const noted = changeEach(state, active, (own, key) => {
-      const ttlSeconds = facts.records.get(key.record.name)?.ttlSeconds;
-      return ttlSeconds === undefined ? own : must(putEntry(own, {...key, ttlSeconds}));
-    });
+    const noted = withTtls(state, facts);
     await saveState(ports.files, noted);
     return noted;
   });
@@ -192,15 +187,12 @@ async function waitsOf(
 
 /** Who asks for a rotation wants the key that stands by to sign now. */
 async function noLongerStandby(ports: Ports, staged: readonly StagedDomain[]): Promise<void> {
-  const before = await readKeys(ports);
-  let state = before;
-  for (const {domain, selector} of staged) {
-    const entry = findEntry(state, domain, selector);
-    if (entry?.standby !== true || !isComing(entry)) continue;
+  await changeKeys(ports, staged, (own, {domain, selector}) => {
+    const entry = findEntry(own, domain, selector);
+    if (entry?.standby !== true || !isComing(entry)) return own;
     const {standby: _no, ...rest} = entry;
-    state = must(putEntry(state, rest));
-  }
-  if (state !== before) await saveState(ports.files, state);
+    return must(putEntry(own, rest));
+  });
 }
 
 /** The programs of the administrator are asked for each record once in a run, as `--advance` does. */

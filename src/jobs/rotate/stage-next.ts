@@ -1,9 +1,9 @@
 /** The next keys, made before the old ones end. */
 import type {DnsName} from '../../domain/names.ts';
-import {type Due, entryFinder, findEntry, type KeyEntry, putEntry, saveState} from '../../rotation/index.ts';
+import {type Due, entryFinder, findEntry, type KeyEntry, putEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {lookAtHost} from '../../services/look.ts';
-import {changeEach, must, readKeys} from '../key-book.ts';
+import {changeKeys, must} from '../key-book.ts';
 import {attempt, type Look, markOf, problemOf, type Run, underLock} from './run.ts';
 import {groupsOf, makeKeys, type NextKey, prepareKeys} from './stage.ts';
 
@@ -72,9 +72,8 @@ async function standBy(run: Run, made: readonly NextKey[], steps: readonly Due[]
   const items = made.flatMap(({old: {domain}, selector}) =>
     domains.has(domain) ? [{domain, selector}] : [],
   );
-  const state = changeEach(await readKeys(run.ports), items, (own, {domain, selector}) => {
+  await changeKeys(run.ports, items, (own, {domain, selector}) => {
     const key = findEntry(own, domain, selector);
     return key === undefined ? own : must(putEntry(own, {...key, standby: true}));
   });
-  await saveState(run.ports.files, state);
 }
