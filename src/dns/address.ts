@@ -47,6 +47,30 @@ export function isInNetwork(address: Uint8Array, network: Uint8Array, prefix: nu
   return true;
 }
 
+/** A network, or a single address, with the bits beyond its prefix cleared. */
+export interface Network {
+  /** 4 or 16. */
+  readonly octets: Uint8Array;
+  readonly bits: number;
+}
+
+/** `192.0.2.0/24`, `[2001:db8::]/32`, `192.0.2.7`; `::ffff:192.0.2.0/120` is 192.0.2.0/24. Undefined where it is none. */
+export function parseNetwork(text: string): Network | undefined {
+  const [written = '', prefix, ...rest] = text.split('/');
+  const base = written.startsWith('[') && written.endsWith(']') ? written.slice(1, -1) : written;
+  const octets = addressOctets(base);
+  if (octets === undefined || rest.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix)))
+    return undefined;
+  const all = octets.length * 8;
+  const isMapped = octets.length === 4 && base.includes(':');
+  const bits = prefix === undefined ? all : Number(prefix) - (isMapped ? 96 : 0);
+  return bits < 0 || bits > all ? undefined : {octets: maskedOctets(octets, bits), bits};
+}
+
+/** The address with all bits beyond the prefix cleared. */
+export const maskedOctets = (octets: Uint8Array, bits: number): Uint8Array =>
+  octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
+
 /**
  * The network that an address with a prefix means, where the address has bits beyond it: `192.168.1.5/24` means
  * `192.168.1.0/24`, which some programs never match. undefined where it has none, or is no network.
@@ -56,7 +80,7 @@ export function meantNetwork(text: string): string | undefined {
   const octets = addressOctets(address);
   if (octets === undefined || rest.length > 0 || !/^\d{1,3}$/.test(prefix)) return undefined;
   const bits = Number(prefix);
-  const masked = octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
+  const masked = maskedOctets(octets, bits);
   if (bits > octets.length * 8 || masked.every((octet, at) => octet === octets[at])) return undefined;
   if (octets.length === 4) return `${masked.join('.')}/${prefix}`;
   const groups = Array.from({length: 8}, (_, at) => ((masked[at * 2] ?? 0) << 8) | (masked[at * 2 + 1] ?? 0));

@@ -189,19 +189,29 @@ function loginChecks(picture: HostPicture, [sender]: readonly OwnSender[]): read
 
 /** Forged mail that verifies: a finding of the first rank. */
 const strangerChecks = (found: readonly ForeignSigned[]): readonly Check[] =>
-  found.map(({entrance, client, clients, from, signature, answer}) => {
-    const reasons = answer.steps.flatMap(({by, kind, decision}) =>
-      by === signature.program && (kind === 'passes' || kind === 'signs')
-        ? [`${decision.says} (${sourceText(decision.source)})`]
-        : [],
+  found.map(({entrance, client, clients, kind, believed, from, signature, answer}) => {
+    const reasons = answer.steps.flatMap(({by, kind: step, decision}) =>
+      by === signature.program && (step === 'passes' || step === 'signs') ? [decision] : [],
     );
     const sender = from === answer.from ? from : `${from} (it becomes ${answer.from})`;
     // `explain` wants a domain.
     const explained = from.includes('@') ? from : answer.from;
-    return check('mail.stranger', "Strangers' mail isn't signed", 'fail', {
+    const seen = believed === undefined ? client.address : '127.0.0.1';
+    const own = entrance.own === undefined ? '' : ` ${entrance.own.decision.name} doesn't have them.`;
+    return check('mail.stranger', "Strangers' mail isn't signed", kind === 'anyone' ? 'fail' : 'warn', {
       evidence: `${entranceText(entrance)}, a client at ${client.address} that hasn't logged in (${clients.signed} of ${clients.tried} tried) sends as ${sender}: signed with d=${signature.domain} at ${signature.service}`,
-      cause: ['Forged mail in your name gets your signature and verifies everywhere.', ...reasons].join(' '),
-      fix: `See who counts as your own: ${command('sudo', 'waxseal', 'explain', explained, '--entrance', entrance.id, '--client', client.address)}`,
+      cause: [
+        kind === 'listed'
+          ? `Clients that may not be yours get your signature.${own}`
+          : 'Forged mail in your name gets your signature and verifies everywhere.',
+        ...[...(believed === undefined ? [] : [believed]), ...reasons].map(
+          ({says, source}) => `${says} (${sourceText(source)})`,
+        ),
+      ].join(' '),
+      fix:
+        kind === 'posing'
+          ? 'Let only your proxy connect to this port.'
+          : `See who counts as your own: ${command('sudo', 'waxseal', 'explain', explained, '--entrance', entrance.id, '--client', seen)}`,
     });
   });
 

@@ -20,30 +20,35 @@ const SOMEWHERE: Client = {name: 'client.invalid', address: '198.51.100.77'};
  * entrance before the filter, are none.
  */
 export function ownWays(entrances: readonly Entrance[]): readonly OwnWay[] {
-  return entrances.flatMap((entrance): readonly OwnWay[] => {
-    const {kind, login} = entrance;
-    const local: OwnWay = {
-      ...{entrance, client: LOCALHOST, authenticated: false},
-      text: kind === 'smtp' ? `mail from this host ${portText(entrance)}` : entranceText(entrance),
-    };
-    const loggedIn: OwnWay = {
-      ...{entrance, client: SOMEWHERE, authenticated: true},
-      text: `mail from logged-in clients ${portText(entrance)}`,
-    };
-    switch (kind) {
-      case 'local':
-      case 'qmqp':
-        return [local];
-      case 'smtp':
-      case 'postscreen':
-        return login === 'no' ? [local] : login === 'must' ? [loggedIn] : [local, loggedIn];
-      case 'submission':
-      case 'submissions':
-        return [login === 'no' ? local : loggedIn];
-      default:
-        return [];
-    }
+  return entrances.flatMap(waysOf).filter(({entrance, client: {address}, authenticated}) => {
+    // What is not let in, is not meant to come this way.
+    return entrance.refuses?.({address, authenticated}) === undefined;
   });
+}
+
+function waysOf(entrance: Entrance): readonly OwnWay[] {
+  const {kind, login} = entrance;
+  const local: OwnWay = {
+    ...{entrance, client: LOCALHOST, authenticated: false},
+    text: kind === 'smtp' ? `mail from this host ${portText(entrance)}` : entranceText(entrance),
+  };
+  const loggedIn: OwnWay = {
+    ...{entrance, client: SOMEWHERE, authenticated: true},
+    text: `mail from logged-in clients ${portText(entrance)}`,
+  };
+  switch (kind) {
+    case 'local':
+    case 'qmqp':
+      return [local];
+    case 'smtp':
+    case 'postscreen':
+      return login === 'no' ? [local] : login === 'must' ? [loggedIn] : [local, loggedIn];
+    case 'submission':
+    case 'submissions':
+      return [login === 'no' ? local : loggedIn];
+    default:
+      return [];
+  }
 }
 
 const portText = ({listensOn, id}: Entrance): string =>
@@ -67,7 +72,8 @@ export const entranceText = (entrance: Entrance): string => {
 };
 
 /** True where hosts elsewhere can connect: not for a port of the loopback address, nor a socket. */
-export const isPublic = ({kind, listensOn}: Entrance): boolean =>
+export const isPublic = ({kind, listensOn, isLocal}: Entrance): boolean =>
+  isLocal !== true &&
   ['smtp', 'postscreen', 'submission', 'submissions', 'way-back', 'qmqp'].includes(kind) &&
   listensOn !== '' &&
   !/^(?:127\.|localhost\b|\[?::1\b|\/|unix:)/.test(listensOn);

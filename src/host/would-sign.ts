@@ -420,7 +420,9 @@ const uncertain = (entrance: Entrance): AnswerStep => ({
   decision: entranceDecision(entrance, "How mail comes back from the filter can't be told."),
 });
 
-function atTheDoor(entrance: Entrance, {authenticated}: MailQuestion): readonly AnswerStep[] {
+function atTheDoor(entrance: Entrance, {client, authenticated}: MailQuestion): readonly AnswerStep[] {
+  const refused = entrance.refuses?.({address: client.address, authenticated});
+  if (refused !== undefined) return [{kind: 'refuses', by: entrance.id, decision: refused}];
   if (entrance.login === 'must' && !authenticated) {
     const decision = entranceDecision(entrance, 'Only clients that log in may send here.');
     return [{kind: 'refuses', by: entrance.id, decision}];

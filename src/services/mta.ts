@@ -135,6 +135,23 @@ export interface SenderRewrite {
   rewrite(address: string, by?: Submitter): string | undefined | 'unknown';
 }
 
+/** Clients by their addresses. */
+export interface OwnClients {
+  /** As they are written: networks, hosts. */
+  readonly clients: readonly string[];
+  covers(address: string): boolean | 'unknown';
+  readonly decision: Decision;
+}
+
+/** What a client may say of itself. */
+export interface Believed {
+  readonly decision: Decision;
+  /** A login, too, and not only an address. */
+  readonly asLoggedIn: boolean;
+  /** The port is meant for a proxy and closed to everyone else, which the configuration does not show. */
+  readonly isForProxy: boolean;
+}
+
 /** One way in, with all that happens to a message until it leaves. */
 export interface Entrance {
   /** Stable, for `--entrance` and for reports: `submission/inet`, `local`, `bounce`. */
@@ -147,6 +164,14 @@ export interface Entrance {
   readonly source: Source;
   /** Whether clients log in here. */
   readonly login: 'may' | 'must' | 'no';
+  /** Only programs of this host can connect; absent where others can, or where it is no port. */
+  readonly isLocal?: true;
+  /** Why a client may not send here; undefined where it may, or where that cannot be told. */
+  refuses?(by: Submitter): Decision | undefined;
+  /** Clients that the MTA counts as its own without a login. */
+  readonly own?: OwnClients;
+  /** Whether a client at this address is believed when it says that it is somebody else. */
+  believes?(address: string): Believed | undefined;
   /** In order; two or more where a filter hands mail back. Empty where no milter ever sees this mail. */
   readonly passes: readonly Pass[];
   /** More than one continuation is possible (a filter whose way back cannot be told). */

@@ -82,6 +82,8 @@ export interface SignerView {
    * where it takes what the MTA sends. What is sent last is what counts.
    */
   readonly asksFor?: readonly string[];
+  /** Hosts, networks, names and patterns by which it tells clients apart, as they are written. */
+  readonly clients?: readonly string[];
   /** Parts of its configuration that waxseal cannot read: an answer may be `unknown` for them. */
   readonly unread: readonly Decision[];
   /** What is written there and has no effect, though it looks as if it had. */

@@ -98,6 +98,58 @@ describe('a host set up by hand', () => {
       'mail.stranger fail',
       'MTA',
     ],
+    [
+      'a large network as internal hosts',
+      {conf: 'InternalHosts 127.0.0.1,11.0.0.0/8'},
+      'mail.stranger fail',
+      '11.',
+    ],
+    [
+      'a large network of IPv6',
+      {conf: 'InternalHosts 127.0.0.1,2c0f:8000::/20'},
+      'mail.stranger fail',
+      '2c0f:8000::',
+    ],
+    [
+      'all but one network',
+      {conf: 'InternalHosts !11.0.0.0/8,0.0.0.0/0'},
+      'mail.stranger fail',
+      'InternalHosts',
+    ],
+    [
+      'a list whose pattern covers a network',
+      {
+        conf: 'InternalHosts refile:/etc/opendkim/hosts',
+        files: {'/etc/opendkim/hosts': '127.0.0.1\n11.0.*\n'},
+      },
+      'mail.stranger fail',
+      '11.0.9.9',
+    ],
+    ['every name under com', {conf: 'InternalHosts 127.0.0.1,.com'}, 'mail.stranger fail', 'host.com'],
+    [
+      'a network that may be of others',
+      {conf: 'InternalHosts 127.0.0.1,12.0.0.0/24'},
+      'mail.stranger warn',
+      'mynetworks',
+    ],
+    [
+      'clients that are believed who they are',
+      {main: 'smtpd_authorized_xclient_hosts = 0.0.0.0/0'},
+      'mail.stranger fail',
+      'smtpd_authorized_xclient_hosts',
+    ],
+    [
+      'a port for a proxy',
+      {main: 'smtpd_upstream_proxy_protocol = haproxy'},
+      'mail.stranger warn',
+      'smtpd_upstream_proxy_protocol',
+    ],
+    [
+      'QMQP for the whole internet',
+      {master: '628 inet n - y - - qmqpd', main: 'qmqpd_authorized_clients = 0.0.0.0/0'},
+      'mail.stranger fail',
+      'QMQP',
+    ],
     ['a filter whose way back signs', {main: FILTER, master: BACK}, 'mail.stranger fail', '10025'],
     [
       'a row without a key',
@@ -123,6 +175,27 @@ describe('a host set up by hand', () => {
     const found = checks.filter(({id, status}) => `${id} ${status}`.startsWith(expected));
     expect(found.length, JSON.stringify(checks, undefined, 1)).toBeGreaterThan(0);
     expect(found.map(({evidence, cause}) => `${evidence} ${cause}`).join()).toContain(words);
+  });
+
+  it.each<readonly [string, Change]>([
+    ['a host that listens to itself only', {main: 'inet_interfaces = loopback-only'}],
+    ['QMQP for nobody', {master: '628 inet n - y - - qmqpd'}],
+    [
+      'a port that lets in only its own networks',
+      {
+        main: 'milter_macro_daemon_name = ORIGINATING\nsmtpd_client_restrictions = permit_mynetworks, reject',
+        conf: 'MTA ORIGINATING',
+      },
+    ],
+    [
+      'its own networks as internal hosts',
+      {main: 'mynetworks = 127.0.0.0/8 [::1]/128 12.0.0.0/24', conf: 'InternalHosts 127.0.0.1,12.0.0.0/24'},
+    ],
+    ['one other host as internal', {conf: 'InternalHosts 127.0.0.1,12.0.0.7'}],
+    ['private networks as internal hosts', {conf: 'InternalHosts 127.0.0.1,10.0.0.0/8,192.168.0.0/16'}],
+    ['a filter that may say who its client is', {main: 'smtpd_authorized_xclient_hosts = 127.0.0.1'}],
+  ])('has no word about strangers where there is %s', async (_, change) => {
+    expect((await checked(change)).filter(({id}) => id === 'mail.stranger')).toEqual([]);
   });
 
   it('finds the way back of a filter right that is switched off', async () => {

@@ -21,6 +21,7 @@ const BASE_MAIN = [
   'non_smtpd_milters = $smtpd_milters',
   'milter_default_action = accept',
   'smtpd_sasl_auth_enable = yes',
+  'qmqpd_authorized_clients = 127.0.0.1',
 ];
 const BASE_MASTER = ['submission inet n - y - - smtpd', '628 inet n - y - - qmqpd'];
 const BASE_SIGNER = [

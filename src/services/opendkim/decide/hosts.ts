@@ -1,5 +1,5 @@
 /** Whether a client is in a list of hosts: dkimf_checkhost and dkimf_checkip of util.c. Every lookup is of exact text. */
-import {addressOctets} from '../../../dns/address.ts';
+import {addressOctets, maskedOctets} from '../../../dns/address.ts';
 import {createDataSet, type DataSet, type Found, type SetRow} from './data-set.ts';
 
 /**
@@ -63,7 +63,7 @@ function textsFor(address: string): readonly string[] {
   if (octets === undefined) return textsFor('127.0.0.1');
   const texts = [octetsText(octets), `[${octetsText(octets)}]`];
   for (let bits = octets.length * 8; bits >= 0; bits -= 1) {
-    const network = octetsText(masked(octets, bits));
+    const network = octetsText(maskedOctets(octets, bits));
     texts.push(`${network}/${bits}`, `[${network}]/${bits}`);
   }
   return texts;
@@ -78,9 +78,6 @@ function ipv6Octets(address: string): Uint8Array | undefined {
 }
 
 const MAPPED: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-
-const masked = (octets: Uint8Array, bits: number): Uint8Array =>
-  octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
 
 /** As inet_ntop(3) writes it. */
 function octetsText(octets: Uint8Array): string {

@@ -97,6 +97,9 @@ async function readSigner(ports: ReadPorts, host: KnownHost, instance: Instance)
     endpoints: socket === undefined || endpoint === undefined ? [] : [{endpoint, source: socket.source}],
     rows: signingRows(model),
     ...macrosAskedFor(model),
+    clients: (['InternalHosts', 'PeerList'] as const).flatMap(name =>
+      (model.sets.get(name)?.set?.rows ?? []).map(({key}) => key),
+    ),
     unread,
     idle: idleNetworks(model),
     wouldSign: question => wouldSign(model, question),

@@ -3,6 +3,7 @@ import type {Source} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {Entrance, EntranceKind} from '../../mta.ts';
 import {breakersOf} from './breakers.ts';
+import {qmqpClients, smtpClients} from './clients.ts';
 import {callsSendmail, continuationOf, filters, handedIn, type PassStep, pickupOf} from './filters.ts';
 import {loginOf, tlsOf} from './login.ts';
 import {cleanupPass, cleanupRow, type FoundPass, internalPass, smtpdPass, smtpdSubject} from './passes.ts';
@@ -47,6 +48,7 @@ function smtpdEntrance(read: ReadConfiguration, row: Row): Entrance {
     ...way(read, first, {entering: settings, row}),
     ...{id: visible(row.name), kind: kindOf(read, row), source: row.source},
     ...{listensOn: listensOn(front ?? row), login: loginOf(settings)},
+    ...smtpClients(read, row, front),
   };
 }
 
@@ -56,6 +58,7 @@ function qmqpEntrance(read: ReadConfiguration, row: Row): Entrance {
   return {
     ...way(read, cleanupPass(read, entering, subject, true), {entering, row: undefined}),
     ...{id: visible(row.name), kind: 'qmqp', source: row.source, listensOn: listensOn(row)},
+    ...qmqpClients(read, row),
   };
 }
 

@@ -2,7 +2,8 @@
 import {tokens} from '../parse.ts';
 import type {ServiceSettings} from './settings.ts';
 
-const RESTRICTIONS = [
+/** In the order in which they are asked. */
+export const RESTRICTIONS = [
   'smtpd_client_restrictions',
   'smtpd_helo_restrictions',
   'smtpd_sender_restrictions',

@@ -1,13 +1,12 @@
 /** How the sender in the header is rewritten before milters see it (ADDRESS_REWRITING_README, cleanup_message.c). Pure. */
-import {addressOctets, isInNetwork} from '../../../dns/address.ts';
+import {addressOctets} from '../../../dns/address.ts';
 import type {SenderRewrite, Submitter} from '../../mta.ts';
 import {tokens, words} from '../parse.ts';
+import {type Applies, inNetworks} from './clients.ts';
 import {isLoopback} from './rows.ts';
 import {decision, placed} from './says.ts';
 import type {ReadConfiguration, Row, ServiceSettings, Setting} from './settings.ts';
 import {rowsOf, type TableRow, type TableWord, tableWords} from './tables.ts';
-
-type Applies = 'yes' | 'no' | 'depends';
 
 /**
  * Whose rules count for the headers of a message (trivial-rewrite(8)): those of this host, those for mail of strangers,
@@ -79,22 +78,6 @@ const isLoopbackAddress = (address: string): boolean => {
   const octets = addressOctets(address);
   return octets !== undefined && (octets.length === 4 ? octets[0] === 127 : address === '::1');
 };
-
-function inNetworks(settings: ServiceSettings, name: string, address: string): Applies {
-  const octets = addressOctets(address);
-  let answer: Applies = 'no';
-  for (const word of words(settings.value(name))) {
-    const [, base = '', length] = /^\[?([^\]/]+)\]?(?:\/(\d{1,3}))?$/.exec(word) ?? [];
-    const network = addressOctets(base);
-    if (network === undefined) answer = 'depends';
-    else if (
-      octets !== undefined &&
-      isInNetwork(octets, network, length === undefined ? network.length * 8 : Number(length))
-    )
-      return 'yes';
-  }
-  return answer;
-}
 
 /** The rules in the order in which cleanup applies them to an address. */
 export function rewritesOf(read: ReadConfiguration, rewriting: Rewriting): readonly SenderRewrite[] {
