@@ -1,7 +1,7 @@
 /** Findings about the host itself: what the look at it found odd. */
 import type {Problem} from '../domain/result.ts';
 import type {Check} from '../proof/proof.ts';
-import type {HostFacts, MtaFacts, OtherSigner, SignerFacts} from '../services/facts.ts';
+import type {HostFacts, MtaFacts, Rival, SignerFacts} from '../services/facts.ts';
 import {ANSWERED_BY_PICTURE, SIGNER} from '../services/registry.ts';
 import {whyNotSwitched} from '../services/switch-over.ts';
 
@@ -30,7 +30,7 @@ export function checkHost(facts: HostFacts): readonly Check[] {
 const versionOf = (facts: MtaFacts | SignerFacts | undefined): string =>
   facts === undefined ? '' : `${facts.program} ${facts.version || '?'}`;
 
-function bySwitching(signer: OtherSigner): string {
+function bySwitching(signer: Rival): string {
   const whyNot = whyNotSwitched(signer);
   const how =
     whyNot === undefined
@@ -47,7 +47,7 @@ export function checkSigners(facts: HostFacts): readonly Check[] {
       id: 'host.second-signer',
       title: 'One signer',
       status: 'warn' as const,
-      evidence: `${signer.name}: ${signer.evidence}`,
+      evidence: `${signer.program}: ${signer.evidence}`,
       cause: 'A second program on this host may sign, or change what was signed.',
       fix: bySwitching(signer),
     }));

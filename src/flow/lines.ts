@@ -41,7 +41,7 @@ export function hostLines(facts: HostFacts): readonly Line[] {
         ? 'Signer: none found'
         : `Signer: ${signer.program} ${signer.version}, ${signer.active ? 'running' : 'not running'}`,
     ),
-    ...facts.rivals.map(other => line('warn', `Another signer: ${other.name} (${other.evidence})`)),
+    ...facts.rivals.map(other => line('warn', `Another signer: ${other.program} (${other.evidence})`)),
     ...(signer !== undefined && signer.signedDomains.length > 0
       ? [line('info', `Signed today: ${listed(signer.signedDomains)}`)]
       : []),

@@ -197,7 +197,7 @@ function parseOtherSigner(text: string, facts: HostFacts): Result<'switch' | 'le
     'other-signer.syntax',
     word === ''
       ? `Mail would be signed twice: ${rivals(facts)
-          .map(({name}) => name)
+          .map(({program}) => program)
           .join(' and ')} signs it already.`
       : `${JSON.stringify(text.slice(0, 80))} is neither "switch" nor "leave".`,
     'Use --other-signer switch to turn the signing of the other program off, or --other-signer leave.',
@@ -369,7 +369,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     // Who surely signs must not go on, nor be stopped, without a word. Where it is not sure, leaving changes nothing.
     suggest: (_answers, facts) => (rivals(facts).some(({signs}) => signs === 'yes') ? '' : 'leave'),
     choices: (_answers, facts) => {
-      const names = rivals(facts).map(({name}) => name);
+      const names = rivals(facts).map(({program}) => program);
       return [
         choice(
           'switch',

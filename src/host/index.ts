@@ -1,4 +1,6 @@
 /** The picture of the host and the questions asked of it: who signs, with which keys, on which way. */
+
+export type {RowKey, SignerRow} from '../services/key-rows.ts';
 export {compare, type Difference} from './compare.ts';
 export {
   type Alignment,
@@ -11,7 +13,7 @@ export {
   type WayVerdict,
 } from './domains.ts';
 export {type ForeignSigned, foreignSigned} from './foreign-signed.ts';
-export {describeUse, nameUse, placeOf, type RowKey, type SignerRow, type UsesOf, usesOf} from './key-uses.ts';
+export {describeUse, nameUse, placeOf, type UsesOf, usesOf} from './key-uses.ts';
 export {type KeyByHand, keysByHand} from './keys-by-hand.ts';
 export {lookAtSignerRows} from './look.ts';
 export {lookAtHostPicture, type PictureOptions} from './look-picture.ts';

@@ -4,30 +4,8 @@
  */
 import {command} from '../domain/command.ts';
 import {visible} from '../domain/text.ts';
-
-/** One place of a configuration that makes a program on this host sign. */
-export interface SignerRow {
-  /** The program, as its makers write it: `OpenDKIM`. */
-  readonly signer: string;
-  /** Where it stands, made harmless; a line counts from 1. */
-  readonly file: string;
-  readonly line?: number;
-  /** What stands there, made harmless: the row, or the name of a parameter. Never a key. */
-  readonly what: string;
-  /** The domain that it signs as (d=), lower case, where that is one. */
-  readonly domain?: string;
-  readonly selector?: string;
-  readonly key: RowKey;
-}
-
-/** What is behind a row. Not known: it cannot be read, is missing, or is kept where waxseal does not look. */
-export type RowKey =
-  | {
-      readonly known: true;
-      /** As `KeyDescription.fingerprint`. */
-      readonly fingerprint: string;
-    }
-  | {readonly known: false; readonly why: string};
+import type {SignerRow} from '../services/key-rows.ts';
+import {SIGNERS} from '../services/registry.ts';
 
 /** Every row that uses a key, and every row of which that cannot be told. */
 export type UsesOf = (fingerprint: string | undefined) => readonly SignerRow[];
@@ -48,7 +26,7 @@ export function usesOf(rows: readonly SignerRow[]): UsesOf {
   return fingerprint => (fingerprint === undefined ? rows : [...(known.get(fingerprint) ?? []), ...unknown]);
 }
 
-/** `/etc/opendkim/SigningTable line 3`. */
+/** `/etc/tables/signing line 3`. */
 export const placeOf = ({file, line}: SignerRow): string =>
   line === undefined ? file : `${file} line ${line}`;
 
@@ -66,7 +44,7 @@ export function describeUse(
     return `${row.signer} may still sign with this key: ${row.what} (${place}) ${row.key.why}. Fix or remove that line first.`;
   }
   const what = `${row.signer} still signs with this key: ${row.what} (${place}).`;
-  if (row.domain !== undefined && row.domain !== key.domain && row.signer === 'OpenDKIM') {
+  if (row.domain !== undefined && row.domain !== key.domain && isServed(row)) {
     return `${what} Rotate that domain first: ${command('waxseal', 'rotate', '--domain', row.domain)}`;
   }
   return key.successor === undefined
@@ -74,6 +52,9 @@ export function describeUse(
     : `${what} Give that line the key ${key.successor} first.`;
 }
 
-/** `mail.example.org (/etc/opendkim/SigningTable line 3)`: for a list of everybody who uses a key. */
+/** Signs for a program that waxseal serves: its domains can be rotated. */
+const isServed = ({signer}: SignerRow): boolean => SIGNERS.some(({words}) => words.program === signer);
+
+/** `mail.example.org (/etc/tables/signing line 3)`: for a list of everybody who uses a key. */
 export const nameUse = (row: SignerRow): string =>
   `${row.domain === undefined ? row.what : visible(row.domain)} (${placeOf(row)})`;

@@ -42,7 +42,7 @@ export interface FaultContext {
   readonly selector: Selector;
   readonly endpoint: SocketEndpoint;
   /** Programs beside the signer that sign here, or may. */
-  readonly others?: readonly {readonly name: string}[];
+  readonly others?: readonly {readonly program: string}[];
 }
 
 /** The cause of a fault and what to do, for a person. */
@@ -64,4 +64,4 @@ export const toFinding = (found: Finding | Fault, hints: Hints, context: FaultCo
 
 /** Names of other signers in a sentence. */
 export const namesOf = ({others = []}: Pick<FaultContext, 'others'>): string =>
-  others.map(({name}) => name).join(', ');
+  others.map(({program}) => program).join(', ');

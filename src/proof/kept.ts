@@ -43,7 +43,8 @@ export interface QueriedSigner {
 
 /** Another program that may sign here. */
 export interface OtherSigning {
-  readonly name: string;
+  /** As its makers write it. */
+  readonly program: string;
   readonly signs: 'yes' | 'perhaps' | 'no';
   /** Whose mail it signs, lower case; absent where that is not known. */
   readonly domains?: {readonly known: readonly string[]};
@@ -194,13 +195,16 @@ const takenOver = (
   now: readonly OtherSigning[],
 ): readonly (Sender & {readonly by: string})[] =>
   before
-    .filter(({signs, name}) => signs !== 'no' && !now.some(each => each.name === name && each.signs !== 'no'))
-    .flatMap(({name, domains}) =>
+    .filter(
+      ({signs, program}) =>
+        signs !== 'no' && !now.some(each => each.program === program && each.signs !== 'no'),
+    )
+    .flatMap(({program, domains}) =>
       (domains?.known ?? []).map(domain => ({
         address: `postmaster@${domain}`,
         domain,
         text: visible(domain),
-        by: name,
+        by: program,
       })),
     );
 

@@ -10,7 +10,7 @@ export interface Expected extends DomainSelector {
   /** The clock's time. */
   readonly now: Date;
   /** Programs beside the signer that sign here, or may: what they add is no fault. */
-  readonly others?: readonly {readonly name: string}[];
+  readonly others?: readonly {readonly program: string}[];
 }
 
 /** Verifies `message` (CRLF lines) against the DNS. An unsigned message is left to the caller: undefined. */

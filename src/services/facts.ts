@@ -4,6 +4,7 @@ import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
+import {visible} from '../domain/text.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
 import type {ServiceManagerName} from './manager.ts';
 
@@ -72,8 +73,12 @@ export const milterEndpoint = (
 ): SocketEndpoint | undefined =>
   signer?.attachment?.by === 'milter' ? signer.attachment.endpoint : undefined;
 
-export interface OtherSigner {
-  readonly name: 'rspamd' | 'amavis' | 'dkimpy-milter' | 'dkim-milter' | 'dkimproxy' | 'opendkim';
+/** A program other than the signer that waxseal serves, which signs mail of this host, or may. */
+export interface Rival {
+  /** As `SigningProgram.kind`. */
+  readonly kind: string;
+  /** As its makers write it. */
+  readonly program: string;
   /** How it was found: a milter entry, a running unit, a configuration file. */
   readonly evidence: string;
   readonly signs: 'yes' | 'perhaps' | 'no';
@@ -81,16 +86,19 @@ export interface OtherSigner {
   readonly configFile?: AbsolutePath;
   readonly unit?: string;
   /** Whose mail it signs; absent where nobody looked. */
-  readonly domains?: OtherDomains;
+  readonly domains?: RivalDomains;
 }
 
 /** What the configuration of another signer says about whose mail it signs. */
-export interface OtherDomains {
+export interface RivalDomains {
   /** Lower case. */
   readonly known: readonly string[];
   /** What could not be read or names no domain, for a person: more may be signed than is known. */
   readonly unread: readonly string[];
 }
+
+/** What nobody reads. */
+export const unreadDomains = (what: string): RivalDomains => ({known: [], unread: [visible(what)]});
 
 export interface HostFacts {
   readonly distribution: Distribution;
@@ -99,10 +107,10 @@ export interface HostFacts {
   readonly hostname: string;
   readonly privileged: boolean;
   readonly mta: MtaFacts | undefined;
-  /** Where there is no Postfix: the name of the mail server that is there, or the path of its sendmail(1). */
+  /** Where no mail server is known: the name of the one that is there, or the path of its sendmail(1). */
   readonly otherMta?: string;
   readonly signer: SignerFacts | undefined;
-  readonly rivals: readonly OtherSigner[];
+  readonly rivals: readonly Rival[];
   /** Packages that are missing and that waxseal can install. */
   readonly missingPackages: readonly string[];
   /** Domains found in the MTA's own configuration, best guess first. */

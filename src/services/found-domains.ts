@@ -1,7 +1,7 @@
 /** Collects whose mail a signer signs while its configuration is read. */
 import {parseDomain} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
-import type {OtherDomains} from './facts.ts';
+import type {RivalDomains} from './facts.ts';
 
 export class FoundDomains {
   readonly #known = new Set<string>();
@@ -18,7 +18,7 @@ export class FoundDomains {
     this.#unread.add(visible(what));
   }
 
-  get domains(): OtherDomains {
+  get domains(): RivalDomains {
     return {known: [...this.#known].sort(), unread: [...this.#unread]};
   }
 }

@@ -4,61 +4,92 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {layoutFor} from '../layouts/index.ts';
 import type {Distribution, Layout} from '../layouts/layout.ts';
-import type {HostFacts, OtherSigner, SignerFacts} from './facts.ts';
+import {mailingLists} from './by-name/lists.ts';
+import {otherMta} from './by-name/mtas.ts';
+import type {HostFacts, Rival, SignerFacts} from './facts.ts';
 import type {LookContext, LookPorts} from './look-context.ts';
 import {findServiceManager} from './manager.ts';
-import {openDkimOf} from './opendkim/facts.ts';
-import {otherMta} from './other-mta.ts';
-import {findOtherSigners} from './other-signers.ts';
-import {detectPostfix} from './postfix/detect.ts';
-import {mailDomains} from './postfix/domains.ts';
+import type {Entrance, FoundMta} from './mta.ts';
 import {tryReadText} from './reading.ts';
-import {SIGNER} from './registry.ts';
+import {MTAS, PROGRAMS, SIGNER} from './registry.ts';
 import {noMta, unsupported} from './signing.ts';
-import {rivals, whyNotSwitched} from './switch-over.ts';
+import {whyNotSwitched} from './switch-over.ts';
+import {showUnits} from './systemd.ts';
+
+/** A look at the host, with what is no plain data. */
+export interface HostLook {
+  readonly facts: HostFacts;
+  /** Every way in of its mail server; none where it has none that is known. */
+  readonly entrances: readonly Entrance[];
+}
+
+/** The facts of {@link look} alone. */
+export const lookAtHost = async (ports: LookPorts, signal?: AbortSignal): Promise<HostFacts> =>
+  (await look(ports, signal)).facts;
 
 /** Looks at the host. Never throws for what is missing or not readable: that becomes a blocker or a remark. */
-export async function lookAtHost(ports: LookPorts, signal?: AbortSignal): Promise<HostFacts> {
+export async function look(ports: LookPorts, signal?: AbortSignal): Promise<HostLook> {
   const distribution = await readDistribution(ports);
   const layout = layoutFor(distribution);
   const serviceManager = await findServiceManager(ports.files);
   const systemd = serviceManager === 'systemd';
   const context: LookContext = {ports, layout, systemd, signal};
-  const found = await detectPostfix(context);
+  const found = await detectMta(context);
   const signer = layout === undefined ? undefined : await SIGNER.detect({...context, layout});
-  const domains = found === undefined ? {domains: [], remarks: []} : await mailDomains(ports.files, found);
-  const otherSigners = await findOtherSigners(context, found, openDkimOf({signer: signer?.facts}));
+  const entrances = found?.entrances ?? [];
+  const rivals = await findRivals(context, entrances, signer?.facts);
   const mta = found === undefined ? await otherMta(context) : undefined;
-  const hostname = found?.facts.hostname ?? (await hostnameFile(ports)) ?? 'localhost';
-  return {
+  const facts: HostFacts = {
     distribution,
     layout,
     serviceManager,
-    hostname,
+    hostname: found?.facts.hostname ?? (await hostnameFile(ports)) ?? 'localhost',
     privileged: ports.process.privileged,
     mta: found?.facts,
     ...(mta === undefined ? {} : {otherMta: mta}),
     signer: signer?.facts,
-    rivals: otherSigners,
+    rivals,
     missingPackages: layout !== undefined && signer === undefined ? SIGNER.packages(layout) : [],
-    mailDomains: domains.domains,
+    mailDomains: found?.mailDomains ?? [],
     blockers: [
       ...hostBlockers(ports, distribution, layout),
-      ...(found === undefined
-        ? [noMta({layout, ...(mta === undefined ? {} : {otherMta: mta})})]
-        : found.blockers),
+      ...(found?.blockers ?? [noMta({layout, ...(mta === undefined ? {} : {otherMta: mta})})]),
       ...(signer?.blockers ?? []),
       ...(await startBlockers(context, signer?.facts)),
     ],
     remarks: [
       ...unproven(layout),
-      ...rivals({rivals: otherSigners}).flatMap(signer => signsToo(signer)),
+      ...rivals.filter(({signs}) => signs !== 'no').map(signsToo),
       ...(found?.remarks ?? []),
-      ...domains.remarks,
       ...(signer?.remarks ?? []),
-      ...(await mailingLists(ports)),
+      ...(await mailingLists(ports.files)),
     ],
   };
+  return {facts, entrances};
+}
+
+async function detectMta(context: LookContext): Promise<FoundMta | undefined> {
+  for (const mta of MTAS) {
+    const found = await mta.detect(context);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Who else may sign here, each with the evidence; empty where the signer is alone. */
+async function findRivals(
+  context: LookContext,
+  entrances: readonly Entrance[],
+  signer: SignerFacts | undefined,
+): Promise<readonly Rival[]> {
+  const units = PROGRAMS.flatMap(program => program.units);
+  const shown = context.systemd
+    ? await showUnits(context.ports.commands, units, ['ActiveState'], context.signal)
+    : [];
+  const active = new Set(units.filter((_, at) => shown[at]?.['ActiveState'] === 'active'));
+  const found = [];
+  for (const program of PROGRAMS) found.push(await program.rival({...context, entrances, signer, active}));
+  return found.flatMap(rival => rival ?? []);
 }
 
 async function readDistribution(ports: LookPorts): Promise<Distribution> {
@@ -112,7 +143,7 @@ function hostBlockers(
   return blockers;
 }
 
-/** Without systemd OpenDKIM is restarted by its init script; without that nobody could. */
+/** Without systemd the signer is restarted by its init script; without that nobody could. */
 async function startBlockers(
   context: LookContext,
   facts: SignerFacts | undefined,
@@ -124,47 +155,23 @@ async function startBlockers(
   return [
     problem(
       'host.no-service-manager',
-      'Neither systemd nor an init script of OpenDKIM is here, so it cannot be restarted.',
+      `Neither systemd nor an init script of ${facts.program} is here, so it cannot be restarted.`,
       'Run waxseal on the running host, not in an image or a chroot.',
     ),
   ];
 }
 
 /** Two signatures are valid, but one signer is enough. */
-function signsToo(signer: OtherSigner): readonly Problem[] {
-  const whyNot = whyNotSwitched(signer);
-  return [
-    problem(
-      'host.other-signer',
-      `${signer.name} ${signer.signs === 'yes' ? 'signs' : 'may sign'} mail as well (${signer.evidence}); messages would carry two signatures.`,
-      whyNot === undefined
-        ? 'waxseal asks: --other-signer switch turns its signing off with the same plan, --other-signer leave lets both sign.'
-        : `Switch its signing off yourself (${whyNot}), or let both sign: --other-signer leave.`,
-    ),
-  ];
-}
-
-const LIST_SERVERS: readonly (readonly [string, AbsolutePath])[] = [
-  ['Mailman 3', absolute('/etc/mailman3/mailman.cfg')],
-  ['Mailman 2', absolute('/etc/mailman/mm_cfg.py')],
-  ['Sympa', absolute('/etc/sympa/sympa/sympa.conf')],
-  ['mlmmj', absolute('/var/spool/mlmmj')],
-];
-
-/** Lists add footers and subject prefixes: that breaks the signature of the author, and ours goes on the result. */
-async function mailingLists(ports: LookPorts): Promise<readonly Problem[]> {
-  const found: string[] = [];
-  for (const [name, place] of LIST_SERVERS) {
-    if ((await ports.files.stat(place).catch(() => undefined)) !== undefined) found.push(name);
-  }
-  if (found.length === 0) return [];
-  return [
-    problem(
-      'host.mailing-list',
-      `${found.join(' and ')} is here: what a list changes breaks the signature that a message came with.`,
-      'Let the list put its own address into From (dmarc_mitigate_action = munge_from in Mailman), and sign the domain of the list.',
-    ),
-  ];
+function signsToo(rival: Rival): Problem {
+  const {program, signs, evidence} = rival;
+  const whyNot = whyNotSwitched(rival);
+  return problem(
+    'host.other-signer',
+    `${program} ${signs === 'yes' ? 'signs' : 'may sign'} mail as well (${evidence}); messages would carry two signatures.`,
+    whyNot === undefined
+      ? 'waxseal asks: --other-signer switch turns its signing off with the same plan, --other-signer leave lets both sign.'
+      : `Switch its signing off yourself (${whyNot}), or let both sign: --other-signer leave.`,
+  );
 }
 
 const unproven = (layout: Layout | undefined): readonly Problem[] =>

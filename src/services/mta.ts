@@ -3,6 +3,7 @@
  * data; what a mail server calls its own settings stands in `Decision` and `Breaker` only. `Mta` is what each implements.
  */
 
+import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {Decision, Source} from '../domain/source.ts';
@@ -12,6 +13,7 @@ import type {ProofMail} from '../proof/message.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import type {HostFacts, MtaFacts} from './facts.ts';
 import type {PlanHost} from './files.ts';
+import type {Found, LookContext} from './look-context.ts';
 import type {Reads} from './snapshot.ts';
 import type {Step} from './step.ts';
 import type {SignerWords} from './words.ts';
@@ -262,11 +264,21 @@ export interface MtaChange {
   readonly remarks: readonly Problem[];
 }
 
+/** What a look at a mail server found. */
+export interface FoundMta<F extends MtaFacts = MtaFacts> extends Found<F> {
+  /** Every way in, of all its instances. */
+  readonly entrances: readonly Entrance[];
+  /** Domains that its configuration names, the best guess for signing first. */
+  readonly mailDomains: readonly DomainName[];
+}
+
 /** One mail server. */
 export interface Mta<F extends MtaFacts = MtaFacts> {
   readonly kind: F['kind'];
   readonly words: MtaWords;
   readonly hints: MtaHints;
+  /** Undefined where it is not installed. */
+  detect(context: LookContext): Promise<FoundMta<F> | undefined>;
   /** What the snapshot of a plan must hold; `signers` are the kinds whose sockets may be made. */
   reads(
     ports: Pick<Ports, 'files'>,

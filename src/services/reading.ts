@@ -78,3 +78,10 @@ export async function readText(files: ReadText, path: AbsolutePath): Promise<Rea
     return {text: undefined, isMissing: false, why: 'cannot be read'};
   }
 }
+
+/** The text with lines of comment empty; every line keeps its number. */
+export const withoutComments = (text: string): string =>
+  text
+    .split('\n')
+    .map(line => (line.trimStart().startsWith('#') ? '' : line))
+    .join('\n');

@@ -1,17 +1,32 @@
 /** The only file that names the implementations of the contracts. */
 import type {Hints} from '../proof/fault.ts';
 import type {Ports} from '../system/ports.ts';
+import {amavis} from './amavis/index.ts';
+import {dkimMilter, dkimproxy} from './by-name/signers.ts';
+import {dkimpy} from './dkimpy/index.ts';
 import type {HostFacts} from './facts.ts';
 import type {Entrance, Mta, QueuedMail} from './mta.ts';
 import {openDkim} from './opendkim/index.ts';
 import {postfixOf} from './postfix/facts.ts';
 import {postfix} from './postfix/index.ts';
 import {QUEUE_ID, readQueueFile} from './postfix/queued.ts';
+import type {SigningProgram} from './rival.ts';
+import {rspamd} from './rspamd/index.ts';
 import type {Signer, SignerView} from './signer.ts';
 
 export const MTAS: readonly [Mta, ...Mta[]] = [postfix];
 
 export const SIGNERS: readonly [Signer, ...Signer[]] = [openDkim];
+
+/** Every program that may sign. */
+export const PROGRAMS: readonly SigningProgram[] = [
+  rspamd,
+  amavis,
+  dkimpy,
+  dkimMilter,
+  dkimproxy,
+  ...SIGNERS,
+];
 
 /** The signer that is set up. */
 export const SIGNER: Signer = SIGNERS[0];

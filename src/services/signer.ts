@@ -17,8 +17,9 @@ import type {Candidate} from './candidate.ts';
 import type {HostFacts, SignerFacts} from './facts.ts';
 import type {PlanHost} from './files.ts';
 import type {SignerChange, SigningIntent} from './intent.ts';
-import type {LookContext} from './look-context.ts';
+import type {Found, LookContext} from './look-context.ts';
 import type {MtaWords, Reach} from './mta.ts';
+import type {SigningProgram} from './rival.ts';
 import type {Reads} from './snapshot.ts';
 import type {Step} from './step.ts';
 import type {Trial} from './trial.ts';
@@ -97,16 +98,8 @@ export type SignerHints = Readonly<Record<SignerFault, Hint>>;
 /** A key that is to sign; `shared`: with several domains. */
 export type WantedKey = DomainSelector & {readonly shared?: boolean};
 
-/** What a look at a daemon found; no facts are not even asked for where its program is not installed. */
-export interface Found<F> {
-  readonly facts: F;
-  /** What forbids going on, and what is odd. */
-  readonly blockers: readonly Problem[];
-  readonly remarks: readonly Problem[];
-}
-
 /** One program that waxseal can set up for signing. Only `detect`, `reads` and `senders` read the host; `plan` is pure. */
-export interface Signer<F extends SignerFacts = SignerFacts> {
+export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProgram {
   readonly kind: F['kind'];
   readonly words: SignerWords;
   /** The packages that a layout has for it. */

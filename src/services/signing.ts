@@ -12,7 +12,7 @@ import type {SignerChange, SigningIntent, WantedDomain} from './intent.ts';
 import {mtaOf, SIGNER} from './registry.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
-import {goOnSigning, isOtherSigner, switchOver, whoWouldLose} from './switch-over.ts';
+import {goOnSigning, isOnlySigner, switchOver, whoWouldLose} from './switch-over.ts';
 
 export interface HostChange extends SignerChange {
   /** `place` and then `switch`, of all services; empty where the host is right already. */
@@ -67,7 +67,7 @@ export function planChange(
     before: milterEndpoint(facts.signer),
     former,
     isGone: endpoint => endpoint.kind === 'unix' && entryOf(snapshot, endpoint.path).stat === undefined,
-    isSwitchedOff: entry => switching && isOtherSigner(entry),
+    isSwitchedOff: entry => switching && isOnlySigner(entry),
     dropsStray: switching,
   });
   if (!link.ok) return link;

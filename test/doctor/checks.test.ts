@@ -41,7 +41,8 @@ describe('checkHost', () => {
   it('warns of a second signer that may sign', () => {
     const facts = fakeFacts();
     const others = (['yes', 'perhaps', 'no'] as const).map(signs => ({
-      name: 'rspamd' as const,
+      kind: 'rspamd',
+      program: 'rspamd',
       evidence: 'runs',
       signs,
     }));

@@ -3,22 +3,28 @@ import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import type {PendingSetup} from '../../src/flow/operations.ts';
 import {QUESTIONS} from '../../src/flow/questions.ts';
-import type {OtherSigner} from '../../src/services/facts.ts';
+import type {Rival} from '../../src/services/facts.ts';
 import {goOnSigning} from '../../src/services/switch-over.ts';
 import {answer, asked, at, start} from '../support/drive.ts';
 import {domainOf, fakeFacts, fakeStaged, selectorOf} from '../support/fake-operations.ts';
 
 const batch = {interactive: false, yes: true, waitMs: 60_000} as const;
 const given = {domains: 'example.org'};
-const rspamd: OtherSigner = {
-  name: 'rspamd',
+const rspamd: Rival = {
+  kind: 'rspamd',
+  program: 'rspamd',
   evidence: 'smtpd_milters has inet:localhost:11332',
   signs: 'yes',
   configFile: absolute('/etc/rspamd/local.d/dkim_signing.conf'),
   unit: 'rspamd.service',
 };
-const dkimproxy: OtherSigner = {name: 'dkimproxy', evidence: 'content_filter is dksign', signs: 'yes'};
-const withSigners = (...rivals: readonly OtherSigner[]) => ({facts: {rivals}});
+const dkimproxy: Rival = {
+  kind: 'dkimproxy',
+  program: 'dkimproxy',
+  evidence: 'content_filter is dksign',
+  signs: 'yes',
+};
+const withSigners = (...rivals: readonly Rival[]) => ({facts: {rivals}});
 const staged = fakeStaged(domainOf('example.org'), selectorOf('202610'));
 const pending: PendingSetup = {
   staged: [staged],
@@ -73,7 +79,7 @@ describe('without a terminal', () => {
       [{...rspamd, unit: undefined}, /no running service/],
       [{...rspamd, configFile: undefined}, /was not found/],
     ] as const) {
-      const told = {...signer} as OtherSigner;
+      const told = {...signer} as Rival;
       const {session} = start(batch, {...given, otherSigner: 'switch'}, withSigners(told));
       const report = await session.done();
       expect(report).toMatchObject({exitCode: 2, error: {id: 'other-signer.unknown'}});

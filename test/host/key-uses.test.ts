@@ -5,7 +5,7 @@ import {formatKeyRecord} from '../../src/dkim/index.ts';
 import {absolute} from '../../src/domain/paths.ts';
 import {describeUse, lookAtSignerRows, placeOf, type SignerRow, usesOf} from '../../src/host/index.ts';
 import {inspectKey, recordFingerprint} from '../../src/keys/index.ts';
-import type {HostFacts, OtherSigner} from '../../src/services/facts.ts';
+import type {HostFacts, Rival} from '../../src/services/facts.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
 
 const pem = (): string =>
@@ -22,8 +22,11 @@ const fingerprint = (text: string): string => {
   return read.value.fingerprint;
 };
 
-const factsWith = (otherSigners: readonly OtherSigner[] = []): HostFacts =>
-  ({signer: {configFile: absolute('/etc/opendkim.conf')}, rivals: otherSigners}) as unknown as HostFacts;
+const factsWith = (otherSigners: readonly Rival[] = []): HostFacts =>
+  ({
+    signer: {kind: 'opendkim', configFile: absolute('/etc/opendkim.conf')},
+    rivals: otherSigners,
+  }) as unknown as HostFacts;
 
 function host(files: Readonly<Record<string, string | Uint8Array>>): MemoryFiles {
   const tree = new MemoryFiles();
@@ -31,10 +34,7 @@ function host(files: Readonly<Record<string, string | Uint8Array>>): MemoryFiles
   return tree;
 }
 
-async function usesIn(
-  files: MemoryFiles,
-  others: readonly OtherSigner[] = [],
-): Promise<readonly SignerRow[]> {
+async function usesIn(files: MemoryFiles, others: readonly Rival[] = []): Promise<readonly SignerRow[]> {
   return usesOf(await lookAtSignerRows({files}, factsWith(others)))(fingerprint(KEY));
 }
 
@@ -171,8 +171,8 @@ describe('what cannot be read counts as in use', () => {
 
   it('a signer that is known by name only', async () => {
     const rows = await usesIn(tables('', ''), [
-      {name: 'dkimproxy', evidence: 'content_filter is dksign', signs: 'yes'},
-      {name: 'dkim-milter', evidence: 'gone', signs: 'no'},
+      {kind: 'dkimproxy', program: 'dkimproxy', evidence: 'content_filter is dksign', signs: 'yes'},
+      {kind: 'dkim-milter', program: 'dkim-milter', evidence: 'gone', signs: 'no'},
     ]);
     expect(shown(rows)).toEqual([
       'dkimproxy content_filter is dksign its configuration ? is not read by waxseal',

@@ -4,7 +4,7 @@ import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {type MilterAnswer, serveMilter} from '../../src/milter/server.ts';
 import {keptCheck, type Meant, signedBefore} from '../../src/proof/kept.ts';
-import type {OtherSigner} from '../../src/services/facts.ts';
+import type {Rival} from '../../src/services/facts.ts';
 import {sendersToCompare} from '../../src/services/opendkim/compared.ts';
 import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
 import {OPENDKIM} from '../../src/services/opendkim/hints.ts';
@@ -74,7 +74,7 @@ function tables(signing: string, keys = ''): void {
   host.write('/etc/opendkim/KeyTable', keys);
 }
 
-const look = async (steps: readonly Step[] = [], others: readonly OtherSigner[] = []) =>
+const look = async (steps: readonly Step[] = [], others: readonly Rival[] = []) =>
   signedBefore(
     host.ports,
     {signer: OPENDKIM, endpoint, others},
@@ -199,14 +199,15 @@ test('of many, 20 are asked by chance and all whose rows the plan touches', asyn
 test('a domain of a signer that was switched off must be signed now', async () => {
   tables('*@a.example ka\n');
   signers = {'postmaster@a.example': 'd=a.example s=one'};
-  const rspamd: OtherSigner = {
-    name: 'rspamd',
+  const rspamd: Rival = {
+    kind: 'rspamd',
+    program: 'rspamd',
     evidence: '',
     signs: 'yes',
     domains: {known: ['a.example', 'b.example'], unread: []},
   };
   const before = await look([], [rspamd]);
-  const check = (otherSigners: readonly OtherSigner[]) =>
+  const check = (otherSigners: readonly Rival[]) =>
     keptCheck(host.ports, {before, endpoint, meant: [], otherSigners});
   expect(await check([rspamd])).toMatchObject({status: 'pass'});
   expect(await check([{...rspamd, signs: 'no'}])).toMatchObject({

@@ -196,7 +196,7 @@ describe('the way from Postfix to the signer', () => {
 
 describe('beside another signer that was left', () => {
   const other = makeKey();
-  const others = [{name: 'rspamd', evidence: 'runs', signs: 'yes'}] as const;
+  const others = [{kind: 'rspamd', program: 'rspamd', evidence: 'runs', signs: 'yes'}] as const;
   const both: KeyLookup = async name =>
     String(name) === 'rs1._domainkey.example.com'
       ? {status: 'found', records: [other.record]}

@@ -10,7 +10,7 @@ const context: FaultContext = {
   domain: domainOf('example.com'),
   selector: selectorOf('202611'),
   endpoint: {kind: 'unix', path: absolute('/run/opendkim/opendkim.sock')},
-  others: [{name: 'rspamd'}],
+  others: [{program: 'rspamd'}],
 };
 
 test('every fault has a cause and a fix', () => {

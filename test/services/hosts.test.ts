@@ -123,7 +123,9 @@ function showFacts(facts: HostFacts): string {
     `domains found: ${facts.mailDomains.join(' ')}`,
     `signed today: ${facts.signer?.signedDomains.join(' ') ?? ''}`,
     `units: ${facts.mta?.unit} ${facts.signer?.unit}`,
-    ...facts.rivals.map(signer => `other signer: ${signer.name}, ${signer.evidence}, signs: ${signer.signs}`),
+    ...facts.rivals.map(
+      signer => `other signer: ${signer.program}, ${signer.evidence}, signs: ${signer.signs}`,
+    ),
     ...facts.blockers.map(problem => `blocker ${showProblem(problem)}`),
     ...facts.remarks.map(problem => `remark ${showProblem(problem)}`),
   ];

@@ -235,7 +235,8 @@ describe('lookAtHost', () => {
     const host = fixtureHost('references');
     const [rspamd] = (await lookAtHost(host)).rivals;
     expect(rspamd).toEqual({
-      name: 'rspamd',
+      kind: 'rspamd',
+      program: 'rspamd',
       configFile: '/etc/rspamd/local.d/dkim_signing.conf',
       evidence: 'smtpd_milters has inet:127.0.0.1:11332',
       signs: 'perhaps',
@@ -257,7 +258,7 @@ describe('lookAtHost', () => {
       '/etc/amavis/conf.d/50-user',
       '$enable_dkim_signing = 1;\ndkim_key("example.com", "a", "/k");\n',
     );
-    const found = async () => (await lookAtHost(host)).rivals.map(signer => [signer.name, signer.signs]);
+    const found = async () => (await lookAtHost(host)).rivals.map(signer => [signer.program, signer.signs]);
     // Others listen on that port as well: a second OpenDKIM that only verifies, for one.
     expect(await found()).toEqual([['amavis', 'yes']]);
     host.files.put('/etc/dkimpy-milter/dkimpy-milter.conf', '');
@@ -279,7 +280,7 @@ describe('lookAtHost', () => {
       if (name.startsWith('/etc/amavis/conf.d/')) host.files.put(name, '');
     }
     host.files.put('/etc/amavis/conf.d/50-user', text);
-    expect((await lookAtHost(host)).rivals.map(signer => [signer.name, signer.signs])).toEqual([
+    expect((await lookAtHost(host)).rivals.map(signer => [signer.program, signer.signs])).toEqual([
       ['amavis', signs],
     ]);
   });
@@ -296,7 +297,8 @@ describe('lookAtHost', () => {
     host.files.put('/proc/net/tcp', row('0A'));
     expect(await others()).toEqual([
       {
-        name: 'opendkim',
+        kind: 'opendkim',
+        program: 'OpenDKIM',
         evidence: 'smtpd_milters has inet:localhost:8891, where another program listens',
         signs: 'perhaps',
         domains: {known: [], unread: ['the configuration of that OpenDKIM']},

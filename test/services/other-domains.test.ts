@@ -1,9 +1,10 @@
 /** Whose mail another signer signs, and what its switching off would lose. */
 import {describe, expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import type {OtherSigner} from '../../src/services/facts.ts';
+import {amavisDomains} from '../../src/services/amavis/index.ts';
+import type {Rival} from '../../src/services/facts.ts';
 import {openDkimDomains, runningOpenDkims} from '../../src/services/opendkim/domains.ts';
-import {amavisDomains, rspamdDomains} from '../../src/services/other-domains.ts';
+import {rspamdDomains} from '../../src/services/rspamd/domains.ts';
 import {whoWouldLose} from '../../src/services/switch-over.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
 
@@ -85,8 +86,16 @@ test('another OpenDKIM is found by its process, and read as ours', async () => {
 });
 
 describe('to switch it off', () => {
-  const other = (domains?: OtherSigner['domains']): {readonly rivals: readonly OtherSigner[]} => ({
-    rivals: [{name: 'rspamd', evidence: '', signs: 'yes', ...(domains === undefined ? {} : {domains})}],
+  const other = (domains?: Rival['domains']): {readonly rivals: readonly Rival[]} => ({
+    rivals: [
+      {
+        kind: 'rspamd',
+        program: 'rspamd',
+        evidence: '',
+        signs: 'yes',
+        ...(domains === undefined ? {} : {domains}),
+      },
+    ],
   });
   const signed = new Set(['example.com']);
 

@@ -1,7 +1,7 @@
 /** Which steps switch another signer off, and that none is taken where its line says so already. */
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import type {OtherSigner} from '../../src/services/facts.ts';
+import type {Rival} from '../../src/services/facts.ts';
 import {switchOver} from '../../src/services/switch-over.ts';
 import type {FileStat} from '../../src/system/ports.ts';
 import {fixtureHost} from '../support/fake-host.ts';
@@ -10,7 +10,7 @@ import {planOn, value, wantedOn} from './wanted.ts';
 const RSPAMD = absolute('/etc/rspamd/local.d/dkim_signing.conf');
 const AMAVIS = absolute('/etc/amavis/conf.d/50-user');
 
-async function stepsFor(signer: Omit<OtherSigner, 'evidence'>, text: string) {
+async function stepsFor(signer: Omit<Rival, 'evidence'>, text: string) {
   const {facts, snapshot} = await planOn(
     fixtureHost('debian-13'),
     wantedOn(fixtureHost('debian-13'), ['example.com']),
@@ -36,8 +36,20 @@ async function stepsFor(signer: Omit<OtherSigner, 'evidence'>, text: string) {
   );
 }
 
-const rspamd = {name: 'rspamd', signs: 'yes', configFile: RSPAMD, unit: 'rspamd.service'} as const;
-const amavis = {name: 'amavis', signs: 'perhaps', configFile: AMAVIS, unit: 'amavis.service'} as const;
+const rspamd = {
+  kind: 'rspamd',
+  program: 'rspamd',
+  signs: 'yes',
+  configFile: RSPAMD,
+  unit: 'rspamd.service',
+} as const;
+const amavis = {
+  kind: 'amavis',
+  program: 'amavis',
+  signs: 'perhaps',
+  configFile: AMAVIS,
+  unit: 'amavis.service',
+} as const;
 
 describe('another signer', () => {
   it('is switched off by its own line, checked, and told', async () => {

@@ -469,7 +469,8 @@ export const SAMPLES: Readonly<Record<string, State>> = {
     facts: fakeFacts({
       rivals: [
         {
-          name: 'rspamd',
+          kind: 'rspamd',
+          program: 'rspamd',
           evidence: 'smtpd_milters has inet:localhost:11332',
           signs: 'yes',
           configFile: absolute('/etc/rspamd/local.d/dkim_signing.conf'),
@@ -480,7 +481,14 @@ export const SAMPLES: Readonly<Record<string, State>> = {
   }),
   'other-signer-unknown': stateAt(asking('otherSigner', ''), {
     facts: fakeFacts({
-      rivals: [{name: 'dkimproxy', evidence: 'content_filter is dksign:[127.0.0.1]:10027', signs: 'yes'}],
+      rivals: [
+        {
+          kind: 'dkimproxy',
+          program: 'dkimproxy',
+          evidence: 'content_filter is dksign:[127.0.0.1]:10027',
+          signs: 'yes',
+        },
+      ],
     }),
   }),
   domain: stateAt(asking('domains', 'example.org')),

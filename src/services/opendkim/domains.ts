@@ -1,7 +1,7 @@
 /** Whose mail another OpenDKIM signs than the known one, or a program whose configuration is written like its own. */
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import type {Files} from '../../system/ports.ts';
-import type {OtherDomains} from '../facts.ts';
+import type {RivalDomains} from '../facts.ts';
 import {FoundDomains} from '../found-domains.ts';
 import {configurationTexts, openDkimProcesses, type ProcessFiles} from './decide/instances.ts';
 import {commandLineOptions} from './decide/options.ts';
@@ -13,7 +13,7 @@ export async function openDkimDomains(
   files: Pick<Files, 'inspect'>,
   name: string,
   configs: readonly AbsolutePath[],
-): Promise<OtherDomains> {
+): Promise<RivalDomains> {
   const found = new FoundDomains();
   for (const config of configs) {
     const texts = await configurationTexts(files, config);

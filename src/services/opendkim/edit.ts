@@ -1,6 +1,7 @@
 /** Changes opendkim.conf in place: what is not ours stays byte for byte. */
 import {trimEndOf} from '../../domain/scan.ts';
-import {parseConfigLines, splitLines} from './parse.ts';
+import {splitLines} from '../lines.ts';
+import {parseConfigLines} from './parse.ts';
 
 export interface Setting {
   /** Spelt as in opendkim.conf(5). */

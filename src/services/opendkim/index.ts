@@ -7,12 +7,15 @@ import {openDkimSigners} from './decide/read.ts';
 import {detectOpenDkim} from './detect.ts';
 import {type OpenDkimFacts, openDkimOf} from './facts.ts';
 import {OPENDKIM, openDkimHints} from './hints.ts';
+import {openDkimRows} from './key-rows.ts';
 import {nothing, planOpenDkim} from './plan.ts';
 import {openDkimDecidingFiles, openDkimPlaces, openDkimReads} from './reads.ts';
+import {secondOpenDkim} from './rival.ts';
 import {openDkimTrial} from './trial.ts';
 
 export const openDkim: Signer<OpenDkimFacts> = {
   kind: 'opendkim',
+  units: [],
   words: OPENDKIM,
   packages: layout => layout.packages.opendkim,
   hints: openDkimHints,
@@ -33,4 +36,6 @@ export const openDkim: Signer<OpenDkimFacts> = {
   places: openDkimPlaces,
   decidingFiles: openDkimDecidingFiles,
   algorithmRefusal,
+  rival: secondOpenDkim,
+  keyRows: openDkimRows,
 };

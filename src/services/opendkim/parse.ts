@@ -1,11 +1,8 @@
 /** Reads opendkim.conf(5) and the data set notation of opendkim(8). Text in, data out. */
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import {type RawLine, splitLines} from '../lines.ts';
 
-export interface ConfigLine {
-  /** The line without its end. */
-  readonly raw: string;
-  /** Line feed, carriage return and line feed, or '' on the last line. */
-  readonly end: string;
+export interface ConfigLine extends RawLine {
   /** Parameter name as written; '' where the line sets nothing. */
   readonly name: string;
   readonly value: string;
@@ -29,22 +26,6 @@ export function parseConfigLines(text: string): readonly ConfigLine[] {
       sample: setting === null ? (SAMPLE.exec(raw)?.[1] ?? '') : '',
     };
   });
-}
-
-export interface RawLine {
-  readonly raw: string;
-  readonly end: string;
-}
-
-/** Cuts a text into lines; the ends are kept apart so that every octet can be put back. */
-export function splitLines(text: string): readonly RawLine[] {
-  const lines: RawLine[] = [];
-  for (const match of text.matchAll(/([^\n]*?)(\r?\n|$)/gy)) {
-    const [whole, raw = '', end = ''] = match;
-    if (whole === '') break;
-    lines.push({raw, end});
-  }
-  return lines;
 }
 
 /** One setting in force or overridden, with the place where it stands. */

@@ -5,7 +5,7 @@
 
 import type {DomainName, Selector} from '../../domain/names.ts';
 import {matchesWildcard} from '../../domain/scan.ts';
-import {type RawLine, splitLines} from './parse.ts';
+import {type RawLine, splitLines} from '../lines.ts';
 
 export interface TableRow {
   /** Index of the line. */

@@ -2,10 +2,11 @@
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
 import type {SignerAccount} from '../account.ts';
 import type {Candidate, CandidateTable} from '../candidate.ts';
+import {splitLines} from '../lines.ts';
 import type {Step} from '../step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
 import {OPENDKIM} from './hints.ts';
-import {parseConfigLines, splitLines} from './parse.ts';
+import {parseConfigLines} from './parse.ts';
 import {keyRows, parseTable} from './tables.ts';
 
 const LOG_TAG = 'waxseal-preflight';

@@ -8,28 +8,14 @@ import {visible} from '../../domain/text.ts';
 import type {CommandResult} from '../../system/ports.ts';
 import type {LookContext} from '../look-context.ts';
 import {serviceCommand} from '../manager.ts';
+import type {FoundMta} from '../mta.ts';
 import {tryReadText} from '../reading.ts';
 import {showUnits} from '../systemd.ts';
+import {mailDomains} from './domains.ts';
 import type {PostfixFacts, ServiceOverride} from './facts.ts';
 import {parsePostconf, words} from './parse.ts';
 import {readWays} from './ways/read.ts';
 import {remarksOn} from './ways/remarks.ts';
-
-export interface PostfixFound {
-  readonly facts: PostfixFacts;
-  /** Lists of domains with their references expanded: domains and `hash:/path` words. */
-  readonly domainLists: {
-    readonly virtual: readonly string[];
-    readonly local: readonly string[];
-    readonly relay: readonly string[];
-  };
-  /** Milter lists with their references expanded. */
-  readonly milters: readonly string[];
-  /** mydomain stands in main.cf, it is not only derived from the host's name. */
-  readonly mydomainIsSet: boolean;
-  readonly blockers: readonly Problem[];
-  readonly remarks: readonly Problem[];
-}
 
 const EXPANDED = [
   'mail_version',
@@ -44,12 +30,10 @@ const EXPANDED = [
   'virtual_alias_domains',
   'relay_domains',
   'relayhost',
-  'smtpd_milters',
-  'non_smtpd_milters',
 ] as const;
 
 /** Undefined where postconf is missing: then there is no Postfix. */
-export async function detectPostfix(context: LookContext): Promise<PostfixFound | undefined> {
+export async function detectPostfix(context: LookContext): Promise<FoundMta<PostfixFacts> | undefined> {
   const run = runner(context);
   const explicitRun = await run(['postconf', '-n']);
   if (explicitRun.ended === 'missing') return undefined;
@@ -87,17 +71,15 @@ export async function detectPostfix(context: LookContext): Promise<PostfixFound 
     unit: await unitOf(context),
     mainCf: below(configDirectory, 'main.cf'),
   };
+  const entrances = await readWays(context, configDirectory);
+  const relay = words(expanded.get('relay_domains') ?? '');
+  const domains = await mailDomains(context.ports.files, facts, {relay, isNamed: explicit.has('mydomain')});
   return {
     facts,
-    domainLists: {
-      virtual: facts.virtualDomains,
-      local: facts.mydestination,
-      relay: words(expanded.get('relay_domains') ?? ''),
-    },
-    milters: [expanded.get('smtpd_milters') ?? '', expanded.get('non_smtpd_milters') ?? ''],
-    mydomainIsSet: explicit.has('mydomain'),
+    entrances,
+    mailDomains: domains.domains,
     blockers: blockersOn(context, explicitRun, facts),
-    remarks: remarksOn(await readWays(context, configDirectory), configDirectory),
+    remarks: [...remarksOn(entrances, configDirectory), ...domains.remarks],
   };
 }
 

@@ -5,7 +5,7 @@ import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {Files} from '../../system/ports.ts';
 import {tryReadText} from '../reading.ts';
-import type {PostfixFound} from './detect.ts';
+import type {PostfixFacts} from './facts.ts';
 import {tableKeys} from './parse.ts';
 
 const READABLE_TABLE = /^(?:hash|texthash|lmdb|btree|cdb|dbm):(\/.+)$/;
@@ -13,17 +13,19 @@ const READABLE_TABLE = /^(?:hash|texthash|lmdb|btree|cdb|dbm):(\/.+)$/;
 /**
  * Sender domain first, then hosted ones, then local ones; the host's own name and localhost names last. Tables are read
  * from their source text; those in a database are named in a remark.
+ *
+ * @param relay relay_domains; `isNamed`: mydomain stands in main.cf, it is not only derived from the host's name
  */
 export async function mailDomains(
   files: Pick<Files, 'read'>,
-  found: Pick<PostfixFound, 'facts' | 'domainLists' | 'mydomainIsSet'>,
+  facts: PostfixFacts,
+  {relay: relayed, isNamed}: {readonly relay: readonly string[]; readonly isNamed: boolean},
 ): Promise<{domains: readonly DomainName[]; remarks: readonly Problem[]}> {
-  const {facts, domainLists, mydomainIsSet} = found;
   const remarks: Problem[] = [];
   const [virtual, local, relay] = await Promise.all(
-    [domainLists.virtual, domainLists.local, domainLists.relay].map(list => readList(files, list, remarks)),
+    [facts.virtualDomains, facts.mydestination, relayed].map(list => readList(files, list, remarks)),
   );
-  const sure = mydomainIsSet || (local ?? []).includes(facts.mydomain) ? [facts.mydomain] : [];
+  const sure = isNamed || (local ?? []).includes(facts.mydomain) ? [facts.mydomain] : [];
   const candidates = [
     facts.myorigin,
     ...sure,

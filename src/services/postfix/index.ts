@@ -3,6 +3,7 @@
 import type {PlanHost} from '../files.ts';
 import type {Mta} from '../mta.ts';
 import {bindAddresses} from './bind-addresses.ts';
+import {detectPostfix} from './detect.ts';
 import {type PostfixFacts, postfixOf} from './facts.ts';
 import {POSTFIX, postfixHints} from './hints.ts';
 import {proveByMail} from './prove/prove.ts';
@@ -16,6 +17,7 @@ export const postfix: Mta<PostfixFacts> = {
   kind: 'postfix',
   words: POSTFIX,
   hints: postfixHints,
+  detect: detectPostfix,
   reads: async (ports, facts, signers) => {
     const postfix = postfixOf(facts);
     return postfix === undefined ? undefined : await postfixReads(ports, postfix, facts, signers);

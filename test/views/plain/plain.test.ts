@@ -372,7 +372,8 @@ describe('another signer', () => {
   it('is named with both choices, and Enter alone decides nothing', async () => {
     const otherSigners = [
       {
-        name: 'rspamd',
+        kind: 'rspamd',
+        program: 'rspamd',
         evidence: 'smtpd_milters has inet:localhost:11332',
         signs: 'yes',
         configFile: absolute('/etc/rspamd/local.d/dkim_signing.conf'),
@@ -399,7 +400,7 @@ describe('foreign text', () => {
     const facts = fakeFacts({
       hostname: evil,
       remarks: [problem('x.y', evil, evil)],
-      rivals: [{name: 'rspamd', evidence: evil, signs: 'perhaps'}],
+      rivals: [{kind: 'rspamd', program: 'rspamd', evidence: evil, signs: 'perhaps'}],
     });
     const {session} = start(
       {},

@@ -1,7 +1,7 @@
-/** Which mail server a host has that has no Postfix: it is named, and no advice is given that would remove it. */
-import {absolute} from '../domain/paths.ts';
-import type {LookContext} from './look-context.ts';
-import {showUnits} from './systemd.ts';
+/** Mail servers that waxseal knows by name only: one is named, and no advice is given that would remove it. */
+import {absolute} from '../../domain/paths.ts';
+import type {LookContext} from '../look-context.ts';
+import {showUnits} from '../systemd.ts';
 
 /** By the program behind /usr/sbin/sendmail, which every mail server of Unix brings. */
 const PROGRAMS: readonly (readonly [RegExp, string])[] = [

@@ -1,10 +1,34 @@
-/** From the path in a row to the key behind it, as the daemon would read it: links resolved, whatever they lead to. */
+/** The rows that programs sign by, and the keys behind them, read as a daemon would: links resolved, whatever they lead to. */
 import {ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {privateFingerprint} from '../keys/index.ts';
-import {filledPaths} from '../services/filled-paths.ts';
 import type {FileStat, Files} from '../system/ports.ts';
-import type {RowKey} from './key-uses.ts';
+import type {Rival} from './facts.ts';
+import {filledPaths} from './filled-paths.ts';
+
+/** One place of a configuration that makes a program on this host sign. */
+export interface SignerRow {
+  /** The program, as its makers write it. */
+  readonly signer: string;
+  /** Where it stands, made harmless; a line counts from 1. */
+  readonly file: string;
+  readonly line?: number;
+  /** What stands there, made harmless: the row, or the name of a parameter. Never a key. */
+  readonly what: string;
+  /** The domain that it signs as (d=), lower case, where that is one. */
+  readonly domain?: string;
+  readonly selector?: string;
+  readonly key: RowKey;
+}
+
+/** What is behind a row. Not known: it cannot be read, is missing, or is kept where waxseal does not look. */
+export type RowKey =
+  | {
+      readonly known: true;
+      /** As `KeyDescription.fingerprint`. */
+      readonly fingerprint: string;
+    }
+  | {readonly known: false; readonly why: string};
 
 /** No private key is longer. */
 const MOST_OCTETS = 65_536;
@@ -38,6 +62,12 @@ export function createKeyReader(files: KeyFiles, seen = new Map<string, RowKey>(
     },
   };
 }
+
+/** A program of which the keys are not read may use any, unless it does not sign. */
+export const unreadRow = ({program, evidence, signs}: Rival): readonly SignerRow[] =>
+  signs === 'no'
+    ? []
+    : [{signer: program, file: evidence, what: 'its configuration', key: unknown('is not read by waxseal')}];
 
 export const unknown = (why: string): RowKey => ({known: false, why});
 

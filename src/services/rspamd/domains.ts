@@ -1,14 +1,13 @@
 /**
- * Whose mail another signer signs, from its own configuration. What names no domain, or cannot be read, is said: to
- * switch that signer off could leave somebody's mail unsigned.
+ * Whose mail rspamd signs. What names no domain, or cannot be read, is said: to switch its signing off could leave
+ * somebody's mail unsigned.
  */
-import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
-import {visible} from '../domain/text.ts';
-import type {Files} from '../system/ports.ts';
-import type {OtherDomains} from './facts.ts';
-import {FoundDomains} from './found-domains.ts';
-import {domainOfPattern, parseTable} from './opendkim/tables.ts';
-import {tryReadText} from './reading.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
+import type {Files} from '../../system/ports.ts';
+import type {RivalDomains} from '../facts.ts';
+import {FoundDomains} from '../found-domains.ts';
+import {domainOfPattern, parseTable} from '../opendkim/tables.ts';
+import {tryReadText} from '../reading.ts';
 
 type Reads = Pick<Files, 'read' | 'list'>;
 
@@ -26,7 +25,7 @@ const RSPAMD_SETTING = /\b(path|path_map|selector_map|key_table|signing_table)\b
 export async function rspamdDomains(
   files: Reads,
   texts: readonly {readonly path: AbsolutePath; readonly text: string}[],
-): Promise<OtherDomains> {
+): Promise<RivalDomains> {
   const found = new FoundDomains();
   const paths = new Set<string>();
   for (const {path, text} of texts) {
@@ -122,21 +121,3 @@ async function keysByDomain(files: Reads, found: FoundDomains, path: string): Pr
     found.add(domain, parentOf(place.value));
   }
 }
-
-/** `dkim_key('example.com', 'selector', 'file')` of amavisd.conf, in texts without comments. */
-export function amavisDomains(
-  texts: readonly {readonly path: AbsolutePath; readonly text: string}[],
-): OtherDomains {
-  const found = new FoundDomains();
-  for (const {path, text} of texts) {
-    for (const match of text.matchAll(/\bdkim_key\s*\(\s*(?:(['"])([A-Za-z0-9.-]+)\1)?/g)) {
-      if (match[2] === undefined) found.lost(`a dkim_key in ${path}`);
-      else found.add(match[2], path);
-    }
-    if (/\binclude_config_files\b/.test(text)) found.lost(`include_config_files in ${path}`);
-  }
-  return found.domains;
-}
-
-/** What nobody reads. */
-export const unreadDomains = (what: string): OtherDomains => ({known: [], unread: [visible(what)]});

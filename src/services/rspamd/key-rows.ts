@@ -1,10 +1,8 @@
 /** Keys that rspamd signs with: the modules dkim_signing and arc, in the files where an administrator writes. */
-import {absolute, parseAbsolutePath} from '../domain/paths.ts';
-import {visible} from '../domain/text.ts';
-import {enabledIn} from '../services/other-signers.ts';
-import {type KeyReader, unknown} from './key-files.ts';
-import type {RowKey, SignerRow} from './key-uses.ts';
-import {type ReadText, readText, withoutComments} from './texts.ts';
+import {absolute, parseAbsolutePath} from '../../domain/paths.ts';
+import {visible} from '../../domain/text.ts';
+import {type KeyReader, type RowKey, type SignerRow, unknown} from '../key-rows.ts';
+import {type ReadText, readText, withoutComments} from '../reading.ts';
 
 const MODULES = ['dkim_signing', 'arc'] as const;
 const DEFAULT_PATH = '/var/lib/rspamd/dkim/$domain.$selector.key';
@@ -14,6 +12,10 @@ const SETTING = /\b(path|path_map|key_table)\b(?:\s*[=:]\s*|\s+)(?:"([^"\n]*)"|'
 /** Keys in places where waxseal does not look. */
 const ELSEWHERE =
   /\buse_redis\s*[=:]\s*"?(?:true|yes|on)\b|\bvault_url\b|\buse_vault\s*[=:]\s*"?(?:true|yes|on)\b|\bsign_condition\b|^[ \t]*\.include\b/gm;
+
+/** The word that switches the module on or off in a piece of its configuration; the last counts. */
+export const enabledIn = (text: string): string | undefined =>
+  [...text.matchAll(/(?:^|[\s;{])enabled\s*=\s*"?([a-z]+)/g)].at(-1)?.[1];
 
 /** Empty where rspamd is not there, or its signing is switched off by name. */
 export async function rspamdRows(
