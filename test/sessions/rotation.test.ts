@@ -4,7 +4,7 @@ import path from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import type {Report} from '../../src/flow/report.ts';
-import {openWorld, pemOf, type World} from '../demo/world.ts';
+import {hostTree, openWorld, pemOf, type World} from '../demo/world.ts';
 
 const DAY = 86_400_000;
 /** How often a run is killed; 50 by WAXSEAL_KILLS=50. */
@@ -93,6 +93,33 @@ describe('rotate --advance', () => {
     const table = await world.sandbox.ports.files.read(absolute('/etc/opendkim/KeyTable'));
     expect(Buffer.from(table ?? []).toString('utf8')).not.toContain('202611');
     expect((await world.run(['test', '--json'])).exitCode).toBe(0);
+  });
+
+  it('tries the new configuration in a temporary signer, and where it fails leaves the old key active', async () => {
+    const world = await ready();
+    const {files} = world.sandbox.ports;
+    world.clock.advance(181 * DAY);
+    obey(world, (await advance(world)).report);
+    await until(world, ['202611 active', '202705 ready'], 0.01);
+    world.clock.advance(DAY);
+    // The running signer read its configuration before; a new one doesn't start with this one.
+    const path = absolute('/etc/opendkim.conf');
+    const sound = Buffer.from((await files.read(path)) ?? []).toString('utf8');
+    await files.replace(path, text(`${sound}ExternalIgnoreList refile:/etc/opendkim/gone\n`), ROOT);
+    const before = await hostTree(world.sandbox);
+
+    const run = await advance(world);
+    expect(run.exitCode, run.err).toBe(6);
+    expect(run.report).toMatchObject({changed: false, error: {id: 'preflight.start'}});
+    expect(run.report.error?.message).toContain('/etc/opendkim/gone');
+    expect(run.report.error?.hint).not.toBe('');
+    expect(states(run.report)).toEqual(['202611 active', '202705 ready']);
+    expect(await hostTree(world.sandbox)).toEqual(before);
+    expect((await world.run(['explain', 'alice@example.org'])).out).toContain('selector 202611 ');
+
+    await files.replace(path, text(sound), ROOT);
+    const again = await advance(world);
+    expect(states(again.report), again.err).toEqual(['202611 retiring', '202705 active']);
   });
 
   it('--dry-run shows the time line and changes nothing', async () => {

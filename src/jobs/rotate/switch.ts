@@ -12,7 +12,6 @@ import {type ApplyOutcome, applyPlan, makePlan} from '../../plan/index.ts';
 import type {Plan} from '../../plan/plan.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import {type KeyEntry, type RotationState, revokedValue} from '../../rotation/index.ts';
-import {provenFiles} from '../../services/candidate.ts';
 import {lookAtHost} from '../../services/look.ts';
 import {readConfiguration} from '../../services/read-snapshot.ts';
 import {planChange} from '../../services/signing.ts';
@@ -21,7 +20,7 @@ import type {Ports} from '../../system/ports.ts';
 import {beforeChange, keptBy, milterReadiness, proveLive} from '../change.ts';
 import {readKeys, recordActive} from '../key-book.ts';
 import type {WorkOptions} from '../options.ts';
-import {changeFor, type StagedChange} from '../planning.ts';
+import {changeFor, type StagedChange, tried} from '../planning.ts';
 import {asProven} from '../proven.ts';
 import {applyUnproven, leftOf} from '../run-change.ts';
 import {stagedAgain} from '../setup/look.ts';
@@ -185,8 +184,8 @@ const counted =
       : emit(event);
 
 /**
- * The same for keys that the scheduler found ready (see `takeUp`), and only then written down, together with the keys before
- * them. Throws a ToolError where it did not work; everything is as it was then.
+ * The same for keys that the scheduler found ready (see `takeUp`), tried in a temporary signer first, and only then
+ * written down, together with the keys before them. Throws a ToolError where it did not work; everything is as it was then.
  */
 export async function switchKeys(
   ports: Ports,
@@ -197,10 +196,9 @@ export async function switchKeys(
 ): Promise<void> {
   const planned = await planSwitch(ports, staged, {}, signal);
   if (!planned.ok) throw new HostError(planned.problem);
-  const {plan, change} = planned.value;
-  const placed = change.place.map(({id}) => id);
-  const ready = {plan, placed, endpoint: change.endpoint, proven: provenFiles(change.candidate)};
-  const switched = await carryOutSwitch(ports, options, ready, staged, emit, signal);
+  const ready = await tried(ports, planned.value.plan, planned.value.change, staged, signal);
+  if (!ready.ok) throw new HostError(ready.problem);
+  const switched = await carryOutSwitch(ports, options, ready.value, staged, emit, signal);
   const {outcome, proof, run} = switched;
   if (proof === undefined) throw errorOf(outcome);
   if (!proof.passed) {
