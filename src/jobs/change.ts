@@ -27,7 +27,7 @@ import {lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
 import {packageSteps} from '../services/signing.ts';
 import type {Step} from '../services/step.ts';
-import {whyStopped} from '../services/stopped.ts';
+import {watchful, whyStopped} from '../services/stopped.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {type LiveTestInput, liveTest} from './live-test.ts';
 import type {WorkOptions} from './options.ts';
@@ -109,10 +109,15 @@ export async function beforeChange(
 ): Promise<SignedBefore | undefined> {
   if (plan.steps.length === 0) return undefined;
   const {signer} = await lookAtHost(ports, signal);
-  // It would be waited for once a domain, with minutes each.
-  const stopped = signer === undefined ? undefined : await whyStopped(ports, signer.unit, signal);
-  if (stopped !== undefined) throw new HostError(stopped);
-  return await signedNow(ports, plan.steps, signal);
+  const refuseStopped = async (): Promise<void> => {
+    const stopped = signer === undefined ? undefined : await whyStopped(ports, signer.unit, signal);
+    if (stopped !== undefined) throw new HostError(stopped);
+  };
+  // It would be waited for once a domain; and one that was stopped meanwhile would not take the change.
+  await refuseStopped();
+  const before = await signedNow(ports, plan.steps, signal);
+  await refuseStopped();
+  return before;
 }
 
 async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {
@@ -124,7 +129,12 @@ async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSign
     return {signer, marks: [], total: 0, unread: [], others};
   }
   const senders = await SIGNER.senders(ports, facts, steps);
-  return await signedBefore(ports, {signer, endpoint, others}, senders, signal);
+  return await signedBefore(
+    watchful(ports, {unit: found.unit, logTag: signer.logTag}),
+    {signer, endpoint, others},
+    senders,
+    signal,
+  );
 }
 
 /**
@@ -140,11 +150,13 @@ export async function undoAndCompare<T extends {readonly result: string}>(
   const before = await signedNow(ports, [], signal);
   const outcome = await undo();
   if (outcome.result !== 'undone') return {outcome, check: undefined};
-  const endpoint = milterEndpoint((await lookAtHost(ports, signal)).signer);
-  if (endpoint === undefined) return {outcome, check: undefined};
+  const {signer} = await lookAtHost(ports, signal);
+  const endpoint = milterEndpoint(signer);
+  if (signer === undefined || endpoint === undefined) return {outcome, check: undefined};
   const meant = domains.map(domain => ({domain, selector: undefined}));
   // Another signer that the run had switched off signs again: nothing to compare.
-  const check = await keptCheck(ports, {before, endpoint, meant, otherSigners: before.others}, signal);
+  const watching = watchful(ports, {unit: signer.unit, logTag: SIGNER.words.logTag});
+  const check = await keptCheck(watching, {before, endpoint, meant, otherSigners: before.others}, signal);
   return {outcome, check};
 }
 
@@ -239,7 +251,10 @@ export function milterReadiness(ports: Ports): Ready {
   return async step => {
     const {endpoint} = step.ready;
     const why =
-      (await basic(step)) ?? (endpoint === undefined ? undefined : await answersAsMilter(ports, endpoint));
+      (await basic(step)) ??
+      (endpoint === undefined
+        ? undefined
+        : await answersAsMilter(watchful(ports, {unit: step.unit, logTag: SIGNER.words.logTag}), endpoint));
     return why === undefined || endpoint === undefined ? why : await withLastWords(ports, why, since);
   };
 }
@@ -272,6 +287,7 @@ async function answersAsMilter(ports: Ports, endpoint: SocketEndpoint): Promise<
     {connectTimeoutMs: 30_000, replyTimeoutMs: 60_000, totalTimeoutMs: 120_000},
   );
   if (outcome.ended === 'answered') return undefined;
+  if (outcome.ended === 'broken' && outcome.stuck !== undefined) return outcome.stuck;
   const {program, logTag} = SIGNER.words;
   const isWrong =
     outcome.ended === 'broken' && (outcome.cause === 'protocol' || outcome.cause === 'not-a-milter');

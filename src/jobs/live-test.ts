@@ -3,10 +3,11 @@
  * a real message by sendmail(1) and by SMTP that never leaves the host.
  */
 import type {KeyLookup} from '../dkim/index.ts';
+import {HostError} from '../domain/errors.ts';
 import type {DomainSelector} from '../domain/names.ts';
 import {type AbsolutePath, parentOf} from '../domain/paths.ts';
 import {faultOf, toFinding} from '../proof/fault.ts';
-import {checkFrom, checkFromAll, type Finding, passed, reportOf, skipped} from '../proof/finding.ts';
+import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines} from '../proof/journal.ts';
 import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
@@ -16,8 +17,9 @@ import {sampleOf} from '../proof/sample.ts';
 import {judgeSignatures} from '../proof/signature.ts';
 import type {HostFacts, MtaFacts} from '../services/facts.ts';
 import {rightsText} from '../services/key-access.ts';
-import type {Mta, Submission} from '../services/mta.ts';
+import type {Caught, Mta, Submission} from '../services/mta.ts';
 import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
+import {type Awaited, unlessStopped, watchful} from '../services/stopped.ts';
 import {rivals} from '../services/switch-over.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 
@@ -54,11 +56,12 @@ const CHECKS = {
  * rejects only with the reason of an abort, after that.
  */
 export async function liveTest(
-  ports: LiveTestPorts,
+  given: LiveTestPorts,
   input: LiveTestInput,
   onCheck: (check: Check) => void = () => undefined,
   signal?: AbortSignal,
 ): Promise<ProofReport> {
+  const ports = watchful(given, awaitedOf(input.facts));
   const checks: Check[] = [];
   const tell = (check: Check): void => {
     checks.push(check);
@@ -175,7 +178,10 @@ async function proveMail(
   {signal}: Stop,
 ): Promise<Finding> {
   const mail = composeProof(proofToken(ports.random), key.domain, ports.clock.now());
-  const caught = await mta.prove(ports, found, {mail, way, smtp, signer: SIGNER.words}, signal);
+  const proving = (own: AbortSignal): Promise<Caught> =>
+    mta.prove(ports, found, {mail, way, smtp, signer: SIGNER.words}, own);
+  const caught = await unlessStopped(ports, awaitedOf(facts), proving, signal);
+  if (caught instanceof HostError) return failed('not signed', caught.message, caught.hint);
   const others = rivals(facts);
   const judged =
     caught.ended === 'caught'
@@ -187,5 +193,8 @@ async function proveMail(
     ? finding
     : {...finding, status: 'warn', ...caught.left};
 }
+
+const awaitedOf = ({signer}: HostFacts): Awaited | undefined =>
+  signer === undefined ? undefined : {unit: signer.unit, logTag: SIGNER.words.logTag};
 
 const SMTP = {kind: 'tcp', host: '127.0.0.1', port: 25} as const;

@@ -2,6 +2,7 @@
  * Asks a milter about one message as a mail server would, without sending mail (libmilter's protocol, version 6).
  * What the milter answers is the result, whatever it is; only an abort is thrown.
  */
+import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {
@@ -84,6 +85,8 @@ export type ProbeOutcome =
       /** `not-a-milter`: something answers there, or hangs up, but does not negotiate. */
       readonly cause: 'not-a-milter' | 'timeout' | 'closed' | 'protocol';
       readonly detail: string;
+      /** Why the daemon can't answer, where that was seen while it was waited for. */
+      readonly stuck?: Problem;
     }
   | {
       readonly ended: 'answered';
@@ -155,7 +158,9 @@ async function connected<T>(
     return await talk(new Conversation(ports, stream, options));
   } catch (error) {
     if (error instanceof Broken) {
-      return {ended: 'broken', step: error.step, cause: error.cause, detail: visible(error.message)};
+      const {step, cause, stuck} = error;
+      const detail = visible(error.message);
+      return {ended: 'broken', step, cause, detail, ...(stuck === undefined ? {} : {stuck})};
     }
     throw error;
   } finally {
@@ -182,11 +187,13 @@ function unreachable(error: unknown): Silence {
 class Broken extends Error {
   readonly step: ProbeStep;
   override readonly cause: 'not-a-milter' | 'timeout' | 'closed' | 'protocol';
+  readonly stuck: Problem | undefined;
 
-  constructor(step: ProbeStep, cause: Broken['cause'], detail: string) {
+  constructor(step: ProbeStep, cause: Broken['cause'], detail: string, stuck?: Problem) {
     super(detail);
     this.step = step;
     this.cause = cause;
+    this.stuck = stuck;
   }
 }
 
@@ -414,13 +421,13 @@ class Conversation {
       return packet;
     } catch (error) {
       if (!(error instanceof StreamProblem)) throw error;
-      throw new Broken(step, causeOf(step, error), error.message);
+      throw new Broken(step, causeOf(step, error), error.message, error.why);
     }
   }
 }
 
 function causeOf(step: ProbeStep, problem: StreamProblem): Broken['cause'] {
-  if (problem.fault === 'timeout') return 'timeout';
+  if (problem.fault === 'timeout' || problem.why !== undefined) return 'timeout';
   // Whoever hangs up or talks of something else before the first milter packet is no milter
   // (daemons/postfix.md#strangers-on-the-socket: "can't read SMFIC_OPTNEG reply packet header").
   if (step === 'negotiate') return 'not-a-milter';

@@ -1,5 +1,7 @@
 /** Whole packets over a byte stream, with a time limit for each and an end that is never missed. */
 import type {Duplex} from 'node:stream';
+import {ToolError} from '../domain/errors.ts';
+import {type Problem, problem} from '../domain/result.ts';
 import type {Clock} from '../system/ports.ts';
 import {encodePacket, type Packet, takePacket} from './packets.ts';
 
@@ -8,10 +10,13 @@ export type StreamFault = 'timeout' | 'closed' | 'malformed' | 'failed';
 /** Why no packet came. `detail` is not yet made harmless for a terminal. */
 export class StreamProblem extends Error {
   readonly fault: StreamFault;
+  /** Set where this program has ended the connection, for this reason. */
+  readonly why: Problem | undefined;
 
-  constructor(fault: StreamFault, detail: string) {
+  constructor(fault: StreamFault, detail: string, why?: Problem) {
     super(detail);
     this.fault = fault;
+    this.why = why;
   }
 }
 
@@ -99,6 +104,9 @@ export class PacketStream {
 }
 
 function faultOf(error: Error & {readonly code?: unknown}): StreamProblem {
+  if (error instanceof ToolError) {
+    return new StreamProblem('failed', error.message, problem(error.id, error.message, error.hint));
+  }
   const gone = error.code === 'ECONNRESET' || error.code === 'EPIPE';
   return new StreamProblem(gone ? 'closed' : 'failed', error.message);
 }

@@ -3,7 +3,7 @@ import {type Problem, problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {logCommand, managerOf, serviceCommand} from '../services/manager.ts';
 import type {ServiceStep} from '../services/step.ts';
-import {whyStopped} from '../services/stopped.ts';
+import {CANNOT_ANSWER, whyStopped} from '../services/stopped.ts';
 import {showUnits} from '../services/systemd.ts';
 import type {Argv, CommandResult, Ports} from '../system/ports.ts';
 import {commandFailed} from './command-failure.ts';
@@ -63,7 +63,7 @@ export function basicReadiness(ports: Pick<Ports, 'commands' | 'sockets'>): Read
  * systemctl may say yes to a daemon that dies 100 ms later. How long it waits is decided by what happens, not by the
  * clock alone: a unit that has failed is not waited for, one that systemd is still starting, stopping or reloading is for
  * minutes, and one that runs and does not answer is looked at `withinMs` / 200 ms times, each of which takes the longer
- * the busier the host is. A process that was stopped by a signal is not waited for. Where something else than a milter answers it is over after {@link WRONG_ANSWERS} answers. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
+ * the busier the host is. A process that was stopped by a signal, or is stuck, is not waited for. Where something else than a milter answers it is over after {@link WRONG_ANSWERS} answers. Rejects with CommandFailed or ChangeFailed, or with the reason of `signal`.
  */
 export async function bringToRun(
   ports: Waits,
@@ -111,7 +111,7 @@ async function waitReady(
     } else {
       goodSince = undefined;
       wrongLeft = why.id === NOT_A_MILTER ? wrongLeft - 1 : WRONG_ANSWERS;
-      if (wrongLeft <= 0) return why;
+      if (wrongLeft <= 0 || CANNOT_ANSWER.has(why.id)) return why;
       const state = await unitState(ports, step);
       if (state === 'dead' || now - begun >= PATIENT_MS) return why;
       if (state !== 'at-work') {

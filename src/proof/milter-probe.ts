@@ -105,6 +105,7 @@ function notAnswered(
     }
   }
   const at = `${evidence} (at ${outcome.step})`;
+  if (outcome.stuck !== undefined) return failed(at, outcome.stuck.message, outcome.stuck.hint);
   switch (outcome.cause) {
     case 'not-a-milter':
       return failed(

@@ -96,6 +96,13 @@ describe('a process that is stopped by a signal', () => {
     await expect(bringToRun(ports, step, ready)).rejects.toMatchObject(stopped(1234));
     expect(elapsed()).toBeLessThan(1000);
   });
+
+  it('is no more waited for where it was found to be stuck', async () => {
+    const {ports, elapsed} = host(shown, {'/proc/1234/stat': stat(1234, 'S')});
+    const stuck: Problem = {id: 'service.stuck', message: 'It sleeps.', hint: ''};
+    await expect(bringToRun(ports, step, async () => stuck)).rejects.toMatchObject({id: 'service.stuck'});
+    expect(elapsed()).toBe(0);
+  });
 });
 
 describe('bringToRun', () => {

@@ -31,7 +31,8 @@ import {sampleOf} from '../../proof/sample.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {eachOf} from '../../services/reading.ts';
-import {hintsFor, mtaOf} from '../../services/registry.ts';
+import {hintsFor, mtaOf, SIGNER} from '../../services/registry.ts';
+import {watchful} from '../../services/stopped.ts';
 import type {DnsServer, Ports, SocketEndpoint} from '../../system/ports.ts';
 
 export interface MailCheckOptions {
@@ -179,12 +180,13 @@ async function probed(
     if (troubles.length > 0 || more.length > 0 || !isPlain) return [];
     return domain === undefined || endpoint === undefined || !selector.ok
       ? []
-      : [{domain, selector: selector.value, endpoint}];
+      : [{domain, selector: selector.value, endpoint, unit: sender.signer.unit}];
   });
   const once = [...new Map(targets.map(target => [target.domain, target])).values()];
   const findings: {readonly domain: DomainName; readonly finding: Finding}[] = [];
   for (const target of sampleOf(once, PROBED, ports.random)) {
-    const found = await probeSigning(ports, {...target, lookup, signal});
+    const watching = watchful(ports, {unit: target.unit, logTag: SIGNER.words.logTag});
+    const found = await probeSigning(watching, {...target, lookup, signal});
     findings.push({domain: target.domain, finding: toFinding(found, hints, target)});
   }
   if (findings.length === 0) return [];
@@ -193,4 +195,5 @@ async function probed(
 
 interface Target extends DomainSelector {
   readonly endpoint: SocketEndpoint;
+  readonly unit: string;
 }

@@ -15,6 +15,7 @@ import {lookAtHost} from '../../services/look.ts';
 import {readConfiguration} from '../../services/read-snapshot.ts';
 import {SIGNER} from '../../services/registry.ts';
 import {planChange} from '../../services/signing.ts';
+import {watchful} from '../../services/stopped.ts';
 import type {Ports} from '../../system/ports.ts';
 import {beforeChange, milterReadiness} from '../change.ts';
 import {readKeys, recordStopped} from '../key-book.ts';
@@ -151,9 +152,11 @@ async function removalHooks(
   return {
     proof: async () => {
       if (signer === undefined || endpoint === undefined) return NOTHING_TO_PROVE;
-      const unsigned = await proveUnsigned(ports, {endpoint, logTag: SIGNER.words.logTag}, domains, signal);
+      const {logTag} = SIGNER.words;
+      const watching = watchful(ports, {unit: signer.unit, logTag});
+      const unsigned = await proveUnsigned(watching, {endpoint, logTag}, domains, signal);
       if (!unsigned.passed || before === undefined) return unsigned;
-      return withCheck(unsigned, await keptCheck(ports, {before, endpoint, meant, otherSigners}, signal));
+      return withCheck(unsigned, await keptCheck(watching, {before, endpoint, meant, otherSigners}, signal));
     },
     ready: milterReadiness(ports),
   };
