@@ -1,8 +1,7 @@
 import {type ParseArgsConfig, parseArgs} from 'node:util';
-import {UsageError} from '../domain/errors.ts';
-import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {COMMANDS, type CommandName, FLAGS, type Flag, takes} from './flags.ts';
+import {usage} from './usage.ts';
 
 /** Flags as text; repeatable ones as lists, switches as true. */
 export type FlagValues = Readonly<Record<string, string | true | readonly string[]>>;
@@ -85,9 +84,6 @@ function guarded<T>(parse: () => T): T {
     );
   }
 }
-
-const usage = (id: string, message: string, hint: string): UsageError =>
-  new UsageError(problem(id, message, hint));
 
 /**
  * The command that a line asks for, also where the line is wrong: for the error document. The first word that is no

@@ -1,9 +1,7 @@
-/** What is wrong with a command line beyond its spelling: values out of a fixed list, flags that exclude each other. */
-import {UsageError} from '../domain/errors.ts';
-import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {type FlagValues, isSet, textOf} from './arguments.ts';
 import {type CommandName, OPERAND} from './flags.ts';
+import {usage} from './usage.ts';
 
 export interface OneOf {
   readonly flag: string;
@@ -60,6 +58,3 @@ export function checkOneOf(flags: FlagValues, {flag, values, otherwise}: OneOf):
     `Use --${flag} ${values.join(' or ')}.`,
   );
 }
-
-const usage = (id: string, message: string, hint: string): UsageError =>
-  new UsageError(problem(id, message, hint));

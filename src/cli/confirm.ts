@@ -1,37 +1,44 @@
 import {createInterface, type Interface} from 'node:readline/promises';
-import {UsageError} from '../domain/errors.ts';
-import {problem} from '../domain/result.ts';
 import type {Context} from './context.ts';
 import {unlessEnded} from './signals.ts';
+import {usage} from './usage.ts';
 
 /** Asks for a typed "yes"; Esc and an ended input are a no. Without a terminal the missing answer names its flag. */
 export async function confirm(context: Context, question: string): Promise<boolean> {
   if (!context.view.interactive) {
-    throw new UsageError(
-      problem(
-        'usage.missing',
-        'Nobody can be asked here.',
-        'Agree beforehand with --yes, or look first with --dry-run.',
-      ),
+    throw usage(
+      'usage.missing',
+      'Nobody can be asked here.',
+      'Agree beforehand with --yes, or look first with --dry-run.',
     );
   }
-  const {stdin, stdout} = context.streams;
+  const {answer} = await askLine(context, `${question} [y/N] `);
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+/**
+ * One typed line; '' where Escape was pressed, or the input has ended.
+ * Rejects with the reason of the signal of the run.
+ */
+export async function askLine(
+  {streams: {stdin, stdout}, signal}: Context,
+  question: string,
+): Promise<{readonly answer: string; readonly ended?: 'escape' | 'input'}> {
   const reader = listening({input: stdin, output: stdout});
+  let escaped = false;
   const unhook = onEscape(stdin, () => {
+    escaped = true;
     stdout.write('\n');
     reader.close();
   });
-  const closed = new Promise<string>(resolve => {
-    reader.once('close', () => resolve(''));
+  const closed = new Promise<undefined>(resolve => {
+    reader.once('close', () => resolve(undefined));
   });
   // With a raw terminal readline takes Ctrl-C for itself and only closes.
   reader.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
-    const answer = await unlessEnded(
-      context.signal,
-      Promise.race([reader.question(`${question} [y/N] `), closed]),
-    );
-    return /^y(es)?$/i.test(answer.trim());
+    const answer = await unlessEnded(signal, Promise.race([reader.question(question), closed]));
+    return answer === undefined ? {answer: '', ended: escaped ? 'escape' : 'input'} : {answer};
   } finally {
     unhook();
     reader.close();
@@ -45,7 +52,7 @@ const ESCAPE_MS = 60;
  * A reader of lines that keeps the process alive while it waits. Ink lets go of the terminal when it ends; without this
  * the program would end in the middle of the question, as soon as nothing else is going on.
  */
-export function listening(streams: {
+function listening(streams: {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
 }): Interface {
@@ -56,7 +63,7 @@ export function listening(streams: {
 }
 
 /** Calls `listener` for the Escape key, while readline reads the terminal key by key. @returns stops it */
-export function onEscape(input: NodeJS.ReadableStream, listener: () => void): () => void {
+function onEscape(input: NodeJS.ReadableStream, listener: () => void): () => void {
   const hear = (_text: unknown, key: unknown): void => {
     if (typeof key === 'object' && key !== null && 'name' in key && key.name === 'escape') listener();
   };

@@ -1,5 +1,5 @@
 import {parseResolver} from '../dns/resolver-address.ts';
-import {HostError, ToolError, UsageError} from '../domain/errors.ts';
+import {HostError, ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
@@ -19,6 +19,7 @@ import {type ChosenView, chooseView} from './choose-view.ts';
 import type {CommandName} from './flags.ts';
 import type {Outside} from './outside.ts';
 import type {Streams} from './streams.ts';
+import {present, taken, usage} from './usage.ts';
 
 /** What a command is given: the line that was typed, the streams, and the way to the outside world. */
 export interface Context {
@@ -72,12 +73,10 @@ export async function createContext(
     },
   );
   if (invocation.command === undefined && !view.interactive) {
-    throw new UsageError(
-      problem(
-        'usage.no-command',
-        'There is no terminal to open the wizard on, and no command was given.',
-        'Name the command, as in: waxseal setup --domain example.org --yes --json',
-      ),
+    throw usage(
+      'usage.no-command',
+      'There is no terminal to open the wizard on, and no command was given.',
+      'Name the command, as in: waxseal setup --domain example.org --yes --json',
     );
   }
   const command = invocation.command ?? 'setup';
@@ -116,19 +115,13 @@ const localeIsUtf8 = (environment: Outside['environment']): boolean =>
 
 async function readConfig(outside: Outside, file: string): Promise<string> {
   const named = createNamedFiles(await outside.files(), outside.person);
-  const content = await named.readDeciding(fromWorkingDirectory(outside, file));
-  if (content === undefined) {
-    throw new UsageError(problem('usage.config', `There is no file ${visible(file)}.`, 'Check --config.'));
-  }
-  return new TextDecoder().decode(content);
+  const reading = named.readDeciding(fromWorkingDirectory(outside, file));
+  return new TextDecoder().decode(await present(reading, file, 'usage.config', 'Check --config.'));
 }
 
 function fromWorkingDirectory(outside: Outside, text: string): AbsolutePath {
-  const parsed = parseAbsolutePath(text.startsWith('/') ? text : `${outside.workingDirectory}/${text}`);
-  if (!parsed.ok) {
-    throw new UsageError(problem('usage.path', parsed.problem.message, parsed.problem.hint));
-  }
-  return parsed.value;
+  const path = text.startsWith('/') ? text : `${outside.workingDirectory}/${text}`;
+  return taken(parseAbsolutePath(path), {id: 'usage.path'});
 }
 
 async function connect(
@@ -163,7 +156,7 @@ export function resolversOf(flags: FlagValues): readonly DnsServer[] | undefined
     const server = parseResolver(text);
     if (server.ok) return server.value;
     const {id, message} = server.problem;
-    throw new UsageError(problem(id, `--resolver: ${message}`, RESOLVER_HINT));
+    throw usage(id, `--resolver: ${message}`, RESOLVER_HINT);
   });
   return given.length === 0 ? undefined : given;
 }

@@ -1,7 +1,6 @@
 import {type ExitCode, RollbackIncomplete, ToolError} from '../domain/errors.ts';
 import {visible} from '../domain/text.ts';
-import type {Report} from '../flow/report.ts';
-import {reportOf} from './report.ts';
+import {type Report, reportOf} from '../flow/report.ts';
 
 /** What an error of any kind means for the exit code and for the person. */
 export interface Failure {

@@ -4,21 +4,24 @@
  */
 import {type FlagSpec, QUESTION_FLAGS} from '../flow/question-flags.ts';
 
-export type CommandName =
-  | 'setup'
-  | 'rotate'
-  | 'status'
-  | 'check'
-  | 'explain'
-  | 'test'
-  | 'record'
-  | 'sign'
-  | 'verify'
-  | 'undo'
-  | 'remove'
-  | 'export'
-  | 'import'
-  | 'demo';
+export const COMMANDS = {
+  setup: 'set up DKIM for one or more domains, from the first look to the live test',
+  rotate: 'start a key rotation, or go on with one',
+  status: 'every domain, its key, its state and the next step',
+  check: 'find what is wrong on this host and in DNS',
+  explain: 'would mail from this address be signed, with which key; if not, why',
+  test: 'only the live signing test',
+  record: 'print the DNS record again',
+  sign: 'sign a message from standard input',
+  verify: 'verify a message from standard input',
+  undo: 'list and undo what waxseal changed on this host',
+  remove: 'stop signing for a domain, in the safe order',
+  export: 'write what is known of the keys, for another host of the same domains',
+  import: 'take up what another host has exported',
+  demo: 'the whole job in a sandbox: nothing of this host is touched',
+} as const;
+
+export type CommandName = keyof typeof COMMANDS;
 
 export interface Flag {
   readonly name: string;
@@ -103,197 +106,106 @@ function flagOf({flag, metavar, repeatable, help}: FlagSpec): Flag {
   };
 }
 
+/** `flag`: its name, and what stands for its value where it takes one. */
+const own = (
+  commands: Flag['commands'],
+  flag: string,
+  help: string,
+  more: Pick<Flag, 'repeatable' | 'helpOf'> = {},
+): Flag => {
+  const [name = '', value] = flag.split(' ');
+  return {name, ...(value === undefined ? {} : {value}), help, commands, ...more};
+};
+
 const OTHER_FLAGS: readonly Flag[] = [
-  {name: 'dns', help: 'only the records, of any number of domains', commands: ['check']},
-  {name: 'signer', value: 'auto|NAME', help: 'signing program (default: auto)', commands: SETUP},
-  {name: 'mta', value: 'auto|NAME', help: 'mail server (default: auto)', commands: SETUP},
-  {name: 'tables', value: 'files', help: 'where the tables of the signer are kept', commands: SETUP},
-  {
-    name: 'wait',
-    value: 'DURATION',
-    help: 'how long to wait for the record, as 2m or 1h (default without a terminal: 5m)',
-    commands: KEYED,
-  },
-  {name: 'no-wait', help: 'look once and end with exit 3 where the record is not there yet', commands: KEYED},
-  {
-    name: 'output',
-    value: 'FILE',
-    help: 'also write the DNS record to this file',
+  own(['check'], 'dns', 'only the records, of any number of domains'),
+  own(SETUP, 'signer auto|NAME', 'signing program (default: auto)'),
+  own(SETUP, 'mta auto|NAME', 'mail server (default: auto)'),
+  own(SETUP, 'tables files', 'where the tables of the signer are kept'),
+  own(
+    KEYED,
+    'wait DURATION',
+    'how long to wait for the record, as 2m or 1h (default without a terminal: 5m)',
+  ),
+  own(KEYED, 'no-wait', 'look once and end with exit 3 where the record is not there yet'),
+  own([...SETUP, 'record', 'export'], 'output FILE', 'also write the DNS record to this file', {
     helpOf: {record: 'write the record to this file', export: 'the file to write'},
-    commands: [...SETUP, 'record', 'export'],
-  },
-  {
-    name: 'format',
-    value: 'FORM',
-    help: 'plain, zone, wrapped, strings, json, nsupdate, route53, terraform, terraform-dns, octodns, dnscontrol, powerdns, pdnsutil, genzone; or cname, dname, ns with --target',
-    commands: ['record'],
-  },
-  {
-    name: 'target',
-    value: 'NAME',
-    repeatable: true,
-    help: 'for the forms cname and dname: the zone that keeps the keys; for ns: its servers',
-    commands: ['record'],
-  },
-  {
-    name: 'resolver',
-    value: 'ADDR',
-    repeatable: true,
-    help: 'resolver to ask instead of those of this host: ADDR[:PORT], tcp:ADDR, or tls:ADDR#NAME',
-    commands: [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
-  },
-  {
-    name: 'resolver-only',
-    help: 'where port 53 is blocked, go on by the word of the resolver alone',
-    commands: ['setup'],
-  },
-  {name: 'all', help: 'every domain of this host', commands: ['rotate']},
-  {
-    name: 'advance',
-    help: 'do whatever is due, without asking; safe at any frequency',
-    commands: ['rotate'],
-  },
-  {name: 'standby', help: 'publish the next key in advance, and let it stand by', commands: ['rotate']},
-  {
-    name: 'emergency',
-    help: 'the key is known to others: replace it now and revoke it at once',
-    commands: ['rotate'],
-  },
-  {name: 'shred', help: 'destroy private keys of removed selectors (the default)', commands: ['rotate']},
-  {
-    name: 'publish-retired',
-    help: 'publish private keys of removed selectors, so that their signatures prove nothing',
-    commands: ['rotate'],
-  },
-  {
-    name: 'hook-dir',
-    value: 'DIR',
-    help: 'programs to run at each step (default: /etc/waxseal/hooks.d)',
-    commands: ['rotate'],
-  },
-  {
-    name: 'install-timer',
-    help: 'install a timer (or a cron line) that runs rotate --advance',
-    commands: ['rotate'],
-  },
-  {
-    name: 'check-hosts',
-    help: 'whether this host agrees with those that were imported',
-    commands: ['rotate'],
-  },
-  {
-    name: 'monitor',
-    help: 'one line for Nagios; exit codes 0 ok, 1 warning, 2 critical, 3 unknown',
-    commands: ['status'],
-  },
-  {
-    name: 'with-keys',
-    help: 'with the private keys that sign; needs --output',
-    commands: ['export'],
-  },
-  {name: 'record', value: 'TXT', help: 'verify against this record instead of the DNS', commands: ['verify']},
-  {name: 'explain', help: 'show the canonical header and body hash input', commands: ['verify']},
-  {
-    name: 'id',
-    value: 'RUN',
-    help: 'the change to undo, as an operand too (default: the last)',
-    commands: ['undo'],
-  },
-  {
-    name: 'merged',
-    help: 'put the merged files in place that a refused undo has written',
-    commands: ['undo'],
-  },
-  {name: 'list', help: 'only list what can be undone', commands: ['undo']},
-  {
-    name: 'client',
-    value: 'IP',
-    help: 'the client that hands the mail in (default: this host)',
-    commands: ['explain'],
-  },
-  {name: 'authenticated', help: 'the client has logged in', commands: ['explain']},
-  {
-    name: 'entrance',
-    value: 'ID',
-    help: 'how the mail comes in: submission, smtp, local, or a service of the mail server',
-    commands: ['explain'],
-  },
-  {
-    name: 'to',
-    value: 'ADDRESS',
-    help: 'recipient of the mail',
-    commands: ['explain'],
-  },
-  {
-    name: 'message',
-    value: 'FILE',
-    help: 'take the sender from this message',
-    commands: ['explain'],
-  },
-  {
-    name: 'lag',
-    value: 'DURATION',
-    help: 'how far the second name server of the sandbox lags behind',
-    commands: ['demo'],
-  },
-  {
-    name: 'json',
-    help: 'one JSON document on standard output, everything else on standard error',
-    commands: 'all',
-  },
-  {name: 'yes', help: 'agree to the plan without being asked', commands: 'all'},
-  {name: 'no-input', help: 'never ask; a missing answer ends with exit 2', commands: 'all'},
-  {name: 'dry-run', help: 'show what would be changed and change nothing', commands: 'all'},
-  {name: 'root', value: 'DIR', help: 'work on the host whose root is DIR', commands: 'all'},
-  {
-    name: 'config',
-    value: 'FILE',
-    help: 'read flags from this file (lines "name = value"); the command line wins',
-    commands: 'all',
-  },
-  {
-    name: 'plain',
-    help: 'line by line, without moving the cursor (screen reader, serial line)',
-    commands: 'all',
-  },
-  {name: 'ascii', help: 'only ASCII characters on the screen', commands: 'all'},
-  {name: 'color', value: 'auto|always|never', help: 'colour (default: auto)', commands: 'all'},
-  {name: 'no-color', help: 'the same as --color never', commands: 'all'},
-  {name: 'quiet', help: 'no progress, only errors and the result', commands: 'all'},
-  {name: 'verbose', help: 'also say which commands are run', commands: 'all'},
-  {name: 'log-file', value: 'FILE', help: 'append what is said to this file', commands: 'all'},
-  {name: 'help', help: 'show help and end', commands: 'all'},
-  {name: 'version', help: 'show the version and end', commands: 'all'},
+  }),
+  own(
+    ['record'],
+    'format FORM',
+    'plain, zone, wrapped, strings, json, nsupdate, route53, terraform, terraform-dns, octodns, dnscontrol, powerdns, pdnsutil, genzone; or cname, dname, ns with --target',
+  ),
+  own(
+    ['record'],
+    'target NAME',
+    'for the forms cname and dname: the zone that keeps the keys; for ns: its servers',
+    {repeatable: true},
+  ),
+  own(
+    [...KEYED, 'check', 'test', 'verify', 'status', 'record'],
+    'resolver ADDR',
+    'resolver to ask instead of those of this host: ADDR[:PORT], tcp:ADDR, or tls:ADDR#NAME',
+    {repeatable: true},
+  ),
+  own(['setup'], 'resolver-only', 'where port 53 is blocked, go on by the word of the resolver alone'),
+  own(['rotate'], 'all', 'every domain of this host'),
+  own(['rotate'], 'advance', 'do whatever is due, without asking; safe at any frequency'),
+  own(['rotate'], 'standby', 'publish the next key in advance, and let it stand by'),
+  own(['rotate'], 'emergency', 'the key is known to others: replace it now and revoke it at once'),
+  own(['rotate'], 'shred', 'destroy private keys of removed selectors (the default)'),
+  own(
+    ['rotate'],
+    'publish-retired',
+    'publish private keys of removed selectors, so that their signatures prove nothing',
+  ),
+  own(['rotate'], 'hook-dir DIR', 'programs to run at each step (default: /etc/waxseal/hooks.d)'),
+  own(['rotate'], 'install-timer', 'install a timer (or a cron line) that runs rotate --advance'),
+  own(['rotate'], 'check-hosts', 'whether this host agrees with those that were imported'),
+  own(['status'], 'monitor', 'one line for Nagios; exit codes 0 ok, 1 warning, 2 critical, 3 unknown'),
+  own(['export'], 'with-keys', 'with the private keys that sign; needs --output'),
+  own(['verify'], 'record TXT', 'verify against this record instead of the DNS'),
+  own(['verify'], 'explain', 'show the canonical header and body hash input'),
+  own(['undo'], 'id RUN', 'the change to undo, as an operand too (default: the last)'),
+  own(['undo'], 'merged', 'put the merged files in place that a refused undo has written'),
+  own(['undo'], 'list', 'only list what can be undone'),
+  own(['explain'], 'client IP', 'the client that hands the mail in (default: this host)'),
+  own(['explain'], 'authenticated', 'the client has logged in'),
+  own(
+    ['explain'],
+    'entrance ID',
+    'how the mail comes in: submission, smtp, local, or a service of the mail server',
+  ),
+  own(['explain'], 'to ADDRESS', 'recipient of the mail'),
+  own(['explain'], 'message FILE', 'take the sender from this message'),
+  own(['demo'], 'lag DURATION', 'how far the second name server of the sandbox lags behind'),
+  own('all', 'json', 'one JSON document on standard output, everything else on standard error'),
+  own('all', 'yes', 'agree to the plan without being asked'),
+  own('all', 'no-input', 'never ask; a missing answer ends with exit 2'),
+  own('all', 'dry-run', 'show what would be changed and change nothing'),
+  own('all', 'root DIR', 'work on the host whose root is DIR'),
+  own('all', 'config FILE', 'read flags from this file (lines "name = value"); the command line wins'),
+  own('all', 'plain', 'line by line, without moving the cursor (screen reader, serial line)'),
+  own('all', 'ascii', 'only ASCII characters on the screen'),
+  own('all', 'color auto|always|never', 'colour (default: auto)'),
+  own('all', 'no-color', 'the same as --color never'),
+  own('all', 'quiet', 'no progress, only errors and the result'),
+  own('all', 'verbose', 'also say which commands are run'),
+  own('all', 'log-file FILE', 'append what is said to this file'),
+  own('all', 'help', 'show help and end'),
+  own('all', 'version', 'show the version and end'),
 ];
 
-const DOMAINS_FILE: Flag = {
-  name: 'domains-file',
-  value: 'FILE',
-  help: 'file with one domain a line, or CSV: domain,selector',
-  commands: [...SETUP, 'check', 'remove'],
-};
+const DOMAINS_FILE = own(
+  [...SETUP, 'check', 'remove'],
+  'domains-file FILE',
+  'file with one domain a line, or CSV: domain,selector',
+);
 
 const [FIRST, ...FURTHER] = Object.values(QUESTION_FLAGS).map(specs => specs.map(flagOf));
 
 /** Every flag: those that answer questions, and those that answer none. */
 export const FLAGS: readonly Flag[] = [...(FIRST ?? []), DOMAINS_FILE, ...FURTHER.flat(), ...OTHER_FLAGS];
-
-export const COMMANDS: Readonly<Record<CommandName, string>> = {
-  setup: 'set up DKIM for one or more domains, from the first look to the live test',
-  rotate: 'start a key rotation, or go on with one',
-  status: 'every domain, its key, its state and the next step',
-  check: 'find what is wrong on this host and in DNS',
-  explain: 'would mail from this address be signed, with which key; if not, why',
-  test: 'only the live signing test',
-  record: 'print the DNS record again',
-  sign: 'sign a message from standard input',
-  verify: 'verify a message from standard input',
-  undo: 'list and undo what waxseal changed on this host',
-  remove: 'stop signing for a domain, in the safe order',
-  export: 'write what is known of the keys, for another host of the same domains',
-  import: 'take up what another host has exported',
-  demo: 'the whole job in a sandbox: nothing of this host is touched',
-};
 
 /** The one operand that a command may have, as help writes it; all others take none. */
 export const OPERAND: Readonly<Partial<Record<CommandName, string>>> = {

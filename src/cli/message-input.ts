@@ -1,9 +1,7 @@
 import type {LineEndings} from '../dkim/index.ts';
-import {UsageError} from '../domain/errors.ts';
-import {problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
 import type {Context} from './context.ts';
 import {unlessEnded} from './signals.ts';
+import {present, usage} from './usage.ts';
 
 /**
  * The message of `sign` and `verify`: the file named as operand, else standard input. A terminal on standard input is
@@ -14,30 +12,20 @@ export async function messageInput(
 ): Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array>> {
   const [file, ...more] = context.operands;
   if (more.length > 0) {
-    throw new UsageError(problem('usage.operand', 'One message at a time.', 'Give one file, or none.'));
+    throw usage('usage.operand', 'One message at a time.', 'Give one file, or none.');
   }
   if (file !== undefined && !STANDARD_INPUT.has(file)) {
-    const content = await (await context.namedFiles()).read(context.pathOf(file));
-    if (content === undefined) {
-      throw new UsageError(
-        problem(
-          'usage.operand',
-          `There is no file ${visible(file)}.`,
-          file.startsWith('/dev/fd/')
-            ? 'Give a pipe on standard input instead.'
-            : 'Check the name of the message.',
-        ),
-      );
-    }
-    return [content];
+    const hint = file.startsWith('/dev/fd/')
+      ? 'Give a pipe on standard input instead.'
+      : 'Check the name of the message.';
+    const reading = (await context.namedFiles()).read(context.pathOf(file));
+    return [await present(reading, file, 'usage.operand', hint)];
   }
   if (context.streams.stdin.isTTY === true) {
-    throw new UsageError(
-      problem(
-        'usage.no-message',
-        'There is no message on standard input.',
-        `Redirect one, as in: waxseal ${context.command} < message.eml`,
-      ),
+    throw usage(
+      'usage.no-message',
+      'There is no message on standard input.',
+      `Redirect one, as in: waxseal ${context.command} < message.eml`,
     );
   }
   return untilEnded(context);

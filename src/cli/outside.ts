@@ -1,9 +1,7 @@
-/** What a run gets from outside of the program: the ports of the host, and the files of the person who runs it. */
-import {UsageError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
-import {problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Clock, DnsServer, DnsTransport, Files, Ports} from '../system/ports.ts';
+import {usage} from './usage.ts';
 
 export interface ConnectOptions {
   /** `--root`. */
@@ -32,7 +30,7 @@ export const realOutside = (): Outside => ({
   async connect({root, resolvers}) {
     const {createRealPorts, createFiles} = await import('../system/real/index.ts');
     if (root !== undefined && (await createFiles({owners: 'real'}).stat(root))?.kind !== 'directory') {
-      throw new UsageError(problem('usage.root', `There is no directory ${visible(root)}.`, 'Check --root.'));
+      throw usage('usage.root', `There is no directory ${visible(root)}.`, 'Check --root.');
     }
     return createRealPorts({
       ...(root === undefined ? {} : {root}),

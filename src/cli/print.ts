@@ -1,11 +1,11 @@
 /** How a command that is no wizard tells its outcome: one JSON document, or lines for a person. */
 import type {ExitCode} from '../domain/errors.ts';
 import {visible} from '../domain/text.ts';
+import {type Outcome, reportOf} from '../flow/report.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import type {Check} from '../proof/proof.ts';
 import {isSet} from './arguments.ts';
 import type {Context} from './context.ts';
-import {type Outcome, reportOf} from './report.ts';
 import {writeOut} from './write-out.ts';
 
 /** Prints the document or the lines, and gives the exit code back. */

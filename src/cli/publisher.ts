@@ -1,11 +1,11 @@
 /** The program that enters records, as the command line names it, and as the state remembers it. */
 import {nameOfPublisher, type PublishChoice, parsePublish} from '../dns/publish/index.ts';
-import {UsageError} from '../domain/errors.ts';
 import {givenFrom} from '../flow/given.ts';
 import {publisherFor, type Wish, wishOf} from '../jobs/rotate/wishes.ts';
 import {type Due, entryFinder, type RotationFacts, type RotationState} from '../rotation/index.ts';
 import {type FlagValues, textOf} from './arguments.ts';
 import type {Context} from './context.ts';
+import {taken} from './usage.ts';
 
 /** Flags that name files, as whole paths. */
 export function pathsOf(context: Pick<Context, 'pathOf'>, flags: FlagValues): FlagValues {
@@ -22,12 +22,8 @@ export function pathsOf(context: Pick<Context, 'pathOf'>, flags: FlagValues): Fl
 
 /** `--publish` and what belongs to it; undefined where nothing was said. Throws UsageError for one that means nothing. */
 export function publishFlag(context: Pick<Context, 'flags' | 'pathOf'>): PublishChoice | undefined {
-  const given = givenFrom({...context.flags, ...pathsOf(context, context.flags)});
-  if (!given.ok) throw new UsageError(given.problem);
-  if (given.value.publish === undefined) return undefined;
-  const choice = parsePublish(given.value.publish);
-  if (!choice.ok) throw new UsageError(choice.problem);
-  return choice.value;
+  const {publish} = taken(givenFrom({...context.flags, ...pathsOf(context, context.flags)}));
+  return publish === undefined ? undefined : taken(parsePublish(publish));
 }
 
 const WOULD: Readonly<Record<Wish, string>> = {

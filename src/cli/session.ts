@@ -1,14 +1,14 @@
 /** One run of the flow with a view on it: what `setup` and `demo` have in common. */
 
 import {parseDuration} from '../domain/duration.ts';
-import {type ExitCode, UsageError} from '../domain/errors.ts';
-import {problem} from '../domain/result.ts';
+import type {ExitCode} from '../domain/errors.ts';
 import {visible} from '../domain/text.ts';
 import {type DomainList, formatSelectors, parseDomainList} from '../flow/domain-list.ts';
 import {givenFrom} from '../flow/given.ts';
+import {hearLines} from '../flow/lines.ts';
 import type {Operations} from '../flow/operations.ts';
 import {startSession} from '../flow/run.ts';
-import type {Line, Mode, Session, State} from '../flow/state.ts';
+import type {Mode, Session, State} from '../flow/state.ts';
 import {MTAS, SIGNERS} from '../services/registry.ts';
 import type {Clock} from '../system/ports.ts';
 import {type FlagValues, isSet, listOf, textOf} from './arguments.ts';
@@ -16,6 +16,7 @@ import {checkOneOf} from './check-flags.ts';
 import type {Context} from './context.ts';
 import {failureOf} from './failure.ts';
 import {pathsOf} from './publisher.ts';
+import {present, taken, usage} from './usage.ts';
 
 /** How long a run without a terminal waits for the record where nothing was said. */
 const DEFAULT_WAIT_MS = 5 * 60_000;
@@ -25,12 +26,10 @@ function waitOf(flags: FlagValues, interactive: boolean): number | undefined {
   if (isSet(flags, 'no-wait')) return 0;
   const text = textOf(flags, 'wait');
   if (text === undefined) return interactive ? undefined : DEFAULT_WAIT_MS;
-  const parsed = parseDuration(text);
-  if (!parsed.ok)
-    throw new UsageError(
-      problem('usage.wait', parsed.problem.message, 'Write it as --wait 90s, --wait 2m or --wait 1h30m.'),
-    );
-  return parsed.value;
+  return taken(parseDuration(text), {
+    id: 'usage.wait',
+    hint: 'Write it as --wait 90s, --wait 2m or --wait 1h30m.',
+  });
 }
 
 /** `--domain` and `--domains-file` together. */
@@ -39,20 +38,13 @@ export async function domainTexts(context: Context): Promise<DomainList> {
   const named = listOf(context.flags, 'domain');
   if (file === undefined) return {texts: named, domains: [], selectors: new Map()};
   const files = await context.namedFiles();
-  const content = await files.readDeciding(context.pathOf(file));
-  if (content === undefined) {
-    throw new UsageError(
-      problem('usage.domains-file', `There is no file ${visible(file)}.`, 'Check --domains-file.'),
-    );
+  const reading = files.readDeciding(context.pathOf(file));
+  const content = await present(reading, file, 'usage.domains-file', 'Check --domains-file.');
+  const list = taken(parseDomainList(new TextDecoder().decode(content), visible(file)));
+  if (list.texts.length === 0) {
+    throw usage('usage.domains-file', `${visible(file)} names no domain.`, 'Write one domain a line.');
   }
-  const list = parseDomainList(new TextDecoder().decode(content), visible(file));
-  if (!list.ok) throw new UsageError(list.problem);
-  if (list.value.texts.length === 0) {
-    throw new UsageError(
-      problem('usage.domains-file', `${visible(file)} names no domain.`, 'Write one domain a line.'),
-    );
-  }
-  return {...list.value, texts: [...named, ...list.value.texts]};
+  return {...list, texts: [...named, ...list.texts]};
 }
 
 /** `--signer` and `--mta`: what this version can set up, which is known only where the flow is loaded. */
@@ -84,8 +76,7 @@ export async function runFlow(
   watch?: (session: Session) => void,
 ): Promise<ExitCode> {
   checkPrograms(flags);
-  const given = givenFrom({...flags, ...pathsOf(context, flags)});
-  if (!given.ok) throw new UsageError(given.problem);
+  const given = taken(givenFrom({...flags, ...pathsOf(context, flags)}));
   const {interactive} = context.view;
   const file = textOf(context.flags, 'domains-file');
   const {list} = parts;
@@ -102,9 +93,10 @@ export async function runFlow(
   };
   const own =
     list === undefined || list.selectors.size === 0 ? {} : {selectors: formatSelectors(list.selectors)};
-  const session = startSession(parts.operations, mode, {...given.value, ...own}, parts.clock);
+  const session = startSession(parts.operations, mode, {...given, ...own}, parts.clock);
   watch?.(session);
-  logLines(context, session);
+  // `--log-file`: what the session says, whatever view shows it.
+  hearLines(session, ({kind, text}) => context.log(kind === 'info' ? text : `${kind}: ${text}`));
   const saved = saveOutput(context, session, parts.operations);
   const ended = new AbortController();
   const unhook = hookSignals(session, ended);
@@ -118,17 +110,6 @@ export async function runFlow(
   } finally {
     unhook();
   }
-}
-
-/** `--log-file`: what the session says, whatever view shows it. */
-function logLines(context: Context, session: Session): void {
-  let logged = 0;
-  const log = ({lines}: {readonly lines: readonly Line[]}): void => {
-    for (const {kind, text} of lines.slice(logged)) context.log(kind === 'info' ? text : `${kind}: ${text}`);
-    logged = lines.length;
-  };
-  log(session.state());
-  session.subscribe(log);
 }
 
 /**

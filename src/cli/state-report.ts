@@ -1,12 +1,9 @@
-/** The state file as the JSON contract and a person see it. */
-
-import {UsageError} from '../domain/errors.ts';
-import {type DomainName, parseDomain} from '../domain/names.ts';
-import {problem} from '../domain/result.ts';
+import type {DomainName} from '../domain/names.ts';
 import type {DomainReport} from '../flow/report.ts';
 import {type KeyEntry, nextStep, type RotationState} from '../rotation/index.ts';
 import {listOf} from './arguments.ts';
 import type {Context} from './context.ts';
+import {domainsIn, usage} from './usage.ts';
 
 /** RFC 1035 §3.3: a character-string holds 255 octets. */
 const MAX_STRING = 255;
@@ -18,14 +15,8 @@ const stringsOf = (value: string): readonly string[] =>
 
 /** The domains of `--domain`, each once; undefined where the flag was not given. */
 export function domainsOf(context: Pick<Context, 'flags'>): readonly DomainName[] | undefined {
-  const names = listOf(context.flags, 'domain').flatMap(text => text.split(','));
-  if (names.length === 0) return undefined;
-  const parsed = names.map(text => {
-    const domain = parseDomain(text);
-    if (!domain.ok) throw new UsageError(domain.problem);
-    return domain.value;
-  });
-  return [...new Set(parsed)];
+  const names = listOf(context.flags, 'domain');
+  return names.length === 0 ? undefined : domainsIn(names);
 }
 
 /** The keys that the flags name: all, or those of `--domain`; a domain without a key is an error. */
@@ -35,12 +26,10 @@ export function chosen(context: Pick<Context, 'flags'>, state: RotationState): r
   return domains.flatMap(domain => {
     const keys = state.keys.filter(key => key.domain === domain);
     if (keys.length > 0) return keys;
-    throw new UsageError(
-      problem(
-        'domain.unknown',
-        `waxseal has no key for ${domain} on this host.`,
-        `Set it up with: waxseal setup --domain ${domain}`,
-      ),
+    throw usage(
+      'domain.unknown',
+      `waxseal has no key for ${domain} on this host.`,
+      `Set it up with: waxseal setup --domain ${domain}`,
     );
   });
 }

@@ -1,11 +1,8 @@
 /** The command that does the same again. */
+import {command} from '../domain/command.ts';
 import type {QuestionId} from './answers.ts';
 import {QUESTION_ORDER, questionOf} from './questions.ts';
 import type {State} from './state.ts';
-
-/** Quotes a word for a POSIX shell where it needs it. */
-export const quoted = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** A duration as `--wait` takes it, in the largest unit that is exact. */
 function durationText(ms: number): string {
@@ -43,7 +40,6 @@ function argvOf({mode, answers}: State, id: QuestionId): readonly string[] {
 export function commandLine(state: State): string {
   const {mode} = state;
   const argv = [
-    'waxseal',
     mode.command,
     ...QUESTION_ORDER.flatMap(id => argvOf(state, id)),
     ...(mode.waitMs === undefined
@@ -54,8 +50,5 @@ export function commandLine(state: State): string {
     ...(state.resolverOnly ? ['--resolver-only'] : []),
     ...(mode.yes || state.result?.applied === true ? ['--yes'] : []),
   ];
-  return argv
-    .filter(word => word !== '')
-    .map(quoted)
-    .join(' ');
+  return command('waxseal', ...argv.filter(word => word !== ''));
 }

@@ -12,13 +12,14 @@ export const serverReport = ({server, status, serial}: ServerView): ServerReport
   serial: serial ?? null,
 });
 
-const problemReport = ({id, message, hint}: Problem): ProblemReport => ({
+/** Texts of strangers are made harmless. */
+export const problemReport = ({id, message, hint}: Problem): ProblemReport => ({
   id,
   message: visible(message),
   hint: visible(hint),
 });
 
-/** A survey as reports have it; texts of strangers are made harmless. */
+/** A survey as reports have it. */
 export function dnsReport(survey: Survey): DnsReport {
   const {at, agreed, settled, resolver, zone, caches, dnssec, weaker} = survey;
   const targets = survey.targets ?? [];

@@ -2,23 +2,16 @@
 import {formatMoment} from '../domain/duration.ts';
 import type {ExitCode} from '../domain/errors.ts';
 import {type Problem, problem} from '../domain/result.ts';
-import {visible} from '../domain/text.ts';
 import type {ChangeView} from '../plan/plan.ts';
 import {commandLine} from './command-line.ts';
-import {dnsReport, resolverOnlyCheck, serverReport} from './dns-report.ts';
+import {dnsReport, problemReport, resolverOnlyCheck, serverReport} from './dns-report.ts';
 import {line, problemLines, tell} from './lines.ts';
 import type {StagedDomain} from './operations.ts';
-import type {DomainReport, Report} from './report.ts';
+import {type DomainReport, type Report, reportOf} from './report.ts';
 import type {Effect, Phase, State} from './state.ts';
 import {isEnough, isResolverWord, knownByResolver} from './survey-facts.ts';
 
 export type Next = readonly [State, readonly Effect[]];
-
-export const resultOf = (exitCode: ExitCode): Report['result'] => {
-  if (exitCode === 0) return 'ok';
-  if (exitCode === 3) return 'pending';
-  return exitCode === 4 ? 'problems' : 'failed';
-};
 
 /** Whether anything on the host is different from before this run; its own state directory does not count. */
 const hasChanged = (state: State): boolean =>
@@ -30,10 +23,7 @@ const hasChanged = (state: State): boolean =>
 /** The report of a run that ends here. */
 export function buildReport(state: State, exitCode: ExitCode, problem?: Problem): Report {
   const common: Common = {keyPaths: keyPathsOf(state), again: `Go on with: ${commandLine(state)}`};
-  return {
-    schemaVersion: 1,
-    command: state.mode.command,
-    result: resultOf(exitCode),
+  return reportOf(state.mode.command, {
     exitCode,
     changed: hasChanged(state),
     domains: state.staged.map(each => domainReport(state, each, exitCode, common)),
@@ -44,31 +34,20 @@ export function buildReport(state: State, exitCode: ExitCode, problem?: Problem)
       ...(state.result?.proof.checks ?? []),
     ],
     advice: state.advice?.checks ?? [],
-    error:
-      problem === undefined
-        ? null
-        : {id: problem.id, message: visible(problem.message), hint: visible(problem.hint)},
-  };
+    error: problem === undefined ? null : problemReport(problem),
+  });
 }
 
 // A plan that was put back whole is no change; one that was only shown is what would be changed.
 function changesOf(state: State): readonly ChangeView[] {
-  const installed = state.installed.map(
+  const packages = state.mode.dryRun ? (state.facts?.missingPackages ?? []) : state.installed;
+  const wanted = packages.map(
     (target): ChangeView => ({kind: 'package', target, action: 'install', diff: ''}),
   );
-  const wanted = state.mode.dryRun ? missing(state) : installed;
   return state.changed === 'put-back' || state.result?.applied === false
     ? [...wanted, ...(state.changed === 'changing' ? (state.ready?.changes ?? []) : [])]
     : [...wanted, ...(state.ready?.changes ?? [])];
 }
-
-const missing = (state: State): readonly ChangeView[] =>
-  (state.facts?.missingPackages ?? []).map(target => ({
-    kind: 'package',
-    target,
-    action: 'install',
-    diff: '',
-  }));
 
 /** What is the same for every domain of a report. */
 interface Common {

@@ -9,7 +9,7 @@ import type {HostFacts} from '../services/facts.ts';
 import type {Step} from '../services/step.ts';
 import {byStanding, MANY, MANY_CHANGES, standingText} from './many.ts';
 import type {StagedDomain, WorkEvent} from './operations.ts';
-import type {Line, RecordFormId, State} from './state.ts';
+import type {Line, RecordFormId, Session, State} from './state.ts';
 import {type SurveyFact, surveyFacts} from './survey-facts.ts';
 
 export const line = (kind: Line['kind'], text: string): Line => ({kind, text: visible(text)});
@@ -17,6 +17,17 @@ export const line = (kind: Line['kind'], text: string): Line => ({kind, text: vi
 /** The state with lines added. */
 export const tell = (state: State, ...lines: readonly Line[]): State =>
   lines.length === 0 ? state : {...state, lines: [...state.lines, ...lines]};
+
+/** Tells `hear` each line of a session once, from its first. @returns stops it */
+export function hearLines(session: Session, hear: (line: Line) => void): () => void {
+  let heard = 0;
+  const listen = ({lines}: State): void => {
+    for (const each of lines.slice(heard)) hear(each);
+    heard = lines.length;
+  };
+  listen(session.state());
+  return session.subscribe(listen);
+}
 
 /** A problem as lines: what, then what to do. */
 export const problemLines = (kind: 'warn' | 'error', problem: Problem): readonly Line[] => [

@@ -84,6 +84,12 @@ const groupOf = (same: readonly ChangeView[]): ChangeGroup => ({
 export const groupText = ({action, count, first, last}: ChangeGroup): string =>
   count === 1 ? `${first}: ${action}` : `${count} times ${action}: ${first} to ${last}`;
 
+/** Each change; of many how many there are of each kind. */
+export const changeTexts = (changes: readonly ChangeView[]): readonly string[] =>
+  changes.length < MANY_CHANGES
+    ? changes.map(change => `${change.target}: ${change.action}`)
+    : changeGroups(changes).map(groupText);
+
 /**
  * Of many changes the short diffs first: what happens to a configuration must not stand below the rows of a thousand domains.
  * A few stay in the order in which they are made.

@@ -14,7 +14,7 @@ import {formatSelectors, parseSelectors} from './domain-list.ts';
 import type {DomainFacts} from './operations.ts';
 import {type FlagSpec, QUESTION_FLAGS} from './question-flags.ts';
 import {sizeProblems} from './record-size.ts';
-import type {ScreenId} from './state.ts';
+import type {ScreenId, State} from './state.ts';
 import {parseTrustedHosts} from './trusted-hosts.ts';
 
 /** What the texts call the mail server: the table of questions is made before there is a host. */
@@ -130,20 +130,27 @@ const choice = (value: string, label: string, hint: string, disabled?: string): 
   disabled,
 });
 
+const quoted = (text: string): string => JSON.stringify(text.slice(0, 80));
+
 const refuse = (id: string, message: string, hint: string) => fail(problem(id, message, hint));
 
 function parseYesNo(id: string, text: string, flagName: string): Result<boolean> {
   const lower = text.trim().toLowerCase();
   if (['yes', 'y', 'true', '1'].includes(lower)) return ok(true);
   if (['no', 'n', 'false', '0'].includes(lower)) return ok(false);
-  return refuse(
-    `${id}.syntax`,
-    `${JSON.stringify(text.slice(0, 80))} is neither yes nor no.`,
-    `Answer yes or no (${flagName}).`,
-  );
+  return refuse(`${id}.syntax`, `${quoted(text)} is neither yes nor no.`, `Answer yes or no (${flagName}).`);
 }
 
 const yesNo = (value: boolean): string => (value ? 'yes' : 'no');
+
+/** What is the same of every question that is answered by yes or no. */
+const answeredByYesOrNo = (id: string, flagName: string, byDefault: boolean) => ({
+  placeholder: yesNo(byDefault),
+  suggest: () => yesNo(byDefault),
+  parse: (text: string) => parseYesNo(id, text, flagName),
+  format: yesNo,
+  argv: (value: boolean) => (value === byDefault ? [] : [flagName]),
+});
 
 /** Splits a list of names as people type it: blanks, commas or semicolons between them. */
 const words = (text: string): readonly string[] => text.split(/[\s,;]+/).filter(word => word !== '');
@@ -199,7 +206,7 @@ function parseOtherSigner(text: string, facts: HostFacts): Result<'switch' | 'le
       ? `Mail would be signed twice: ${rivals(facts)
           .map(({program}) => program)
           .join(' and ')} signs it already.`
-      : `${JSON.stringify(text.slice(0, 80))} is neither "switch" nor "leave".`,
+      : `${quoted(text)} is neither "switch" nor "leave".`,
     'Use --other-signer switch to turn the signing of the other program off, or --other-signer leave.',
   );
 }
@@ -227,7 +234,7 @@ function parseKey(text: string, facts: HostFacts): Result<KeyChoice> {
   if (bits !== undefined) return ok({source: 'generate', spec: {algorithm: 'rsa', bits}, ...shared});
   return refuse(
     'key.kind',
-    `${JSON.stringify(trimmed.slice(0, 80))} is not a kind of key.`,
+    `${quoted(trimmed)} is not a kind of key.`,
     'Use --algorithm rsa with --bits 2048, 3072 or 4096, or --key with the file of a key you have.',
   );
 }
@@ -265,7 +272,7 @@ function parseSocket(text: string): Result<SocketChoice> {
   if (port !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return ok({inetPort: Number(port)});
   return refuse(
     'socket.syntax',
-    `${JSON.stringify(text.slice(0, 80))} is not a socket.`,
+    `${quoted(text)} is not a socket.`,
     'Use --socket auto, unix, or inet: with a port: inet:8891.',
   );
 }
@@ -285,7 +292,7 @@ function parseCanonicalization(text: string): Result<CanonicalizationChoice> {
   if (found !== undefined) return ok(found);
   return refuse(
     'canonicalization.syntax',
-    `${JSON.stringify(text.slice(0, 80))} is not a canonicalization.`,
+    `${quoted(text)} is not a canonicalization.`,
     `Use --canonicalization with one of ${CANONICALIZATIONS.join(', ')}.`,
   );
 }
@@ -306,10 +313,12 @@ function parseNote(text: string): Result<string> {
 const needsSelector = ({domains = [], selectors}: Answers): boolean =>
   domains.length === 0 || domains.some(domain => selectors?.has(domain) !== true);
 
-/** All questions by id. Their order is that of `QUESTION_ORDER`. */
+/** All questions by id, in the order in which they are asked. */
 export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
   install: define({
     id: 'install',
+    // Packages are a change of the host: without a terminal they need the flag.
+    ...answeredByYesOrNo('install', '--install', false),
     placeholder: 'yes',
     screen: 'look',
     title: 'Install what is missing?',
@@ -321,15 +330,10 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     ],
     dependsOn: [],
     applies: (_answers, facts) => facts.missingPackages.length > 0,
-    // Packages are a change of the host: without a terminal they need the flag.
-    suggest: () => 'no',
     choices: (_answers, facts) => [
       choice('yes', 'Yes, install', facts.missingPackages.join(' ')),
       choice('no', 'No, leave', 'nothing is changed'),
     ],
-    parse: text => parseYesNo('install', text, '--install'),
-    format: yesNo,
-    argv: value => (value ? ['--install'] : []),
   }),
 
   selectors: define({
@@ -488,7 +492,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       if (lower === 'change' || lower === 'no' || lower === 'n') return ok('change');
       return refuse(
         'settings.syntax',
-        `${JSON.stringify(text.slice(0, 80))} is neither "recommended" nor "change".`,
+        `${quoted(text)} is neither "recommended" nor "change".`,
         'Answer recommended or change.',
       );
     },
@@ -498,7 +502,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   subdomains: define({
     id: 'subdomains',
-    placeholder: 'yes',
+    ...answeredByYesOrNo('subdomains', '--no-subdomains', true),
     title: 'May the key sign for subdomains, too?',
     help: [
       'Yes: the key may vouch for user@news.example.org as well.',
@@ -506,11 +510,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'Say no only if you know that no subdomain sends mail.',
     ],
     inRecord: true,
-    suggest: () => 'yes',
     choices: () => [choice('yes', 'Yes', 'recommended'), choice('no', 'No', 't=s in the record')],
-    parse: text => parseYesNo('subdomains', text, '--no-subdomains'),
-    format: yesNo,
-    argv: value => (value ? [] : ['--no-subdomains']),
   }),
 
   trustedHosts: define({
@@ -573,7 +573,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 
   testMode: define({
     id: 'testMode',
-    placeholder: 'no',
+    ...answeredByYesOrNo('test-mode', '--test-mode', false),
     title: 'Mark the key as being tested?',
     help: [
       'Yes puts t=y into the record: receivers should treat your mail as if it were not signed.',
@@ -581,11 +581,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
       'waxseal tests the signature on this host anyway.',
     ],
     inRecord: true,
-    suggest: () => 'no',
     choices: () => [choice('no', 'No', 'recommended'), choice('yes', 'Yes', 't=y in the record')],
-    parse: text => parseYesNo('test-mode', text, '--test-mode'),
-    format: yesNo,
-    argv: value => (value ? ['--test-mode'] : []),
   }),
 
   note: define({
@@ -635,25 +631,16 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
 };
 
 /** The order in which questions come up, are printed and stand in help. */
-export const QUESTION_ORDER: readonly QuestionId[] = [
-  'install',
-  'selectors',
-  'otherSigner',
-  'domains',
-  'selector',
-  'key',
-  'settings',
-  'subdomains',
-  'trustedHosts',
-  'socket',
-  'canonicalization',
-  'testMode',
-  'note',
-  'publish',
-];
+export const QUESTION_ORDER = Object.keys(QUESTIONS) as readonly QuestionId[];
 
 /** The question of an id, its type forgotten: for those who walk the table. */
 export const questionOf = (id: QuestionId): Question => QUESTIONS[id] as unknown as Question;
+
+/** What can be picked now; none before the look, or where nothing is offered. */
+export const choicesIn = (
+  {answers, facts, domainFacts}: Pick<State, 'answers' | 'facts' | 'domainFacts'>,
+  question: Question,
+): readonly Choice[] => (facts === undefined ? [] : (question.choices?.(answers, facts, domainFacts) ?? []));
 
 /** A selector after one that is taken: `202611` → `202611a` → … → `202611z`; undefined after the last. */
 export function nextSelector(selector: Selector): Selector | undefined {

@@ -78,3 +78,24 @@ export interface Report {
   readonly advice: readonly Check[];
   readonly error: {readonly id: string; readonly message: string; readonly hint: string} | null;
 }
+
+/** What of a report is not always the same. */
+export type Outcome = Pick<Report, 'exitCode'> &
+  Partial<Omit<Report, 'schemaVersion' | 'command' | 'exitCode'>>;
+
+const resultOf = (exitCode: ExitCode): Report['result'] =>
+  exitCode === 0 ? 'ok' : exitCode === 3 ? 'pending' : exitCode === 4 ? 'problems' : 'failed';
+
+/** The document of a command that has ended so. */
+export const reportOf = (command: string, outcome: Outcome): Report => ({
+  schemaVersion: 1,
+  command,
+  result: outcome.result ?? resultOf(outcome.exitCode),
+  exitCode: outcome.exitCode,
+  changed: outcome.changed ?? false,
+  domains: outcome.domains ?? [],
+  changes: outcome.changes ?? [],
+  checks: outcome.checks ?? [],
+  advice: outcome.advice ?? [],
+  error: outcome.error ?? null,
+});

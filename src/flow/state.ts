@@ -25,18 +25,13 @@ import type {Report} from './report.ts';
 
 export type RecordFormId = 'plain' | 'zone-file' | 'zone-file-wrapped' | 'nsupdate' | 'json';
 
-/** Steps that a person sees counted: `Step 4 of 9`. */
-export type ScreenId =
-  | 'look'
-  | 'domain'
-  | 'selector'
-  | 'key'
-  | 'record'
-  | 'propagation'
-  | 'plan'
-  | 'apply'
-  | 'test'
-  | 'summary';
+/** Steps that a person sees counted, `Step 4 of 10`: those of a full run, in order. */
+export const SCREENS = [
+  ...(['look', 'domain', 'selector', 'key', 'record', 'propagation'] as const),
+  ...(['plan', 'apply', 'test', 'summary'] as const),
+] as const;
+
+export type ScreenId = (typeof SCREENS)[number];
 
 export type Phase =
   | {readonly at: 'looking'}

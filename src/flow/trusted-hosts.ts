@@ -1,5 +1,5 @@
 /** Hosts whose mail is signed without a login (daemons/opendkim.md#internal-hosts). */
-import {meantNetwork} from '../dns/address.ts';
+import {addressOctets, meantNetwork} from '../dns/address.ts';
 import {parseDnsName} from '../domain/names.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 
@@ -32,9 +32,12 @@ const refuse = (what: string, why: string): Result<readonly string[]> =>
 function fault(word: string): string | undefined {
   const [address = '', prefix, ...rest] = word.split('/');
   if (rest.length > 0) return 'it has more than one slash';
-  const bits = addressBits(address);
-  if (bits === undefined) return prefix === undefined ? nameFault(word) : 'only an address can have a prefix';
+  const octets = addressOctets(address);
+  // With a zero in front some programs read an octet as octal.
+  if (octets === undefined || /(?:^|\.)0\d/.test(address))
+    return prefix === undefined ? nameFault(word) : 'only an address can have a prefix';
   if (prefix === undefined) return undefined;
+  const bits = address.includes(':') ? 128 : 32;
   if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits) return `the prefix must be from 1 to ${bits}`;
   if (Number(prefix) === 0) return 'it is every address there is';
   const network = meantNetwork(word);
@@ -46,18 +49,4 @@ function nameFault(word: string): string | undefined {
   return name.ok && name.value !== '' && !/^[0-9.]+$/.test(name.value)
     ? undefined
     : 'it is neither an address nor a name';
-}
-
-/** 32, 128, or undefined where it is no address. */
-function addressBits(text: string): 32 | 128 | undefined {
-  const octets = text.split('.');
-  if (
-    octets.length === 4 &&
-    octets.every(octet => /^(?:0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256)
-  ) {
-    return 32;
-  }
-  return text.includes(':') && /^[0-9a-f:.]+$/i.test(text) && URL.canParse(`http://[${text}]/`)
-    ? 128
-    : undefined;
 }

@@ -1,20 +1,6 @@
 /** Where a person stands: the screen, and which of how many. */
 import {questionOf} from './questions.ts';
-import type {Phase, ScreenId, State} from './state.ts';
-
-/** The screens of a full run, in order. */
-export const SCREENS: readonly ScreenId[] = [
-  'look',
-  'domain',
-  'selector',
-  'key',
-  'record',
-  'propagation',
-  'plan',
-  'apply',
-  'test',
-  'summary',
-];
+import {type Phase, SCREENS, type ScreenId, type State} from './state.ts';
 
 // A dry run publishes nothing and applies nothing.
 const DRY_RUN: readonly ScreenId[] = ['look', 'domain', 'selector', 'key', 'plan', 'summary'];
@@ -28,7 +14,7 @@ export interface Place {
 
 /** Which screen this is, and of how many. */
 export function where(state: State): Place {
-  const screens = state.mode.dryRun ? DRY_RUN : SCREENS;
+  const screens: readonly ScreenId[] = state.mode.dryRun ? DRY_RUN : SCREENS;
   const screen = screenOf(state.phase);
   return {screen, index: Math.max(1, screens.indexOf(screen) + 1), of: screens.length};
 }

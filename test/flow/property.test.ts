@@ -6,7 +6,6 @@ import {QUESTION_ORDER} from '../../src/flow/questions.ts';
 import {initialState, reduce} from '../../src/flow/reduce.ts';
 import type {Event, Mode, State} from '../../src/flow/state.ts';
 import {where} from '../../src/flow/where.ts';
-import {reportSchema} from '../../src/views/json/schema.ts';
 import {mode} from '../support/drive.ts';
 import {
   check,
@@ -22,6 +21,7 @@ import {
 } from '../support/fake-operations.ts';
 import {fc} from '../support/fast-check.ts';
 import {violations} from '../support/json-schema.ts';
+import {reportSchema} from '../support/report-schema.ts';
 
 const staged = [fakeStaged(domainOf('example.org'), selectorOf('202611'))];
 const [key] = staged;

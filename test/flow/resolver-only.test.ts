@@ -5,11 +5,11 @@ import {buildReport} from '../../src/flow/ending.ts';
 import {initialState, reduce} from '../../src/flow/reduce.ts';
 import type {State} from '../../src/flow/state.ts';
 import {surveyFacts} from '../../src/flow/survey-facts.ts';
-import {reportSchema} from '../../src/views/json/schema.ts';
 import {meaningOf, promptText} from '../../src/views/plain/prompts.ts';
 import {lastWords} from '../../src/views/tui/summary-text.ts';
 import {mode} from '../support/drive.ts';
 import {violations} from '../support/json-schema.ts';
+import {reportSchema} from '../support/report-schema.ts';
 import {sampleState} from '../support/sample-states.ts';
 
 const at = '2026-11-21T10:02:00.000Z';

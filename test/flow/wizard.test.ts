@@ -2,7 +2,8 @@ import {describe, expect, it} from 'vitest';
 import {fail, ok, problem} from '../../src/domain/result.ts';
 import type {ApplyResult, PendingSetup} from '../../src/flow/operations.ts';
 import type {Phase, State} from '../../src/flow/state.ts';
-import {SCREENS, where} from '../../src/flow/where.ts';
+import {SCREENS} from '../../src/flow/state.ts';
+import {where} from '../../src/flow/where.ts';
 import {answer, asked, at, start, toPlan, toRecord, until} from '../support/drive.ts';
 import {
   check,

@@ -1,9 +1,9 @@
 import {readFileSync, writeFileSync} from 'node:fs';
 import path from 'node:path';
 import {describe, expect, it} from 'vitest';
-import {reportSchema} from '../../src/views/json/schema.ts';
 import {hostTree, openWorld, pemOf, type World} from '../demo/world.ts';
 import {violations} from '../support/json-schema.ts';
+import {reportSchema} from '../support/report-schema.ts';
 
 const ready = async (): Promise<World> => {
   const world = await openWorld();

@@ -1,10 +1,10 @@
 import {checkMany, type KeyFinding, type KeyToCheck} from '../../dns/many/index.ts';
 import {MOST_POLICIES, policiesOf, policyChecks} from '../../doctor/policies.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {type DomainName, parseDomain, parseSelector, type Selector} from '../../domain/names.ts';
-import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import type {DomainList} from '../../flow/domain-list.ts';
+import {reportOf} from '../../flow/report.ts';
 import {readKeys} from '../../jobs/key-book.ts';
 import type {Check} from '../../proof/proof.ts';
 import {formerRecords, type KeyEntry, type SilentFacts} from '../../rotation/index.ts';
@@ -13,10 +13,10 @@ import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {failureOf, failureReport, failureText} from '../failure.ts';
 import {adviceLines, checkLines, tell} from '../print.ts';
-import {reportOf} from '../report.ts';
 import {domainTexts} from '../session.ts';
 import {silentChecks, silentLines} from '../silent-report.ts';
 import {createStreamedReport} from '../streamed-report.ts';
+import {taken, usage} from '../usage.ts';
 import {writeOut} from '../write-out.ts';
 
 /**
@@ -31,12 +31,10 @@ export async function checkDns(context: Context): Promise<ExitCode> {
   const known = ports.process.privileged ? (await readKeys(ports)).keys : [];
   const keys = list.texts.length === 0 ? publishedKeys(known) : [...keysOf(list, selectorOf(context), known)];
   if (keys.length === 0) {
-    throw new UsageError(
-      problem(
-        'check.no-domains',
-        'There is no domain to check.',
-        'Give a domain with --domain, or a list with --domains-file.',
-      ),
+    throw usage(
+      'check.no-domains',
+      'There is no domain to check.',
+      'Give a domain with --domain, or a list with --domains-file.',
     );
   }
   const shared = await context.outside.manyQuestions?.(ports.dns);
@@ -82,9 +80,7 @@ const toCheck = (key: KeyEntry, known: readonly KeyEntry[]): KeyToCheck => ({
 function selectorOf(context: Context): Selector | undefined {
   const text = textOf(context.flags, 'selector');
   if (text === undefined) return undefined;
-  const parsed = parseSelector(text);
-  if (!parsed.ok) throw new UsageError(parsed.problem);
-  return parsed.value;
+  return taken(parseSelector(text));
 }
 
 function* keysOf(
@@ -95,22 +91,19 @@ function* keysOf(
   const byDomain = new Map<string, KeyEntry[]>();
   for (const each of known) byDomain.set(each.domain, [...(byDomain.get(each.domain) ?? []), each]);
   for (const text of texts) {
-    const domain = parseDomain(text);
-    if (!domain.ok) throw new UsageError(domain.problem);
-    const own = byDomain.get(domain.value) ?? [];
-    const selector = selectors.get(domain.value) ?? common;
+    const domain = taken(parseDomain(text));
+    const own = byDomain.get(domain) ?? [];
+    const selector = selectors.get(domain) ?? common;
     if (selector !== undefined) {
       const key = own.find(each => each.selector === selector);
-      yield key === undefined ? {domain: domain.value, selector, expected: undefined} : toCheck(key, own);
+      yield key === undefined ? {domain, selector, expected: undefined} : toCheck(key, own);
     } else if (own.length > 0) {
       yield* publishedKeys(own);
     } else {
-      throw new UsageError(
-        problem(
-          'check.no-selector',
-          `Nobody has said which selector ${domain.value} has, and no key of it is on this host.`,
-          'Write it behind the domain in the file after a comma, or give it with --selector.',
-        ),
+      throw usage(
+        'check.no-selector',
+        `Nobody has said which selector ${domain} has, and no key of it is on this host.`,
+        'Write it behind the domain in the file after a comma, or give it with --selector.',
       );
     }
   }

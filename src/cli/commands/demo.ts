@@ -1,12 +1,12 @@
 import {DEMO_DOMAIN, openSandbox, type Sandbox} from '../../demo/sandbox.ts';
 import {parseDuration} from '../../domain/duration.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {problem} from '../../domain/result.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import type {Session} from '../../flow/state.ts';
 import {createOperations} from '../../jobs/setup/operations.ts';
 import {type FlagValues, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {domainTexts, runFlow} from '../session.ts';
+import {taken} from '../usage.ts';
 
 /**
  * `waxseal demo`: the same wizard and the same work over a sandbox. Without a terminal (or with `--no-input`) it
@@ -56,10 +56,7 @@ const withAnswers = (flags: FlagValues): FlagValues => ({
 
 function lagOf(flags: FlagValues): number | undefined {
   const text = textOf(flags, 'lag');
-  if (text === undefined) return undefined;
-  const parsed = parseDuration(text);
-  if (!parsed.ok) throw new UsageError(problem('usage.lag', parsed.problem.message, parsed.problem.hint));
-  return parsed.value;
+  return text === undefined ? undefined : taken(parseDuration(text), {id: 'usage.lag'});
 }
 
 /** In the sandbox nobody sits at a DNS panel: the record is published when the user says that it is. */

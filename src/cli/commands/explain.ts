@@ -1,7 +1,7 @@
 import {type Explained, stepLines} from '../../doctor/answer.ts';
 import {checkNotes} from '../../doctor/notes.ts';
 import {addressIn, fieldOf} from '../../domain/author.ts';
-import {type ExitCode, HostError, UsageError} from '../../domain/errors.ts';
+import {type ExitCode, HostError, type UsageError} from '../../domain/errors.ts';
 import {parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -15,6 +15,7 @@ import type {Ports} from '../../system/ports.ts';
 import {isSet, listOf, textOf} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
+import {taken, usage} from '../usage.ts';
 
 /**
  * `waxseal explain FROM|QUEUE-ID [--message FILE] [--entrance ID] [--client IP] [--authenticated] [--to ADDRESS]`: the way
@@ -37,20 +38,21 @@ export async function explain(context: Context): Promise<ExitCode> {
     'queueId' in sender ? await queued(ports, facts, sender.queueId) : {recipients: [], ...sender};
   const to = listOf(context.flags, 'to');
   const picture = await lookAtHostPicture(ports, facts, {reach: true, signal});
-  const explained = explainAll(picture, {
-    entrance: textOf(context.flags, 'entrance'),
-    authenticated: isSet(context.flags, 'authenticated'),
-    ...message,
-    client: client ?? message.client,
-    recipients: to.length > 0 ? to : message.recipients,
-  });
-  if (!explained.ok) throw new UsageError(explained.problem);
-  const answers = explainChecks(explained.value);
-  const notes = [...(await agreement(ports, explained.value, signal)), ...(await checkNotes(ports, 'warn'))];
+  const explained = taken(
+    explainAll(picture, {
+      entrance: textOf(context.flags, 'entrance'),
+      authenticated: isSet(context.flags, 'authenticated'),
+      ...message,
+      client: client ?? message.client,
+      recipients: to.length > 0 ? to : message.recipients,
+    }),
+  );
+  const answers = explainChecks(explained);
+  const notes = [...(await agreement(ports, explained, signal)), ...(await checkNotes(ports, 'warn'))];
   const isSigned =
     answers.every(({status}) => status === 'pass') && notes.every(({status}) => status !== 'fail');
   return await tell(context, {exitCode: isSigned ? 0 : 4, checks: [...answers, ...notes]}, [
-    ...explained.value.flatMap((each, at) => answerLines(each, answers[at])),
+    ...explained.flatMap((each, at) => answerLines(each, answers[at])),
     ...notes.flatMap(noteLines),
   ]);
 }
@@ -80,12 +82,10 @@ async function queued(
 > {
   const mail = await queuedMail(ports, facts, id);
   if (mail === undefined) {
-    throw new UsageError(
-      problem(
-        'usage.operand',
-        `The queue has no message ${visible(id)}.`,
-        'Check the id; a message that has left is not in the queue any more.',
-      ),
+    throw usage(
+      'usage.operand',
+      `The queue has no message ${visible(id)}.`,
+      'Check the id; a message that has left is not in the queue any more.',
     );
   }
   const {client, isLoggedIn, ...message} = mail;
@@ -104,9 +104,8 @@ async function senderOf(context: Context): Promise<Asked | {readonly queueId: st
   if (isQueueId(operand)) return {queueId: operand};
   const address = /^([^\s<>@]+)@([^\s<>@]+)$/.exec(operand);
   if (address === null) throw operandError(`"${visible(operand)}" is not a mail address.`);
-  const domain = parseDomain(address[2] ?? '');
-  if (!domain.ok) throw new UsageError(domain.problem);
-  return {from: `${address[1]}@${domain.value}`};
+  const domain = taken(parseDomain(address[2] ?? ''));
+  return {from: `${address[1]}@${domain}`};
 }
 
 async function messageFile(context: Context, file: string): Promise<Asked> {
@@ -116,25 +115,23 @@ async function messageFile(context: Context, file: string): Promise<Asked> {
   if (from === undefined) {
     const what =
       content === undefined ? `There is no file ${visible(file)}.` : `${visible(file)} has no From address.`;
-    throw new UsageError(problem('usage.message', what, 'Give a message with its header.'));
+    throw usage('usage.message', what, 'Give a message with its header.');
   }
   const sender = addressIn(fieldOf(text, 'sender') ?? '');
   return {from, ...(sender === undefined ? {} : {sender})};
 }
 
 const operandError = (message: string): UsageError =>
-  new UsageError(problem('usage.operand', message, 'waxseal explain alice@example.org'));
+  usage('usage.operand', message, 'waxseal explain alice@example.org');
 
 function clientOf(context: Context): Client | undefined {
   const client = textOf(context.flags, 'client');
   if (client === undefined) return undefined;
   if (!isAddress(client)) {
-    throw new UsageError(
-      problem(
-        'usage.client',
-        `"${visible(client)}" is not an IP address.`,
-        'Write it as --client 192.0.2.1 or --client 2001:db8::1.',
-      ),
+    throw usage(
+      'usage.client',
+      `"${visible(client)}" is not an IP address.`,
+      'Write it as --client 192.0.2.1 or --client 2001:db8::1.',
     );
   }
   const isLocal = client === '127.0.0.1' || client === '::1';

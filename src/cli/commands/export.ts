@@ -1,6 +1,5 @@
 import {command} from '../../domain/command.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {problem} from '../../domain/result.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {nameUse} from '../../host/index.ts';
 import {exportKeys} from '../../jobs/export/export.ts';
 import {readKeys} from '../../jobs/key-book.ts';
@@ -9,6 +8,7 @@ import {isSet, textOf} from '../arguments.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
 import {chosen} from '../state-report.ts';
+import {usage} from '../usage.ts';
 import {writeOut} from '../write-out.ts';
 
 /**
@@ -21,12 +21,10 @@ export async function exportState(context: Context): Promise<ExitCode> {
   const file = textOf(context.flags, 'output');
   const withKeys = isSet(context.flags, 'with-keys');
   if (withKeys && file === undefined) {
-    throw new UsageError(
-      problem(
-        'usage.missing',
-        'Private keys go into a file only.',
-        'Name one with --output; it gets mode 0600.',
-      ),
+    throw usage(
+      'usage.missing',
+      'Private keys go into a file only.',
+      'Name one with --output; it gets mode 0600.',
     );
   }
   const keys = chosen(context, await readKeys(ports));

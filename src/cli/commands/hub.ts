@@ -4,7 +4,7 @@ import {gatherFacts} from '../../jobs/rotate/facts.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
-import {listening, onEscape} from '../confirm.ts';
+import {askLine} from '../confirm.ts';
 import {type Context, resolversOf} from '../context.ts';
 import {localTime} from '../due-report.ts';
 import {failureOf, failureText} from '../failure.ts';
@@ -109,28 +109,13 @@ async function perform(context: Context, {action, row}: HubChoice): Promise<Exit
 async function goOn(context: Context): Promise<boolean> {
   // An input that is over tells readline nothing any more.
   if (context.signal.aborted || context.streams.stdin.readableEnded) return false;
-  const {stdin, stdout} = context.streams;
-  const reader = listening({input: stdin, output: stdout});
-  let isEscaped = false;
-  const unhook = onEscape(stdin, () => {
-    isEscaped = true;
-    stdout.write('\n');
-    reader.close();
-  });
   try {
-    const answer = await Promise.race([
-      reader.question('\nEsc or Enter goes back to the overview, q and Enter leaves: ', {
-        signal: context.signal,
-      }),
-      new Promise<undefined>(resolve => {
-        reader.once('close', () => resolve(undefined));
-      }),
-    ]);
-    return isEscaped || (answer !== undefined && !/^q/i.test(answer.trim()));
+    const {answer, ended} = await askLine(
+      context,
+      '\nEsc or Enter goes back to the overview, q and Enter leaves: ',
+    );
+    return ended === 'escape' || (ended === undefined && !/^q/i.test(answer.trim()));
   } catch {
-    return isEscaped;
-  } finally {
-    unhook();
-    reader.close();
+    return false;
   }
 }

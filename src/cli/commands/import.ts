@@ -1,5 +1,4 @@
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {problem} from '../../domain/result.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
 import {nameUse} from '../../host/index.ts';
 import {importKeys, readExport, type TakenKey} from '../../jobs/import/import.ts';
@@ -8,6 +7,7 @@ import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {tell} from '../print.ts';
+import {present, usage} from '../usage.ts';
 
 /** `waxseal import FILE`: keys of another host become known here; those that came with their private key can sign here. */
 export async function importState(context: Context): Promise<ExitCode> {
@@ -15,27 +15,21 @@ export async function importState(context: Context): Promise<ExitCode> {
   mustBeRoot(ports, 'The keys of this host belong to root.');
   const [file] = context.operands;
   if (file === undefined) {
-    throw new UsageError(
-      problem(
-        'usage.missing',
-        'The file is missing.',
-        'Name the file that waxseal export wrote on the other host.',
-      ),
+    throw usage(
+      'usage.missing',
+      'The file is missing.',
+      'Name the file that waxseal export wrote on the other host.',
     );
   }
-  const content = await (await context.namedFiles()).readDeciding(context.pathOf(file));
-  if (content === undefined) {
-    throw new UsageError(problem('usage.file', `There is no file ${visible(file)}.`, 'Check the name.'));
-  }
+  const reading = (await context.namedFiles()).readDeciding(context.pathOf(file));
+  const content = await present(reading, file, 'usage.file', 'Check the name.');
   const read = readExport(Buffer.from(content).toString('utf8'));
   const {hostname} = await lookAtHost(ports, context.signal);
   if (read.host === hostname) {
-    throw new UsageError(
-      problem(
-        'import.own',
-        `${visible(file)} was exported by this very host.`,
-        'Import it on the other one.',
-      ),
+    throw usage(
+      'import.own',
+      `${visible(file)} was exported by this very host.`,
+      'Import it on the other one.',
     );
   }
   const dryRun = isSet(context.flags, 'dry-run');

@@ -1,9 +1,8 @@
 import {type DelegationKind, delegation, FORMATS} from '../../dns/formats/index.ts';
 import {recordForms} from '../../dns/forms.ts';
 import type {RecordForms} from '../../dns/survey.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {type DnsName, keyRecordName, parseDnsName, parseSelector} from '../../domain/names.ts';
-import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {keysByHand, lookAtHostPicture} from '../../host/index.ts';
 import {readKeys} from '../../jobs/key-book.ts';
@@ -14,6 +13,7 @@ import {listOf, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {tell} from '../print.ts';
 import {chosen, domainReportOf, domainsOf} from '../state-report.ts';
+import {taken, usage} from '../usage.ts';
 
 const FORMS: Readonly<Record<string, (forms: RecordForms) => string>> = {
   plain: ({absoluteName, relativeName, zone, value}) =>
@@ -34,28 +34,19 @@ function formOf(context: Context): (forms: RecordForms) => string {
   const kind = DELEGATIONS.find(each => each === format);
   if (kind !== undefined) {
     const targets = listOf(context.flags, 'target').map(targetOf);
-    return forms => {
-      const text = delegation(kind, forms, targets);
-      if (!text.ok) throw new UsageError(text.problem);
-      return text.value;
-    };
+    return forms => taken(delegation(kind, forms, targets));
   }
   const form = Object.hasOwn(FORMS, format) ? FORMS[format] : undefined;
   if (form !== undefined) return form;
-  throw new UsageError(
-    problem(
-      'usage.format',
-      `There is no form "${visible(format)}".`,
-      `Use one of: ${[...Object.keys(FORMS), ...DELEGATIONS].join(', ')}.`,
-    ),
+  throw usage(
+    'usage.format',
+    `There is no form "${visible(format)}".`,
+    `Use one of: ${[...Object.keys(FORMS), ...DELEGATIONS].join(', ')}.`,
   );
 }
 
-function targetOf(text: string): DnsName {
-  const parsed = parseDnsName(text);
-  if (!parsed.ok) throw new UsageError(problem('usage.value', parsed.problem.message, 'Check --target.'));
-  return parsed.value;
-}
+const targetOf = (text: string): DnsName =>
+  taken(parseDnsName(text), {id: 'usage.value', hint: 'Check --target.'});
 
 /** `waxseal record`: the DNS records again, in the form that is asked for. */
 export async function record(context: Context): Promise<ExitCode> {
@@ -70,9 +61,7 @@ export async function record(context: Context): Promise<ExitCode> {
     key => key.state !== 'removed' && (selector === undefined || key.selector === selector),
   );
   if (keys.length === 0) {
-    throw new UsageError(
-      problem('record.none', 'There is no such key on this host.', 'waxseal status lists them.'),
-    );
+    throw usage('record.none', 'There is no such key on this host.', 'waxseal status lists them.');
   }
   const text = await printed(
     context,

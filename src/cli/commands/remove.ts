@@ -1,8 +1,8 @@
 import {takenOver} from '../../doctor/removal.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {type DomainName, parseDomain} from '../../domain/names.ts';
-import {problem} from '../../domain/result.ts';
+import type {ExitCode} from '../../domain/errors.ts';
+import type {DomainName} from '../../domain/names.ts';
 import {listed, visible} from '../../domain/text.ts';
+import type {Outcome} from '../../flow/report.ts';
 import {type Withdrawn, withdrawRecords} from '../../jobs/remove/records.ts';
 import {type Removal, removeSigning} from '../../jobs/remove/remove.ts';
 import {MTAS, SIGNER} from '../../services/registry.ts';
@@ -14,8 +14,8 @@ import {dialogOf} from '../dialog.ts';
 import {dueLines, dueReports} from '../due-report.ts';
 import {changeLines, tell} from '../print.ts';
 import {publishFlag} from '../publisher.ts';
-import type {Outcome} from '../report.ts';
 import {domainTexts} from '../session.ts';
+import {domainsIn, usage} from '../usage.ts';
 
 /** `waxseal remove --domain NAME`: stops signing first; the record stays until no mail needs it any more. */
 export async function remove(context: Context): Promise<ExitCode> {
@@ -41,20 +41,11 @@ export async function remove(context: Context): Promise<ExitCode> {
 /** Those of `--domain` and `--domains-file`, each once. */
 async function domainsToRemove(context: Context): Promise<readonly DomainName[]> {
   const {texts} = await domainTexts(context);
-  const parsed = texts
-    .flatMap(text => text.split(','))
-    .map(text => {
-      const domain = parseDomain(text);
-      if (!domain.ok) throw new UsageError(domain.problem);
-      return domain.value;
-    });
-  if (parsed.length > 0) return [...new Set(parsed)];
-  throw new UsageError(
-    problem(
-      'usage.missing',
-      '--domain is missing.',
-      'Give the domain with --domain, or a list with --domains-file.',
-    ),
+  if (texts.length > 0) return domainsIn(texts);
+  throw usage(
+    'usage.missing',
+    '--domain is missing.',
+    'Give the domain with --domain, or a list with --domains-file.',
   );
 }
 

@@ -1,6 +1,6 @@
 import {publishArgv} from '../../dns/publish/index.ts';
 import {command} from '../../domain/command.ts';
-import {Declined, type ExitCode, UsageError} from '../../domain/errors.ts';
+import {Declined, type ExitCode} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -18,6 +18,7 @@ import {type Context, mustBeRoot, resolversOf} from '../context.ts';
 import {publishFlag} from '../publisher.ts';
 import {runFlow} from '../session.ts';
 import {chosen, domainsOf} from '../state-report.ts';
+import {usage} from '../usage.ts';
 import {runAdvance} from './rotate-advance.ts';
 import {checkHosts} from './rotate-hosts.ts';
 import {rotateTimer} from './rotate-timer.ts';
@@ -31,9 +32,7 @@ export async function rotate(context: Context): Promise<ExitCode> {
   mustBeRoot(ports, 'A rotation changes the mail configuration, and needs root.');
   const {flags} = context;
   if (isSet(flags, 'all') && domainsOf(context) !== undefined) {
-    throw new UsageError(
-      problem('usage.value', '--all and --domain exclude each other.', 'Give one of them.'),
-    );
+    throw usage('usage.value', '--all and --domain exclude each other.', 'Give one of them.');
   }
   const standby = isSet(flags, 'standby') ? {standby: true} : {};
   const others = ['emergency', 'install-timer', 'check-hosts'] as const;
@@ -79,15 +78,13 @@ function signing(context: Context, state: RotationState): readonly DomainName[] 
   const domains = [...new Set(keys.filter(key => key.state === 'active').map(({domain}) => domain))];
   if (domains.length > 0) return domains;
   const waiting = keys.find(isComing);
-  throw new UsageError(
-    waiting === undefined
-      ? problem('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup')
-      : problem(
-          'rotate.none',
-          `${waiting.domain} has no key that signs yet.`,
-          `Finish its setup first: waxseal setup --domain ${waiting.domain}`,
-        ),
-  );
+  throw waiting === undefined
+    ? usage('rotate.none', 'No domain has a key that signs.', 'Begin with: waxseal setup')
+    : usage(
+        'rotate.none',
+        `${waiting.domain} has no key that signs yet.`,
+        `Finish its setup first: waxseal setup --domain ${waiting.domain}`,
+      );
 }
 
 /** Gives the keys up; then whatever is due. */
@@ -95,12 +92,10 @@ async function emergency(context: Context, ports: Ports, known: RotationState): 
   const domains = signing(context, known);
   if (domainsOf(context) === undefined && !isSet(context.flags, 'all')) {
     const one = command('waxseal', 'rotate', '--emergency', '--domain', domains[0] ?? '');
-    throw new UsageError(
-      problem(
-        'usage.missing',
-        '--emergency needs to know whose key is leaked.',
-        `For one domain: ${one}; for every domain: waxseal rotate --emergency --all`,
-      ),
+    throw usage(
+      'usage.missing',
+      '--emergency needs to know whose key is leaked.',
+      `For one domain: ${one}; for every domain: waxseal rotate --emergency --all`,
     );
   }
   const dryRun = isSet(context.flags, 'dry-run');

@@ -1,8 +1,7 @@
 import {createPrivateKey, type KeyObject} from 'node:crypto';
 import {type Canonicalization, signMessageSync} from '../../dkim/index.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {parseDomain, parseSelector} from '../../domain/names.ts';
-import {problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {importKey} from '../../keys/import.ts';
 import type {Check} from '../../proof/proof.ts';
@@ -10,6 +9,7 @@ import {isSet, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {messageInput, withLineEndings} from '../message-input.ts';
 import {tell} from '../print.ts';
+import {present, taken, usage} from '../usage.ts';
 import {writeOut} from '../write-out.ts';
 
 /**
@@ -18,8 +18,8 @@ import {writeOut} from '../write-out.ts';
  */
 export async function sign(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
-  const domain = parsed(required(context, 'domain'), parseDomain);
-  const selector = parsed(required(context, 'selector'), parseSelector);
+  const domain = taken(parseDomain(required(context, 'domain')));
+  const selector = taken(parseSelector(required(context, 'selector')));
   const key = await readKey(context, required(context, 'key'));
   const canonicalization = parseCanonicalization(textOf(context.flags, 'canonicalization'));
   const pieces: Uint8Array[] = [];
@@ -27,9 +27,7 @@ export async function sign(context: Context): Promise<ExitCode> {
   const {lineEndings} = await withLineEndings(pieces);
   const octets = Buffer.concat(pieces);
   if (octets.length === 0) {
-    throw new UsageError(
-      problem('usage.no-message', 'The message is empty.', 'Give it on standard input: < message.eml'),
-    );
+    throw usage('usage.no-message', 'The message is empty.', 'Give it on standard input: < message.eml');
   }
   const message = lineEndings === 'normalize' ? withCrlf(octets) : octets;
   const field = signMessageSync(message, {
@@ -66,41 +64,27 @@ const FROM_LINE = 'From ';
 function required(context: Context, flag: string): string {
   const text = textOf(context.flags, flag);
   if (text !== undefined) return text;
-  throw new UsageError(
-    problem(
-      'usage.missing',
-      `--${flag} is missing.`,
-      'Give --key, --domain and --selector, and the message on standard input.',
-    ),
+  throw usage(
+    'usage.missing',
+    `--${flag} is missing.`,
+    'Give --key, --domain and --selector, and the message on standard input.',
   );
 }
 
-function parsed<T>(text: string, parse: (text: string) => Result<T>): T {
-  const result = parse(text);
-  if (!result.ok) throw new UsageError(result.problem);
-  return result.value;
-}
-
 async function readKey(context: Context, file: string): Promise<KeyObject> {
-  const content = await (await context.namedFiles()).readDeciding(context.pathOf(file));
-  if (content === undefined) {
-    throw new UsageError(problem('usage.key', `There is no file ${visible(file)}.`, 'Check --key.'));
-  }
-  const imported = importKey(content);
-  if (!imported.ok) throw new UsageError(imported.problem);
-  return createPrivateKey(imported.value.pem);
+  const reading = (await context.namedFiles()).readDeciding(context.pathOf(file));
+  const content = await present(reading, file, 'usage.key', 'Check --key.');
+  return createPrivateKey(taken(importKey(content)).pem);
 }
 
 function parseCanonicalization(text: string | undefined): Canonicalization {
   if (text === undefined) return {header: 'relaxed', body: 'relaxed'};
   const match = /^(relaxed|simple)(?:\/(relaxed|simple))?$/i.exec(text);
   if (match === null) {
-    throw new UsageError(
-      problem(
-        'usage.canonicalization',
-        `"${visible(text)}" is not a canonicalization.`,
-        'Write it as --canonicalization relaxed/simple.',
-      ),
+    throw usage(
+      'usage.canonicalization',
+      `"${visible(text)}" is not a canonicalization.`,
+      'Write it as --canonicalization relaxed/simple.',
     );
   }
   // A header part alone means a simple body (RFC 6376 §3.5, c=).

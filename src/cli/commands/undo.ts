@@ -1,6 +1,5 @@
 import {checkNotes} from '../../doctor/notes.ts';
-import {type ExitCode, UsageError} from '../../domain/errors.ts';
-import {problem} from '../../domain/result.ts';
+import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
 import {type Undoing, undoChange} from '../../jobs/undo/undo.ts';
 import {isRunId, type RunId, readRuns} from '../../plan/index.ts';
@@ -11,6 +10,7 @@ import {changing} from '../changing.ts';
 import {type Context, mustBeRoot} from '../context.ts';
 import {dialogOf} from '../dialog.ts';
 import {changeLines, checkLines, tell} from '../print.ts';
+import {usage} from '../usage.ts';
 
 /** `waxseal undo`: puts back what the last change did (or the one of `--id`); a run that was cut off comes first. */
 export async function undo(context: Context): Promise<ExitCode> {
@@ -81,7 +81,5 @@ async function list(context: Context, ports: Ports): Promise<ExitCode> {
 function chosenRun(context: Context): RunId | undefined {
   const wanted = textOf(context.flags, 'id') ?? context.operands[0];
   if (wanted === undefined || isRunId(wanted)) return wanted;
-  throw new UsageError(
-    problem('undo.unknown', `"${visible(wanted)}" is no run.`, 'waxseal undo --list shows them.'),
-  );
+  throw usage('undo.unknown', `"${visible(wanted)}" is no run.`, 'waxseal undo --list shows them.');
 }

@@ -11,7 +11,7 @@ import {changedSentence, leaveQuestion} from '../../flow/ending.ts';
 import {recordText} from '../../flow/lines.ts';
 import {publisherName, publishesItself} from '../../flow/publisher-name.ts';
 import {mayTrustResolver} from '../../flow/publishing.ts';
-import {type Choice, type Question, questionOf} from '../../flow/questions.ts';
+import {type Choice, choicesIn, type Question, questionOf} from '../../flow/questions.ts';
 import type {Event, Phase, RecordFormId, ScreenId, State} from '../../flow/state.ts';
 import {where} from '../../flow/where.ts';
 
@@ -76,9 +76,6 @@ function hostPrompt(state: State, phase: At<'host'>): string {
   }
 }
 
-const choicesOf = (state: State, question: Question): readonly Choice[] =>
-  state.facts === undefined ? [] : (question.choices?.(state.answers, state.facts, state.domainFacts) ?? []);
-
 const mayBeEmpty = (state: State, question: Question): boolean =>
   state.facts !== undefined && question.accept('', state.answers, state.facts).ok;
 
@@ -91,7 +88,7 @@ function enterText({answers, facts, suggestedSelector}: State, question: Questio
 
 function questionPrompt(state: State, phase: At<'asking'>): string {
   const question = questionOf(phase.question);
-  const choices = choicesOf(state, question);
+  const choices = choicesIn(state, question);
   const problem =
     phase.problem === undefined
       ? ''
@@ -223,7 +220,7 @@ function askingMeaning(state: State, phase: At<'asking'>, typed: string, text: s
   if (['b', 'q'].includes(text.toLowerCase())) return moving(text);
   if (text === '-' && mayBeEmpty(state, question)) return answer('');
   const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  return answer(choicesOf(state, question)[number - 1]?.value ?? typed);
+  return answer(choicesIn(state, question)[number - 1]?.value ?? typed);
 }
 
 function recordMeaning(state: State, text: string): Meaning {

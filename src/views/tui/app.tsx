@@ -16,9 +16,10 @@ import {Question} from './screens/question.tsx';
 import {RecordScreen} from './screens/record.tsx';
 import {Summary} from './screens/summary.tsx';
 import {Work} from './screens/work.tsx';
-import {above, clipboardSequence, type Resizable, sizeOf, type TerminalSize} from './terminal.ts';
+import {above, clipboardSequence, type Resizable} from './terminal.ts';
 import {type Theme, ThemeContext} from './theme.tsx';
 import {useSessionState} from './use-session-state.ts';
+import {useTerminalSize} from './use-terminal-size.ts';
 
 export interface AppProps {
   readonly session: Session;
@@ -154,20 +155,6 @@ function Screen({phase, onClose}: {readonly phase: Phase; readonly onClose: () =
     case 'finished':
       return <Summary report={phase.report} onClose={onClose} />;
   }
-}
-
-/** The size of the terminal, kept up to date; Ink 6 tells nobody about a resize. */
-function useTerminalSize(output: Resizable): TerminalSize {
-  const [size, setSize] = useState(() => sizeOf(output));
-  useEffect(() => {
-    const measure = (): void => setSize(sizeOf(output));
-    measure();
-    output.on('resize', measure);
-    return () => {
-      output.off('resize', measure);
-    };
-  }, [output]);
-  return size;
 }
 
 /** Ink would print its own overview with source lines and end; our work has to be put back first (H20). */

@@ -103,5 +103,3 @@ export function paragraph(
     return [index === 0 ? lead : {text: ' '.repeat(indent)}, {text: line, tone}];
   });
 }
-
-export const rowText = (row: Row): string => row.map(piece => piece.text).join('');

@@ -3,7 +3,7 @@ import type {Session} from '../../flow/state.ts';
 import {App} from './app.tsx';
 import {KeyPump} from './input/key-pump.ts';
 import {lastWords} from './summary-text.ts';
-import {outputForInk, PASTE_MARKS_OFF, PASTE_MARKS_ON, watchTerminal} from './terminal.ts';
+import {inkOptions, PASTE_MARKS_OFF, PASTE_MARKS_ON, watchTerminal} from './terminal.ts';
 import {makeTheme} from './theme.tsx';
 
 export interface TuiOptions {
@@ -64,13 +64,7 @@ export async function runTui(session: Session, options: TuiOptions): Promise<voi
       onFault={onFault}
     />,
     {
-      stdin: pump as unknown as NodeJS.ReadStream,
-      stdout: outputForInk(stdout),
-      stderr,
-      exitOnCtrlC: false,
-      patchConsole: true,
-      concurrent: false,
-      maxFps: 15,
+      ...inkOptions(pump, options),
       ...(options.screenReader === undefined ? {} : {isScreenReaderEnabled: options.screenReader}),
     },
   );

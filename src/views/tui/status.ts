@@ -42,9 +42,8 @@ export function statusRows(
   text: string,
   width: number,
   {symbols}: Theme,
-  wordWidth = 8,
 ): readonly Row[] {
-  const lead = {text: `${symbols[mark.symbol]} ${word.padEnd(wordWidth)} `, tone: mark.tone};
+  const lead = {text: `${symbols[mark.symbol]} ${word.padEnd(8)} `, tone: mark.tone};
   return paragraph(visible(text), width, {lead});
 }
 

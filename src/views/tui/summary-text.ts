@@ -5,7 +5,7 @@ import {displayDomain} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {commandLine} from '../../flow/command-line.ts';
 import {AFTER_SANDBOX, changedSentence, isWish} from '../../flow/ending.ts';
-import {changeGroups, groupText, MANY, MANY_CHANGES} from '../../flow/many.ts';
+import {changeTexts, MANY} from '../../flow/many.ts';
 import type {Report} from '../../flow/report.ts';
 import type {State} from '../../flow/state.ts';
 import {knownByResolver} from '../../flow/survey-facts.ts';
@@ -93,10 +93,7 @@ function changeLines({mode}: State, report: Report): readonly SummaryLine[] {
         ? 'Changed in the sandbox (on a mail host waxseal undo would take it back):'
         : 'Changed on this host (waxseal undo takes it back):',
     ),
-    ...(report.changes.length < MANY_CHANGES
-      ? report.changes.map(change => `${change.target}: ${change.action}`)
-      : changeGroups(report.changes).map(groupText)
-    ).map(text => line('item', text)),
+    ...changeTexts(report.changes).map(text => line('item', text)),
   ];
 }
 

@@ -46,6 +46,20 @@ export function outputForInk(output: NodeJS.WriteStream): NodeJS.WriteStream {
   });
 }
 
+/** How both screens start Ink: keys come from the pump, and Ctrl-C is a key like another. */
+export const inkOptions = (
+  pump: unknown,
+  {stdout, stderr}: {readonly stdout: NodeJS.WriteStream; readonly stderr: NodeJS.WriteStream},
+) => ({
+  stdin: pump as NodeJS.ReadStream,
+  stdout: outputForInk(stdout),
+  stderr,
+  exitOnCtrlC: false,
+  patchConsole: true,
+  concurrent: false,
+  maxFps: 15,
+});
+
 interface Losable {
   on(event: string, listener: (error: Error) => void): unknown;
   off(event: string, listener: (error: Error) => void): unknown;

@@ -2,48 +2,7 @@
 import type {TextProps} from 'ink';
 import {createContext, useContext} from 'react';
 
-/** What a piece of text means. Never the only sign of it: every state also has a word. */
-export type Tone =
-  | 'plain'
-  | 'strong'
-  | 'muted'
-  | 'accent'
-  | 'ok'
-  | 'warn'
-  | 'error'
-  | 'added'
-  | 'removed'
-  | 'hunk'
-  | 'cursor';
-
-export interface Symbols {
-  readonly pointer: string;
-  readonly bullet: string;
-  readonly separator: string;
-  readonly ellipsis: string;
-  readonly dash: string;
-  readonly up: string;
-  readonly down: string;
-  readonly ok: string;
-  readonly warn: string;
-  readonly error: string;
-  readonly waiting: string;
-  /** Stands at the end of an entry field. */
-  readonly cursor: string;
-  /** Before the rest of a line that is wider than the screen. */
-  readonly continued: string;
-  /** Parts of a bar; both are among the 256 glyphs of a console font. */
-  readonly full: string;
-  readonly empty: string;
-}
-
-export interface Theme {
-  readonly color: boolean;
-  readonly symbols: Symbols;
-  style(tone: Tone): Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse'>;
-}
-
-const UNICODE: Symbols = {
+const UNICODE = {
   pointer: '❯',
   bullet: '•',
   separator: '·',
@@ -55,11 +14,16 @@ const UNICODE: Symbols = {
   warn: '▲',
   error: '✖',
   waiting: '○',
+  /** Stands at the end of an entry field. */
   cursor: '▏',
+  /** Before the rest of a line that is wider than the screen. */
   continued: '↳',
+  /** Parts of a bar; both are among the 256 glyphs of a console font. */
   full: '█',
   empty: '░',
 };
+
+export type Symbols = Readonly<Record<keyof typeof UNICODE, string>>;
 
 // The console font of Linux has 256 glyphs, a serial line often fewer.
 const ASCII: Symbols = {
@@ -80,7 +44,9 @@ const ASCII: Symbols = {
   empty: '.',
 };
 
-const STYLES: Readonly<Record<Tone, ReturnType<Theme['style']>>> = {
+type Style = Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse'>;
+
+const STYLES = {
   plain: {},
   strong: {bold: true},
   muted: {dimColor: true},
@@ -92,7 +58,16 @@ const STYLES: Readonly<Record<Tone, ReturnType<Theme['style']>>> = {
   removed: {color: 'red'},
   hunk: {color: 'cyan'},
   cursor: {inverse: true},
-};
+} satisfies Readonly<Record<string, Style>>;
+
+/** What a piece of text means. Never the only sign of it: every state also has a word. */
+export type Tone = keyof typeof STYLES;
+
+export interface Theme {
+  readonly color: boolean;
+  readonly symbols: Symbols;
+  style(tone: Tone): Style;
+}
 
 export const makeTheme = (options: {readonly color: boolean; readonly ascii: boolean}): Theme => ({
   color: options.color,

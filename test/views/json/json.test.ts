@@ -3,10 +3,10 @@ import {describe, expect, it} from 'vitest';
 import {problem} from '../../../src/domain/result.ts';
 import type {Report} from '../../../src/flow/report.ts';
 import {runJson} from '../../../src/views/json/run.ts';
-import {reportSchema} from '../../../src/views/json/schema.ts';
 import {start} from '../../support/drive.ts';
 import {check, type FakeOptions, proof} from '../../support/fake-operations.ts';
 import {violations} from '../../support/json-schema.ts';
+import {reportSchema} from '../../support/report-schema.ts';
 
 const batch = {interactive: false, yes: true, waitMs: 20_000} as const;
 

@@ -1,14 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {
-  cut,
-  pad,
-  paragraph,
-  rowText,
-  splitAt,
-  widthOf,
-  wrap,
-  wrapExactly,
-} from '../../../src/views/tui/rows.ts';
+import {cut, pad, paragraph, splitAt, widthOf, wrap, wrapExactly} from '../../../src/views/tui/rows.ts';
 import {fc} from '../../support/fast-check.ts';
 
 /** Texts as they come: words, wide characters, combining ones, emoji, nothing. */
@@ -68,6 +59,6 @@ describe('rows', () => {
 
   test('a paragraph hangs below its lead', () => {
     const rows = paragraph('one two three', 9, {lead: {text: '* '}});
-    expect(rows.map(rowText)).toEqual(['* one two', '  three']);
+    expect(rows.map(row => row.map(({text}) => text).join(''))).toEqual(['* one two', '  three']);
   });
 });

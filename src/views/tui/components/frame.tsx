@@ -11,6 +11,9 @@ import {useUi} from './ui.tsx';
 /** A key and what it does here: `['Enter', 'goes on']`. */
 export type KeyHint = readonly [key: string, what: string];
 
+export const EXPLAINS: KeyHint = ['?', 'explains'];
+export const LEAVES: KeyHint = ['Ctrl-C', 'leaves'];
+
 export interface Room {
   /** Columns for the body. */
   readonly width: number;
@@ -68,12 +71,18 @@ function headerRow(title: string, state: State, width: number, theme: Theme): Ro
   const long = `Step ${index} of ${of}`;
   const place = widthOf(title) + widthOf(long) + 2 > width ? `${index}/${of}` : long;
   const right = state.mode.sandbox ? `${place} ${theme.symbols.separator} sandbox` : place;
-  const left = cut(title, Math.max(1, width - widthOf(right) - 2), theme.symbols.ellipsis);
+  return spread(title, right, width, theme);
+}
+
+/** A title, and at the right end what goes with it. */
+export function spread(title: string, right: string, width: number, {symbols}: Theme): Row {
+  const left = cut(title, Math.max(1, width - widthOf(right) - 2), symbols.ellipsis);
   const gap = ' '.repeat(Math.max(1, width - widthOf(left) - widthOf(right)));
   return [{text: left, tone: 'strong'}, {text: gap}, {text: right, tone: 'muted'}];
 }
 
-function keyRows(keys: readonly KeyHint[], width: number): readonly Row[] {
+/** The keys in as few rows as hold them. */
+export function keyRows(keys: readonly KeyHint[], width: number): readonly Row[] {
   const rows: Row[] = [];
   let row: Row = [];
   let used = 0;

@@ -9,27 +9,11 @@ import type {Key} from '../input/keys.ts';
  */
 export function scrolled(first: number, key: Key, total: number, height: number): number {
   const page = Math.max(1, height - 1);
-  const wanted = ((): number => {
-    switch (key.name) {
-      case 'up':
-        return first - 1;
-      case 'down':
-        return first + 1;
-      case 'page-up':
-        return first - page;
-      case 'page-down':
-        return first + page;
-      case 'home':
-        return 0;
-      case 'end':
-        return total;
-      case 'text':
-        return key.text === ' ' ? first + page : first;
-      default:
-        return first;
-    }
-  })();
-  return inRange(wanted, total, height);
+  const steps: Readonly<Partial<Record<Key['name'], number>>> = {
+    ...{up: -1, down: 1, 'page-up': -page, 'page-down': page, home: -total, end: total},
+    text: key.name === 'text' && key.text === ' ' ? page : 0,
+  };
+  return inRange(first + (steps[key.name] ?? 0), total, height);
 }
 
 export const inRange = (first: number, total: number, height: number): number =>

@@ -3,10 +3,12 @@ import {Box, useApp, useInput} from 'ink';
 import {type ReactNode, useEffect, useState} from 'react';
 import {HUB_KEYS, type HubChoice, type HubRow} from '../../../flow/hub.ts';
 import {DrawRow, DrawRows} from '../components/draw.tsx';
+import {type KeyHint, keyRows, spread} from '../components/frame.tsx';
 import {keyOf, letterOf} from '../input/keys.ts';
-import {BLANK, cut, pad, paragraph, type Row, widthOf} from '../rows.ts';
-import {type Resizable, sizeOf, type TerminalSize} from '../terminal.ts';
+import {BLANK, pad, paragraph, type Row} from '../rows.ts';
+import type {Resizable, TerminalSize} from '../terminal.ts';
 import {type Theme, type Tone, useTheme} from '../theme.tsx';
+import {useTerminalSize} from '../use-terminal-size.ts';
 
 export interface HubProps {
   readonly rows: readonly HubRow[];
@@ -29,7 +31,7 @@ const DETAIL = 4;
 
 /** The list of keys with what can be done; it ends with the first choice. */
 export function Hub({rows, initial, output, signal, onChoose}: HubProps): ReactNode {
-  const size = useSize(output);
+  const size = useTerminalSize(output);
   const theme = useTheme();
   const {exit} = useApp();
   const [at, setAt] = useState(Math.min(initial, Math.max(0, rows.length - 1)));
@@ -87,12 +89,10 @@ function Screen({
   const domains = new Set(rows.map(({domain}) => domain)).size;
   const count = rows.length > height ? `${at + 1} of ${rows.length}` : '';
   const right = `${domains} ${domains === 1 ? 'domain' : 'domains'}${count === '' ? '' : ` ${theme.symbols.separator} ${count}`}`;
-  const title = cut('DKIM on this host', Math.max(1, width - widthOf(right) - 2), ellipsis);
-  const gap = ' '.repeat(Math.max(1, width - widthOf(title) - widthOf(right)));
   const detail = detailRows(marked, width, theme).slice(0, DETAIL);
   return (
     <Box flexDirection="column" paddingX={1}>
-      <DrawRow row={[{text: title, tone: 'strong'}, {text: gap}, {text: right, tone: 'muted'}]} />
+      <DrawRow row={spread('DKIM on this host', right, width, theme)} />
       <DrawRow row={BLANK} />
       <DrawRow row={[{text: `  ${columnsOf(HEAD, width - 2, ellipsis)}`, tone: 'muted'}]} />
       <DrawRows rows={shown.map((row, index) => listRow(row, first + index === at, width, theme))} />
@@ -141,43 +141,8 @@ function detailRows(row: HubRow | undefined, width: number, theme: Theme): reado
   return [...next.slice(0, DETAIL - when.length), ...when];
 }
 
-function footerRows(row: HubRow | undefined, width: number, theme: Theme): readonly Row[] {
-  const {up, down} = theme.symbols;
-  const hints: readonly (readonly [string, string])[] = [
-    [`${up}${up.length > 1 ? '/' : ''}${down}`, 'choose'],
-    ...HUB_KEYS.filter(([, , action]) => isOffered(action, row)).map(
-      ([letter, what]) => [letter, what] as const,
-    ),
-  ];
-  const rows: Row[] = [[]];
-  let used = 0;
-  for (const [key, what] of hints) {
-    const long = widthOf(`${key} ${what}`);
-    if (used > 0 && used + 3 + long > width) {
-      rows.push([]);
-      used = 0;
-    }
-    const last = rows.length - 1;
-    const gap = used > 0 ? [{text: '   '}] : [];
-    rows[last] = [
-      ...(rows[last] ?? []),
-      ...gap,
-      {text: key, tone: 'accent'},
-      {text: ` ${what}`, tone: 'muted'},
-    ];
-    used += gap.length * 3 + long;
-  }
-  return rows;
-}
-
-function useSize(output: Resizable): TerminalSize {
-  const [size, setSize] = useState(() => sizeOf(output));
-  useEffect(() => {
-    const measure = (): void => setSize(sizeOf(output));
-    output.on('resize', measure);
-    return () => {
-      output.off('resize', measure);
-    };
-  }, [output]);
-  return size;
+function footerRows(row: HubRow | undefined, width: number, {symbols: {up, down}}: Theme): readonly Row[] {
+  const offered = HUB_KEYS.filter(([, , action]) => isOffered(action, row));
+  const hints = offered.map(([letter, what]): KeyHint => [letter, what]);
+  return keyRows([[`${up}${up.length > 1 ? '/' : ''}${down}`, 'choose'], ...hints], width);
 }

@@ -2,7 +2,7 @@ import {render} from 'ink';
 import type {HubChoice, HubRow} from '../../../flow/hub.ts';
 import {InputGate} from '../input/input-gate.tsx';
 import {KeyPump} from '../input/key-pump.ts';
-import {outputForInk, PASTE_MARKS_OFF, PASTE_MARKS_ON} from '../terminal.ts';
+import {inkOptions, PASTE_MARKS_OFF, PASTE_MARKS_ON} from '../terminal.ts';
 import {makeTheme, ThemeContext} from '../theme.tsx';
 import {Hub} from './hub.tsx';
 
@@ -35,15 +35,7 @@ export async function runHub(rows: readonly HubRow[], options: HubOptions): Prom
         />
       </ThemeContext>
     </InputGate>,
-    {
-      stdin: pump as unknown as NodeJS.ReadStream,
-      stdout: outputForInk(options.stdout),
-      stderr: options.stderr,
-      exitOnCtrlC: false,
-      patchConsole: true,
-      concurrent: false,
-      maxFps: 15,
-    },
+    inkOptions(pump, options),
   );
   try {
     await app.waitUntilExit();

@@ -1,27 +1,25 @@
 /** The one place that knows what Ink makes of a key. */
 import type {Key as InkKey} from 'ink';
 
-export type KeyName =
-  | 'up'
-  | 'down'
-  | 'left'
-  | 'right'
-  | 'page-up'
-  | 'page-down'
-  | 'home'
-  | 'end'
-  | 'enter'
-  | 'escape'
-  | 'backspace'
-  | 'tab'
-  | 'clear-line'
-  | 'delete-word'
-  | 'interrupt';
+/** What Ink calls them. Escape stands first: Ink sets `meta` for a lone one too. */
+const NAMED = {
+  escape: 'escape',
+  upArrow: 'up',
+  downArrow: 'down',
+  leftArrow: 'left',
+  rightArrow: 'right',
+  pageUp: 'page-up',
+  pageDown: 'page-down',
+  home: 'home',
+  end: 'end',
+  return: 'enter',
+  // The Backspace key sends 0x7f, which Ink 6 calls delete; the Delete key cannot be told from it.
+  backspace: 'backspace',
+  delete: 'backspace',
+  tab: 'tab',
+} as const satisfies Readonly<Partial<Record<keyof InkKey, string>>>;
 
-/** A key by its name, or text: one character typed, or a whole paste. */
-export type Key = {readonly name: KeyName} | {readonly name: 'text'; readonly text: string};
-
-const CONTROL: Readonly<Record<string, KeyName>> = {
+const CONTROL = {
   a: 'home',
   c: 'interrupt',
   e: 'end',
@@ -29,28 +27,20 @@ const CONTROL: Readonly<Record<string, KeyName>> = {
   j: 'enter',
   u: 'clear-line',
   w: 'delete-word',
-};
+} as const;
+
+export type KeyName = (typeof NAMED)[keyof typeof NAMED] | (typeof CONTROL)[keyof typeof CONTROL];
+
+/** A key by its name, or text: one character typed, or a whole paste. */
+export type Key = {readonly name: KeyName} | {readonly name: 'text'; readonly text: string};
 
 /** Maps what Ink's `useInput` reports; `undefined` for keys that mean nothing here. */
 export function keyOf(input: string, key: InkKey): Key | undefined {
-  // Before anything else: Ink sets `meta` for a lone Escape too.
-  if (key.escape) return {name: 'escape'};
-  if (key.upArrow) return {name: 'up'};
-  if (key.downArrow) return {name: 'down'};
-  if (key.leftArrow) return {name: 'left'};
-  if (key.rightArrow) return {name: 'right'};
-  if (key.pageUp) return {name: 'page-up'};
-  if (key.pageDown) return {name: 'page-down'};
-  if (key.home) return {name: 'home'};
-  if (key.end) return {name: 'end'};
-  if (key.return || input === '\n') return {name: 'enter'};
-  // The Backspace key sends 0x7f, which Ink 6 calls delete; the Delete key cannot be told from it.
-  if (key.backspace || key.delete) return {name: 'backspace'};
-  if (key.tab) return {name: 'tab'};
-  if (key.ctrl) {
-    const name = CONTROL[input];
-    return name === undefined ? undefined : {name};
-  }
+  const named = Object.entries(NAMED).find(([flag]) => key[flag as keyof typeof NAMED]);
+  if (named !== undefined) return {name: named[1]};
+  if (input === '\n') return {name: 'enter'};
+  if (key.ctrl)
+    return Object.hasOwn(CONTROL, input) ? {name: CONTROL[input as keyof typeof CONTROL]} : undefined;
   if (key.meta || input === '' || /[\x00-\x1f\x7f]/.test(input)) return undefined;
   return {name: 'text', text: input};
 }

@@ -1,6 +1,6 @@
 import type {ReactNode} from 'react';
 import type {Phase} from '../../../flow/state.ts';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {Frame, type KeyHint, LEAVES, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
 import {helpFor} from '../help-text.ts';
@@ -11,9 +11,7 @@ import {WORK_KEYS} from './work.tsx';
 /** Ctrl-C does here what it does on the screen below. */
 const keysOver = (phase: Phase): readonly KeyHint[] => [
   ['Esc', 'closes this'],
-  ...(phase.at in WORK_KEYS
-    ? WORK_KEYS[phase.at as keyof typeof WORK_KEYS]
-    : [['Ctrl-C', 'leaves'] as const]),
+  ...(phase.at in WORK_KEYS ? WORK_KEYS[phase.at as keyof typeof WORK_KEYS] : [LEAVES]),
 ];
 
 /** A short explanation over the screen it belongs to. */

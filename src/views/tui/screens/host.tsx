@@ -4,7 +4,7 @@ import {displayDomain} from '../../../domain/names.ts';
 import {visible} from '../../../domain/text.ts';
 import {hostLines} from '../../../flow/lines.ts';
 import type {Phase, State} from '../../../flow/state.ts';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {EXPLAINS, Frame, type KeyHint, LEAVES, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
 import {letterOf} from '../input/keys.ts';
@@ -22,26 +22,10 @@ const TITLES: Readonly<Record<HostPhase['offer'], string>> = {
 };
 
 const KEYS: Readonly<Record<HostPhase['offer'], readonly KeyHint[]>> = {
-  none: [
-    ['Enter', 'goes on'],
-    ['?', 'explains'],
-    ['Ctrl-C', 'leaves'],
-  ],
-  recover: [
-    ['Enter', 'puts everything back'],
-    ['?', 'explains'],
-    ['Ctrl-C', 'leaves'],
-  ],
-  resume: [
-    ['Enter', 'goes on there'],
-    ['n', 'begins anew'],
-    ['?', 'explains'],
-    ['Ctrl-C', 'leaves'],
-  ],
-  blocked: [
-    ['Enter', 'leaves'],
-    ['?', 'explains'],
-  ],
+  none: [['Enter', 'goes on'], EXPLAINS, LEAVES],
+  recover: [['Enter', 'puts everything back'], EXPLAINS, LEAVES],
+  resume: [['Enter', 'goes on there'], ['n', 'begins anew'], EXPLAINS, LEAVES],
+  blocked: [['Enter', 'leaves'], EXPLAINS],
 };
 
 /** What the look found, and what is to be decided because of it. */

@@ -1,14 +1,12 @@
 import type {ReactNode} from 'react';
 import {MTAS, SIGNER} from '../../../services/registry.ts';
 import {DrawRows} from '../components/draw.tsx';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {Frame, LEAVES, useRoom} from '../components/frame.tsx';
 import {paragraph} from '../rows.ts';
-
-const KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
 
 /** While something is being read or made ready and there is nothing to press. */
 function Busy({title, text}: {readonly title: string; readonly text: string}): ReactNode {
-  const room = useRoom(KEYS);
+  const room = useRoom([LEAVES]);
   return (
     <Frame title={title} room={room}>
       <DrawRows rows={paragraph(text, room.width).slice(0, room.height)} />

@@ -5,14 +5,12 @@ import {displayDomain} from '../../../domain/names.ts';
 import type {StageProgress} from '../../../flow/operations.ts';
 import type {Phase} from '../../../flow/state.ts';
 import {DrawRows} from '../components/draw.tsx';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {Frame, type KeyHint, LEAVES, useRoom} from '../components/frame.tsx';
 import {useUi} from '../components/ui.tsx';
 import {paragraph, type Row} from '../rows.ts';
 import {type Theme, useTheme} from '../theme.tsx';
 
 const KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves; keys that are made are kept']];
-// Those of a dry run are thrown away.
-const DRY_RUN_KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
 
 /** Keys that have to be made before the time that is left can be told. */
 const ENOUGH = 5;
@@ -21,7 +19,7 @@ const WIDEST = 60;
 /** Keys are being made; each is tested against its own record before it counts. */
 export function MakingKey({phase}: {readonly phase: Extract<Phase, {at: 'making-key'}>}): ReactNode {
   const {state} = useUi();
-  const room = useRoom(state.mode.dryRun ? DRY_RUN_KEYS : KEYS);
+  const room = useRoom(state.mode.dryRun ? [LEAVES] : KEYS);
   const theme = useTheme();
   const spoken = useIsScreenReaderEnabled();
   const {progress} = phase;

@@ -3,7 +3,7 @@ import {type ReactNode, useLayoutEffect, useMemo, useState} from 'react';
 import {visible} from '../../../domain/text.ts';
 import {answersToEdit} from '../../../flow/asking.ts';
 import {applyRefusal, isEmpty} from '../../../flow/carrying-out.ts';
-import {changeGroups, groupText, inReadingOrder, MANY_CHANGES} from '../../../flow/many.ts';
+import {changeTexts, inReadingOrder} from '../../../flow/many.ts';
 import type {PlanReady} from '../../../flow/operations.ts';
 import {questionOf} from '../../../flow/questions.ts';
 import type {State} from '../../../flow/state.ts';
@@ -11,7 +11,7 @@ import type {ChangeView} from '../../../plan/plan.ts';
 import {SIGNER} from '../../../services/registry.ts';
 import {ChoiceList} from '../components/choice-list.tsx';
 import {DrawRows} from '../components/draw.tsx';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {EXPLAINS, Frame, type KeyHint, LEAVES, useRoom} from '../components/frame.tsx';
 import {ScrollPane} from '../components/scroll-pane.tsx';
 import {TextField} from '../components/text-field.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
@@ -29,11 +29,7 @@ const KEYS: Readonly<Record<Use, readonly KeyHint[]>> = {
   'look-only': [['Enter', 'ends the dry run']],
   refused: [['Enter', 'leaves']],
 };
-const ALWAYS: readonly KeyHint[] = [
-  ['Esc', 'goes back'],
-  ['?', 'explains'],
-  ['Ctrl-C', 'leaves'],
-];
+const ALWAYS: readonly KeyHint[] = [['Esc', 'goes back'], EXPLAINS, LEAVES];
 // Not e: it is in the word that applies, and may be typed without the a before it.
 const EDIT: KeyHint = ['c', 'changes an answer'];
 const EDIT_KEYS: readonly KeyHint[] = [
@@ -159,12 +155,6 @@ function planRows(state: State, width: number, theme: Theme): readonly Row[] {
       .flatMap(change => [BLANK, ...diffRows(change, width, theme)]),
   ];
 }
-
-/** Each change; of many how many there are of each kind. */
-const changeTexts = (changes: readonly ChangeView[]): readonly string[] =>
-  changes.length < MANY_CHANGES
-    ? changes.map(change => `${change.target}: ${change.action}`)
-    : changeGroups(changes).map(groupText);
 
 function summaryRows(ready: PlanReady, width: number, theme: Theme): readonly Row[] {
   const {changes, preflight, remarks} = ready;

@@ -2,12 +2,11 @@ import {Box} from 'ink';
 import {type ReactNode, useMemo, useState} from 'react';
 import {problem as makeProblem, type Problem} from '../../../domain/result.ts';
 import {visible} from '../../../domain/text.ts';
-import type {Answers} from '../../../flow/answers.ts';
-import {type Choice, type Question as Definition, questionOf} from '../../../flow/questions.ts';
-import type {Phase, State} from '../../../flow/state.ts';
+import {type Choice, choicesIn, type Question as Definition, questionOf} from '../../../flow/questions.ts';
+import type {Phase} from '../../../flow/state.ts';
 import {ChoiceList, cutHint, type Option} from '../components/choice-list.tsx';
 import {DrawRows} from '../components/draw.tsx';
-import {Frame, type KeyHint, useRoom} from '../components/frame.tsx';
+import {EXPLAINS, Frame, type KeyHint, LEAVES, useRoom} from '../components/frame.tsx';
 import {TextField} from '../components/text-field.tsx';
 import {useKeys, useUi} from '../components/ui.tsx';
 import {type Key, letterOf} from '../input/keys.ts';
@@ -20,31 +19,25 @@ type Asking = Extract<Phase, {at: 'asking'}>;
 /** Value of the entry that leads to the field; no question takes a NUL as an answer. */
 const OTHER = '\0other';
 
-const LIST_KEYS: readonly KeyHint[] = [
-  ['Enter', 'chooses'],
-  ['Esc', 'goes back'],
-  ['?', 'explains'],
-  ['Ctrl-C', 'leaves'],
-];
-const FIELD_KEYS: readonly KeyHint[] = [
-  ['Enter', 'takes this answer'],
-  ['Esc', 'goes back'],
-  ['?', 'explains'],
-  ['Ctrl-C', 'leaves'],
-];
-const CHECKING_KEYS: readonly KeyHint[] = [['Ctrl-C', 'leaves']];
+const ALWAYS: readonly KeyHint[] = [['Esc', 'goes back'], EXPLAINS, LEAVES];
+const LIST_KEYS: readonly KeyHint[] = [['Enter', 'chooses'], ...ALWAYS];
+const FIELD_KEYS: readonly KeyHint[] = [['Enter', 'takes this answer'], ...ALWAYS];
 
 /** One question of the table: a list where there are choices, a field where the answer is typed, or both in turn. */
 export function Question({phase}: {readonly phase: Asking}): ReactNode {
   const {state, send, openHelp} = useUi();
   const theme = useTheme();
   const question = questionOf(phase.question);
-  const choices = useChoices(question, state);
+  const {answers, facts, domainFacts} = state;
+  const choices = useMemo(
+    () => choicesIn({answers, facts, domainFacts}, question),
+    [question, answers, facts, domainFacts],
+  );
   const isChoice = choices.some(choice => choice.value === phase.initial);
   const [typing, setTyping] = useState(choices.length === 0 || (phase.initial !== '' && !isChoice));
   const [refusal, setRefusal] = useState<Problem | undefined>(undefined);
   const [marked, setMarked] = useState(isChoice ? phase.initial : choices[0]?.value);
-  const room = useRoom(phase.checking ? CHECKING_KEYS : typing ? FIELD_KEYS : LIST_KEYS);
+  const room = useRoom(phase.checking ? [LEAVES] : typing ? FIELD_KEYS : LIST_KEYS);
 
   const back = (): void => {
     if (typing && choices.length > 0) setTyping(false);
@@ -127,20 +120,6 @@ export function Question({phase}: {readonly phase: Asking}): ReactNode {
 }
 
 const spaced = (rows: readonly Row[]): readonly Row[] => (rows.length === 0 ? rows : [...rows, BLANK]);
-
-function useChoices(question: Definition, {answers, facts, domainFacts}: State): readonly Choice[] {
-  return useMemo(
-    () => choicesOf(question, answers, facts, domainFacts),
-    [question, answers, facts, domainFacts],
-  );
-}
-
-const choicesOf = (
-  question: Definition,
-  answers: Answers,
-  facts: State['facts'],
-  domains: State['domainFacts'],
-): readonly Choice[] => (facts === undefined ? [] : (question.choices?.(answers, facts, domains) ?? []));
 
 function optionsOf(question: Definition, choices: readonly Choice[]): readonly Option[] {
   const listed = choices.map(({value, label, hint, disabled}) => ({
