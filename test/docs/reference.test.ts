@@ -46,6 +46,7 @@ describe('the reference', () => {
       ...idsIn(
         textsIn(
           'src/services/look.ts',
+          'src/services/by-name/lists.ts',
           'src/services/postfix/detect.ts',
           'src/services/postfix/ways/remarks.ts',
           'src/services/opendkim/detect.ts',
