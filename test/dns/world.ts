@@ -52,6 +52,31 @@ const noFiles = {read: async () => undefined} as unknown as Files;
 /** Real sockets; resolv.conf is not read. */
 export const realTransport: DnsTransport = createDnsTransport(noFiles);
 
+/** The same, with limits in working time: a machine that is busy elsewhere makes no server silent. */
+const patientTransport: Pick<DnsTransport, 'udp' | 'tcp'> = {
+  udp: (server, query, exchange) =>
+    withinLimit(exchange, changed => realTransport.udp(server, query, {...exchange, ...changed})),
+  tcp: (server, query, exchange) =>
+    withinLimit(exchange, changed => realTransport.tcp(server, query, {...exchange, ...changed})),
+};
+
+async function withinLimit(
+  {timeoutMs, signal}: {readonly timeoutMs: number; readonly signal?: AbortSignal},
+  exchange: (changed: {timeoutMs: number; signal: AbortSignal}) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const ending = new AbortController();
+  const either = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
+  const limit = worked.sleep(timeoutMs, either).then(() => {
+    throw Object.assign(new Error('the server did not answer in time'), {code: 'ETIMEDOUT'});
+  });
+  try {
+    return await Promise.race([exchange({timeoutMs: 600_000, signal: either}), limit]);
+  } finally {
+    ending.abort();
+    limit.catch(() => undefined);
+  }
+}
+
 export interface World {
   readonly ports: DnsPorts;
   readonly demo: DemoDns;
@@ -65,7 +90,7 @@ export async function world(options: Partial<DemoDnsOptions> & {factor?: number}
   const demo = await startDemoDns({...options, clock});
   return {
     demo,
-    ports: {dns: createDemoTransport(realTransport, demo), clock, random: createRandom()},
+    ports: {dns: createDemoTransport(patientTransport, demo), clock, random: createRandom()},
     resolverQuestions: () =>
       demo.asked.filter(each => each.server === 'resolver').map(each => `${each.name}/${each.type}`),
     [Symbol.asyncDispose]: () => demo.close(),
