@@ -12,6 +12,8 @@ export interface Difference {
   /** d= and s= of the signatures. */
   readonly before: readonly Mark[];
   readonly after: readonly Mark[];
+  /** Those of `before` that are not made any more, or with another key. */
+  readonly gone: readonly Mark[];
   /** Of a signature that is lost: the first decision that says so. */
   readonly because: MailAnswer['because'];
 }
@@ -19,6 +21,8 @@ export interface Difference {
 export interface Mark {
   readonly domain: string;
   readonly selector: string;
+  /** Its key, as `KeyFact.fingerprint`; undefined where it is not known. */
+  readonly key: string | undefined;
 }
 
 /**
@@ -38,14 +42,16 @@ export function compare(before: HostPicture, after: HostPicture): readonly Diffe
       const answers = [old, next].map((way, index) =>
         way === undefined ? undefined : asks[index === 0 ? 0 : 1](way.entrance, questionOf(sender, way)),
       );
-      const [was, is] = [marksOf(answers[0]), marksOf(answers[1])];
-      const kind = kindOf(was, is);
+      const [was, is] = [marksOf(before, answers[0]), marksOf(after, answers[1])];
+      const gone = [...was].flatMap(([name, mark]) => (isKept(mark, is.get(name)) ? [] : mark));
+      const kind = kindOf(gone, was, is);
       if (kind === undefined) continue;
       const text = (next ?? old)?.text ?? '';
-      const same = [kind, ...[was, is].map(marks => [...marks.keys()].join(' '))].join(';');
+      const isUnknown = answers[1]?.outcome === 'unknown';
+      const same = [kind, isUnknown, ...[was, is].map(marks => [...marks.keys()].join(' '))].join(';');
       const known = found.get(same);
       found.set(same, {
-        ...{kind, sender, before: [...was.values()], after: [...is.values()]},
+        ...{kind, sender, before: [...was.values()], after: [...is.values()], gone},
         ways: [...(known?.ways ?? []), text],
         because: known === undefined ? answers[1]?.because : known.because,
       });
@@ -75,21 +81,28 @@ function pairs(
 }
 
 /** What leaves with a signature that can verify, by d= and s=. */
-function marksOf(answer: MailAnswer | undefined): ReadonlyMap<string, Mark> {
+function marksOf({keys}: HostPicture, answer: MailAnswer | undefined): ReadonlyMap<string, Mark> {
   if (answer?.outcome !== 'signed') return new Map();
   return new Map(
-    answer.signatures.flatMap(({domain, selector, survives}) =>
-      survives === 'no' ? [] : [[recordKey(domain, selector), {domain, selector}]],
-    ),
+    answer.signatures.flatMap(({domain, selector, survives, keyPath}) => {
+      if (survives === 'no') return [];
+      const fact = keyPath === undefined ? undefined : keys.get(keyPath);
+      const key = fact?.known === true ? fact.fingerprint : undefined;
+      return [[recordKey(domain, selector), {domain, selector, key}]];
+    }),
   );
 }
 
+/** Under the same name, and with the same key as far as is known. */
+const isKept = ({key}: Mark, after: Mark | undefined): boolean =>
+  after !== undefined && (key ?? after.key) === (after.key ?? key);
+
 function kindOf(
+  gone: readonly Mark[],
   before: ReadonlyMap<string, Mark>,
   after: ReadonlyMap<string, Mark>,
 ): Difference['kind'] | undefined {
-  const isGone = [...before.keys()].some(key => !after.has(key));
   const isNew = [...after.keys()].some(key => !before.has(key));
-  if (!isGone) return isNew ? 'gained' : undefined;
+  if (gone.length === 0) return isNew ? 'gained' : undefined;
   return after.size === 0 ? 'lost' : 'changed';
 }

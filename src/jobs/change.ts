@@ -8,6 +8,7 @@ import {fail, type Problem, problem, type Result} from '../domain/result.ts';
 import {listed} from '../domain/text.ts';
 import type {Answers} from '../flow/answers.ts';
 import type {ApplyResult, PlanReady, StagedDomain, WorkEvent} from '../flow/operations.ts';
+import {lookAtHostPicture} from '../host/index.ts';
 import {probeMilter} from '../milter/client.ts';
 import {
   type ApplyOutcome,
@@ -20,16 +21,15 @@ import {
 } from '../plan/index.ts';
 import type {Plan} from '../plan/plan.ts';
 import {journalLines} from '../proof/journal.ts';
-import {keptCheck, type SignedBefore, signedBefore} from '../proof/kept.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {type HostFacts, milterEndpoint} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
 import {packageSteps} from '../services/signing.ts';
-import type {Step} from '../services/step.ts';
 import {watchful, whyStopped} from '../services/stopped.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
-import {type LiveTestInput, liveTest} from './live-test.ts';
+import {type Kept, keptCheck, type SignedBefore, type SigningHost, signedBefore} from './kept.ts';
+import {liveTest} from './live-test.ts';
 import type {WorkOptions} from './options.ts';
 import {changeFor, tried} from './planning.ts';
 import {asProven} from './proven.ts';
@@ -98,43 +98,54 @@ export async function rivalOnPort(
   );
 }
 
+/** The host as a comparison needs it. */
+async function signingHost(ports: Ports, facts: HostFacts, signal: AbortSignal): Promise<SigningHost> {
+  return {picture: await lookAtHostPicture(ports, facts, {signal}), others: facts.rivals};
+}
+
 /**
- * What the signer signs now, for the comparison after `plan`: taken before its first step. undefined where the plan
- * changes nothing; without senders where no signer is at work yet.
+ * What is signed now, for the comparison after `plan`: taken before its first step. undefined where the plan changes
+ * nothing. HostError where the signer is meant to run and does not.
  */
 export async function beforeChange(
   ports: Ports,
-  plan: Pick<Plan, 'steps'>,
+  {steps, domains}: Pick<Plan, 'steps' | 'domains'>,
   signal: AbortSignal,
 ): Promise<SignedBefore | undefined> {
-  if (plan.steps.length === 0) return undefined;
-  const {signer} = await lookAtHost(ports, signal);
+  if (steps.length === 0) return undefined;
+  const facts = await lookAtHost(ports, signal);
+  const {signer} = facts;
   const refuseStopped = async (): Promise<void> => {
     const stopped = signer === undefined ? undefined : await whyStopped(ports, signer.unit, signal);
     if (stopped !== undefined) throw new HostError(stopped);
   };
   // It would be waited for once a domain; and one that was stopped meanwhile would not take the change.
   await refuseStopped();
-  const before = await signedNow(ports, plan.steps, signal);
+  const names = domains.map(({domain}) => domain);
+  const before = await signedBefore(
+    watching(ports, facts),
+    await signingHost(ports, facts, signal),
+    names,
+    signal,
+  );
   await refuseStopped();
   return before;
 }
 
-async function signedNow(ports: Ports, steps: readonly Step[], signal: AbortSignal): Promise<SignedBefore> {
-  const facts = await lookAtHost(ports, signal);
-  const {signer: found, rivals: others} = facts;
-  const signer = SIGNER.words;
-  const endpoint = milterEndpoint(found);
-  if (found?.active !== true || endpoint === undefined) {
-    return {signer, marks: [], total: 0, unread: [], others};
-  }
-  const senders = await SIGNER.senders(ports, facts, steps);
-  return await signedBefore(
-    watchful(ports, {unit: found.unit, logTag: signer.logTag}),
-    {signer, endpoint, others},
-    senders,
-    signal,
-  );
+/** Where the signer's process is stopped, its answer is not awaited. */
+const watching = (ports: Ports, {signer}: HostFacts): Ports =>
+  watchful(ports, signer === undefined ? undefined : {unit: signer.unit, logTag: SIGNER.words.logTag});
+
+/** The check `live.kept` of the host as it is now; undefined where nothing was signed `before`. */
+export async function comparedNow(
+  ports: Ports,
+  {before, meant}: Kept,
+  signal: AbortSignal,
+  given?: HostFacts,
+): Promise<Check | undefined> {
+  const facts = given ?? (await lookAtHost(ports, signal));
+  const after = await signingHost(ports, facts, signal);
+  return await keptCheck(watching(ports, facts), {before, after, meant, words: SIGNER.words}, signal);
 }
 
 /**
@@ -147,24 +158,22 @@ export async function undoAndCompare<T extends {readonly result: string}>(
   undo: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<{readonly outcome: T; readonly check: Check | undefined}> {
-  const before = await signedNow(ports, [], signal);
+  const was = await lookAtHost(ports, signal);
+  const host = await signingHost(ports, was, signal);
+  const before = await signedBefore(watching(ports, was), host, domains, signal);
   const outcome = await undo();
   if (outcome.result !== 'undone') return {outcome, check: undefined};
-  const {signer} = await lookAtHost(ports, signal);
-  const endpoint = milterEndpoint(signer);
-  if (signer === undefined || endpoint === undefined) return {outcome, check: undefined};
+  const facts = await lookAtHost(ports, signal);
+  if (milterEndpoint(facts.signer) === undefined) return {outcome, check: undefined};
   const meant = domains.map(domain => ({domain, selector: undefined}));
   // Another signer that the run had switched off signs again: nothing to compare.
-  const watching = watchful(ports, {unit: signer.unit, logTag: SIGNER.words.logTag});
-  const check = await keptCheck(watching, {before, endpoint, meant, otherSigners: before.others}, signal);
+  const check = await comparedNow(ports, {before: {...before, others: []}, meant}, signal, facts);
   return {outcome, check};
 }
 
-/** What the live test compares after `plan`: its own domains sign with its selectors, all others as before. */
-export const keptBy = (
-  before: SignedBefore | undefined,
-  plan: Pick<Plan, 'domains'>,
-): LiveTestInput['kept'] => (before === undefined ? undefined : {before, meant: plan.domains});
+/** What is compared after `plan`: its own domains sign with its selectors, all others as before. */
+export const keptBy = (before: SignedBefore | undefined, plan: Pick<Plan, 'domains'>): Kept | undefined =>
+  before === undefined ? undefined : {before, meant: plan.domains};
 
 /** The live test of the host as it is now, each check told when it is known. */
 export async function proveLive(
@@ -174,7 +183,7 @@ export async function proveLive(
   staged: readonly StagedDomain[],
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
-  kept?: LiveTestInput['kept'],
+  kept?: Kept,
 ): Promise<ProofReport> {
   const facts = await lookAtHost(ports, signal);
   return await liveTest(
@@ -184,7 +193,7 @@ export async function proveLive(
       endpoint,
       domains: staged,
       lookup: publishedKeys(ports, staged, options),
-      ...(kept === undefined ? {} : {kept}),
+      ...(kept === undefined ? {} : {kept: () => comparedNow(ports, kept, signal, facts)}),
     },
     check => emit({type: 'check', check}),
     signal,

@@ -9,7 +9,6 @@ import {type AbsolutePath, parentOf} from '../domain/paths.ts';
 import {faultOf, toFinding} from '../proof/fault.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines} from '../proof/journal.ts';
-import {keptCheck, type Meant, type SignedBefore} from '../proof/kept.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
 import {endpointText, probeSigning} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
@@ -32,8 +31,8 @@ export interface LiveTestInput {
   readonly endpoint: SocketEndpoint;
   readonly domains: readonly DomainSelector[];
   readonly lookup: KeyLookup;
-  /** What was signed before a change, and what the change is meant to do: nobody else may lose a signature. */
-  readonly kept?: {readonly before: SignedBefore; readonly meant: readonly Meant[]};
+  /** After a change: whether every sender keeps its signature; undefined where nothing was signed before. */
+  readonly kept?: () => Promise<Check | undefined>;
   /** Default 127.0.0.1 port 25. */
   readonly smtp?: SocketEndpoint;
 }
@@ -69,14 +68,7 @@ export async function liveTest(
   };
   const stop = signal === undefined ? {} : {signal};
   tell(await milterCheck(ports, input, stop));
-  const kept =
-    input.kept === undefined
-      ? undefined
-      : await keptCheck(
-          ports,
-          {...input.kept, endpoint: input.endpoint, otherSigners: input.facts.rivals},
-          signal,
-        );
+  const kept = await input.kept?.();
   if (kept !== undefined) tell(kept);
   tell(await accessCheck(ports, input));
   const broken = checks.some(check => check.status === 'fail');

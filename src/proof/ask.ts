@@ -11,6 +11,8 @@ export interface Signature {
   /** d= and s=, lower case. */
   readonly domain: string;
   readonly selector: string;
+  /** a=, lower case; undefined where it is not there. */
+  readonly algorithm: string | undefined;
 }
 
 /** What the signer did with the mail of one sender. */
@@ -86,5 +88,5 @@ function signatureOf(field: string): readonly Signature[] {
     }),
   );
   const [domain, selector] = [tags.get('d'), tags.get('s')];
-  return domain === undefined || selector === undefined ? [] : [{domain, selector}];
+  return domain === undefined || selector === undefined ? [] : [{domain, selector, algorithm: tags.get('a')}];
 }

@@ -60,6 +60,12 @@ export function checkFromAll(
   return checkFrom(id, title, {...first.finding, evidence});
 }
 
+/** A report with one check more. */
+export const withCheck = (report: ProofReport, check: Check | undefined): ProofReport =>
+  check === undefined
+    ? report
+    : {checks: [...report.checks, check], passed: report.passed && check.status !== 'fail'};
+
 export const reportOf = (checks: readonly Check[]): ProofReport => ({
   checks,
   passed: checks.every(check => check.status !== 'fail') && checks.some(check => check.status === 'pass'),

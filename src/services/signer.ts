@@ -11,7 +11,6 @@ import type {Decision, Source} from '../domain/source.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {Hint, SignerFault} from '../proof/fault.ts';
-import type {Senders} from '../proof/kept.ts';
 import type {Ports} from '../system/ports.ts';
 import type {Candidate} from './candidate.ts';
 import type {HostFacts, SignerFacts} from './facts.ts';
@@ -21,7 +20,6 @@ import type {Found, LookContext} from './look-context.ts';
 import type {MtaWords, Reach} from './mta.ts';
 import type {SigningProgram} from './rival.ts';
 import type {Reads} from './snapshot.ts';
-import type {Step} from './step.ts';
 import type {Trial} from './trial.ts';
 import type {SignerWords} from './words.ts';
 
@@ -98,7 +96,7 @@ export type SignerHints = Readonly<Record<SignerFault, Hint>>;
 /** A key that is to sign; `shared`: with several domains. */
 export type WantedKey = DomainSelector & {readonly shared?: boolean};
 
-/** One program that waxseal can set up for signing. Only `detect`, `reads` and `senders` read the host; `plan` is pure. */
+/** One program that waxseal can set up for signing. Only `detect`, `reads` and `views` read the host; `plan` is pure. */
 export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProgram {
   readonly kind: F['kind'];
   readonly words: SignerWords;
@@ -115,8 +113,6 @@ export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProg
   ): Promise<Reads>;
   plan(host: PlanHost, reach: Reach, intent: SigningIntent): Result<SignerChange>;
   trial(candidate: Candidate, facts: HostFacts): Trial;
-  /** Whose mail it signs now; those of rows that `steps` touch are marked. */
-  senders(ports: Pick<Ports, 'files'>, facts: HostFacts, steps: readonly Step[]): Promise<Senders>;
   /** Every instance of it on this host, as the picture asks it. */
   views(
     ports: Pick<Ports, 'files' | 'commands' | 'users'>,

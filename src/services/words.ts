@@ -1,8 +1,11 @@
-/** What the sentences of others call a signer. */
-import type {QueriedSigner} from '../proof/kept.ts';
-
 /** What sentences of others call a signer and its settings. */
-export interface SignerWords extends QueriedSigner {
+export interface SignerWords {
+  /** As its makers write it. */
+  readonly program: string;
+  /** Its name in the journal. */
+  readonly logTag: string;
+  /** What to do about a sender that it signs no more. */
+  readonly lostHint: string;
   /** The setting of its socket, with its file. */
   readonly socketSetting: string;
   /** The setting of the clients whose mail it signs. */

@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {plainSettings} from '../../src/services/opendkim/decide/settings.ts';
-import {anyMatch, senderOf, sendersInEffect} from '../../src/services/opendkim/senders.ts';
+import {senderOf, sendersInEffect} from '../../src/services/opendkim/senders.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
 
 const addresses = (key: string, kind: 'file' | 'refile'): readonly string[] =>
@@ -19,9 +19,7 @@ test.each([
   ['*@localhost', undefined],
   ['a\u0000b@example.com', undefined],
 ])('refile: %s stands for %s', (key, expected) => {
-  const found = addresses(key, 'refile');
-  expect(found).toEqual(expected === undefined ? [] : [expected]);
-  for (const address of found) expect(anyMatch([key], 'refile')(address)).toBe(true);
+  expect(addresses(key, 'refile')).toEqual(expected === undefined ? [] : [expected]);
 });
 
 test.each([
@@ -32,16 +30,6 @@ test.each([
   ['*', 'postmaster@waxseal.invalid'],
 ])('file: %s stands for %s', (key, expected) => {
   expect(addresses(key, 'file')).toEqual([expected]);
-  expect(anyMatch([key], 'file')(expected)).toBe(true);
-});
-
-test('a pattern has a say about its own addresses only', () => {
-  const odd = anyMatch(['*@*.example.com', 'a*b@x*.net'], 'refile');
-  expect(odd('joe@news.example.com')).toBe(true);
-  expect(odd('joe@example.com')).toBe(false);
-  expect(odd('axxb@xy.net')).toBe(true);
-  expect(odd('ab@y.net')).toBe(false);
-  expect(anyMatch(['.example.com'], 'file')('joe@example.com')).toBe(false);
 });
 
 test('every row counts once, keys without a row as well, and what cannot be read is named', async () => {

@@ -7,7 +7,7 @@ import {problem} from '../../domain/result.ts';
 import {listed, visible} from '../../domain/text.ts';
 import {type ApplyHooks, changeViews, makePlan} from '../../plan/index.ts';
 import type {ChangeView, Plan} from '../../plan/plan.ts';
-import {keptCheck, withCheck} from '../../proof/kept.ts';
+import {withCheck} from '../../proof/finding.ts';
 import {type Check, NOTHING_TO_PROVE} from '../../proof/proof.ts';
 import {isComing, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import {type HostFacts, milterEndpoint} from '../../services/facts.ts';
@@ -17,7 +17,7 @@ import {SIGNER} from '../../services/registry.ts';
 import {planChange} from '../../services/signing.ts';
 import {watchful} from '../../services/stopped.ts';
 import type {Ports} from '../../system/ports.ts';
-import {beforeChange, milterReadiness} from '../change.ts';
+import {beforeChange, comparedNow, milterReadiness} from '../change.ts';
 import {readKeys, recordStopped} from '../key-book.ts';
 import {type Dialog, runChange, type Shown} from '../run-change.ts';
 import {type RecordOptions, recordLines} from './records.ts';
@@ -145,7 +145,7 @@ async function removalHooks(
   domains: readonly DomainName[],
   signal: AbortSignal,
 ): Promise<ApplyHooks> {
-  const {signer, rivals: otherSigners} = facts;
+  const {signer} = facts;
   const endpoint = milterEndpoint(signer);
   const before = await beforeChange(ports, plan, signal);
   const meant = domains.map(domain => ({domain, selector: undefined}));
@@ -156,7 +156,7 @@ async function removalHooks(
       const watching = watchful(ports, {unit: signer.unit, logTag});
       const unsigned = await proveUnsigned(watching, {endpoint, logTag}, domains, signal);
       if (!unsigned.passed || before === undefined) return unsigned;
-      return withCheck(unsigned, await keptCheck(watching, {before, endpoint, meant, otherSigners}, signal));
+      return withCheck(unsigned, await comparedNow(ports, {before, meant}, signal));
     },
     ready: milterReadiness(ports),
   };

@@ -2,7 +2,6 @@
 import {ok} from '../../domain/result.ts';
 import type {Signer} from '../signer.ts';
 import {algorithmRefusal} from './algorithms.ts';
-import {sendersToCompare} from './compared.ts';
 import {openDkimSigners} from './decide/read.ts';
 import {detectOpenDkim} from './detect.ts';
 import {type OpenDkimFacts, openDkimOf} from './facts.ts';
@@ -26,12 +25,6 @@ export const openDkim: Signer<OpenDkimFacts> = {
     return opendkim === undefined ? ok(nothing(undefined)) : planOpenDkim({...host, opendkim}, reach, intent);
   },
   trial: (candidate, facts) => openDkimTrial(candidate, openDkimOf(facts) ?? {user: 'opendkim'}),
-  senders: async (ports, facts, steps) => {
-    const opendkim = openDkimOf(facts);
-    return opendkim === undefined
-      ? {all: [], unread: [], isTouched: () => false}
-      : await sendersToCompare(ports, opendkim, steps);
-  },
   views: openDkimSigners,
   places: openDkimPlaces,
   decidingFiles: openDkimDecidingFiles,

@@ -1,11 +1,9 @@
 /** Whose mail the rows in effect sign: one address for each row, as the From of a message. */
 import {parseDomain} from '../../domain/names.ts';
-import {visible} from '../../domain/text.ts';
 import type {Files} from '../../system/ports.ts';
 import {readText} from '../reading.ts';
-import {createDataSet, type DataSet} from './decide/data-set.ts';
+import type {DataSet} from './decide/data-set.ts';
 import {openSet} from './decide/open-set.ts';
-import {textsFor} from './decide/requests.ts';
 import {flag, type Settings} from './decide/settings.ts';
 import {domainOfPattern, keyRows, labelOf, type SigningKind, type TableRow} from './tables.ts';
 
@@ -92,18 +90,3 @@ function once(senders: readonly Sender[]): readonly Sender[] {
   const seen = new Set<string>();
   return senders.filter(({address}) => !seen.has(address) && seen.add(address));
 }
-
-/**
- * Whether any of these keys of a signing table has a say about an address (daemons/opendkim.md#tables). Each question
- * costs what it finds.
- */
-export function anyMatch(keys: readonly string[], kind: SigningKind): (address: string) => boolean {
-  const source = {by: 'default', program: 'OpenDKIM'} as const;
-  const rows = keys.map((key, line) => ({line, key, value: '', source}));
-  const set = createDataSet(kind, rows, true);
-  return address => textsFor(kind, address).some(text => set.first(text) !== undefined);
-}
-
-/** For a sentence: the address, and the row it stands for. */
-export const senderText = ({address, pattern}: Sender): string =>
-  pattern === '' ? visible(address) : `${visible(address)} (row ${visible(pattern)})`;
