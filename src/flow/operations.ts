@@ -11,8 +11,8 @@ import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {ApplyEvent, ChangeView, Plan} from '../plan/plan.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
-import type {ProvenFile} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
+import type {ProvenFile} from '../services/trial.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
 import type {Answers, KeyChoice} from './answers.ts';
 

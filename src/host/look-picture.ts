@@ -3,9 +3,9 @@ import {ToolError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import {describeContent} from '../keys/index.ts';
-import type {HostFacts} from '../services/facts.ts';
+import type {HostLook} from '../services/look.ts';
 import {eachOf} from '../services/reading.ts';
-import {hostEntrances, hostSigners} from '../services/registry.ts';
+import {hostSigners} from '../services/registry.ts';
 import type {SignerView} from '../services/signer.ts';
 import type {Ports} from '../system/ports.ts';
 import type {HostPicture, KeyFact} from './picture.ts';
@@ -20,19 +20,16 @@ export interface PictureOptions {
 }
 
 /**
- * Puts the picture together from `facts` of the same moment. Never rejects for what cannot be read: that is a part of
+ * Puts the picture together from a look of the same moment. Never rejects for what cannot be read: that is a part of
  * the picture. DNS is not queried; `records` is empty.
  */
 export async function lookAtHostPicture(
   ports: PicturePorts,
-  facts: HostFacts,
+  {facts, entrances}: HostLook,
   {reach = false, signal}: PictureOptions = {},
 ): Promise<HostPicture> {
   const seenAt = ports.clock.now();
-  const [entrances, signers] = await Promise.all([
-    hostEntrances(ports, facts, signal),
-    hostSigners(ports, facts, signal),
-  ]);
+  const signers = await hostSigners(ports, facts, signal);
   const [keys, reached] = await Promise.all([
     lookAtKeys(ports, signers),
     reach ? lookAtReach(ports, entrances, signal) : new Map(),

@@ -2,7 +2,7 @@
 import type {HostFacts} from '../services/facts.ts';
 import {createKeyReader, type RowKey, type SignerRow} from '../services/key-rows.ts';
 import {PROGRAMS} from '../services/registry.ts';
-import type {KeyRowReads} from '../services/rival.ts';
+import type {KeyRowReads} from '../services/signer.ts';
 
 /**
  * Looks at what every signer reads now. Never rejects for what cannot be read: that is a row of its own, which counts

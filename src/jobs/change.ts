@@ -23,7 +23,7 @@ import type {Plan} from '../plan/plan.ts';
 import {journalLines} from '../proof/journal.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {type HostFacts, milterEndpoint} from '../services/facts.ts';
-import {lookAtHost} from '../services/look.ts';
+import {type HostLook, look, lookAtHost} from '../services/look.ts';
 import {SIGNER} from '../services/registry.ts';
 import {packageSteps} from '../services/signing.ts';
 import {watchful, whyStopped} from '../services/stopped.ts';
@@ -99,8 +99,8 @@ export async function rivalOnPort(
 }
 
 /** The host as a comparison needs it. */
-async function signingHost(ports: Ports, facts: HostFacts, signal: AbortSignal): Promise<SigningHost> {
-  return {picture: await lookAtHostPicture(ports, facts, {signal}), others: facts.rivals};
+async function signingHost(ports: Ports, host: HostLook, signal: AbortSignal): Promise<SigningHost> {
+  return {picture: await lookAtHostPicture(ports, host, {signal}), others: host.facts.rivals};
 }
 
 /**
@@ -113,7 +113,8 @@ export async function beforeChange(
   signal: AbortSignal,
 ): Promise<SignedBefore | undefined> {
   if (steps.length === 0) return undefined;
-  const facts = await lookAtHost(ports, signal);
+  const host = await look(ports, signal);
+  const {facts} = host;
   const {signer} = facts;
   const refuseStopped = async (): Promise<void> => {
     const stopped = signer === undefined ? undefined : await whyStopped(ports, signer.unit, signal);
@@ -124,7 +125,7 @@ export async function beforeChange(
   const names = domains.map(({domain}) => domain);
   const before = await signedBefore(
     watching(ports, facts),
-    await signingHost(ports, facts, signal),
+    await signingHost(ports, host, signal),
     names,
     signal,
   );
@@ -141,11 +142,11 @@ export async function comparedNow(
   ports: Ports,
   {before, meant}: Kept,
   signal: AbortSignal,
-  given?: HostFacts,
+  given?: HostLook,
 ): Promise<Check | undefined> {
-  const facts = given ?? (await lookAtHost(ports, signal));
-  const after = await signingHost(ports, facts, signal);
-  return await keptCheck(watching(ports, facts), {before, after, meant, words: SIGNER.words}, signal);
+  const host = given ?? (await look(ports, signal));
+  const after = await signingHost(ports, host, signal);
+  return await keptCheck(watching(ports, host.facts), {before, after, meant, words: SIGNER.words}, signal);
 }
 
 /**
@@ -158,16 +159,16 @@ export async function undoAndCompare<T extends {readonly result: string}>(
   undo: () => Promise<T>,
   signal: AbortSignal,
 ): Promise<{readonly outcome: T; readonly check: Check | undefined}> {
-  const was = await lookAtHost(ports, signal);
+  const was = await look(ports, signal);
   const host = await signingHost(ports, was, signal);
-  const before = await signedBefore(watching(ports, was), host, domains, signal);
+  const before = await signedBefore(watching(ports, was.facts), host, domains, signal);
   const outcome = await undo();
   if (outcome.result !== 'undone') return {outcome, check: undefined};
-  const facts = await lookAtHost(ports, signal);
-  if (milterEndpoint(facts.signer) === undefined) return {outcome, check: undefined};
+  const now = await look(ports, signal);
+  if (milterEndpoint(now.facts.signer) === undefined) return {outcome, check: undefined};
   const meant = domains.map(domain => ({domain, selector: undefined}));
   // Another signer that the run had switched off signs again: nothing to compare.
-  const check = await comparedNow(ports, {before: {...before, others: []}, meant}, signal, facts);
+  const check = await comparedNow(ports, {before: {...before, others: []}, meant}, signal, now);
   return {outcome, check};
 }
 
@@ -185,15 +186,15 @@ export async function proveLive(
   signal: AbortSignal,
   kept?: Kept,
 ): Promise<ProofReport> {
-  const facts = await lookAtHost(ports, signal);
+  const host = await look(ports, signal);
   return await liveTest(
     ports,
     {
-      facts,
+      facts: host.facts,
       endpoint,
       domains: staged,
       lookup: publishedKeys(ports, staged, options),
-      ...(kept === undefined ? {} : {kept: () => comparedNow(ports, kept, signal, facts)}),
+      ...(kept === undefined ? {} : {kept: () => comparedNow(ports, kept, signal, host)}),
     },
     check => emit({type: 'check', check}),
     signal,

@@ -8,11 +8,10 @@ import type {PlanReady, StagedDomain} from '../flow/operations.ts';
 import {changeViews} from '../plan/index.ts';
 import type {Plan} from '../plan/plan.ts';
 import {NOTHING_TO_PROVE, type ProofReport} from '../proof/proof.ts';
-import {provenFiles} from '../services/candidate.ts';
 import type {HostFacts} from '../services/facts.ts';
 import {lookAtHost} from '../services/look.ts';
 import {readConfiguration} from '../services/read-snapshot.ts';
-import {hintsFor, mtaOf, SIGNER} from '../services/registry.ts';
+import {hintsFor, mtaOf} from '../services/registry.ts';
 import {planSigning, type SigningChange} from '../services/signing.ts';
 import type {Ports} from '../system/ports.ts';
 import {preflight} from './trial.ts';
@@ -64,7 +63,7 @@ export async function tried(
   plan: Plan,
   {
     facts,
-    candidate,
+    trial,
     endpoint,
     remarks,
     place,
@@ -76,7 +75,7 @@ export async function tried(
     plan.steps.length === 0
       ? NOTHING_TO_PROVE
       : await preflight(ports, {
-          trial: SIGNER.trial(candidate, facts),
+          trial,
           stateDirectory: STATE_DIRECTORY,
           domains: staged,
           steps: plan.steps,
@@ -90,7 +89,7 @@ export async function tried(
     plan,
     changes: changeViews(plan),
     preflight: proven,
-    proven: provenFiles(candidate),
+    proven: trial.proven(),
     placed: place.map(({id}) => id),
     endpoint,
     remarks,

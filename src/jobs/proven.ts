@@ -2,8 +2,8 @@
 import {createHash} from 'node:crypto';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import type {Plan} from '../plan/plan.ts';
-import type {ProvenFile} from '../services/candidate.ts';
 import {type FileStep, octetsOfText} from '../services/step.ts';
+import type {ProvenFile} from '../services/trial.ts';
 import type {Ports} from '../system/ports.ts';
 
 const sha256Of = (octets: Uint8Array): string => createHash('sha256').update(octets).digest('hex');

@@ -1,13 +1,13 @@
-/** As whom OpenDKIM starts and works on this host: the numbers that the kernel will judge it by. */
+/** As whom a daemon starts and works on this host: the numbers that the kernel will judge it by. */
 import {visible} from '../domain/text.ts';
 import type {Argv, FileStat, Ports} from '../system/ports.ts';
 import type {SignerFacts} from './facts.ts';
 
-/** What decides as whom it runs (systemd.exec(5); UserID of opendkim.conf(5)). */
+/** What decides as whom it runs (systemd.exec(5), and what its own configuration says). */
 export type SignerAccount = Pick<SignerFacts, 'user' | 'unitUser' | 'unitGroup' | 'unitGroups' | 'changesTo'>;
 
 export interface Identity {
-  /** `opendkim`, for a person. */
+  /** The account, for a person. */
   readonly name: string;
   readonly uid: number;
   readonly gid: number;

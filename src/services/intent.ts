@@ -3,9 +3,9 @@ import type {SocketEndpoint} from '../domain/endpoint.ts';
 import type {DomainName, DomainSelector, Selector} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem} from '../domain/result.ts';
-import type {Candidate} from './candidate.ts';
 import type {Attachment} from './facts.ts';
 import type {Step} from './step.ts';
+import type {Trial} from './trial.ts';
 
 export interface StagedKey {
   readonly stagedPath: AbsolutePath;
@@ -61,8 +61,8 @@ export interface SignerChange {
   readonly attachment: Attachment | undefined;
   /** Where it was once meant to answer. */
   readonly former: readonly SocketEndpoint[];
-  /** What a trial proves: the final texts of `switch`; undefined where nothing new signs. */
-  readonly candidate: Candidate | undefined;
+  /** Of the final texts of `switch`; undefined where nothing new signs. */
+  readonly trial: Trial | undefined;
   /** Rows that a rotation cannot move, `file:line: row`: they would sign with the replaced key afterwards, too. */
   readonly keptRows: readonly string[];
   /** What is odd and stays, or what was decided and may surprise. */

@@ -7,6 +7,7 @@ import type {DomainName} from '../domain/names.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import type {Problem, Result} from '../domain/result.ts';
 import type {Decision, Source} from '../domain/source.ts';
+import type {Layout} from '../layouts/layout.ts';
 import type {Hint, MtaFault} from '../proof/fault.ts';
 import type {Finding} from '../proof/finding.ts';
 import type {ProofMail} from '../proof/message.ts';
@@ -277,6 +278,8 @@ export interface Mta<F extends MtaFacts = MtaFacts> {
   readonly kind: F['kind'];
   readonly words: MtaWords;
   readonly hints: MtaHints;
+  /** The packages that a layout has for it. */
+  packages(layout: Layout): readonly string[];
   /** Undefined where it is not installed. */
   detect(context: LookContext): Promise<FoundMta<F> | undefined>;
   /** What the snapshot of a plan must hold; `signers` are the kinds whose sockets may be made. */
@@ -288,12 +291,6 @@ export interface Mta<F extends MtaFacts = MtaFacts> {
   reach(host: PlanHost): Reach;
   /** Steps that make it hand mail to the signer, once; none where it does. */
   plan(host: PlanHost, link: MilterLink): Result<MtaChange>;
-  /** Every way in, of all its instances. */
-  entrances(
-    ports: Pick<Ports, 'files' | 'commands' | 'users'>,
-    facts: HostFacts,
-    signal?: AbortSignal,
-  ): Promise<readonly Entrance[]>;
   /** IP addresses that it is told to send from; empty where it leaves that to the host. */
   sendsFrom(ports: Pick<Ports, 'commands'>): Promise<readonly string[]>;
   /** Directories where a rotation writes. */

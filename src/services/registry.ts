@@ -5,14 +5,13 @@ import {amavis} from './amavis/index.ts';
 import {dkimMilter, dkimproxy} from './by-name/signers.ts';
 import {dkimpy} from './dkimpy/index.ts';
 import type {HostFacts} from './facts.ts';
-import type {Entrance, Mta, QueuedMail} from './mta.ts';
+import type {Mta, QueuedMail} from './mta.ts';
 import {openDkim} from './opendkim/index.ts';
 import {postfixOf} from './postfix/facts.ts';
 import {postfix} from './postfix/index.ts';
 import {QUEUE_ID, readQueueFile} from './postfix/queued.ts';
-import type {SigningProgram} from './rival.ts';
 import {rspamd} from './rspamd/index.ts';
-import type {Signer, SignerView} from './signer.ts';
+import type {Signer, SignerView, SigningProgram} from './signer.ts';
 
 export const MTAS: readonly [Mta, ...Mta[]] = [postfix];
 
@@ -40,20 +39,15 @@ export const hintsFor = (mta: Mta = MTAS[0]): Hints => ({...SIGNER.hints(mta.wor
 
 type LookPorts = Pick<Ports, 'files' | 'commands' | 'users'>;
 
-/** Every way in, of every instance of the mail server of this host; none where it has no mail server that is known. */
-export const hostEntrances = async (
-  ports: LookPorts,
-  facts: HostFacts,
-  signal?: AbortSignal,
-): Promise<readonly Entrance[]> => (await mtaOf(facts)?.entrances(ports, facts, signal)) ?? [];
-
 /** Every program of this host that signs, or could. */
 export const hostSigners = async (
   ports: LookPorts,
   facts: HostFacts,
   signal?: AbortSignal,
 ): Promise<readonly SignerView[]> =>
-  (await Promise.all(SIGNERS.map(signer => signer.views(ports, facts, signal)))).flat();
+  (await Promise.all(PROGRAMS.map(program => program.views?.(ports, facts, signal)))).flatMap(
+    views => views ?? [],
+  );
 
 /** Remarks of a look that the picture of the host answers more exactly: each way of mail with the line that decides. */
 export const ANSWERED_BY_PICTURE: ReadonlySet<string> = new Set([

@@ -11,16 +11,15 @@ import type {Decision, Source} from '../domain/source.ts';
 import type {KeyAlgorithm} from '../keys/index.ts';
 import type {Layout} from '../layouts/layout.ts';
 import type {Hint, SignerFault} from '../proof/fault.ts';
-import type {Ports} from '../system/ports.ts';
-import type {Candidate} from './candidate.ts';
-import type {HostFacts, SignerFacts} from './facts.ts';
+import type {Files, Ports} from '../system/ports.ts';
+import type {HostFacts, Rival, SignerFacts} from './facts.ts';
 import type {PlanHost} from './files.ts';
 import type {SignerChange, SigningIntent} from './intent.ts';
+import type {KeyReader, SignerRow} from './key-rows.ts';
 import type {Found, LookContext} from './look-context.ts';
-import type {MtaWords, Reach} from './mta.ts';
-import type {SigningProgram} from './rival.ts';
+import type {Entrance, MtaWords, Reach} from './mta.ts';
 import type {Reads} from './snapshot.ts';
-import type {Trial} from './trial.ts';
+import type {CheckStep, ServiceStep} from './step.ts';
 import type {SignerWords} from './words.ts';
 
 export type {SignerWords};
@@ -96,7 +95,56 @@ export type SignerHints = Readonly<Record<SignerFault, Hint>>;
 /** A key that is to sign; `shared`: with several domains. */
 export type WantedKey = DomainSelector & {readonly shared?: boolean};
 
-/** One program that waxseal can set up for signing. Only `detect`, `reads` and `views` read the host; `plan` is pure. */
+/** What is known already when others than the signer that waxseal serves are looked for. */
+export interface RivalContext extends LookContext {
+  /** Every way in of the mail server; none where there is none. */
+  readonly entrances: readonly Entrance[];
+  /** The signer that waxseal serves. */
+  readonly signer: SignerFacts | undefined;
+  /** Of the units that the programs name, those that are active. */
+  readonly active: ReadonlySet<string>;
+}
+
+export interface KeyRowReads {
+  readonly files: Pick<Files, 'inspect' | 'list' | 'resolve' | 'readLink'>;
+  readonly keys: KeyReader;
+}
+
+/** How the signing of a program ends while its other work goes on. */
+export type SwitchOff =
+  /** It is a milter and nothing else: its entry leaves the lists of the mail server. */
+  | {readonly by: 'milter'; isEntry(entry: string): boolean}
+  | {
+      readonly by: 'configuration';
+      /** The text of `Rival.configFile`; unchanged where it says so already, or has no such line. */
+      edit(text: string): string;
+      readonly check: readonly CheckStep[];
+      readonly action: ServiceStep['action'];
+      /** Until the new configuration holds. Milliseconds. */
+      readonly steadyMs: number;
+    };
+
+/** A program that may sign, be it the one that waxseal sets up or another. */
+export interface SigningProgram {
+  /** Name of its folder below services/, or in services/by-name. */
+  readonly kind: string;
+  /** Under which it may run. */
+  readonly units: readonly string[];
+  /** Undefined where it is not on this host, or is the signer that waxseal serves. */
+  rival(context: RivalContext): Promise<Rival | undefined>;
+  /** Every row that it signs by. What cannot be read is a row of its own, which counts as a use of any key. */
+  keyRows(reads: KeyRowReads, facts: HostFacts): Promise<readonly SignerRow[]>;
+  /** Absent where waxseal does not know it. */
+  readonly switchOff?: SwitchOff;
+  /** Every instance of it on this host, as the picture asks it; absent where its configuration is not read. */
+  views?(
+    ports: Pick<Ports, 'files' | 'commands' | 'users'>,
+    facts: HostFacts,
+    signal?: AbortSignal,
+  ): Promise<readonly SignerView[]>;
+}
+
+/** One program that waxseal can set up for signing. Only `plan` is pure; what else takes ports reads the host. */
 export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProgram {
   readonly kind: F['kind'];
   readonly words: SignerWords;
@@ -105,6 +153,7 @@ export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProg
   hints(mta: MtaWords): SignerHints;
   /** Undefined where its program is not installed. */
   detect(context: LookContext & {readonly layout: Layout}): Promise<Found<F> | undefined>;
+  views: NonNullable<SigningProgram['views']>;
   /** What the snapshot of a plan must hold. */
   reads(
     ports: Pick<Ports, 'files' | 'users' | 'commands'>,
@@ -112,13 +161,6 @@ export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProg
     wanted: readonly WantedKey[],
   ): Promise<Reads>;
   plan(host: PlanHost, reach: Reach, intent: SigningIntent): Result<SignerChange>;
-  trial(candidate: Candidate, facts: HostFacts): Trial;
-  /** Every instance of it on this host, as the picture asks it. */
-  views(
-    ports: Pick<Ports, 'files' | 'commands' | 'users'>,
-    facts: HostFacts,
-    signal?: AbortSignal,
-  ): Promise<readonly SignerView[]>;
   /** Directories where a rotation writes. */
   places(facts: HostFacts): readonly AbsolutePath[];
   /** Files that decide whose mail it signs, or how: its configuration, and the tables that this names. */

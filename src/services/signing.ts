@@ -3,16 +3,15 @@
 import type {SocketEndpoint} from '../domain/endpoint.ts';
 import {fail, ok, type Problem, problem, type Result} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
-import type {Layout} from '../layouts/layout.ts';
 import {installCommand} from '../layouts/package-managers.ts';
-import type {Candidate} from './candidate.ts';
 import {type HostFacts, milterEndpoint} from './facts.ts';
 import {entryOf} from './files.ts';
 import type {SignerChange, SigningIntent, WantedDomain} from './intent.ts';
-import {mtaOf, SIGNER} from './registry.ts';
+import {MTAS, mtaOf, SIGNER} from './registry.ts';
 import type {ConfigurationSnapshot} from './snapshot.ts';
 import type {PackageStep, Step} from './step.ts';
 import {goOnSigning, isOnlySigner, switchOver, whoWouldLose} from './switch-over.ts';
+import type {Trial} from './trial.ts';
 
 export interface HostChange extends SignerChange {
   /** `place` and then `switch`, of all services; empty where the host is right already. */
@@ -22,7 +21,7 @@ export interface HostChange extends SignerChange {
 export interface SigningChange extends HostChange {
   /** Where the signer answers afterwards, in paths of the host. */
   readonly endpoint: SocketEndpoint;
-  readonly candidate: Candidate;
+  readonly trial: Trial;
 }
 
 /** `planChange` of an intent that has something to sign. */
@@ -33,15 +32,15 @@ export function planSigning(
 ): Result<SigningChange> {
   const change = planChange(facts, snapshot, intent);
   if (!change.ok) return change;
-  const {candidate} = change.value;
+  const {trial} = change.value;
   const endpoint = milterEndpoint(change.value);
-  if (candidate === undefined || endpoint === undefined) throw new TypeError('nothing to sign');
-  return ok({...change.value, endpoint, candidate});
+  if (trial === undefined || endpoint === undefined) throw new TypeError('nothing to sign');
+  return ok({...change.value, endpoint, trial});
 }
 
 /**
- * Plans what `intent` wants of this host. A problem (with its id) instead of a plan: `opendkim.missing`, `host.no-mta`,
- * `host.unsupported`, `key.exists`, `opendkim.tables`, `opendkim.socket-override`, `file.unreadable`, ...
+ * Plans what `intent` wants of this host. A problem (with its id) instead of a plan: `host.no-mta`, `host.unsupported`,
+ * `key.exists`, `file.unreadable`, and those of the signer and the mail server.
  */
 export function planChange(
   facts: HostFacts,
@@ -53,7 +52,6 @@ export function planChange(
   const mta = mtaOf(facts);
   if (layout === undefined) return fail(unsupported(facts));
   if (mta === undefined) return fail(noMta(facts));
-  if (facts.signer === undefined && sign.length > 0) return fail(noSigner(layout));
   const host = {facts, snapshot, layout};
   const signer = SIGNER.plan(host, mta.reach(host), intent);
   if (!signer.ok) return signer;
@@ -91,13 +89,6 @@ const wholeOf = (change: SignerChange): HostChange => ({
   steps: [...change.place, ...change.switch],
 });
 
-const noSigner = (layout: Layout): Problem =>
-  problem(
-    'opendkim.missing',
-    `${SIGNER.words.program} is not installed.`,
-    `Install it first: ${SIGNER.packages(layout).join(' ')}.`,
-  );
-
 /** The domains that are signed when the plan is done. */
 const signedAfter = (
   {signer}: Pick<HostFacts, 'signer'>,
@@ -108,25 +99,25 @@ const signedAfter = (
     ...sign.map(({domain}) => domain),
   ]);
 
-/** No Postfix: `host.other-mta` where another mail server is there, which no advice may remove; else `host.no-mta`. */
+/** `host.other-mta` where a mail server is there, which no advice may remove; else `host.no-mta`. */
 export function noMta({otherMta, layout}: Pick<HostFacts, 'otherMta' | 'layout'>): Problem {
+  const [mta] = MTAS;
+  const {program} = mta.words;
   if (otherMta === undefined) {
     const install =
-      layout === undefined ? undefined : installCommand(layout.packageManager, layout.packages.postfix);
+      layout === undefined ? undefined : installCommand(layout.packageManager, mta.packages(layout));
     return problem(
       'host.no-mta',
-      'No mail server was found on this host. waxseal works with Postfix.',
-      install === undefined
-        ? 'Install Postfix, and set it up to send mail.'
-        : `Install Postfix, and set it up to send mail: ${install}`,
+      `No mail server was found on this host. waxseal works with ${program}.`,
+      `Install ${program}, and set it up to send mail${install === undefined ? '.' : `: ${install}`}`,
     );
   }
   return problem(
     'host.other-mta',
     otherMta.startsWith('/')
-      ? `This host's mail server isn't Postfix (${visible(otherMta)} belongs to another one). waxseal works with Postfix.`
-      : `This host's mail server is ${otherMta}. waxseal works with Postfix.`,
-    'Nothing on this host has changed. Run waxseal on a host whose mail goes out through Postfix.',
+      ? `This host's mail server isn't ${program} (${visible(otherMta)} belongs to another one). waxseal works with ${program}.`
+      : `This host's mail server is ${otherMta}. waxseal works with ${program}.`,
+    `Nothing on this host has changed. Run waxseal on a host whose mail goes out through ${program}.`,
   );
 }
 

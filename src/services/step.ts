@@ -40,7 +40,7 @@ export interface SecretContent {
 }
 
 interface StepBase {
-  /** Unique in its plan, readable: `file:/etc/opendkim.conf`. */
+  /** Unique in its plan, readable: `file:/etc/hosts`. */
   readonly id: string;
   /** One short sentence for the plan screen. */
   readonly why: string;
@@ -102,7 +102,7 @@ export interface ServiceStep extends StepBase {
   readonly stopArgv?: Argv;
 }
 
-/** A command whose exit status judges the files written so far, for instance `postfix check`. Changes nothing. */
+/** A command whose exit status judges the files written so far. Changes nothing. */
 export interface CheckStep extends StepBase {
   readonly kind: 'check';
   readonly argv: Argv;

@@ -5,7 +5,7 @@ import type {HostFacts, Rival} from './facts.ts';
 import {type PlanHost, textOf, textStep} from './files.ts';
 import {serviceStep} from './manager.ts';
 import {PROGRAMS} from './registry.ts';
-import type {SwitchOff} from './rival.ts';
+import type {SwitchOff} from './signer.ts';
 import type {Step} from './step.ts';
 
 /** A milter entry whose only work is to sign. */
@@ -33,7 +33,7 @@ export function whyNotSwitched(rival: Rival): string | undefined {
 
 /**
  * Why the others cannot be switched off without a loss: whose mail they sign is not known, or not all of it is signed by
- * OpenDKIM afterwards. `signed` are the domains that it signs then, lower case.
+ * the served signer afterwards. `signed` are the domains that it signs then, lower case.
  */
 export function whoWouldLose(
   facts: Pick<HostFacts, 'rivals'>,

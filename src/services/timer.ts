@@ -106,19 +106,18 @@ export const rotationPlaces = (facts: HostFacts): readonly AbsolutePath[] => [
   ...new Set([...SIGNER.places(facts), ...(mtaOf(facts)?.places(facts) ?? [])]),
 ];
 
-const WRITABLE = ['/etc', '/var/lib/waxseal', '/var/spool/postfix', '/run'];
+const WRITABLE = ['/etc', '/var/lib/waxseal', '/run'];
 /** What a list of paths of systemd takes without quotes and specifiers. */
 const PLAIN_PATH = /^\/[A-Za-z0-9_./+@:-]+$/;
 
-/** A line for places of this host that are elsewhere; nothing where there are none. */
-function furtherPlaces(writes: readonly AbsolutePath[]): string {
-  const further = [...new Set(writes)]
+/** Places of this host that are elsewhere. A hyphen leaves out what is not there. */
+const furtherPlaces = (writes: readonly AbsolutePath[]): readonly string[] =>
+  [...new Set(writes)]
     .filter(
       path => PLAIN_PATH.test(path) && !WRITABLE.some(each => path === each || path.startsWith(`${each}/`)),
     )
-    .sort();
-  return further.length === 0 ? '' : `ReadWritePaths=${further.map(path => `-${path}`).join(' ')}\n`;
-}
+    .sort()
+    .map(path => ` -${path}`);
 
 const serviceUnit = (
   program: readonly string[],
@@ -144,8 +143,8 @@ SystemCallFilter=@system-service chroot
 SystemCallErrorNumber=EPERM
 KeyringMode=private
 ProtectSystem=strict
-ReadWritePaths=/etc -/var/lib/waxseal -/var/spool/postfix -/run
-${furtherPlaces(writes)}StateDirectory=waxseal
+ReadWritePaths=/etc -/var/lib/waxseal -/run${furtherPlaces(writes).join('')}
+StateDirectory=waxseal
 StateDirectoryMode=0711
 ProtectHome=read-only
 PrivateTmp=yes

@@ -29,6 +29,13 @@ export interface TrialSetup {
   readonly socket: AbsolutePath;
 }
 
+/** A file and the content with which it was proven. */
+export interface ProvenFile {
+  readonly path: AbsolutePath;
+  /** Hex SHA-256 of the octets. */
+  readonly sha256: string;
+}
+
 export interface Trial {
   /** As its makers write it. */
   readonly program: string;
@@ -42,6 +49,8 @@ export interface Trial {
   setup(directory: AbsolutePath, wanted: readonly StagedFile[]): TrialSetup;
   /** Where the keys of `wanted` are once `steps` are carried out. */
   keyPlaces(wanted: readonly StagedFile[], steps: readonly Step[]): readonly AbsolutePath[];
+  /** Every file that it is tried with; an apply compares them with what it is about to write. */
+  proven(): readonly ProvenFile[];
   /** What to do where there is no such account, and where it does not start. */
   readonly hints: {readonly account: string; readonly start: string};
 }

@@ -7,7 +7,7 @@ const top = path.join(import.meta.dirname, '../..');
 /** Names of the members of an interface: lines indented by two blanks that begin with one. */
 function membersOf(file: string, name: string): readonly string[] {
   const text = readFileSync(path.join(top, file), 'utf8');
-  const [, rest = ''] = text.split(`export interface ${name}<`);
+  const [, rest = ''] = text.split(new RegExp(`export interface ${name}\\b`));
   const [body = ''] = rest.split('\n}');
   return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[(:]/gm)].map(([, member = '']) => member);
 }
@@ -25,13 +25,13 @@ describe('the pages for those who add something', () => {
   );
 
   it.each([
-    ['docs/how-to/add-a-signer.md', 'src/services/signer.ts', 'Signer'],
-    ['docs/how-to/add-an-mta.md', 'src/services/mta.ts', 'Mta'],
-  ])('%s has every member of the contract', (page, file, name) => {
+    ['docs/how-to/add-a-signer.md', 'src/services/signer.ts', ['SigningProgram', 'Signer']],
+    ['docs/how-to/add-an-mta.md', 'src/services/mta.ts', ['Mta']],
+  ])('%s has every member of the contract', (page, file, names) => {
     const text = readFileSync(path.join(top, page), 'utf8');
     const told = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, member = '']) => member);
-    const members = membersOf(file, name);
-    expect(members.length).toBeGreaterThan(5);
-    expect(told.toSorted()).toEqual(members.toSorted());
+    const members = new Set(names.flatMap(name => membersOf(file, name)));
+    expect(members.size).toBeGreaterThan(5);
+    expect(told.toSorted()).toEqual([...members].toSorted());
   });
 });

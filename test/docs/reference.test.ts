@@ -63,7 +63,7 @@ describe('the reference', () => {
         /problem\(\s*'((?:run|state|draft)\.[a-z-]+)'/g,
       ),
       ...idsIn(
-        textsIn('src/services/signing.ts'),
+        textsIn('src/services/signing.ts', 'src/services/opendkim/index.ts'),
         /problem\(\s*'(host\.no-mta|host\.other-mta|host\.unsupported|opendkim\.missing)'/g,
       ),
     ]);

@@ -3,7 +3,7 @@ import {generateKeyPairSync} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import {mailChecks} from '../../src/doctor/mail.ts';
 import {lookAtHostPicture} from '../../src/host/index.ts';
-import {lookAtHost} from '../../src/services/look.ts';
+import {look} from '../../src/services/look.ts';
 import type {Ports} from '../../src/system/ports.ts';
 import {fixtureHost} from '../support/fake-host.ts';
 
@@ -43,7 +43,7 @@ async function checked({
   put('/etc/postfix/main.cf', main);
   put('/etc/postfix/master.cf', master);
   const ports = {...host, clock: {now: () => new Date()}} as unknown as Ports;
-  return mailChecks(await lookAtHostPicture(ports, await lookAtHost(ports))).checks;
+  return mailChecks(await lookAtHostPicture(ports, await look(ports))).checks;
 }
 
 const BACK = '127.0.0.1:10025 inet n - y - - smtpd\n  -o content_filter=\n';

@@ -5,7 +5,7 @@
 import {generateKeyPairSync} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import {createAsker, type HostPicture, lookAtHostPicture, type MailAnswer} from '../../src/host/index.ts';
-import {lookAtHost} from '../../src/services/look.ts';
+import {look} from '../../src/services/look.ts';
 import {PORTS, type Question, question, SOCKET} from '../lab/matrix/configuration.ts';
 import {type Row, rows} from '../lab/matrix/rows.ts';
 import {type FakeHost, fixtureHost, planPorts} from '../support/fake-host.ts';
@@ -83,7 +83,7 @@ function furnished(row: Row): FakeHost {
 
 async function pictureOf(row: Row): Promise<HostPicture> {
   const ports = planPorts(furnished(row));
-  return await lookAtHostPicture(ports, await lookAtHost(ports));
+  return await lookAtHostPicture(ports, await look(ports));
 }
 
 /** Entrances that a message passes one after the other, each as a new message. */

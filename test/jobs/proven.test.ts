@@ -3,9 +3,8 @@ import {describe, expect, it} from 'vitest';
 import {type AbsolutePath, absolute} from '../../src/domain/paths.ts';
 import {asProven} from '../../src/jobs/proven.ts';
 import {makePlan} from '../../src/plan/index.ts';
-import {provenFiles} from '../../src/services/candidate.ts';
 import type {FileStep, Step} from '../../src/services/step.ts';
-import {planOn, value, wantedOn} from '../services/wanted.ts';
+import {candidateOf, planOn, value, wantedOn} from '../services/wanted.ts';
 import {fixtureHost, planPorts} from '../support/fake-host.ts';
 
 const CONFIG = absolute('/etc/opendkim.conf');
@@ -15,7 +14,7 @@ async function planned(name = 'debian-13') {
   const change = value(
     (await planOn(host, wantedOn(host, ['example.com'], host.manifest.wanted ?? {}))).change,
   );
-  const check = async (steps: readonly Step[] = change.steps, proven = provenFiles(change.candidate)) => {
+  const check = async (steps: readonly Step[] = change.steps, proven = change.trial.proven()) => {
     const plan = makePlan({purpose: 'setup', title: 'DKIM', domains: [], steps, ...planPorts(host)});
     const result = await asProven(host, plan, proven);
     return result.ok ? 'as proven' : `${result.problem.id}: ${result.problem.message}`;
@@ -46,7 +45,7 @@ describe('what was proven', () => {
           ? [step.path]
           : [],
       );
-      expect(provenFiles(change.candidate).map(({path}) => path)).toEqual(expect.arrayContaining(written));
+      expect(change.trial.proven().map(({path}) => path)).toEqual(expect.arrayContaining(written));
     },
   );
 
@@ -82,10 +81,10 @@ describe('what was proven', () => {
 
   it('is the text that a temporary OpenDKIM gets', async () => {
     const {change} = await planned('include-nested');
-    const [main, ...included] = change.candidate.config;
+    const [main, ...included] = candidateOf(change).config;
     expect(included.length).toBeGreaterThan(1);
     const kept = (main?.text ?? '').split('\n').filter(line => !/^\s*include\s/i.test(line));
-    for (const line of kept) expect(change.candidate.configText).toContain(line);
-    expect(change.candidate.configText).not.toMatch(/^\s*include\s/im);
+    for (const line of kept) expect(candidateOf(change).configText).toContain(line);
+    expect(candidateOf(change).configText).not.toMatch(/^\s*include\s/im);
   });
 });

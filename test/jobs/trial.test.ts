@@ -19,7 +19,7 @@ import {absolute} from '../../src/domain/paths.ts';
 import {type PreflightInput, preflight} from '../../src/jobs/trial.ts';
 import {type MilterHandler, serveMilter} from '../../src/milter/server.ts';
 import type {SignerAccount} from '../../src/services/account.ts';
-import type {Candidate} from '../../src/services/candidate.ts';
+import type {Candidate} from '../../src/services/opendkim/candidate.ts';
 import {openDkimTrial} from '../../src/services/opendkim/trial.ts';
 import {hintsFor} from '../../src/services/registry.ts';
 import type {Trial} from '../../src/services/trial.ts';
@@ -673,6 +673,7 @@ test('a signer of another name is run and told of by its own', async () => {
       socket: socketOf(directory),
     }),
     keyPlaces: () => [],
+    proven: () => [],
     hints: {account: 'adduser', start: 'signod -t'},
   };
   daemon.programs['signod'] = argv => ({status: argv[1] === '-t' ? 0 : 3, stderr: 'no rule\n'});

@@ -6,7 +6,6 @@ import {generateKeyPairSync} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import type {DomainSelector} from '../../src/domain/names.ts';
 import {applyPlan, makePlan, undoRun} from '../../src/plan/index.ts';
-import {provenFiles} from '../../src/services/candidate.ts';
 import {lookAtHost} from '../../src/services/look.ts';
 import type {Mta} from '../../src/services/mta.ts';
 import {readConfiguration} from '../../src/services/read-snapshot.ts';
@@ -73,9 +72,9 @@ export function signerContract(signer: Signer, mta: Mta): void {
 
     it('needs nothing more once a plan is carried out, and has the very texts that were tried', async () => {
       const host = fixtureHost(name);
-      const {candidate, steps} = await setUp(host);
+      const {trial, steps} = await setUp(host);
       await carryOut(host, steps);
-      for (const file of provenFiles(candidate)) {
+      for (const file of trial.proven()) {
         const {content = ''} = host.files.nodes.get(file.path) as {content?: Uint8Array | string};
         expect([file.path, sha256(content)]).toEqual([file.path, file.sha256]);
       }

@@ -14,7 +14,7 @@ import {
   planPorts,
 } from '../support/fake-host.ts';
 import {lostLines} from './ours.ts';
-import {planOn, value, wantedOn} from './wanted.ts';
+import {candidateOf, planOn, value, wantedOn} from './wanted.ts';
 
 type Fixture = FakeHost & {readonly manifest: Manifest};
 
@@ -133,7 +133,7 @@ function showFacts(facts: HostFacts): string {
 }
 
 function showChange(change: SigningChange): string {
-  const {candidate} = change;
+  const candidate = candidateOf(change);
   return [
     '== plan',
     ...change.remarks.map(problem => `remark ${showProblem(problem)}`),

@@ -2,7 +2,7 @@
 import {describe, expect, it} from 'vitest';
 import type {Step} from '../../src/services/step.ts';
 import {type FakeHost, fixtureHost} from '../support/fake-host.ts';
-import {planOn, selector, value, type Wanted, wantedOn} from './wanted.ts';
+import {candidateOf, planOn, selector, value, type Wanted, wantedOn} from './wanted.ts';
 
 const OLD = '/etc/dkimkeys/example.com/old.private';
 const CONFIG = 'KeyTable /etc/opendkim/KeyTable\nSigningTable refile:/etc/opendkim/SigningTable\n';
@@ -182,14 +182,15 @@ describe('a rotation', () => {
     host.files.put('/srv/SigningTable', table, {mode: 0o640});
     host.files.nodes.delete('/etc/opendkim/SigningTable');
     host.files.symlink('/etc/opendkim/SigningTable', '/srv/SigningTable');
-    const {steps, candidate} = value((await planOn(host, replacing(host))).change);
+    const change = value((await planOn(host, replacing(host))).change);
+    const {steps} = change;
     const step = steps.find(each => each.id === 'file:/srv/SigningTable');
     const content =
       step?.kind === 'file' && step.after.content.from === 'text' ? step.after.content : undefined;
     expect(Buffer.from(content?.text ?? '', content?.encoding).toString('latin1')).toBe(
       `# Schl\xfcssel\r\njoe@example.com ${NEW}\r\n*@example.com ${NEW}`,
     );
-    expect(candidate.signingTable).toEqual({
+    expect(candidateOf(change).signingTable).toEqual({
       path: '/etc/opendkim/SigningTable',
       realPath: '/srv/SigningTable',
       kind: 'refile',

@@ -5,7 +5,7 @@ import {readConfiguration} from '../../src/services/read-snapshot.ts';
 import {planChange, planSigning} from '../../src/services/signing.ts';
 import type {Step} from '../../src/services/step.ts';
 import {carryOut, type FakeHost, fixtureHost, testKey} from '../support/fake-host.ts';
-import {domain, planOn, value, type Wanted, wantedOn} from './wanted.ts';
+import {candidateOf, domain, planOn, value, type Wanted, wantedOn} from './wanted.ts';
 
 const textOf = (steps: readonly Step[], path: string): string => {
   const step = steps.find(one => one.kind === 'file' && one.path === path);
@@ -200,10 +200,10 @@ describe('planSigning', () => {
 
   it('leaves subdomains out where they are not wanted', async () => {
     const host = fixtureHost('debian-13');
-    const {candidate} = value(
-      (await planOn(host, wantedOn(host, ['example.com'], {subdomains: false}))).change,
+    const {change} = await planOn(host, wantedOn(host, ['example.com'], {subdomains: false}));
+    expect(candidateOf(value(change)).signingTable.text).toBe(
+      '*@example.com 202611._domainkey.example.com\n',
     );
-    expect(candidate.signingTable.text).toBe('*@example.com 202611._domainkey.example.com\n');
   });
 
   it('starts a stopped OpenDKIM although nothing else is to be done', async () => {
@@ -251,7 +251,7 @@ describe('planSigning', () => {
 
   it('has a candidate that stands alone, with the staged key', async () => {
     const host = fixtureHost('included');
-    const {candidate} = value((await planOn(host, wantedOn(host, ['example.com']))).change);
+    const candidate = candidateOf(value((await planOn(host, wantedOn(host, ['example.com']))).change));
     expect(candidate.configText).not.toMatch(/^Include/m);
     expect(candidate.configText).toMatch(/^Mode sv$/m);
     expect(candidate.keyTable.text).toContain(':/etc/dkimkeys/example.com/202611.private');
@@ -285,12 +285,13 @@ describe('planSigning for many domains', () => {
       }),
     };
     const {change} = await planOn(counted, wanted);
-    const {steps, candidate} = value(change);
+    const {steps} = value(change);
+    const {keyTable, signingTable} = candidateOf(value(change));
     return {
       host,
       wanted,
       steps,
-      cost: [reads, steps.length, candidate.keyTable.text.length, candidate.signingTable.text.length],
+      cost: [reads, steps.length, keyTable.text.length, signingTable.text.length],
     };
   }
 
@@ -392,7 +393,8 @@ describe('one key for several domains', () => {
     if (first === undefined || second === undefined || third === undefined) throw new TypeError('three');
     const shared = [first, {...second, key: first.key}].map(want => ({...want, shared: true}));
     const wanted = {...wantedOn(host, []), sign: shared};
-    const {steps, candidate} = value((await planOn(host, wanted)).change);
+    const change = value((await planOn(host, wanted)).change);
+    const {steps} = change;
     const keys = steps.filter(step => step.id.endsWith('.private'));
     expect(keys.map(step => step.id)).toEqual(['file:/etc/dkimkeys/shared/202611.private']);
     expect(textOf(steps, '/etc/opendkim/KeyTable')).toBe(
@@ -400,7 +402,7 @@ describe('one key for several domains', () => {
         '202611._domainkey.b.example b.example:202611:/etc/dkimkeys/shared/202611.private\n',
     );
     const {stagedPath: from, sha256} = first.key;
-    expect(candidate.keys).toEqual([{path: '/etc/dkimkeys/shared/202611.private', from, sha256}]);
+    expect(candidateOf(change).keys).toEqual([{path: '/etc/dkimkeys/shared/202611.private', from, sha256}]);
     await carryOut(host, steps);
     expect(value((await planOn(host, wanted)).change).steps).toEqual([]);
     const later = {...wanted, sign: [{...third, key: first.key, shared: true}]};

@@ -5,6 +5,8 @@ import type {Result} from '../../src/domain/result.ts';
 import type {HostFacts} from '../../src/services/facts.ts';
 import type {SignerSettings, SigningIntent, WantedDomain} from '../../src/services/intent.ts';
 import {lookAtHost} from '../../src/services/look.ts';
+import type {Candidate} from '../../src/services/opendkim/candidate.ts';
+import type {OpenDkimTrial} from '../../src/services/opendkim/trial.ts';
 import {readConfiguration} from '../../src/services/read-snapshot.ts';
 import {planSigning, type SigningChange} from '../../src/services/signing.ts';
 import type {ConfigurationSnapshot} from '../../src/services/snapshot.ts';
@@ -46,3 +48,6 @@ export async function planOn(
   const snapshot = await readConfiguration(host, facts, wanted.sign);
   return {facts, snapshot, change: planSigning(facts, snapshot, wanted)};
 }
+
+/** The final texts that a plan is tried with. */
+export const candidateOf = ({trial}: SigningChange): Candidate => (trial as OpenDkimTrial).candidate;

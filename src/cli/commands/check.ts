@@ -9,7 +9,7 @@ import {checkMail} from '../../jobs/check/mail.ts';
 import type {Check} from '../../proof/proof.ts';
 import {loadState} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
-import {lookAtHost} from '../../services/look.ts';
+import {look} from '../../services/look.ts';
 import {SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
@@ -26,11 +26,12 @@ export async function check(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   mustBeRoot(ports, 'Only root sees what there is to check.');
   const {signal} = context;
-  const facts = await lookAtHost(ports, signal);
+  const host = await look(ports, signal);
+  const {facts} = host;
   const state = await loadState(ports.files);
   const wanted = domainsOf(context);
   const resolvers = resolversOf(context.flags);
-  const mail = await checkMail(ports, facts, {
+  const mail = await checkMail(ports, host, {
     known: state.ok ? state.value.keys : [],
     ...{wanted, resolvers, signal},
   });

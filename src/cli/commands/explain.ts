@@ -9,7 +9,7 @@ import {type Client, lookAtHostPicture} from '../../host/index.ts';
 import {agreement, type ExplainRequest, explainAll, explainChecks} from '../../jobs/explain.ts';
 import type {Check} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
-import {lookAtHost} from '../../services/look.ts';
+import {look} from '../../services/look.ts';
 import {isQueueId, queuedMail} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, listOf, textOf} from '../arguments.ts';
@@ -27,7 +27,8 @@ export async function explain(context: Context): Promise<ExitCode> {
   const sender = await senderOf(context);
   const ports = await context.ports();
   mustBeRoot(ports, 'Only root sees what decides about mail.');
-  const facts = await lookAtHost(ports, signal);
+  const host = await look(ports, signal);
+  const {facts} = host;
   if (facts.mta === undefined) {
     const [blocker] = facts.blockers;
     throw new HostError(
@@ -37,7 +38,7 @@ export async function explain(context: Context): Promise<ExitCode> {
   const message =
     'queueId' in sender ? await queued(ports, facts, sender.queueId) : {recipients: [], ...sender};
   const to = listOf(context.flags, 'to');
-  const picture = await lookAtHostPicture(ports, facts, {reach: true, signal});
+  const picture = await lookAtHostPicture(ports, host, {reach: true, signal});
   const explained = taken(
     explainAll(picture, {
       entrance: textOf(context.flags, 'entrance'),

@@ -7,7 +7,7 @@ import {visible} from '../../domain/text.ts';
 import {keysByHand, lookAtHostPicture} from '../../host/index.ts';
 import {readKeys} from '../../jobs/key-book.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
-import {lookAtHost} from '../../services/look.ts';
+import {look} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {listOf, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
@@ -93,7 +93,7 @@ async function formsByHand(
   const wanted = domainsOf(context);
   if (wanted === undefined || !ports.process.privileged) return [];
   if (state.keys.some(({domain}) => wanted.includes(domain))) return [];
-  const picture = await lookAtHostPicture(ports, await lookAtHost(ports, context.signal), context);
+  const picture = await lookAtHostPicture(ports, await look(ports, context.signal), context);
   return keysByHand(picture, new Set()).flatMap(({domain, selector: label, key}) => {
     const [name, of] = [wanted.find(each => each === domain), parseSelector(label)];
     if (name === undefined || !of.ok || !key.known || (selector !== undefined && selector !== label))

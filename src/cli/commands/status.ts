@@ -20,7 +20,7 @@ import {
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
-import {lookAtHost} from '../../services/look.ts';
+import {look} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -81,7 +81,7 @@ const NOTHING_SEEN: SeenNow = {byHand: [], checks: []};
 
 async function lookNow(context: Context, ports: Ports, state: RotationState): Promise<SeenNow> {
   const {signal} = context;
-  const picture = await lookAtHostPicture(ports, await lookAtHost(ports, signal), {signal});
+  const picture = await lookAtHostPicture(ports, await look(ports, signal), {signal});
   const wanted = domainsOf(context);
   const known = new Set(state.keys.map(({domain, selector}) => recordKey(domain, selector)));
   const byHand = keysByHand(picture, known).filter(

@@ -30,6 +30,7 @@ import type {Check} from '../../proof/proof.ts';
 import {sampleOf} from '../../proof/sample.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
+import type {HostLook} from '../../services/look.ts';
 import {eachOf} from '../../services/reading.ts';
 import {hintsFor, mtaOf, SIGNER} from '../../services/registry.ts';
 import {watchful} from '../../services/stopped.ts';
@@ -58,11 +59,11 @@ const PROBED = 20;
 /** Looks and judges. Sends no message; the signer hears only of messages that the picture says it signs. */
 export async function checkMail(
   ports: Ports,
-  facts: HostFacts,
+  host: HostLook,
   options: MailCheckOptions,
 ): Promise<MailChecked> {
   const {known, wanted, signal} = options;
-  const picture = await lookAtHostPicture(ports, facts, {reach: true, signal});
+  const picture = await lookAtHostPicture(ports, host, {reach: true, signal});
   const {checks, verdicts} = mailChecks(picture, wanted);
   const made = signaturesOf(verdicts);
   const keys = known.filter(({domain}) => wanted === undefined || wanted.includes(domain));
@@ -72,7 +73,9 @@ export async function checkMail(
       ...checks,
       ...checkActiveKeys(keys, new Set(made.keys())),
       ...records,
-      ...(verdicts.length === 0 ? nothing(picture, wanted) : await probed(ports, facts, verdicts, options)),
+      ...(verdicts.length === 0
+        ? nothing(picture, wanted)
+        : await probed(ports, host.facts, verdicts, options)),
     ],
     signed: [...new Set([...made.values()].flatMap(({domain}) => asDomain(domain) ?? []))],
     picture,

@@ -4,10 +4,11 @@ import {visible} from '../../domain/text.ts';
 import type {Files} from '../../system/ports.ts';
 import type {Rival, RivalDomains} from '../facts.ts';
 import {FoundDomains} from '../found-domains.ts';
+import {filters} from '../handed-to.ts';
 import {type SignerRow, unknown} from '../key-rows.ts';
 import {withLine} from '../lines.ts';
 import {type ReadResult, readText, withoutComments} from '../reading.ts';
-import {filters, type KeyRowReads, type RivalContext, type SigningProgram} from '../rival.ts';
+import type {KeyRowReads, RivalContext, SigningProgram} from '../signer.ts';
 
 const UNITS = ['amavis.service', 'amavisd.service'] as const;
 

@@ -1,7 +1,8 @@
 /** Signers that waxseal knows by name only: neither whose mail they sign nor where they keep their keys is read. */
 import {type Rival, unreadDomains} from '../facts.ts';
+import {filters, type HandedTo, milters} from '../handed-to.ts';
 import {unreadRow} from '../key-rows.ts';
-import {filters, type HandedTo, milters, type SigningProgram} from '../rival.ts';
+import type {SigningProgram} from '../signer.ts';
 
 const DKIM_FILTER = /dkim-(?:filter|milter)/;
 

@@ -1,10 +1,11 @@
 /** dkimpy-milter: its configuration is written as OpenDKIM's, with an Ed25519 key beside each RSA key. */
 import {absolute} from '../../domain/paths.ts';
 import type {Rival} from '../facts.ts';
+import {milters} from '../handed-to.ts';
 import {lying} from '../opendkim/decide/instances.ts';
 import {openDkimDomains} from '../opendkim/domains.ts';
 import {rowsOfInstance} from '../opendkim/key-rows.ts';
-import {milters, type RivalContext, type SigningProgram} from '../rival.ts';
+import type {RivalContext, SigningProgram} from '../signer.ts';
 
 const PROGRAM = 'dkimpy-milter';
 const UNIT = 'dkimpy-milter.service';

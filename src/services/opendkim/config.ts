@@ -1,9 +1,9 @@
 /** opendkim.conf and its tables as files: what must stand in them, and the steps that write it. */
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, problem, type Result} from '../../domain/result.ts';
-import type {CandidateFile} from '../candidate.ts';
 import {entryOf, ownerOf, textOf, textStep} from '../files.ts';
 import type {FileStep} from '../step.ts';
+import type {CandidateFile} from './candidate.ts';
 import {commentOut, type Setting, setParameters, withoutIncludes} from './edit.ts';
 import type {OpenDkimHost} from './host.ts';
 import {definitions, includesOf, isTrue} from './parse.ts';

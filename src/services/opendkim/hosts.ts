@@ -1,8 +1,8 @@
 /** Whose mail is signed: InternalHosts (daemons/opendkim.md#internal-hosts). */
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
-import type {CandidateTable} from '../candidate.ts';
 import {textOf} from '../files.ts';
+import type {CandidateTable} from './candidate.ts';
 import {coversHost} from './decide/hosts.ts';
 import type {Setting} from './edit.ts';
 import type {OpenDkimHost} from './host.ts';

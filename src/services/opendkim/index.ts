@@ -1,5 +1,6 @@
 /** OpenDKIM, as a signer of the registry. */
-import {ok} from '../../domain/result.ts';
+import {fail, ok, type Problem, problem} from '../../domain/result.ts';
+import type {Layout} from '../../layouts/layout.ts';
 import type {Signer} from '../signer.ts';
 import {algorithmRefusal} from './algorithms.ts';
 import {openDkimSigners} from './decide/read.ts';
@@ -10,7 +11,6 @@ import {openDkimRows} from './key-rows.ts';
 import {nothing, planOpenDkim} from './plan.ts';
 import {openDkimDecidingFiles, openDkimPlaces, openDkimReads} from './reads.ts';
 import {secondOpenDkim} from './rival.ts';
-import {openDkimTrial} from './trial.ts';
 
 export const openDkim: Signer<OpenDkimFacts> = {
   kind: 'opendkim',
@@ -22,9 +22,9 @@ export const openDkim: Signer<OpenDkimFacts> = {
   reads: openDkimReads,
   plan: (host, reach, intent) => {
     const opendkim = openDkimOf(host.facts);
-    return opendkim === undefined ? ok(nothing(undefined)) : planOpenDkim({...host, opendkim}, reach, intent);
+    if (opendkim !== undefined) return planOpenDkim({...host, opendkim}, reach, intent);
+    return (intent.sign ?? []).length === 0 ? ok(nothing(undefined)) : fail(missing(host.layout));
   },
-  trial: (candidate, facts) => openDkimTrial(candidate, openDkimOf(facts) ?? {user: 'opendkim'}),
   views: openDkimSigners,
   places: openDkimPlaces,
   decidingFiles: openDkimDecidingFiles,
@@ -32,3 +32,10 @@ export const openDkim: Signer<OpenDkimFacts> = {
   rival: secondOpenDkim,
   keyRows: openDkimRows,
 };
+
+const missing = ({packages}: Layout): Problem =>
+  problem(
+    'opendkim.missing',
+    `${OPENDKIM.program} is not installed.`,
+    `Install it first: ${packages.opendkim.join(' ')}.`,
+  );

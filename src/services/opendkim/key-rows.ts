@@ -5,7 +5,7 @@ import {privateFingerprint} from '../../keys/index.ts';
 import type {HostFacts} from '../facts.ts';
 import {type KeyReader, type RowKey, type SignerRow, unknown, unreadRow} from '../key-rows.ts';
 import {eachOf} from '../reading.ts';
-import type {KeyRowReads} from '../rival.ts';
+import type {KeyRowReads} from '../signer.ts';
 import {type Instance, lying, otherInstances, runningInstances} from './decide/instances.ts';
 import {openDkimOf} from './facts.ts';
 import {OPENDKIM} from './hints.ts';

@@ -1,11 +1,11 @@
 /** Where private keys go, and which rows name them. A key that is there is never overwritten. */
 import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
-import type {CandidateKey} from '../candidate.ts';
 import {beforeOf, directoryStep, entryOf} from '../files.ts';
 import type {WantedDomain} from '../intent.ts';
 import type {FileSnapshot} from '../snapshot.ts';
 import type {DirectoryStep, FileStep, Owner, SecretContent} from '../step.ts';
+import type {CandidateKey} from './candidate.ts';
 import type {OpenDkimHost} from './host.ts';
 import {isAlone, unsafeWay} from './safe-keys.ts';
 import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';

@@ -2,11 +2,11 @@
 import {below} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {CandidateTable} from '../candidate.ts';
 import {directoryStep, entryOf, ROOT} from '../files.ts';
 import type {SignerChange, SigningIntent, WantedDomain} from '../intent.ts';
 import type {Reach} from '../mta.ts';
 import type {DirectoryStep, FileStep} from '../step.ts';
+import type {CandidateTable} from './candidate.ts';
 import {chooseSocket} from './choose-socket.ts';
 import {basicSettings, canonicalizationSetting, editConfig, SINGLE_KEY, tableStep} from './config.ts';
 import type {OpenDkimHost} from './host.ts';
@@ -31,6 +31,7 @@ import {
   type TableRow,
   withoutRows,
 } from './tables.ts';
+import {openDkimTrial} from './trial.ts';
 
 /** One plan for set-up, rotation, removal and forgetting; no steps where OpenDKIM is right already. */
 export function planOpenDkim(host: OpenDkimHost, reach: Reach, intent: SigningIntent): Result<SignerChange> {
@@ -123,14 +124,17 @@ function planSign(
       : [...files, ...startSteps(host, socket.value.endpoint, keepsRunning ? 'reload' : 'restart')],
     attachment: {by: 'milter', endpoint: socket.value.endpoint},
     former: (host.opendkim.formerSockets ?? []).flatMap(text => parseSocket(text) ?? []),
-    candidate: {
-      configText: config.value.flat,
-      config: config.value.files,
-      keyTable: finalTable(host, {...pathAndKind(tables.value.keys), text: keyText}),
-      signingTable: finalTable(host, {...pathAndKind(tables.value.signing), text: signingText}),
-      trustedHosts: finalTable(host, hosts.value.table),
-      keys: keys.value.placed,
-    },
+    trial: openDkimTrial(
+      {
+        configText: config.value.flat,
+        config: config.value.files,
+        keyTable: finalTable(host, {...pathAndKind(tables.value.keys), text: keyText}),
+        signingTable: finalTable(host, {...pathAndKind(tables.value.signing), text: signingText}),
+        trustedHosts: finalTable(host, hosts.value.table),
+        keys: keys.value.placed,
+      },
+      host.opendkim,
+    ),
     keptRows: keptRows(rows, wantedRows, several !== undefined).map(row =>
       placeOfRow(tables.value.signing, row),
     ),
@@ -210,7 +214,7 @@ export const nothing = (attachment: SignerChange['attachment']): SignerChange =>
   switch: [],
   attachment,
   former: [],
-  candidate: undefined,
+  trial: undefined,
   keptRows: [],
   remarks: [],
 });

@@ -2,8 +2,9 @@
 import {type SocketEndpoint, sameEndpoint} from '../../domain/endpoint.ts';
 import {absolute} from '../../domain/paths.ts';
 import {milterEndpoint, type Rival, unreadDomains} from '../facts.ts';
+import {milters} from '../handed-to.ts';
 import {tryReadText} from '../reading.ts';
-import {milters, type RivalContext} from '../rival.ts';
+import type {RivalContext} from '../signer.ts';
 import {openDkimDomains, runningOpenDkims} from './domains.ts';
 import {openDkimOf} from './facts.ts';
 import {OPENDKIM} from './hints.ts';

@@ -1,10 +1,10 @@
 /** The candidate configuration rewritten for a second OpenDKIM that touches nothing of the first. Pure. */
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
 import type {SignerAccount} from '../account.ts';
-import type {Candidate, CandidateTable} from '../candidate.ts';
 import {splitLines} from '../lines.ts';
 import type {Step} from '../step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
+import {type Candidate, type CandidateTable, provenFiles} from './candidate.ts';
 import {OPENDKIM} from './hints.ts';
 import {parseConfigLines} from './parse.ts';
 import {keyRows, parseTable} from './tables.ts';
@@ -28,14 +28,21 @@ const REPLACED: ReadonlySet<string> = new Set([
   'temporarydirectory',
 ]);
 
+/** The trial of `candidate`. */
+export interface OpenDkimTrial extends Trial {
+  readonly candidate: Candidate;
+}
+
 /** The trial of a candidate configuration, as `account`. */
-export const openDkimTrial = (candidate: Candidate, account: SignerAccount): Trial => ({
+export const openDkimTrial = (candidate: Candidate, account: SignerAccount): OpenDkimTrial => ({
+  candidate,
   program: OPENDKIM.program,
   logTag: LOG_TAG,
   account,
   mark: CONFIG,
   setup: (directory, wanted) => setup(candidate, directory, wanted),
   keyPlaces: (wanted, steps) => finalPlaces(candidate, wanted, steps),
+  proven: () => provenFiles(candidate),
   hints: {
     account:
       'systemctl show opendkim -p User,Group,SupplementaryGroups; opendkim.conf may name another with UserID.',

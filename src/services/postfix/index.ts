@@ -11,12 +11,12 @@ import {readQueues} from './queue.ts';
 import {postfixReach} from './reach.ts';
 import {postfixReads} from './reads.ts';
 import {type PostfixHost, planPostfix} from './steps.ts';
-import {readWays} from './ways/read.ts';
 
 export const postfix: Mta<PostfixFacts> = {
   kind: 'postfix',
   words: POSTFIX,
   hints: postfixHints,
+  packages: layout => layout.packages.postfix,
   detect: detectPostfix,
   reads: async (ports, facts, signers) => {
     const postfix = postfixOf(facts);
@@ -24,10 +24,6 @@ export const postfix: Mta<PostfixFacts> = {
   },
   reach: host => postfixReach(hostOf(host)),
   plan: (host, link) => planPostfix(hostOf(host), link),
-  entrances: async (ports, facts, signal) => {
-    const postfix = postfixOf(facts);
-    return postfix === undefined ? [] : await readWays({ports, signal}, postfix.configDirectory);
-  },
   sendsFrom: bindAddresses,
   places: facts => [postfixOf(facts)?.queueDirectory].flatMap(path => path ?? []),
   queue: readQueues,

@@ -1,10 +1,11 @@
 /** rspamd, as a program that may sign beside the signer that waxseal serves. */
 import {absolute} from '../../domain/paths.ts';
 import type {Rival} from '../facts.ts';
+import {milters} from '../handed-to.ts';
 import {COMMAND_MS} from '../limits.ts';
 import {withLine} from '../lines.ts';
 import {tryReadText, withoutComments} from '../reading.ts';
-import {milters, type RivalContext, type SigningProgram} from '../rival.ts';
+import type {RivalContext, SigningProgram} from '../signer.ts';
 import {rspamdDomains} from './domains.ts';
 import {enabledIn, rspamdRows} from './key-rows.ts';
 

@@ -10,7 +10,7 @@ import {generateKeyPairSync} from 'node:crypto';
 import process from 'node:process';
 import {mailChecks} from '../../../src/doctor/mail.ts';
 import {lookAtHostPicture, ownSenders} from '../../../src/host/index.ts';
-import {lookAtHost} from '../../../src/services/look.ts';
+import {look} from '../../../src/services/look.ts';
 import type {Ports} from '../../../src/system/ports.ts';
 import {fixtureHost} from '../../support/fake-host.ts';
 
@@ -36,7 +36,7 @@ async function measure(count: number): Promise<Figures> {
   host.files.put('/etc/opendkim/SigningTable', names.map(name => `*@${name} ${name}\n`).join(''));
   for (const name of names) host.files.put(`/etc/dkimkeys/${name}`, pem, OWN);
   const ports = {...host, clock: {now: () => new Date(), sleep: async () => undefined}} as unknown as Ports;
-  const facts = await lookAtHost(ports);
+  const facts = await look(ports);
   const began = process.cpuUsage();
   const picture = await lookAtHostPicture(ports, facts);
   const looked = process.cpuUsage(began);

@@ -6,7 +6,7 @@ import {
   type MailAnswer,
   type MailQuestion,
 } from '../../../src/host/index.ts';
-import {lookAtHost} from '../../../src/services/look.ts';
+import {look} from '../../../src/services/look.ts';
 import type {Entrance} from '../../../src/services/mta.ts';
 import {createRealPorts} from '../../../src/system/real/index.ts';
 import {FOREIGN, type Prediction, type Question} from './configuration.ts';
@@ -14,7 +14,7 @@ import {FOREIGN, type Prediction, type Question} from './configuration.ts';
 const PORTS = createRealPorts();
 
 export async function lookAtPicture(): Promise<HostPicture> {
-  const facts = await lookAtHost(PORTS);
+  const facts = await look(PORTS);
   return lookAtHostPicture(PORTS, facts, {reach: true});
 }
 

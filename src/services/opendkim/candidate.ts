@@ -1,7 +1,8 @@
 /** The final configuration as a signer would read it, before anything of it is on the host: what the preflight proves. */
 import {createHash} from 'node:crypto';
-import type {AbsolutePath} from '../domain/paths.ts';
-import {octetsOfText} from './step.ts';
+import type {AbsolutePath} from '../../domain/paths.ts';
+import {octetsOfText} from '../step.ts';
+import type {ProvenFile} from '../trial.ts';
 
 /** A file as it will be once the plan is carried out, every character of it. */
 export interface CandidateFile {
@@ -48,14 +49,7 @@ export interface Candidate {
   readonly keys: readonly CandidateKey[];
 }
 
-/** A file and the content with which it was proven. */
-export interface ProvenFile {
-  readonly path: AbsolutePath;
-  /** Hex SHA-256 of the octets. */
-  readonly sha256: string;
-}
-
-/** Every file that the candidate was proven with; an apply compares them with what it is about to write. */
+/** Every file that the candidate was proven with. */
 export function provenFiles(candidate: Candidate): readonly ProvenFile[] {
   const {config, keyTable, signingTable, trustedHosts} = candidate;
   const tables = [keyTable, signingTable, trustedHosts].flatMap(table =>
