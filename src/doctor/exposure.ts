@@ -1,16 +1,17 @@
 /**
  * Who else can change what decides whose mail is signed, or read the keys that sign: configuration, tables, their
- * directories and private keys. Only looks at kinds, owners and modes.
+ * directories and private keys. Only looks at kinds, owners, modes and access lists.
  */
 import {command} from '../domain/command.ts';
 import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import type {KnownKey, SignerFacts} from '../services/facts.ts';
-import {type Loose, looseWay, repairOf} from '../system/loose-way.ts';
-import type {FileStat, Files, Ports} from '../system/ports.ts';
+import {eachOf} from '../services/reading.ts';
+import {type Loose, listedFor, looseWay, repairOf} from '../system/loose-way.ts';
+import type {AccessList, FileStat, Files, Ports} from '../system/ports.ts';
 
-type ReadFiles = Pick<Files, 'stat' | 'resolve' | 'readLink'>;
+type ReadFiles = Pick<Files, 'stat' | 'resolve' | 'readLink' | 'accessLists'>;
 type ExposurePorts = Pick<Ports, 'users'> & {readonly files: ReadFiles};
 type Signer = Pick<SignerFacts, 'program' | 'keys' | 'user' | 'group'>;
 
@@ -18,6 +19,13 @@ type Signer = Pick<SignerFacts, 'program' | 'keys' | 'user' | 'group'>;
 const SERVED = /^\/(?:var\/www|srv\/(?:www|http|htdocs)|usr\/share\/nginx|usr\/local\/www)\/|\/public_html\//;
 
 const SETS_ID = 0o7000;
+/** Keys that are looked at side by side. */
+const WIDTH = 32;
+
+const parsed = (text: string): readonly AbsolutePath[] => {
+  const path = parseAbsolutePath(text);
+  return path.ok ? [path.value] : [];
+};
 
 /**
  * One check a place and a kind of trouble; empty where only root can change things and only the signer reads keys.
@@ -28,7 +36,8 @@ export async function checkExposure(
   signer: Signer,
   tables: readonly AbsolutePath[],
 ): Promise<readonly Check[]> {
-  const look: ExposurePorts = {...ports, files: remembering(ports.files)};
+  const files = remembering(ports.files);
+  const look: ExposurePorts = {...ports, files};
   const daemon = await look.users.user(signer.user);
   const top = (await look.files.stat(absolute('/')))?.uid ?? 0;
   // Whoever owns / can change everything anyway: in an image below --root it may not be root.
@@ -46,6 +55,8 @@ export async function checkExposure(
     const odd = await oddMode(look, signer, path);
     if (odd !== undefined) add(odd, path);
   }
+  const keyFiles = signer.keys.flatMap(({path}) => parsed(path));
+  await files.accessLists(await eachOf(keyFiles, WIDTH, async path => (await files.resolve(path)) ?? path));
   for (const key of signer.keys) {
     const path = parseAbsolutePath(key.path);
     if (!path.ok) continue;
@@ -66,7 +77,7 @@ async function othersWrite(
   what: AbsolutePath,
   kind: 'table' | 'key' = 'table',
 ): Promise<Check> {
-  const {at, repair} = loose;
+  const {at, repair, listed} = loose;
   const stat = await files.stat(at);
   const isEveryone = stat !== undefined && (stat.mode & 0o002) !== 0 && stat.kind !== 'symlink';
   const effect =
@@ -78,7 +89,9 @@ async function othersWrite(
     ? `belongs to ${visible(owner?.name ?? String(stat?.uid))}`
     : isEveryone
       ? 'can be written by everyone'
-      : 'can be written by its group, which has other members';
+      : listed === undefined
+        ? 'can be written by its group, which has other members'
+        : `can be written by ${listed} (access list)`;
   const evidence = `${visible(at)} ${by}${at === what ? '' : `, and ${visible(what)} is below it`}`;
   const fix =
     kind === 'key' && repair === 'chown root' && stat !== undefined && !everyoneReads(stat)
@@ -173,7 +186,7 @@ async function keyChecks(
       id: 'host.key-readable',
       title,
       status,
-      evidence: `${visible(path)} can be read by ${isRead ? 'everyone' : 'its group, which has other members'}`,
+      evidence: `${visible(path)} can be read by ${readers}`,
       cause: 'Who reads a private key can sign mail as this domain.',
       fix: `${command('chown', `${user}:${group}`, real)} && ${command('chmod', '0600', real)}`,
     });
@@ -181,13 +194,13 @@ async function keyChecks(
   return checks;
 }
 
-/** Who can read a key beside root and the signer. */
+/** Who can read a key beside root and the signer, for a person: `everyone`, its group, or those of its access list. */
 async function readersOf(
   {files, users}: ExposurePorts,
   user: string,
   path: AbsolutePath,
   stat: FileStat,
-): Promise<'everyone' | 'group' | undefined> {
+): Promise<string | undefined> {
   let everyone = (stat.mode & 0o004) !== 0;
   let group = (stat.mode & 0o040) !== 0;
   for (let at = parentOf(path); ; at = parentOf(at)) {
@@ -198,11 +211,20 @@ async function readersOf(
   }
   if (everyone) return 'everyone';
   if (!group) return undefined;
+  const list = (await files.accessLists([path])).get(path);
+  if (list !== undefined) {
+    const daemon = (await users.user(user))?.uid;
+    const isOwn = ({uid}: {readonly uid: number}): boolean => uid === 0 || uid === daemon;
+    const listed = await listedFor({users}, list, {gid: stat.gid, right: 4}, isOwn);
+    return listed === undefined ? undefined : `${listed} (access list)`;
+  }
   const members = [
     ...((await users.groupById(stat.gid))?.members ?? []),
     ...(await users.primaryMembers(stat.gid)).map(({name}) => name),
   ];
-  return members.some(name => name !== user && name !== 'root') ? 'group' : undefined;
+  return members.some(name => name !== user && name !== 'root')
+    ? 'its group, which has other members'
+    : undefined;
 }
 
 /** By the bits for others, a directory to be entered, too. */
@@ -214,7 +236,19 @@ const everyoneReads = ({kind, mode}: FileStat): boolean => {
 /** Ten thousand keys have their way in common. */
 function remembering(files: ReadFiles): ReadFiles {
   const seen = new Map<AbsolutePath, Promise<FileStat | undefined>>();
+  const lists = new Map<AbsolutePath, AccessList | 'unread' | undefined>();
   return {
+    async accessLists(paths) {
+      const fresh = paths.filter(path => !lists.has(path));
+      const found = fresh.length === 0 ? undefined : await files.accessLists(fresh);
+      for (const path of fresh) lists.set(path, found?.get(path));
+      return new Map(
+        paths.flatMap(path => {
+          const list = lists.get(path);
+          return list === undefined ? [] : [[path, list] as const];
+        }),
+      );
+    },
     resolve: path => files.resolve(path),
     readLink: path => files.readLink(path),
     stat(path) {

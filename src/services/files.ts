@@ -63,6 +63,8 @@ export function textOf(snapshot: ConfigurationSnapshot, path: AbsolutePath): Res
  * signer's account may have chosen them, in a directory of its own.
  */
 const KEPT_MODE = 0o775;
+/** With an access list, the bits of the group are the mask of what others have. */
+const KEPT_MODE_LISTED = 0o755;
 
 /** The step that gives a file this text; an existing file keeps owner and mode, as far as that is safe. None where it has the text already. */
 export function textStep(
@@ -79,7 +81,10 @@ export function textStep(
   const attributes =
     entry.stat === undefined
       ? fresh
-      : {owner: ownerOf(snapshot, entry.stat), mode: entry.stat.mode & KEPT_MODE};
+      : {
+          owner: ownerOf(snapshot, entry.stat),
+          mode: entry.stat.mode & (entry.isListed === true ? KEPT_MODE_LISTED : KEPT_MODE),
+        };
   return [
     {
       kind: 'file',

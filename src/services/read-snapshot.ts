@@ -47,6 +47,7 @@ export async function readConfiguration(
   await eachOf(keys, WIDTH, path => take(path, 'secret'));
   for (const path of above([...places, ...keys].flatMap(path => entries[path]?.path ?? [])))
     await take(path, 'text');
+  await markListed(ports, entries, new Set(keys));
   const movable = reads.find(each => each.movable !== undefined)?.movable;
   return {
     entries,
@@ -58,6 +59,26 @@ export async function readConfiguration(
     )),
     ...(movable === undefined ? {} : {movable}),
   };
+}
+
+/** Keys that others may read by an access list, and texts that they may write: one look at all of them. */
+async function markListed(
+  {files}: ReadPorts,
+  entries: Record<string, FileSnapshot>,
+  keys: ReadonlySet<string>,
+): Promise<void> {
+  const asked = Object.entries(entries).flatMap(([name, {path, stat}]) => {
+    const rights = keys.has(name) ? 0o060 : 0o020;
+    return stat?.kind === 'file' && (stat.mode & rights) !== 0 ? [[name, path] as const] : [];
+  });
+  if (asked.length === 0) return;
+  const lists = await files.accessLists(asked.map(([, path]) => path));
+  for (const [name, path] of asked) {
+    const entry = entries[name];
+    const list = lists.get(path);
+    const isListed = list === 'unread' || list?.named.some(({rights}) => (rights & 6) !== 0) === true;
+    if (entry !== undefined && isListed) entries[name] = {...entry, isListed: true};
+  }
 }
 
 /** Every directory above: a signer judges all of them (daemons/opendkim.md#key-files). */

@@ -7,6 +7,8 @@ export interface FileSnapshot {
   /** Symlinks resolved; where nothing is there, the parent resolved. */
   readonly path: AbsolutePath;
   readonly stat: FileStat | undefined;
+  /** Others than its owner and group have rights by an access list, or may have. */
+  readonly isListed?: true;
   /** Content of a configuration file; undefined for keys, directories and files that are no text. */
   readonly text: string | undefined;
   /** Present where `text` has one character an octet. */

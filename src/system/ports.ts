@@ -28,6 +28,17 @@ export interface FileAttributes {
   readonly gid: number;
 }
 
+/** The rights by an access list (acl(5)), its mask applied; bits as in a mode: 4 read, 2 write, 1 search. */
+export interface AccessList {
+  /** Of the file's own group: with a list, the bits of the mode are the mask. */
+  readonly group: number;
+  readonly named: readonly {
+    readonly kind: 'user' | 'group';
+    readonly id: number;
+    readonly rights: number;
+  }[];
+}
+
 /** A file as it was behind one handle: content and description are of the same file, whatever its name means later. */
 export interface InspectedFile {
   readonly content: Uint8Array;
@@ -68,6 +79,11 @@ export interface Files {
   /** Every symlink resolved, within the root of this port; `undefined` where something on the way is missing. */
   resolve(path: AbsolutePath): Promise<AbsolutePath | undefined>;
   readLink(path: AbsolutePath): Promise<string | undefined>;
+  /**
+   * The access lists of files and directories, by path: of those that have one which gives rights. `unread` where there is
+   * one and nobody can say what is in it. Nothing is said of a symlink.
+   */
+  accessLists(paths: readonly AbsolutePath[]): Promise<ReadonlyMap<AbsolutePath, AccessList | 'unread'>>;
 
   /**
    * Puts new content in place of `path` (or where nothing was) in one step: a new file beside it, exclusive and not

@@ -5,7 +5,7 @@ import type {Check} from '../../src/proof/proof.ts';
 import type {HostFacts, SignerFacts} from '../../src/services/facts.ts';
 import type {OpenDkimFacts} from '../../src/services/opendkim/facts.ts';
 import {openDkim} from '../../src/services/opendkim/index.ts';
-import type {Users} from '../../src/system/ports.ts';
+import type {AccessList, Users} from '../../src/system/ports.ts';
 import {openWorld} from '../demo/world.ts';
 import {setAttributes} from '../support/attributes.ts';
 import {MemoryFiles} from '../support/fake-host.ts';
@@ -159,6 +159,69 @@ describe('checkExposure', () => {
     expect(summary(await look(open(0o640, 8)))).toEqual([`warn host.key-readable: ${fix}`]);
     expect(await look(open(0o640))).toEqual([]);
     expect(await look(files => files.put(KEY, '', {...OPENDKIM, mode: 0o644}))).toEqual([]);
+  });
+
+  const ALICE = {kind: 'user', id: 1000} as const;
+
+  it.each([
+    [
+      'a table',
+      '/etc/opendkim/KeyTable',
+      (files: MemoryFiles) => files.put('/etc/opendkim/KeyTable', '', {mode: 0o664}),
+    ],
+    [
+      'its directory',
+      '/etc/opendkim',
+      (files: MemoryFiles) => files.directory('/etc/opendkim', {mode: 0o775}),
+    ],
+    [
+      'the configuration',
+      '/etc/opendkim.conf',
+      (files: MemoryFiles) => files.put('/etc/opendkim.conf', '', {mode: 0o664}),
+    ],
+    ['a key', KEY, (files: MemoryFiles) => files.put(KEY, '', {...OPENDKIM, mode: 0o660})],
+    [
+      'the directory of keys',
+      '/etc/dkimkeys',
+      (files: MemoryFiles) => files.directory('/etc/dkimkeys', {...OPENDKIM, mode: 0o770}),
+    ],
+  ])('finds who can write by an access list: %s', async (_, at, put) => {
+    const open = (named: AccessList['named'], group = 0) =>
+      look(files => {
+        put(files);
+        files.lists.set(at, {group, named});
+      });
+    const [check, ...more] = await open([{...ALICE, rights: 6}]);
+    expect(more.map(({id}) => id).filter(id => id !== 'host.key-readable')).toEqual([]);
+    expect(check).toMatchObject({id: 'host.account-writes', status: 'warn', fix: `chmod go-w ${at}`});
+    expect(check?.evidence).toContain(`${at} can be written by alice (access list)`);
+    const byGroup = await open([{kind: 'group', id: 8, rights: 2}]);
+    expect(byGroup[0]?.evidence).toContain('can be written by group mail (access list)');
+    // The bits of the group are the mask: what nobody else has by an entry, nobody has.
+    expect(await open([{...ALICE, rights: 1}])).toEqual([]);
+    expect(await open([{kind: 'user', id: 0, rights: 6}])).toEqual([]);
+  });
+
+  it('finds who can read a key by an access list, or that it cannot be told', async () => {
+    const open = (list: AccessList | 'unread', mode = 0o711) =>
+      look(files => {
+        for (const directory of ['/etc/dkimkeys', '/etc/dkimkeys/example.org'])
+          files.directory(directory, {...OPENDKIM, mode});
+        files.put(KEY, '', {...OPENDKIM, mode: 0o640});
+        files.lists.set(KEY, list);
+      });
+    const read = await open({group: 0, named: [{...ALICE, rights: 4}]});
+    expect(summary(read)).toEqual([
+      `warn host.key-readable: chown opendkim:opendkim ${KEY} && chmod 0600 ${KEY}`,
+    ]);
+    expect(read[0]?.evidence).toBe(`${KEY} can be read by alice (access list)`);
+    const unread = await open('unread');
+    expect(unread.map(({evidence}) => evidence)).toEqual([
+      `${KEY} can be read by an account that can't be told without getfacl (access list)`,
+    ]);
+    // OpenDKIM itself may, and a directory on the way stops everyone else.
+    expect(await open({group: 4, named: [{kind: 'user', id: 105, rights: 4}]})).toEqual([]);
+    expect(await open({group: 0, named: [{...ALICE, rights: 4}]}, 0o700)).toEqual([]);
   });
 
   it('finds a key among the files of a web server', async () => {

@@ -49,6 +49,17 @@ describe.each(releases)('$name', release => {
       const report = await waxsealJson(host, ['setup', '--domain', 'example.com', '--yes', '--no-wait'], 0);
       expect(report.changes.map(({target}) => target)).toEqual(expect.arrayContaining(LABELLED));
       expect(await labels()).toEqual(labelled);
+      // What it says can't be read here: it counts as somebody's right.
+      const table = path.join(host.root, '/etc/opendkim/KeyTable');
+      await must(['setfacl', '-m', 'u:4711:rw', table]);
+      const found = await waxsealJson(host, ['check', '--no-input'], 4);
+      expect(found.checks.find(({id}) => id === 'host.account-writes')).toMatchObject({
+        evidence: expect.stringMatching(
+          /KeyTable can be written by an account that can't be told without getfacl/,
+        ),
+        fix: 'chmod go-w /etc/opendkim/KeyTable',
+      });
+      await must(['setfacl', '-b', table]);
       await waxsealJson(host, ['undo', '--yes'], 0);
       expect(await labels()).toEqual(labelled);
       expect(differences(before, await fingerprint(host), {allowState: true})).toEqual([]);

@@ -305,6 +305,44 @@ describe('on ext4', () => {
     await applied(host);
   });
 
+  test('access lists are read by handles, with what their mask leaves of them', async () => {
+    const host = await mounted(ext4);
+    const {files} = host.open().ports;
+    const [key, table, link] = ['etc/opendkim/key', 'etc/opendkim/KeyTable', 'etc/opendkim/link'].map(each =>
+      path.join(host.at, each),
+    ) as [string, string, string];
+    for (const [file, mode] of [
+      [key, 0o600],
+      [table, 0o644],
+    ] as const) {
+      fs.writeFileSync(file, 'x\n', {mode});
+      fs.chmodSync(file, mode);
+    }
+    fs.symlinkSync(key, link);
+    const paths = ['/etc/opendkim/key', '/etc/opendkim/KeyTable', '/etc/opendkim/link', '/etc/opendkim'].map(
+      each => absolute(each),
+    );
+    expect(await files.accessLists(paths)).toEqual(new Map());
+    sh('setfacl', '-m', 'u:4711:r,g:4712:rw', key);
+    sh('setfacl', '-m', 'u:4711:rw', table);
+    sh('setfacl', '-m', 'd:u:4711:rwx', path.join(host.at, 'etc/opendkim'));
+    const named = [{kind: 'user', id: 4711, rights: 4}];
+    expect(await files.accessLists(paths)).toEqual(
+      new Map([
+        [paths[0], {group: 0, named: [...named, {kind: 'group', id: 4712, rights: 6}]}],
+        [paths[1], {group: 4, named: [{kind: 'user', id: 4711, rights: 6}]}],
+      ]),
+    );
+    // A mask that takes the right away: nobody has it.
+    sh('setfacl', '-m', 'm::r', key);
+    expect((await files.accessLists(paths)).get(absolute('/etc/opendkim/key'))).toEqual({
+      group: 0,
+      named: [...named, {kind: 'group', id: 4712, rights: 4}],
+    });
+    fs.chmodSync(key, 0o600);
+    expect((await files.accessLists(paths)).has(absolute('/etc/opendkim/key'))).toBe(false);
+  });
+
   test('labels that the target cannot hold are a refusal that names the file', async () => {
     const host = await mounted(ext4);
     const from = path.join(host.at, 'etc/opendkim.conf');

@@ -49,6 +49,7 @@ export function tamper(
     list: path => around(`list ${path}`, () => files.list(path)),
     resolve: path => around(`resolve ${path}`, () => files.resolve(path)),
     readLink: path => around(`readLink ${path}`, () => files.readLink(path)),
+    accessLists: paths => around(`accessLists ${paths.join(' ')}`, () => files.accessLists(paths)),
     replace: (path, ...rest) => around(`replace ${path}`, () => files.replace(path, ...rest)),
     checkChangeable: path => around(`checkChangeable ${path}`, () => files.checkChangeable(path)),
     create: (path, ...rest) => around(`create ${path}`, () => files.create(path, ...rest)),

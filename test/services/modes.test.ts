@@ -12,12 +12,14 @@ it.each([
   [0o1602, 0o600],
   [0o640, 0o640],
   [0o664, 0o664],
-])('rewrites a file of mode %o with %o', (mode, kept) => {
+  // With an access list, the bits of the group are what others may.
+  [0o664, 0o644, true],
+] as const)('rewrites a file of mode %o with %o', (mode, kept, isListed: boolean = false) => {
   const stat: FileStat = {
     ...{kind: 'file', mode, uid: 104, gid: 110, size: 3, links: 1, device: 1, inode: 1, modifiedMs: 0},
   };
   const snapshot = {
-    entries: {[TABLE]: {path: TABLE, stat, text: 'old', sha256: ''}},
+    entries: {[TABLE]: {path: TABLE, stat, text: 'old', sha256: '', ...(isListed ? {isListed} : {})}},
     userNames: {104: 'opendkim'},
     groupNames: {110: 'opendkim'},
   } as unknown as ConfigurationSnapshot;

@@ -45,6 +45,20 @@ function withFile(host: Host, path: FileSnapshot['path'], stat: Partial<FileStat
   return {...host, snapshot: {...host.snapshot, entries}};
 }
 
+it('takes the right to write by an access list off a configuration file that it rewrites', async () => {
+  const rewritten = async (rights: number) => {
+    const host = fixtureHost('debian-13');
+    host.files.put(CONFIG, host.files.text(CONFIG), {mode: 0o664});
+    host.files.lists.set(CONFIG, {group: 0, named: [{kind: 'user', id: 1000, rights}]});
+    const {snapshot, change} = await planOn(host, wantedOn(host, ['example.com']));
+    const step = value(change).steps.find(each => each.kind === 'file' && each.path === CONFIG);
+    return [snapshot.entries[CONFIG]?.isListed, step?.kind === 'file' ? step.after.mode : undefined];
+  };
+  expect(await rewritten(6)).toEqual([true, 0o644]);
+  // Only the right to pass a directory.
+  expect(await rewritten(1)).toEqual([undefined, 0o664]);
+});
+
 describe('the UMask of a socket of OpenDKIM', () => {
   // Only one that gives the group (Postfix) the right to write, and nobody else any, may stay.
   it.each([
@@ -190,6 +204,16 @@ describe('a key that is in its place already', () => {
     if (group === undefined) throw new TypeError('no group');
     const groups = {...known.snapshot.groups, [name]: {...group, members: ['postfix']}};
     expect(keyFits({...known, snapshot: {...known.snapshot, groups}}, entry)).toBe(false);
+  });
+
+  it('is not shared by an access list', async () => {
+    const host = await hostWith();
+    const {uid, gid} = daemon(host);
+    const known = withFile(host, KEY, {mode: 0o640, uid, gid});
+    const entry = known.snapshot.entries[KEY];
+    if (entry === undefined) throw new TypeError('no key');
+    expect(keyFits(known, entry)).toBe(true);
+    expect(keyFits(known, {...entry, isListed: true})).toBe(false);
   });
 
   it.each(['directory', 'symlink'] as const)('is no %s', async kind => {

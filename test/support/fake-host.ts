@@ -12,6 +12,7 @@ import {parseMasterCf} from '../../src/services/postfix/master.ts';
 import {expand, parseMainCf, settingsOf} from '../../src/services/postfix/parse.ts';
 import {type FileContent, type Owner, octetsOfText, type Step} from '../../src/services/step.ts';
 import type {
+  AccessList,
   Argv,
   CommandResult,
   Commands,
@@ -134,6 +135,19 @@ export class MemoryFiles implements Files {
 
   async resolve(at: AbsolutePath): Promise<AbsolutePath | undefined> {
     return this.#real(at) as AbsolutePath | undefined;
+  }
+
+  /** As setfacl(1) would: rights of others than owner and group, by path. */
+  readonly lists = new Map<string, AccessList | 'unread'>();
+
+  async accessLists(
+    paths: readonly AbsolutePath[],
+  ): Promise<ReadonlyMap<AbsolutePath, AccessList | 'unread'>> {
+    const found = paths.flatMap(at => {
+      const list = this.lists.get(at);
+      return list === undefined ? [] : [[at, list] as const];
+    });
+    return new Map(found);
   }
 
   async readLink(at: AbsolutePath): Promise<string | undefined> {

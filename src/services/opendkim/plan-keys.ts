@@ -119,7 +119,7 @@ export function keyFits(host: OpenDkimHost, entry: FileSnapshot): boolean {
   const {stat} = entry;
   const user = host.snapshot.users[host.opendkim.user];
   const group = host.snapshot.groups[host.layout.opendkim.group];
-  if (stat === undefined || stat.kind !== 'file') return false;
+  if (stat === undefined || stat.kind !== 'file' || entry.isListed === true) return false;
   if ((stat.mode & 0o007) !== 0) return false;
   const alone = isAlone(host, stat.gid);
   const groupReads = stat.gid === group?.gid && (stat.mode & 0o040) !== 0;

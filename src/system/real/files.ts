@@ -18,11 +18,12 @@ import {HostError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import type {Destruction, FileAttributes, FileStat, Files} from '../ports.ts';
+import type {AccessList, Destruction, FileAttributes, FileStat, Files} from '../ports.ts';
+import {readAccessLists} from './access-list.ts';
 import {destroyRegular} from './destroy.ts';
 import {copyLabels} from './labels.ts';
 import type {OwnerLedger} from './owner-ledger.ts';
-import {byHandle, hold, isSameFile, notAFile, openRegular} from './regular.ts';
+import {byHandle, type HeldPath, hold, holdOpen, isSameFile, notAFile, openRegular} from './regular.ts';
 import {codeOf, fileError, isMissing} from './system-error.ts';
 import {type Place, type Trust, walk} from './walk.ts';
 
@@ -33,6 +34,8 @@ export interface FilesOptions {
   readonly owners: 'real' | OwnerLedger;
 }
 
+/** Handles that one program inherits: far below the limit of any process. */
+const LISTS_AT_ONCE = 200;
 // Accounts below this number belong to services (SYS_UID_MAX of login.defs(5)): the signer may own its directories.
 const FIRST_PERSON = 1000;
 const {W_OK, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY} = constants;
@@ -157,6 +160,15 @@ export function createFiles(options: FilesOptions): Files {
           return place.path;
         }),
       ),
+
+    accessLists: async paths => {
+      const found = new Map<AbsolutePath, AccessList | 'unread'>();
+      for (let at = 0; at < paths.length; at += LISTS_AT_ONCE) {
+        for (const [path, list] of await accessListsOf(paths.slice(at, at + LISTS_AT_ONCE)))
+          found.set(path, list);
+      }
+      return found;
+    },
 
     readLink: path => told('read', path, () => looking(path, {follow: false}, place => readlink(place.at))),
 
@@ -284,6 +296,34 @@ export function createFiles(options: FilesOptions): Files {
         }),
       ),
   };
+
+  /** Every file is held open meanwhile, so that the list is of what was judged. */
+  async function accessListsOf(
+    paths: readonly AbsolutePath[],
+  ): Promise<readonly (readonly [AbsolutePath, AccessList | 'unread'])[]> {
+    const held: {readonly path: AbsolutePath; readonly handle: HeldPath}[] = [];
+    try {
+      for (const path of paths) {
+        await told('look at', path, () =>
+          looking(path, {follow: false}, async place => {
+            const handle = holdOpen(place.at);
+            // Without a right for the group, the mask of a list lets no one in.
+            const mayGive = !handle.stats.isSymbolicLink() && (handle.stats.mode & 0o070) !== 0;
+            if (mayGive) held.push({path, handle});
+            else handle.close();
+          }),
+        );
+      }
+      if (held.length === 0) return [];
+      const lists = await readAccessLists(held.map(({handle}) => handle));
+      return held.flatMap(({path}, at) => {
+        const list = lists[at];
+        return list === undefined ? [] : [[path, list] as const];
+      });
+    } finally {
+      for (const {handle} of held) handle.close();
+    }
+  }
 
   async function absentIsFine(path: AbsolutePath, work: (place: Place) => Promise<void>): Promise<void> {
     try {

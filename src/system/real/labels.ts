@@ -4,19 +4,24 @@ import {HostError} from '../../domain/errors.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
+import type {CommandResult} from '../ports.ts';
 import {handedOn, runWithHandles} from './commands.ts';
 
 const COPY_MS = 10_000;
 
 /**
- * Whether a directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can say, it
- * counts as having one.
+ * Whether a file or directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can say,
+ * it counts as having one.
  */
-export async function hasAccessList(directory: Pick<FileHandle, 'fd'>): Promise<boolean> {
-  const argv = ['ls', '-ldn', '--', `${handedOn(0)}/.`] as const;
-  const {status, stdout} = await runWithHandles(argv, [directory], {timeoutMs: COPY_MS});
-  return status !== 0 || /^\S{10}\+/.test(stdout);
+export async function hasAccessList(handle: Pick<FileHandle, 'fd'>): Promise<boolean> {
+  // The path of a handle is a link; ls is to look at what it is the handle of.
+  const argv = ['ls', '-ldnL', '--', handedOn(0)] as const;
+  return saysListed(await runWithHandles(argv, [handle], {timeoutMs: COPY_MS}));
 }
+
+/** What ls(1) answers, for `hasAccessList`. */
+export const saysListed = ({status, stdout}: Pick<CommandResult, 'status' | 'stdout'>): boolean =>
+  status !== 0 || /^\S{10}\+/.test(stdout);
 
 /**
  * Copies the access list (acl(5)), the extended attributes (xattr(7)) and, under SELinux, the security label from one

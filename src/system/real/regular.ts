@@ -10,20 +10,32 @@ export const O_PATH = 0o10000000;
 /** A path of the file behind a handle, for this process: it means that very file, whatever happens to its names. */
 export const byHandle = (handle: Pick<FileHandle, 'fd'>): string => `/proc/self/fd/${handle.fd}`;
 
+/** A handle that only names what it is of. */
+export interface HeldPath extends Pick<FileHandle, 'fd'> {
+  readonly stats: Stats;
+  close(): void;
+}
+
 /**
  * Names what is at `at` now by a handle, without following a link and without opening it: to open a FIFO may block,
  * and to open a device may do something.
  */
+export function holdOpen(at: string): HeldPath {
+  // Synchronous as in walk.ts: nothing is read and nothing waited for.
+  const fd = openSync(at, O_PATH | constants.O_NOFOLLOW);
+  return {fd, stats: fstatSync(fd), close: () => closeSync(fd)};
+}
+
+/** Works with what is at `at` now; see {@link holdOpen}. */
 export async function hold<T>(
   at: string,
   work: (held: Pick<FileHandle, 'fd'>, stats: Stats) => Promise<T>,
 ): Promise<T> {
-  // Synchronous as in walk.ts: nothing is read and nothing waited for.
-  const fd = openSync(at, O_PATH | constants.O_NOFOLLOW);
+  const held = holdOpen(at);
   try {
-    return await work({fd}, fstatSync(fd));
+    return await work(held, held.stats);
   } finally {
-    closeSync(fd);
+    held.close();
   }
 }
 
