@@ -85,7 +85,7 @@ const REASONS: Readonly<Record<string, string>> = {
     'the directory that root has named; what is in it is read as the configuration of lexicon only',
   'dns/publish/run.ts program.argv': HANDED_ON,
   'doctor/sending.ts argv': HANDED_ON,
-  "flow/command-line.ts ['waxseal', mode.command, ...QUESTION_ORDER.flatMap(id => argvOf(state, id)), ...(mode.waitMs === undefined ? [] : mode.waitMs === 0 ? ['--no-wait'] : ['--wait', durationText(mode.waitMs)]), ...(state.resolverOnly ? ['--resolver-only'] : []), ...(mode.yes || state.result?.applied === true ? ['--yes'] : [])]":
+  "flow/command-line.ts [mode.command, ...QUESTION_ORDER.flatMap(id => argvOf(state, id)), ...(mode.waitMs === undefined ? [] : mode.waitMs === 0 ? ['--no-wait'] : ['--wait', durationText(mode.waitMs)]), ...(state.resolverOnly ? ['--resolver-only'] : []), ...(mode.yes || state.result?.applied === true ? ['--yes'] : [])]":
     'never run: it is shown to a person',
   "services/postfix/queue.ts ['postconf', ...which, '-xh', ...names]": ROOTS,
   "services/postfix/queue.ts ['postqueue', ...which, '-j']": ROOTS,
