@@ -100,13 +100,12 @@ export function strangersFor(texts: readonly string[]): readonly Stranger[] {
 /** Patterns are few where there are any. */
 const MOST_PATTERNS = 200;
 
-/** `.com` and `unknown` are names that strangers have; a name of two labels is of somebody who is known. */
+/** `.com` is in names that strangers have; a name of two labels is of somebody who is known. */
 function byName(texts: readonly string[]): readonly Stranger[] {
   const names = new Set<string>();
   for (const text of texts) {
     const [, label] = /^!?\*?\.([a-z][a-z-]*)$/i.exec(text) ?? [];
     if (label !== undefined) names.add(`host.${label}`);
-    else if (/^!?unknown$/i.test(text)) names.add('unknown');
   }
   const [, , , address = ''] = ANYWHERE;
   return [...names].map(name => ({client: {name, address}, kind: 'anyone'}));

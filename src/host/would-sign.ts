@@ -236,8 +236,8 @@ function stateOf(
 ): Pick<PreparedHop, 'trouble' | 'answers'> {
   const reach = picture.reach.get(reachKey(pass, hop));
   const trouble =
-    hop.endpoint === undefined
-      ? 'names nothing that can be connected to'
+    hop.endpoint === undefined || hop.fault !== undefined
+      ? (hop.fault ?? 'names nothing that can be connected to')
       : reach !== undefined && reach.outcome !== 'answers'
         ? `can't be used: ${reach.detail}`
         : reach === undefined && signer?.isRunning === false
@@ -310,11 +310,16 @@ function walk(
   const made: Made[] = [];
   const asked: SignerAsked[] = [];
   /** What comes after a signature and changes what it signs. What is known to change a sender stands there already. */
-  const breakersOf = ({at}: Made): readonly BreakerOnWay[] => {
+  const breakersOf = ({at, invalid}: Made): readonly BreakerOnWay[] => {
     const late = rewrites.filter(({pass}) => pass > at.pass);
     const isKnown = ({where, decision: {name}}: Breaker): boolean =>
       where === 'second-pass' && late.some(({decision}) => decision.name === name);
-    return [...late, ...entrance.breakers.filter(each => isAfter(each, at, passes.length) && !isKnown(each))];
+    const none = invalid === undefined ? [] : [{decision: invalid, isCertain: true}];
+    return [
+      ...none,
+      ...late,
+      ...entrance.breakers.filter(each => isAfter(each, at, passes.length) && !isKnown(each)),
+    ];
   };
   const answer = (outcome: MailAnswer['outcome'], kinds: readonly StepKind[]): MailAnswer => ({
     ...{outcome, from: withLowerDomain(now.from), steps, asked, survives: 'yes'},
@@ -345,10 +350,13 @@ function walk(
       from: withLowerDomain(now.from),
       ...(now.sender === undefined ? {} : {sender: withLowerDomain(now.sender)}),
     };
-    const sign = (milter: number, signature: Made['signature']): void => {
-      made.push({signature, at: {pass: index, milter}});
+    const sign: Found['sign'] = (milter, signature, invalid) => {
+      made.push({signature, at: {pass: index, milter}, invalid});
     };
-    for (const step of stepsOf(pass, senders, askSigner, {asked, sign})) {
+    const clear = (): void => {
+      made.length = 0;
+    };
+    for (const step of stepsOf(pass, senders, askSigner, {asked, sign, clear})) {
       steps.push(step);
       if (step.kind === 'refuses') return answer('refused', ['refuses']);
     }
@@ -390,6 +398,7 @@ const survivalOf = (breakers: readonly BreakerOnWay[], isPassUncertain: boolean)
 interface Made {
   readonly signature: Omit<SignatureMade, 'survives'>;
   readonly at: SignedAt;
+  readonly invalid: Decision | undefined;
 }
 
 /** A rule that changed From or Sender, and in which pass. */
@@ -441,14 +450,16 @@ function atTheDoor(entrance: Entrance, {client, authenticated}: MailQuestion): r
 interface Found {
   readonly asked: SignerAsked[];
   /** Hears of each signature, and which milter of the pass made it. */
-  sign(milter: number, signature: Made['signature']): void;
+  sign(milter: number, signature: Made['signature'], invalid: Decision | undefined): void;
+  /** Takes out what was signed before. */
+  clear(): void;
 }
 
 function* stepsOf(
   prepared: PreparedPass,
   senders: Senders,
   askSigner: AskSigner,
-  {asked, sign}: Found,
+  {asked, sign, clear}: Found,
 ): Generator<AnswerStep> {
   const {pass, milters, winner, unclear, hops} = prepared;
   const {service} = pass;
@@ -492,9 +503,11 @@ function* stepsOf(
     }
     const last = answer.decisions.length - 1;
     for (const [at, decision] of answer.decisions.entries()) {
-      yield {kind: at === last ? ENDS[answer.outcome] : 'passes', by: signer.program, decision};
+      const end = answer.dies === true ? DOWN[hop.whenDown] : ENDS[answer.outcome];
+      yield {kind: at === last ? end : 'passes', by: signer.program, decision};
     }
-    for (const by of answer.by) sign(index, {...by, program: signer.program, service});
+    if (answer.removesOlder === true) clear();
+    for (const by of answer.by) sign(index, {...by, program: signer.program, service}, answer.invalid);
   }
 }
 

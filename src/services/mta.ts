@@ -57,6 +57,8 @@ export interface MilterHop {
   readonly endpoint: SocketEndpoint | undefined;
   /** The path as the process opens it, inside of its chroot; absent for TCP. */
   readonly seenFrom?: string;
+  /** Why it can never be used, whatever listens there; goes on a sentence: `has no …`. */
+  readonly fault?: string;
   /** What becomes of mail while this milter cannot be used. */
   readonly whenDown: 'unsigned' | 'delayed' | 'refused' | 'held' | 'unknown';
 }

@@ -61,6 +61,12 @@ export interface SigningAnswer {
   readonly outcome: 'signed' | 'unsigned' | 'refused' | 'unknown';
   /** Empty unless signed. */
   readonly by: readonly SignedBy[];
+  /** Of `refused`: the signer does not answer, but dies of the message. */
+  readonly dies?: true;
+  /** Why no receiver takes its signatures for valid. */
+  readonly invalid?: Decision;
+  /** Signatures that the message has already are taken out. */
+  readonly removesOlder?: true;
   /** Every decision that was taken, in the signer's own order; the last one decided. */
   readonly decisions: readonly Decision[];
 }

@@ -23,12 +23,14 @@ export async function showUnits(
   return units.map((_, at) => parseProperties(paragraphs[at] ?? ''));
 }
 
-/** `Name=value` lines of systemctl show. */
+/** `Name=value` lines of systemctl show; a property of several lines keeps them all. */
 function parseProperties(text: string): UnitProperties {
   const found: Record<string, string> = {};
   for (const line of text.split('\n')) {
     const at = line.indexOf('=');
-    if (at > 0) found[line.slice(0, at)] = line.slice(at + 1).trim();
+    if (at <= 0) continue;
+    const [name, value] = [line.slice(0, at), line.slice(at + 1).trim()];
+    found[name] = found[name] === undefined ? value : `${found[name]}\n${value}`;
   }
   return found;
 }

@@ -154,9 +154,16 @@ describe('a host set up by hand', () => {
     [
       'a row without a key',
       {signing: '*@example.com k1\n*@foo.example\n'},
+      'mail.signed fail',
+      'foo.example',
+    ],
+    [
+      'a row without a key, where mail waits for the signer',
+      {main: 'milter_default_action = tempfail', signing: '*@example.com k1\n*@foo.example\n'},
       'mail.accepted fail',
       'foo.example',
     ],
+    ['signatures with SHA-1', {conf: 'SignatureAlgorithm rsa-sha1'}, 'mail.survives fail', 'SHA-1'],
     ['a row with an unknown key', {signing: '*@example.com nothing\n'}, 'mail.accepted fail', 'nothing'],
     [
       'a key that is missing',

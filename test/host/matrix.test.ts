@@ -100,7 +100,7 @@ const ENTRANCES: Readonly<Record<string, readonly string[]>> = {
 function answersTo(picture: HostPicture, row: Row, asked: Question): readonly MailAnswer[] {
   const origin = row.main?.find(line => line.startsWith('myorigin = '))?.slice('myorigin = '.length);
   const isOwn = ['bounce', 'copy', 'notice'].includes(asked.entrance);
-  const isLocal = asked.client === 'local' && asked.clientAddress === undefined;
+  const isLocal = asked.isProxied || (asked.client === 'local' && asked.clientAddress === undefined);
   const sender = asked.fields.find(field => field.startsWith('Sender: '))?.slice('Sender: '.length);
   const ask = createAsker(picture);
   return (ENTRANCES[asked.entrance] ?? [String(asked.port ?? 25)]).map(name => {
@@ -113,7 +113,10 @@ function answersTo(picture: HostPicture, row: Row, asked: Question): readonly Ma
       ...(sender === undefined ? {} : {sender}),
       client: isLocal
         ? {name: 'localhost', address: '127.0.0.1'}
-        : {name: asked.clientName ?? 'c.ext', address: asked.clientAddress ?? '203.0.113.5'},
+        : {
+            name: asked.clientName?.replace('UNAVAILABLE', '203.0.113.5') ?? 'c.ext',
+            address: asked.clientAddress ?? '203.0.113.5',
+          },
       authenticated: asked.login,
       recipients: [`token@${asked.to}`],
     });
@@ -143,6 +146,7 @@ const OPEN: ReadonlySet<string> = new Set([
   // A script may call sendmail(1) or not.
   'filter: a pipe that calls sendmail(1), pickup without milters: smtp foreign: 0',
   'signer: refile with a regular expression: smtp: 0',
+  'signer: tables by relative paths: smtp: 1',
 ]);
 
 describe('the picture of a host says what a real one did', () => {

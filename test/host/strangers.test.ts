@@ -36,7 +36,7 @@ describe('strangersFor', () => {
     [['::ffff:11.0.0.0/104'], ['anyone 11.0.0.0']],
     [['11.0.*'], ['anyone 11.0.9.9']],
     [['.com', '.example.com', 'mail.example.com'], ['anyone host.com']],
-    [['unknown'], ['anyone unknown']],
+    [['unknown', 'localhost'], []],
     [['11.0.0.0/99', 'hash:/etc/hosts', '', '!'], []],
   ])('of %j', (texts, expected) => {
     expect([...told(...texts)].sort()).toEqual([...expected].sort());

@@ -46,6 +46,8 @@ export interface Question {
   readonly clientName?: string;
   readonly clientAddress?: string;
   readonly login: boolean;
+  /** It says first, as a proxy does, that its client is on the host. */
+  readonly isProxied: boolean;
   readonly from: string;
   readonly body: 'plain' | '8bit' | '8bit-raw' | 'long';
   readonly to: string;
@@ -105,6 +107,7 @@ export function question(text: string): Question {
     ...(clientName === undefined ? {} : {clientName}),
     ...(clientAddress === undefined ? {} : {clientAddress}),
     login: has('login'),
+    isProxied: has('proxied'),
     from: wordOf('from') ?? 'alice@example.com',
     body: has('8bit') ? '8bit' : has('8bit-raw') ? '8bit-raw' : has('long') ? 'long' : 'plain',
     to: wordOf('to') ?? 'sink.test',

@@ -192,9 +192,14 @@ async function converse(
   return reply;
 }
 
-async function bySmtp(port: number, commands: readonly string[], isForeign = false): Promise<string> {
+async function bySmtp(
+  port: number,
+  commands: readonly string[],
+  {isForeign = false, before = ''}: {readonly isForeign?: boolean; readonly before?: string} = {},
+): Promise<string> {
   const socket = net.connect(isForeign ? {path: FOREIGN.socket} : {port, host: '127.0.0.1'});
   if (isForeign) socket.write(`${port}\n`);
+  socket.write(before);
   try {
     return await converse(new SmtpReplies(socket), line => socket.write(line, 'latin1'), commands);
   } finally {
@@ -611,7 +616,10 @@ async function handIn({question, sender, recipient, text}: Mail): Promise<string
     case 'qmqp':
       return byQmqp(text.replaceAll('\r\n', '\n'), sender, recipient);
     default:
-      return bySmtp(question.port ?? 25, [...smtp, ...transaction], isForeign(question));
+      return bySmtp(question.port ?? 25, [...smtp, ...transaction], {
+        isForeign: isForeign(question),
+        before: question.isProxied ? 'PROXY TCP4 127.0.0.1 127.0.0.1 40000 587\r\n' : '',
+      });
   }
 }
 
@@ -623,8 +631,11 @@ function introduction(question: Question): readonly string[] {
   const {clientName = FOREIGN.name, clientAddress = FOREIGN.address, login} = question;
   return [
     // The server begins anew after it, with a greeting and nothing said.
-    ...(isForeign(question)
-      ? [`XCLIENT NAME=${clientName} ADDR=${clientAddress} PORT=4000`, 'EHLO client.test']
+    ...(isForeign(question) && !question.isProxied
+      ? [
+          `XCLIENT NAME=${clientName} ADDR=${clientAddress.includes(':') ? 'IPV6:' : ''}${clientAddress} PORT=4000`,
+          'EHLO client.test',
+        ]
       : []),
     ...(login ? [`AUTH PLAIN ${Buffer.from('\0alice\0secret').toString('base64')}`] : []),
   ];

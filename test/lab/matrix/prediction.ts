@@ -44,14 +44,14 @@ function entranceOf(picture: HostPicture, name: string): Entrance | undefined {
 export function predict(picture: HostPicture, question: Question, from: string | undefined): Prediction {
   const names = ENTRANCES[question.entrance] ?? [String(question.port ?? 25)];
   const ask = createAsker(picture);
-  const isLocal = question.client === 'local' && question.clientAddress === undefined;
+  const isLocal = question.isProxied || (question.client === 'local' && question.clientAddress === undefined);
   const sender = question.fields.find(field => field.startsWith('Sender: '))?.slice('Sender: '.length);
   const asked: MailQuestion = {
     from: from ?? question.from,
     ...(sender === undefined ? {} : {sender}),
     client: isLocal
       ? {name: 'localhost', address: '127.0.0.1'}
-      : {name: question.clientName ?? FOREIGN.name, address: question.clientAddress ?? FOREIGN.address},
+      : {name: nameOf(question), address: question.clientAddress ?? FOREIGN.address},
     authenticated: false,
     recipients: [`token@${question.to}`],
   };
@@ -85,6 +85,10 @@ export function predict(picture: HostPicture, question: Question, from: string |
     because: step === undefined ? '' : `${step.decision.name}: ${step.decision.says}`,
   };
 }
+
+/** A client without a name is called by its address. */
+const nameOf = ({clientName = FOREIGN.name, clientAddress = FOREIGN.address}: Question): string =>
+  clientName === '[UNAVAILABLE]' ? `[${clientAddress}]` : clientName;
 
 /** Behind the signer stands a program that waxseal does not know, and says so: what it does to the message cannot be told. */
 function isUnclear({steps, survives}: MailAnswer): boolean {

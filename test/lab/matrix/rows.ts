@@ -34,6 +34,8 @@ const ENTRANCES = [
   'alias: 1',
   'virtual: 1',
   'list: 2',
+  // The list's program hands it in anew, from this host.
+  'list foreign: 1',
   'smtp from=bob@example.org: 1',
   'smtp from=bob@other.test: 0',
   'local from=carol@sub.example.com: 0',
@@ -200,6 +202,22 @@ const entrances: readonly Row[] = [
     expected: ['smtp: 1', 'submission: 0'],
   },
   {
+    name: 'smtpd_milter_maps: DISABLE for everybody',
+    main: ['smtpd_milter_maps = static:DISABLE'],
+    expected: ['smtp: 0', 'smtp foreign login: 0', 'local: 1'],
+  },
+  {
+    name: 'milter_protocol: a word that is none',
+    main: ['milter_protocol = 6, nonsense'],
+    expected: ['smtp: 0', 'submission foreign login: 0', 'local: 0'],
+  },
+  {name: 'milter_protocol: an old version', main: ['milter_protocol = 2'], expected: ['smtp: 1', 'local: 1']},
+  {
+    name: 'smtp: a milter_protocol of its own that is none',
+    options: {'smtp/inet': ['milter_protocol=nonsense']},
+    expected: ['smtp: 0', 'submission: 1', 'local: 1'],
+  },
+  {
     name: 'the same milter twice in a list',
     main: [`smtpd_milters = ${SOCKET}, ${SOCKET}`],
     expected: ['smtp: 2', 'local: 2'],
@@ -239,6 +257,8 @@ const words: readonly Row[] = [
   form(`{ ${INET}, { connect_timeout = 10s } }`, '1'),
   form(`{ ${INET}, connect_timeout = 10s }`, 'dead'),
   form(`{ ${INET}, accept }`, 'dead'),
+  form(`{ ${INET}, protocol=6 }`, '1'),
+  form(`{ ${INET}, protocol=nonsense }`, '0'),
   form(`{ ${INET}, foo=bar }`, 'dead'),
   form(`{ ${INET}, { foo = bar } }`, 'dead'),
   form('{ }', 'dead'),
@@ -358,17 +378,81 @@ const macros: readonly Row[] = [
   },
 ];
 
+/** Who is let in, and who is taken for whom. */
+const clients: readonly Row[] = [
+  {
+    name: 'clients: only its own networks',
+    options: {'submission/inet': ['{ smtpd_client_restrictions = permit_mynetworks, reject }']},
+    expected: [
+      'submission: 1',
+      'submission foreign: refused',
+      'submission foreign login: refused',
+      'smtp: 1',
+    ],
+  },
+  {
+    name: 'clients: its own networks and those that log in',
+    options: {
+      'submission/inet': [
+        '{ smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated, reject }',
+      ],
+    },
+    expected: ['submission: 1', 'submission foreign: refused', 'submission foreign login: 1'],
+  },
+  {
+    name: 'clients: QMQP for nobody',
+    main: ['qmqpd_authorized_clients ='],
+    expected: ['qmqp: refused', 'smtp: 1'],
+  },
+  {
+    name: 'clients: one that may say who it is',
+    expected: ['smtp foreign name=localhost address=127.0.0.1: 1', 'smtp foreign: 0'],
+  },
+  {
+    name: 'clients: a port for a proxy',
+    options: {'submission/inet': ['smtpd_upstream_proxy_protocol=haproxy']},
+    expected: ['submission foreign proxied: 1', 'smtp foreign: 0'],
+  },
+  {
+    name: 'clients: a large network, its ends and what is outside',
+    signer: ['InternalHosts 127.0.0.1,203.0.0.0/8'],
+    expected: [
+      'smtp foreign address=203.0.0.0: 1',
+      'smtp foreign address=203.255.255.255: 1',
+      'smtp foreign address=202.255.255.255: 0',
+      'smtp foreign address=204.0.0.0: 0',
+    ],
+  },
+  {
+    name: 'clients: a network of IPv6',
+    signer: ['InternalHosts 127.0.0.1,2001:db8::/32'],
+    expected: ['smtp foreign address=2001:db8:7::1: 1', 'smtp foreign address=2001:db9::1: 0'],
+  },
+  {
+    name: 'clients: every name under a top-level domain',
+    signer: ['InternalHosts 127.0.0.1,.com'],
+    expected: ['smtp foreign name=host.com: 1', 'smtp foreign name=host.org: 0'],
+  },
+  {
+    name: 'clients: those without a name',
+    signer: ['InternalHosts 127.0.0.1,unknown'],
+    expected: ['smtp foreign name=[UNAVAILABLE]: 0', 'smtp foreign: 0'],
+  },
+];
+
 /** Settings that touch a message before or after the signature. */
 const setting = (
   name: string,
   main: readonly string[],
   expected: readonly string[],
   files?: Configuration['files'],
+  options?: Configuration['options'],
 ): Row => ({
   name: `setting: ${name}`,
   main,
   expected,
   ...(files === undefined ? {} : {files}),
+  ...(options === undefined ? {} : {options}),
 });
 
 const settings: readonly Row[] = [
@@ -476,6 +560,36 @@ const settings: readonly Row[] = [
   setting('smtp_body_checks REPLACE', ['smtp_body_checks = regexp:/etc/postfix/checks'], ['smtp: 1 broken'], {
     '/etc/postfix/checks': '/ordinary/ REPLACE changed\n',
   }),
+  setting(
+    'smtp_header_checks of the service that delivers',
+    [],
+    ['smtp: 1 broken'],
+    {'/etc/postfix/checks': '/^Subject:/ REPLACE Subject: checked\n'},
+    {'smtp/unix': ['smtp_header_checks=regexp:/etc/postfix/checks']},
+  ),
+  setting('message_drop_headers', ['message_drop_headers = subject, x-mailer'], ['smtp: 1', 'local: 1']),
+  setting(
+    'remote_header_rewrite_domain',
+    ['remote_header_rewrite_domain = example.com'],
+    ['smtp foreign login from=alice: 1', 'smtp foreign from=alice: 0'],
+  ),
+  setting(
+    'local_header_rewrite_clients for all',
+    ['local_header_rewrite_clients = static:all'],
+    ['smtp foreign login from=alice: 1', 'smtp foreign from=alice: 0'],
+  ),
+  setting(
+    'masquerade_exceptions',
+    ['masquerade_domains = example.com', 'masquerade_exceptions = alice'],
+    ['smtp from=alice@host.example.com: 0', 'smtp from=bob@host.example.com: 1'],
+  ),
+  setting(
+    'no_address_mappings of one port',
+    ['canonical_maps = inline:{ { @example.com = @other.test } }'],
+    ['smtp: 1', 'local: 0', 'submission: 0'],
+    undefined,
+    {'smtp/inet': ['receive_override_options=no_address_mappings']},
+  ),
   setting('8-bit body to a next hop that takes it', [], ['smtp 8bit: 1', 'local 8bit: 1']),
   setting(
     '8-bit body to a next hop that does not',
@@ -576,6 +690,34 @@ const filters: readonly Row[] = [
     expected: ['smtp foreign: 0', 'submission foreign: 1', 'submission foreign login: 1'],
   },
   {
+    name: 'filter: a public port without milters, way back with milters',
+    main: [`content_filter = ${FILTER}`],
+    options: {'smtp/inet': ['smtpd_milters=']},
+    master: [SCAN, `${WAY_BACK}\n  -o content_filter=`],
+    expected: ['smtp: 1', 'smtp foreign: 1'],
+  },
+  {
+    name: 'filter: header_checks FILTER',
+    main: ['header_checks = regexp:/etc/postfix/checks'],
+    master: [SCAN, `${WAY_BACK}\n  -o receive_override_options=no_header_body_checks`],
+    files: {'/etc/postfix/checks': `/^Subject:/ FILTER ${FILTER}\n`},
+    expected: ['smtp: 2', 'local: 2', 'smtp foreign: 1'],
+  },
+  {
+    name: 'filter: FILTER by the address of the client',
+    options: {'smtp/inet': ['{ smtpd_client_restrictions = check_client_access cidr:/etc/postfix/access }']},
+    master: [SCAN, WAY_BACK],
+    files: {'/etc/postfix/access': `0.0.0.0/0 FILTER ${FILTER}\n`},
+    expected: ['smtp: 2', 'submission: 1', 'smtp foreign: 1'],
+  },
+  {
+    name: 'filter: signed twice, where the signer removes older signatures',
+    main: [`content_filter = ${FILTER}`],
+    master: [SCAN, `${WAY_BACK}\n  -o content_filter=`],
+    signer: ['RemoveOldSignatures yes'],
+    expected: ['smtp: 1', 'smtp foreign: 1'],
+  },
+  {
     name: 'filter: switched off by an empty -o',
     main: [`content_filter = ${FILTER}`],
     options: {'submission/inet': ['content_filter=']},
@@ -616,6 +758,19 @@ const down: readonly Row[] = [
     expected: ['smtp: 0', 'local: 0'],
   },
 ];
+
+/** Why the signer is not there for Postfix. */
+const absent: readonly Row[] = (
+  [
+    ['a socket that Postfix may not use', ['UMask 077']],
+    ['it listens on another address', ['Socket inet:8891@127.0.0.2']],
+    ['a trust anchor that is missing', ['TrustAnchorFile /etc/missing']],
+    ['name servers by name', ['Nameservers ns.example.com']],
+    ['a configuration of a resolver that is missing', ['ResolverConfiguration /etc/missing']],
+    ['a file to be included that is missing', ['Include /etc/missing']],
+    ['an account that does not exist', ['UserID nosuchuser']],
+  ] as const
+).map(([name, signer]) => ({name: `down: ${name}`, signer, expected: ['smtp: 0', 'local: 0']}));
 
 /** What the signer makes of its tables and options. */
 const signs = (name: string, more: Omit<Row, 'name' | 'expected'>, expected: readonly string[]): Row => ({
@@ -799,6 +954,55 @@ const signers: readonly Row[] = [
     },
     [`${ALICE}: 1`, 'smtp to=seven.test: 0'],
   ),
+  signs('SHA-1', {signer: ['SignatureAlgorithm rsa-sha1']}, [`${ALICE}: 1 broken`]),
+  signs('Canonicalization simple', {signer: ['Canonicalization simple']}, [`${ALICE}: 1`]),
+  signs('SubDomains beside tables', {signer: ['SubDomains yes']}, [`${ALICE}: 1`, `${SUB}: 0`]),
+  signs('On-NoSignature reject', {signer: ['On-NoSignature reject']}, [
+    `${ALICE}: 1`,
+    'smtp foreign: refused',
+  ]),
+  signs('ExemptDomains', {signer: ['ExemptDomains example.com']}, [
+    `${ALICE}: 0`,
+    'smtp from=x@example.org: 1',
+  ]),
+  signs('StrictHeaders', {signer: ['StrictHeaders yes']}, [`${ALICE}: 1`]),
+  signs('MaximumSignedBytes', {signer: ['MaximumSignedBytes 10']}, [`${ALICE}: 1`]),
+  signs(
+    'Diagnostics, SoftwareHeader, AlwaysAddARHeader',
+    {
+      signer: ['Diagnostics yes', 'SoftwareHeader yes', 'AlwaysAddARHeader yes'],
+    },
+    [`${ALICE}: 1`],
+  ),
+  signs('SignHeaders', {signer: ['SignHeaders subject']}, [`${ALICE}: 1`]),
+  signs('OmitHeaders', {signer: ['OmitHeaders subject,date']}, [`${ALICE}: 1`]),
+  signs('OversignHeaders of many', {signer: ['OversignHeaders From,Subject,To,List-Id']}, [`${ALICE}: 1`]),
+  signs(
+    'a field that is oversigned and added later',
+    {
+      signer: ['OversignHeaders From,X-Scanned'],
+      main: [`smtpd_milters = ${SOCKET}, inet:127.0.0.1:${PORTS.addingMilter}`],
+    },
+    [`${ALICE}: 1 broken`],
+  ),
+  signs(
+    'tables by relative paths',
+    {
+      signer: [
+        ...['-KeyTable', '-SigningTable', 'BaseDirectory /etc/opendkim'],
+        ...['KeyTable file:KeyTable', 'SigningTable refile:SigningTable'],
+      ],
+    },
+    [`${ALICE}: 1`],
+  ),
+  signs(
+    'BodyLengthDB',
+    {
+      signer: ['BodyLengthDB refile:/etc/opendkim/lengths'],
+      files: {'/etc/opendkim/lengths': '*\n'},
+    },
+    [`${ALICE}: 1`],
+  ),
   signs('RequireSafeKeys no', {signer: ['RequireSafeKeys no']}, [`${ALICE}: 1`]),
   signs('MinimumKeyBits above the key', {signer: ['MinimumKeyBits 4096']}, [`${ALICE}: refused`]),
   signs('a parameter twice: the last counts', {signer: ['Mode v', 'Mode sv']}, [`${ALICE}: 1`]),
@@ -813,8 +1017,10 @@ export const rows: readonly Row[] = [
   ...entrances,
   ...words,
   ...macros,
+  ...clients,
   ...settings,
   ...filters,
   ...down,
+  ...absent,
   ...signers,
 ];

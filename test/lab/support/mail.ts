@@ -33,6 +33,8 @@ export interface Envelope {
   readonly from: string;
   /** How it enters Postfix: by sendmail(1), or by SMTP on loopback. */
   readonly by: 'sendmail' | 'smtp';
+  /** Attributes of XCLIENT, by which the client says that it is another: `ADDR=203.0.113.5 LOGIN=alice`. */
+  readonly as?: string;
 }
 
 export async function send(host: Host, internet: Internet, envelope: Envelope): Promise<Captured> {
@@ -56,7 +58,7 @@ export async function send(host: Host, internet: Internet, envelope: Envelope): 
   if (envelope.by === 'sendmail') {
     await host.must(['sendmail', '-i', '-f', envelope.from, recipient], {input: message});
   } else {
-    await submit(internet, envelope.from, recipient, message);
+    await submit(internet, envelope, recipient, message);
   }
   const queueId = await until(`${token} in the queue`, () => findInQueue(host, recipient));
   const text = await host.must(['postcat', '-qbh', queueId]);
@@ -65,9 +67,15 @@ export async function send(host: Host, internet: Internet, envelope: Envelope): 
 }
 
 /** SMTP as a mail program on the host speaks it. */
-async function submit(internet: Internet, from: string, recipient: string, message: string): Promise<void> {
+async function submit(
+  internet: Internet,
+  {from, as}: Envelope,
+  recipient: string,
+  message: string,
+): Promise<void> {
   const program = path.join(import.meta.dirname, 'submit.py');
-  const outcome = await internet.run(['/usr/bin/python3', program, from, recipient], message);
+  const argv = [program, from, recipient, ...(as === undefined ? [] : ['127.0.0.1', as])];
+  const outcome = await internet.run(['/usr/bin/python3', ...argv], message);
   if (outcome.status !== 0) throw new Error(`SMTP: ${describeOutcome(outcome)}`);
 }
 

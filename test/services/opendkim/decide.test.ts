@@ -591,12 +591,18 @@ describe('what is in effect', () => {
       host.units.set('opendkim.service', {
         LoadState: 'loaded',
         ExecStart:
-          '{ path=/usr/sbin/opendkim ; argv[]=/usr/sbin/opendkim -fb v $OPTIONS ; ignore_errors=no ; }',
-        EnvironmentFiles: '/etc/default/opendkim (ignore_errors=yes)',
+          '{ path=/usr/sbin/opendkim ; argv[]=/usr/sbin/opendkim -fb $MODE $OPTIONS ; ignore_errors=no ; }',
+        // One line a file, as systemctl show has them; what the later one sets counts.
+        EnvironmentFiles:
+          '/etc/default/opendkim (ignore_errors=yes)\nEnvironmentFiles=/etc/default/local (ignore_errors=no)',
       });
     const withOptions = await signerOf({
       ...world,
-      files: {...files, '/etc/default/opendkim': 'OPTIONS="-p inet:8891@localhost"\n'},
+      files: {
+        ...files,
+        '/etc/default/opendkim': 'MODE=v\nOPTIONS="-p inet:9999@localhost"\n',
+        '/etc/default/local': 'OPTIONS="-p inet:8891@localhost"\n',
+      },
       change,
     });
     const answer = ask(withOptions);

@@ -28,7 +28,12 @@ export function wouldSign(model: Model, question: SigningQuestion): SigningAnswe
     return {outcome: 'unknown', by: [], decisions: last === undefined ? before : [...before, last]};
   }
   const by = outcome === 'signed' ? kept(requests).map(request => request.by) : [];
-  return {outcome, by, decisions: trace.decisions};
+  return {
+    ...{outcome, by, decisions: trace.decisions},
+    ...(outcome === 'refused' && trace.dies ? {dies: true} : {}),
+    ...(by.length > 0 && trace.invalid !== undefined ? {invalid: trace.invalid} : {}),
+    ...(by.length > 0 && trace.flag('RemoveOldSignatures', false) ? {removesOlder: true} : {}),
+  };
 }
 
 function follow(trace: Trace, requests: Request[]): Outcome {

@@ -128,9 +128,12 @@ async function environmentOf(files: Reads, unit: UnitProperties): Promise<Readon
     if (name !== undefined) found.set(name, value.trim().replace(/^(["'])(.*)\1$/, '$2'));
   };
   for (const word of (unit['Environment'] ?? '').split(/\s+/)) take(word);
-  const path = parseAbsolutePath((unit['EnvironmentFiles'] ?? '').split(' ', 1)[0] ?? '');
-  const text = path.ok ? (await readText(files, path.value)).text : undefined;
-  for (const line of (text ?? '').split('\n')) take(line);
+  // What a later file sets counts (systemd.exec(5), EnvironmentFile=).
+  for (const file of (unit['EnvironmentFiles'] ?? '').split('\n')) {
+    const path = parseAbsolutePath(file.split(' ', 1)[0] ?? '');
+    const text = path.ok ? (await readText(files, path.value)).text : undefined;
+    for (const line of (text ?? '').split('\n')) take(line);
+  }
   return found;
 }
 

@@ -107,7 +107,8 @@ function byRow(
   const label = written === '%' ? author.domain : written;
   const at = {...setting, name: visible(row.key), value: visible(row.value), source: row.source};
   if (written === '') {
-    trace.note(at, `This row of SigningTable names no key, so OpenDKIM refuses the mail.`);
+    trace.note(at, 'This row of SigningTable names no key, and OpenDKIM dies of the mail.');
+    trace.dies = true;
     return 'refused';
   }
   trace.note(at, `This row of SigningTable is for ${visible(author.address)}.`);

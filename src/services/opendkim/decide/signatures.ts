@@ -12,6 +12,10 @@ export function makeSignatures(trace: Trace, requests: readonly Request[]): Outc
     const end = signOne(trace, request);
     if (end !== undefined) return end;
   }
+  const algorithm = trace.setting('SignatureAlgorithm');
+  if (algorithm?.value.toLowerCase() === 'rsa-sha1') {
+    trace.invalid = trace.place(algorithm, 'Receivers take no signature with SHA-1 for valid (RFC 8301).');
+  }
   const script = trace.setting('FinalPolicyScript');
   if (script !== undefined) trace.unread(script, 'A script has the last word. waxseal does not read it.');
   return 'signed';

@@ -17,6 +17,9 @@ export class Trace {
   readonly decisions: Decision[] = [];
   /** Tests that waxseal cannot follow and that the answer may depend on. */
   readonly open: Decision[] = [];
+  /** The message ends the daemon. */
+  dies = false;
+  invalid: Decision | undefined;
 
   constructor(model: Model, asked: SigningQuestion) {
     this.model = model;
@@ -24,16 +27,15 @@ export class Trace {
   }
 
   note(of: Place, says: string, row?: SetRow): Decision {
-    const {name, source} = of;
-    const isRow = row !== undefined;
-    const decision: Decision = {
-      name: visible(name),
-      value: isRow ? visible(row.key) : shownValue(of),
-      source: isRow ? row.source : source,
-      says,
-    };
+    const decision = this.place(of, says, row);
     this.decisions.push(decision);
     return decision;
+  }
+
+  place(of: Place, says: string, row?: SetRow): Decision {
+    const {name, source} = of;
+    const value = row === undefined ? shownValue(of) : visible(row.key);
+    return {name: visible(name), value, source: row?.source ?? source, says};
   }
 
   unread(of: Place, says: string): 'unknown' {

@@ -1,6 +1,6 @@
 /** What changes a message after a milter has signed it, or takes the signature away. Pure. */
 import {visible} from '../../../domain/text.ts';
-import type {Breaker, MilterHop} from '../../mta.ts';
+import type {Breaker, MilterHop, Pass} from '../../mta.ts';
 import {changesMail, judgesAfterDkim} from '../milters.ts';
 import {words} from '../parse.ts';
 import {CHANGES_BODY, CHANGES_HEADER, type Check, type Checks, checksOf} from './checks.ts';
@@ -16,7 +16,7 @@ export function breakersOf(read: ReadConfiguration, steps: readonly PassStep[]):
       ...laterMilters(step, at),
       ...afterMilters(read, step),
       ...held(read, step),
-      ...(step.pass.next?.by === 'filter' ? [filtered(step)] : []),
+      ...(step.pass.next?.by === 'filter' ? [filtered(step.pass.next)] : []),
       ...(at === 0 ? [] : secondPass(read, steps[at - 1] ?? step, step)),
     ]),
     ...(steps.length === 0 ? [] : onDelivery(read)),
@@ -107,18 +107,12 @@ function held(read: ReadConfiguration, {cleanup, entering}: PassStep): readonly 
 const isChecked = (entering: ServiceSettings): boolean =>
   !words(entering.value('receive_override_options')).includes('no_header_body_checks');
 
-function filtered({pass, entering}: PassStep): Breaker {
-  const setting = entering.get('content_filter');
-  return {
-    decision: decision(
-      setting,
-      `Mail goes through ${pass.next?.to ?? ''} after it was signed. A filter can change it.`,
-    ),
-    where: 'filter',
-    changes: 'body',
-    isCertain: false,
-  };
-}
+const filtered = ({to, decision: why}: NonNullable<Pass['next']>): Breaker => ({
+  decision: {...why, says: `Mail goes through ${to} after it was signed. A filter can change it.`},
+  where: 'filter',
+  changes: 'body',
+  isCertain: false,
+});
 
 /** The cleanup of the way back does again what that of the way in did before the signature. */
 function secondPass(read: ReadConfiguration, before: PassStep, step: PassStep): readonly Breaker[] {

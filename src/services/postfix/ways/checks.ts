@@ -14,18 +14,23 @@ export interface Check {
 export interface Checks {
   readonly checks: readonly Check[];
   readonly actions: ReadonlySet<string>;
+  /** Where FILTER sends messages: `scan:[127.0.0.1]:10024`. */
+  readonly filters: readonly string[];
   /** False where a table cannot be read. */
   readonly isKnown: boolean;
 }
 
 export function checksOf(read: ReadConfiguration, setting: Setting): Checks {
   const checks: Check[] = [];
+  const filters: string[] = [];
   let isKnown = true;
   for (const word of tableWords(setting.value)) {
     const rows = rowsOf(word, read.configuration.tables.get(word.text));
     if (rows === undefined) isKnown = false;
     for (const {pattern, value} of rows ?? []) {
       const [, field, rest] = /^!?.\^?([A-Za-z][A-Za-z0-9-]*):(.*).$/s.exec(pattern) ?? [];
+      const to = filterOf(value);
+      if (to !== undefined) filters.push(to);
       checks.push({
         action: (/^[A-Za-z]+/.exec(value)?.[0] ?? '').toUpperCase(),
         field: field?.toLowerCase(),
@@ -33,8 +38,11 @@ export function checksOf(read: ReadConfiguration, setting: Setting): Checks {
       });
     }
   }
-  return {checks, actions: new Set(checks.map(({action}) => action)), isKnown};
+  return {checks, actions: new Set(checks.map(({action}) => action)), filters, isKnown};
 }
+
+/** The filter that a row of header_checks(5) or access(5) names. */
+export const filterOf = (value: string): string | undefined => /^FILTER\s+(\S+)/i.exec(value)?.[1];
 
 /** Actions that change or remove the header that they match. */
 export const CHANGES_HEADER: ReadonlySet<string> = new Set(['IGNORE', 'REPLACE', 'STRIP']);

@@ -7,7 +7,8 @@ import {tokens, words} from '../parse.ts';
 import {RESTRICTIONS} from './login.ts';
 import {isLoopback} from './rows.ts';
 import {decision, stated} from './says.ts';
-import type {ReadConfiguration, Row, ServiceSettings} from './settings.ts';
+import type {ReadConfiguration, Row, ServiceSettings, Setting} from './settings.ts';
+import {type TableWord, tableWords} from './tables.ts';
 
 export type Applies = 'yes' | 'no' | 'depends';
 
@@ -81,6 +82,20 @@ function ends(
   }
   return 'open';
 }
+
+/** The tables of `check_client_access` and the like, with the list of restrictions that names each. */
+export const accessTables = (
+  settings: ServiceSettings,
+): readonly {readonly setting: Setting; readonly word: TableWord}[] =>
+  RESTRICTIONS.flatMap(name => {
+    const setting = settings.get(name);
+    const found = tokens(setting.value).map(({text}) => text);
+    return found.flatMap((text, at) =>
+      /^check_[a-z_]+_access$/.test(found[at - 1] ?? '')
+        ? tableWords(text).map(word => ({setting, word}))
+        : [],
+    );
+  });
 
 /** XCLIENT tells an address and a login (XCLIENT_README), the PROXY protocol an address. */
 function believedBy(

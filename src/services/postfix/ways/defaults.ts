@@ -34,6 +34,7 @@ export const BUILT_IN: Readonly<Record<string, string>> = {
   milter_macro_defaults: '',
   milter_macro_v: '$mail_name $mail_version',
   milter_mail_macros: 'i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}',
+  milter_protocol: '6',
   milter_rcpt_macros: 'i {rcpt_addr} {rcpt_host} {rcpt_mailer}',
   mime_header_checks: '$header_checks',
   multi_instance_directories: '',

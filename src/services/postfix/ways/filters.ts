@@ -2,13 +2,15 @@
 import {visible} from '../../../domain/text.ts';
 import type {Pass} from '../../mta.ts';
 import {words} from '../parse.ts';
-import {checksOf} from './checks.ts';
+import {checksOf, filterOf} from './checks.ts';
+import {accessTables} from './clients.ts';
 import {loginOf} from './login.ts';
 import {cleanupPass, cleanupRow, smtpdPass} from './passes.ts';
 import {FROM_HERE} from './rewrites.ts';
 import {isLoopback, isSmtpd, listenerOf} from './rows.ts';
-import {decision, type Subject, stated} from './says.ts';
-import type {ReadConfiguration, Row, ServiceSettings} from './settings.ts';
+import {decision, placed, type Subject, stated} from './says.ts';
+import type {ReadConfiguration, Row, ServiceSettings, Setting} from './settings.ts';
+import {rowsOf} from './tables.ts';
 
 export interface PassStep {
   readonly pass: Pass;
@@ -39,37 +41,56 @@ export function continuationOf(read: ReadConfiguration, first: PassStep, isUncer
   let isOpen = isUncertain;
   while (now !== undefined) {
     seen.add(now.entering.service);
-    const next = nextOf(now);
+    const {next, value, isUncertain: mayGo} = nextOf(read, now);
     steps.push(next === undefined ? now : {...now, pass: {...now.pass, next}});
-    isOpen ||= checksMayFilter(read, now);
+    isOpen ||= mayGo;
     if (next === undefined) break;
-    const back: {readonly step: PassStep | undefined; readonly isUncertain: boolean} = wayBack(
-      read,
-      now,
-      next,
-      seen,
-    );
+    const back: Back = wayBack(read, value, next, seen);
     isOpen ||= back.isUncertain;
     now = back.step;
   }
   return {steps, isUncertain: isOpen};
 }
 
-/** A filter before the queue comes first: the message is never seen by the one behind it as long as it is there. */
-function nextOf({entering, row}: PassStep): Pass['next'] {
+interface Next {
+  readonly next: Pass['next'];
+  /** As it is written. */
+  readonly value: string;
+  /** It may go elsewhere, or nowhere. */
+  readonly isUncertain: boolean;
+}
+
+/**
+ * A filter before the queue comes first: the message is never seen by the one behind it as long as it is there. FILTER in
+ * header_checks or in an access table comes before content_filter, for the messages that it fits.
+ */
+function nextOf(read: ReadConfiguration, step: PassStep): Next {
+  const {entering, row} = step;
   const proxy = row === undefined ? undefined : entering.get('smtpd_proxy_filter');
+  const isProxied = proxy !== undefined && proxy.value.trim() !== '';
   const content = entering.get('content_filter');
-  const [setting, by] =
-    proxy !== undefined && proxy.value.trim() !== ''
-      ? ([proxy, 'proxy'] as const)
-      : ([content, 'filter'] as const);
+  const [setting, by] = isProxied ? ([proxy, 'proxy'] as const) : ([content, 'filter'] as const);
+  const single = isProxied ? [] : singleFilters(read, step);
   const to = setting.value.trim();
-  if (to === '') return undefined;
+  const [first] = single;
+  if (first !== undefined && (to === '' || to === first.to)) {
+    const says = `${placed(first.setting)} can send mail to ${visible(first.to)} after the milters have seen it.`;
+    return {
+      next: {by: 'filter', to: visible(first.to), decision: decision(first.setting, says)},
+      value: first.to,
+      isUncertain: true,
+    };
+  }
+  if (to === '') return {next: undefined, value: '', isUncertain: false};
   const says =
     by === 'proxy'
       ? `${stated(setting)}: milters in front of it see the envelope only, never the message.`
       : `${stated(setting)}: mail goes there after the milters have seen it.`;
-  return {by, to: visible(to), decision: decision(setting, says)};
+  return {
+    next: {by, to: visible(to), decision: decision(setting, says)},
+    value: to,
+    isUncertain: first !== undefined,
+  };
 }
 
 interface Back {
@@ -82,13 +103,10 @@ const ENDS: Back = {step: undefined, isUncertain: false};
 
 function wayBack(
   read: ReadConfiguration,
-  from: PassStep,
+  value: string,
   next: NonNullable<Pass['next']>,
   seen: ReadonlySet<string>,
 ): Back {
-  const value = (
-    next.by === 'proxy' ? from.entering.get('smtpd_proxy_filter') : from.entering.get('content_filter')
-  ).value.trim();
   if (next.by === 'proxy') return isHere(value) ? bySmtp(read, portOf(value), seen) : NOWHERE;
   const colon = value.indexOf(':');
   const transport = colon < 0 ? value : value.slice(0, colon);
@@ -189,11 +207,20 @@ export function handedIn(read: ReadConfiguration, entering: ServiceSettings, sub
 export const callsSendmail = (row: Row): boolean =>
   row.words.some(word => /^(?:argv=)?(?:\/[^\s]*\/)?sendmail$/.test(word));
 
-/** FILTER in header_checks or in an access table sends single messages to a filter that is named there. */
-function checksMayFilter(read: ReadConfiguration, {entering, cleanup}: PassStep): boolean {
+/** Filters for single messages. */
+function singleFilters(
+  read: ReadConfiguration,
+  {entering, cleanup, row}: PassStep,
+): readonly {readonly setting: Setting; readonly to: string}[] {
   const isChecked = !words(entering.value('receive_override_options')).includes('no_header_body_checks');
-  return (
-    isChecked &&
-    ['header_checks', 'body_checks'].some(name => checksOf(read, cleanup.get(name)).actions.has('FILTER'))
-  );
+  const checks = isChecked ? ['header_checks', 'body_checks'].map(name => cleanup.get(name)) : [];
+  return [
+    ...(row === undefined ? [] : accessTables(entering)).flatMap(({setting, word}) =>
+      (rowsOf(word, read.configuration.tables.get(word.text)) ?? []).flatMap(({value}) => {
+        const to = filterOf(value);
+        return to === undefined ? [] : [{setting, to}];
+      }),
+    ),
+    ...checks.flatMap(setting => checksOf(read, setting).filters.map(to => ({setting, to}))),
+  ];
 }

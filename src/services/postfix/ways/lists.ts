@@ -75,6 +75,7 @@ const readerFor = (read: ReadConfiguration, row: Row | undefined, settings: Serv
   queueDirectory: queueDirectory(read),
   chroot: isChrooted(read, row),
   defaultAction: settings.value('milter_default_action').trim(),
+  protocol: settings.value('milter_protocol'),
 });
 
 /** A line that ends the program before it reads any list. */

@@ -10,6 +10,8 @@ export interface ListReader {
   readonly chroot: boolean;
   /** milter_default_action of the service; '' where it is not known. */
   readonly defaultAction: string;
+  /** milter_protocol of the service. */
+  readonly protocol: string;
 }
 
 /**
@@ -24,7 +26,7 @@ export const isFatal = (hops: MilterHops): hops is Extract<MilterHops, {readonly
 export function parseMilterList(value: string, reader: ListReader): MilterHops {
   const entries: (Entry & {readonly text: string})[] = [];
   for (const {text} of tokens(value)) {
-    const entry = text.startsWith('{') ? braced(text, value) : {address: text, action: undefined};
+    const entry = text.startsWith('{') ? braced(text, value) : {address: text};
     if ('fatal' in entry) return {fatal: visible(entry.fatal)};
     entries.push({text, ...entry});
   }
@@ -33,15 +35,25 @@ export function parseMilterList(value: string, reader: ListReader): MilterHops {
     const end = endpointIn(entry.address, reader);
     if ('fatal' in end) return {fatal: visible(end.fatal), onConnect: true};
     const action = entry.action ?? reader.defaultAction;
+    const fault = protocolFault(entry.protocol ?? reader.protocol);
     hops.push({
       text: visible(text),
       ...end,
+      ...(fault === undefined ? {} : {fault}),
       // A transport that Postfix does not know counts as failed, and is answered with 451 or 421 unless all is accepted.
       whenDown:
-        end.endpoint === undefined && action !== 'accept' && action !== '' ? 'delayed' : whenDown(action),
+        (end.endpoint === undefined || fault !== undefined) && action !== 'accept' && action !== ''
+          ? 'delayed'
+          : whenDown(action),
     });
   }
   return hops;
+}
+
+/** Versions, and the one extension (milter8_versions in milter8.c): a word that is none switches the milter off. */
+function protocolFault(protocol: string): string | undefined {
+  const bad = protocol.split(/[\s,]+/).find(word => !/^(?:|[2346]|no_header_reply)$/i.test(word));
+  return bad === undefined ? undefined : `is not spoken to: milter_protocol has no "${visible(bad)}"`;
 }
 
 const WHEN_DOWN: Readonly<Record<string, MilterHop['whenDown']>> = {
@@ -59,7 +71,8 @@ const whenDown = (action: string): MilterHop['whenDown'] =>
 interface Entry {
   readonly address: string;
   /** default_action of this entry. */
-  readonly action: string | undefined;
+  readonly action?: string;
+  readonly protocol?: string;
 }
 
 const TIMES: ReadonlySet<string> = new Set(['connect_timeout', 'command_timeout', 'content_timeout']);
@@ -70,7 +83,7 @@ function braced(text: string, list: string): Entry | {readonly fatal: string} {
   if (typeof inner !== 'string') return {fatal: `milter service syntax error: ${inner.fault}`};
   const [address, ...options] = tokens(inner).map(token => token.text);
   if (address === undefined) return {fatal: `empty milter definition: "${list}"`};
-  let action: string | undefined;
+  let entry: Entry = {address};
   for (const option of options) {
     const plain = option.startsWith('{') ? insideBraces(option) : option;
     if (typeof plain !== 'string') return {fatal: `${plain.fault} in "${option}"`};
@@ -80,9 +93,10 @@ function braced(text: string, list: string): Entry | {readonly fatal: string} {
     if (TIMES.has(name) && !/^\d+[wdhms]?$/i.test(value))
       return {fatal: `${name}: bad time value or unit: ${value}`};
     if (TEXTS.has(name) && value === '') return {fatal: `bad string length 0 < 1: ${name} = `};
-    if (name === 'default_action') action = value;
+    if (name === 'default_action') entry = {...entry, action: value};
+    if (name === 'protocol') entry = {...entry, protocol: value};
   }
-  return {address, action};
+  return entry;
 }
 
 const malformed = (option: string): string =>

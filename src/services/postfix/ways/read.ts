@@ -4,8 +4,10 @@ import type {Ports} from '../../../system/ports.ts';
 import type {Entrance} from '../../mta.ts';
 import {tryReadText} from '../../reading.ts';
 import {parsePostconf, words} from '../parse.ts';
+import {accessTables} from './clients.ts';
 import {BUILT_IN} from './defaults.ts';
 import {entrancesOf} from './entrances.ts';
+import {isSmtpd} from './rows.ts';
 import {type PostfixConfiguration, type ReadConfiguration, readConfiguration} from './settings.ts';
 import {indexedPathOf, type TableWord, tableWords, textPathOf} from './tables.ts';
 
@@ -116,7 +118,12 @@ async function readTables(
   const named = read.rows.flatMap(row =>
     (TABLES[row.command] ?? []).flatMap(name => tableWords(read.of(row).value(name))),
   );
-  const asked = new Map(named.map(word => [word.text, word]));
+  // Indexes may be large, and are no place for FILTER.
+  const access = read.rows
+    .filter(isSmtpd)
+    .flatMap(row => accessTables(read.of(row)).map(({word}) => word))
+    .filter(word => textPathOf(word) !== undefined);
+  const asked = new Map([...named, ...access].map(word => [word.text, word]));
   const origin = parseAbsolutePath(read.main.value('myorigin'));
   const tables = await Promise.all(
     [...asked].map(async ([text, word]) => [text, await readTable(context, word)] as const),
