@@ -39,6 +39,10 @@ export const EXAMPLES: Readonly<Record<CommandName, readonly (readonly [job: str
     ['All domains', 'waxseal status'],
     ['For a monitoring system', 'waxseal status --monitor'],
   ],
+  adopt: [
+    ['Every key that signs here', 'waxseal adopt'],
+    ['Have waxseal forget one again', 'waxseal adopt --release --domain example.com'],
+  ],
   check: [
     ['This host and its records', 'waxseal check'],
     ['Only one record, of whatever domain', 'waxseal check --dns --domain example.com --selector 202611'],

@@ -68,6 +68,7 @@ type Command = (context: Context) => Promise<ExitCode>;
 const COMMANDS: Readonly<Record<CommandName, () => Promise<Command>>> = {
   setup: async () => (await import('./commands/setup.ts')).setup,
   demo: async () => (await import('./commands/demo.ts')).demo,
+  adopt: async () => (await import('./commands/adopt.ts')).adopt,
   status: async () => (await import('./commands/status.ts')).status,
   test: async () => (await import('./commands/test.ts')).test,
   check: async () => (await import('./commands/check.ts')).check,

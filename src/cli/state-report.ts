@@ -1,5 +1,7 @@
+import {command} from '../domain/command.ts';
 import type {DomainName} from '../domain/names.ts';
 import type {DomainReport} from '../flow/report.ts';
+import {type KeyByHand, recordKey} from '../host/index.ts';
 import {type KeyEntry, nextStep, type RotationState} from '../rotation/index.ts';
 import {listOf} from './arguments.ts';
 import type {Context} from './context.ts';
@@ -52,3 +54,21 @@ export function domainReportOf(entry: KeyEntry, now: Date): DomainReport {
     nextStep: next.due === undefined ? next.text : `${next.text} Not before ${next.due.toISOString()}.`,
   };
 }
+
+/** A key that waxseal did not make. Nothing is known of its record but what it must be: DNS was not queried. */
+export function byHandReport({domain, selector, keyPath, key}: KeyByHand): DomainReport {
+  const name = recordKey(domain, selector);
+  const value = key.known ? `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}` : '';
+  return {
+    ...{domain, selector, state: 'by-hand', keyPath, servers: [], dns: null},
+    algorithm: key.known ? key.algorithm : null,
+    bits: key.known ? key.bits : null,
+    record: {name, zone: '', relativeName: name, value, strings: stringsOf(value)},
+    ...{publishedAt: null, activatedAt: null},
+    nextStep: adoptStep(domain),
+  };
+}
+
+/** What to do about a key that waxseal did not make. */
+export const adoptStep = (domain: string): string =>
+  `Adopt it, so that waxseal rotates it: ${command('sudo', 'waxseal', 'adopt', '--domain', domain)}`;

@@ -1,16 +1,26 @@
 /** What the hub shows: each key of the host in a few words. */
-import {type DomainName, displayDomain, type Selector} from '../domain/names.ts';
+import {displayDomain} from '../domain/names.ts';
+import {sourceText} from '../domain/source.ts';
 import {visible} from '../domain/text.ts';
-import {ageOf, type Due, entryFinder, type RotationState} from '../rotation/index.ts';
+import type {KeyByHand} from '../host/index.ts';
+import {ageOf, type Due, entryFinder, type KeyEntry, type RotationState} from '../rotation/index.ts';
 
-const HUB_ACTIONS = ['rotate', 'advance', 'resume', 'check', 'record', 'remove', 'setup', 'leave'] as const;
-export type HubAction = (typeof HUB_ACTIONS)[number];
+export type HubAction =
+  | 'rotate'
+  | 'advance'
+  | 'resume'
+  | 'adopt'
+  | 'check'
+  | 'record'
+  | 'remove'
+  | 'setup'
+  | 'leave';
 
 export interface HubRow {
-  readonly domain: DomainName;
+  readonly domain: string;
   /** As a person writes the domain. */
   readonly name: string;
-  readonly selector: Selector;
+  readonly selector: string;
   /** `RSA 2048`, `Ed25519`. */
   readonly key: string;
   /** `12 d`: since it signs, or since it was made. */
@@ -24,6 +34,8 @@ export interface HubRow {
   readonly level: Due['level'];
   /** A key is on its way for this domain: there is something to go on with. */
   readonly isBegun: boolean;
+  /** waxseal has no note of this key. */
+  readonly isByHand: boolean;
 }
 
 export interface HubChoice {
@@ -52,7 +64,7 @@ export function hubRows(
         domain: key.domain,
         name: displayDomain(key.domain),
         selector: key.selector,
-        key: key.algorithm === 'rsa' ? `RSA ${key.bits}` : 'Ed25519',
+        key: keyText(key),
         age: `${Math.floor(ageOf(key, state, now) / DAY)} d`,
         state: key.state,
         next: visible(step.text),
@@ -60,10 +72,33 @@ export function hubRows(
         due: shortly(step, now, localTime),
         level: step.level,
         isBegun: begun.has(key.domain),
+        isByHand: false,
       },
     ];
   });
 }
+
+/** A row for each key that waxseal did not make. */
+export const byHandRows = (keys: readonly KeyByHand[]): readonly HubRow[] =>
+  keys.map(({domain, selector, key, row, program}) => ({
+    domain,
+    name: visible(domain),
+    selector: visible(selector),
+    key: key.known ? keyText(key) : '',
+    ...{age: '', state: 'by hand', when: '', due: 'adopt', level: 'ok', isBegun: false, isByHand: true},
+    next: `${visible(program)} signs with it by the row "${visible(row.pattern)}" (${sourceText(row.source)}). Adopt it, so that waxseal rotates it.`,
+  }));
+
+const keyText = ({algorithm, bits}: Pick<KeyEntry, 'algorithm' | 'bits'>): string =>
+  algorithm === 'rsa' ? `RSA ${bits}` : 'Ed25519';
+
+/** What can be done about a row: there must be something to go on with, or to adopt. */
+export const isOffered = (action: HubAction, row: HubRow | undefined): boolean =>
+  action === 'resume'
+    ? row?.isBegun === true
+    : action === 'adopt'
+      ? row?.isByHand === true
+      : action !== 'advance' || row?.isByHand !== true;
 
 const WAITS: Readonly<Record<Due['waitsFor'], string>> = {
   nobody: 'now',
@@ -86,6 +121,7 @@ export const HUB_KEYS: readonly (readonly [letter: string, what: string, action:
   ['r', 'rotate', 'rotate'],
   ['a', 'advance', 'advance'],
   ['u', 'resume', 'resume'],
+  ['t', 'adopt', 'adopt'],
   ['c', 'check', 'check'],
   ['s', 'show record', 'record'],
   ['d', 'remove', 'remove'],

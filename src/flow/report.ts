@@ -46,9 +46,11 @@ export interface DnsReport {
 export interface DomainReport {
   readonly domain: string;
   readonly selector: string;
-  readonly algorithm: 'rsa' | 'ed25519';
-  readonly bits: number;
-  readonly state: 'staged' | 'pending' | 'ready' | 'active' | 'retiring' | 'revoked' | 'removed';
+  /** null where the key cannot be read. */
+  readonly algorithm: 'rsa' | 'ed25519' | null;
+  readonly bits: number | null;
+  /** `by-hand`: signs here, and waxseal has no note of it. */
+  readonly state: 'by-hand' | 'staged' | 'pending' | 'ready' | 'active' | 'retiring' | 'revoked' | 'removed';
   readonly keyPath: string | null;
   readonly record: {
     readonly name: string;

@@ -102,7 +102,7 @@ const PROGRAMS = [
   ...[
     'dig',
     'delv',
-    'waxseal(?= (?:[a-z]+ )*--| (?:setup|rotate|remove|undo|import|record|check|status|export|sign|verify|explain|test)\\b)',
+    'waxseal(?= (?:[a-z]+ )*--| (?:setup|rotate|adopt|remove|undo|import|record|check|status|export|sign|verify|explain|test)\\b)',
     'npm',
     'apt',
     'apt-get',

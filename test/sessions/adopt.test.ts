@@ -22,7 +22,9 @@ async function edit(
 }
 
 const known = async (world: World): Promise<readonly string[]> =>
-  (await world.run(['status', '--json'])).report.domains.map(({domain, selector}) => `${selector} ${domain}`);
+  (await world.run(['status', '--json'])).report.domains.flatMap(({domain, selector, state}) =>
+    state === 'by-hand' ? [] : `${selector} ${domain}`,
+  );
 
 /** A host that signs for example.org, of which waxseal knows nothing. */
 async function handMade(): Promise<World> {
@@ -38,6 +40,60 @@ it('takes up a key that OpenDKIM can read', async () => {
   const run = await world.run(['rotate', '--domain', 'example.org', '--yes', '--no-wait', '--json']);
   expect(run.exitCode, run.err).toBe(3);
   expect(await known(world)).toContain('202611 example.org');
+});
+
+it('adopts without a rotation, and lets go again', async () => {
+  const world = await handMade();
+  const {files} = world.sandbox.ports;
+  const tables = async (): Promise<readonly string[]> =>
+    await Promise.all(
+      ['/etc/opendkim/KeyTable', '/etc/opendkim/SigningTable', '/etc/opendkim.conf'].map(async path =>
+        Buffer.from((await files.read(absolute(path))) ?? []).toString('utf8'),
+      ),
+    );
+  const before = await tables();
+  const status = async () => (await world.run(['status', '--json'])).report.domains;
+  expect(await status()).toMatchObject([
+    {
+      ...{domain: 'example.org', selector: '202611', state: 'by-hand', algorithm: 'rsa', bits: 2048},
+      nextStep: 'Adopt it, so that waxseal rotates it: sudo waxseal adopt --domain example.org',
+    },
+  ]);
+  const dry = await world.run(['adopt', '--dry-run']);
+  expect(dry.out).toContain('Would be adopted: 202611._domainkey.example.org');
+  expect(await status()).toMatchObject([{state: 'by-hand'}]);
+  const run = await world.run(['adopt', '--domain', 'example.org', '--json']);
+  expect(run.exitCode, run.err).toBe(0);
+  expect(run.report).toMatchObject({changed: true, domains: [{selector: '202611', state: 'active'}]});
+  expect(await status()).toMatchObject([{domain: 'example.org', selector: '202611', state: 'active'}]);
+  expect((await world.run(['adopt', '--json'])).report).toMatchObject({changed: false, domains: []});
+  const back = await world.run(['adopt', '--release', '--domain', 'example.org', '--json']);
+  expect(back.exitCode, back.err).toBe(0);
+  expect(back.report.changed).toBe(true);
+  expect(await status()).toMatchObject([{state: 'by-hand'}]);
+  expect(await tables()).toEqual(before);
+});
+
+it('forgets no key of a domain for which it has made one, and adopts none that is not there', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const released = await world.run(['adopt', '--release', '--domain', 'example.org', '--json']);
+  expect(released.exitCode).toBe(2);
+  expect(released.report.error?.id).toBe('adopt.in-use');
+  expect(await known(world)).toEqual(['202611 example.org']);
+  const none = await world.run(['adopt', '--domain', 'example.net', '--json']);
+  expect(none.exitCode).toBe(2);
+  expect(none.report.error?.id).toBe('domain.unknown');
+});
+
+it('shows the state of a domain that only a pattern covers', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const run = await world.run(['status', '--domain', 'deep.sub.example.org']);
+  expect(run.exitCode, run.err).toBe(0);
+  expect(run.out).toContain('deep.sub.example.org  has no key of its own');
+  expect(run.out).toContain('signs its mail with 202611 of example.org by the row "*@*.example.org"');
+  expect((await world.run(['status', '--domain', 'example.net'])).exitCode).toBe(2);
 });
 
 it('takes up no key of root that a table names which others can write', async () => {

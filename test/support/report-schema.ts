@@ -46,9 +46,9 @@ const dns = object({
 const domain = object({
   domain: text,
   selector: text,
-  algorithm: {enum: ['rsa', 'ed25519']},
-  bits: {type: 'integer'},
-  state: {enum: ['staged', 'pending', 'ready', 'active', 'retiring', 'revoked', 'removed']},
+  algorithm: {enum: ['rsa', 'ed25519', null]},
+  bits: {type: ['integer', 'null']},
+  state: {enum: ['by-hand', 'staged', 'pending', 'ready', 'active', 'retiring', 'revoked', 'removed']},
   keyPath: textOrNull,
   record: object({name: text, zone: text, relativeName: text, value: text, strings: list(text)}),
   servers: list(server),

@@ -1,5 +1,6 @@
 import {type ExitCode, ToolError} from '../../domain/errors.ts';
-import {type HubChoice, type HubRow, hubRows} from '../../flow/hub.ts';
+import {byHandRows, type HubChoice, type HubRow, hubRows} from '../../flow/hub.ts';
+import {lookByHand} from '../../jobs/by-hand.ts';
 import {gatherFacts} from '../../jobs/rotate/facts.ts';
 import {findUnfinished} from '../../plan/index.ts';
 import {due, isComing, loadState, type RotationState} from '../../rotation/index.ts';
@@ -12,13 +13,13 @@ import type {CommandName} from '../flags.ts';
 import {setup} from './setup.ts';
 
 /**
- * `waxseal` alone on a terminal: the hub where the host has DKIM by waxseal; else the wizard, which also goes on with a
+ * `waxseal` alone on a terminal: the hub where the host signs, by whoever's hand; else the wizard, which also goes on with a
  * set-up that was left.
  */
 export async function hub(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const state = ports.process.privileged ? await loadState(ports.files) : undefined;
-  if (state?.ok !== true || !(await hasHub(ports, state.value))) return await setup(context);
+  if (state?.ok !== true || !(await hasHub(ports, state.value, context.signal))) return await setup(context);
   let last: ExitCode = 0;
   let initial = 0;
   for (;;) {
@@ -38,9 +39,10 @@ export async function hub(context: Context): Promise<ExitCode> {
 }
 
 /** Something signs or did, and nothing else waits to be finished first. */
-async function hasHub(ports: Ports, state: RotationState): Promise<boolean> {
+async function hasHub(ports: Ports, state: RotationState, signal: AbortSignal): Promise<boolean> {
   const known = state.keys.some(key => ['active', 'retiring', 'revoked'].includes(key.state));
-  return known && !isOnlySetup(state) && (await findUnfinished(ports)).length === 0;
+  if (isOnlySetup(state) || (await findUnfinished(ports)).length > 0) return false;
+  return known || (await lookByHand(ports, state, signal)).byHand.length > 0;
 }
 
 /** A set-up that waits: a key on its way of a domain that has no other. */
@@ -54,7 +56,8 @@ async function look(context: Context, ports: Ports): Promise<readonly HubRow[]> 
   if (!state.ok) return [];
   const resolvers = resolversOf(context.flags);
   const facts = await gatherFacts(ports, {resolvers}, state.value, () => true, context.signal);
-  return hubRows(state.value, due(state.value, facts), facts.now, localTime);
+  const {byHand} = await lookByHand(ports, state.value, context.signal);
+  return [...hubRows(state.value, due(state.value, facts), facts.now, localTime), ...byHandRows(byHand)];
 }
 
 async function show(context: Context, rows: readonly HubRow[], initial: number): Promise<HubChoice> {
@@ -84,6 +87,8 @@ async function perform(context: Context, {action, row}: HubChoice): Promise<Exit
         return await (await import('./rotate.ts')).rotate(as('rotate'));
       case 'advance':
         return await (await import('./rotate.ts')).rotate(as('rotate', {advance: true}));
+      case 'adopt':
+        return await (await import('./adopt.ts')).adopt(as('adopt'));
       case 'check':
         return await (await import('./check.ts')).check(as('check'));
       case 'record':

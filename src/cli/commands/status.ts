@@ -1,11 +1,11 @@
 import {mailChecks} from '../../doctor/mail.ts';
 import {checkNotes, inspectNotes} from '../../doctor/notes.ts';
-import {command} from '../../domain/command.ts';
 import type {ExitCode} from '../../domain/errors.ts';
-import {displayDomain} from '../../domain/names.ts';
+import {type DomainName, displayDomain} from '../../domain/names.ts';
 import {sourceText} from '../../domain/source.ts';
 import {visible} from '../../domain/text.ts';
-import {type KeyByHand, keysByHand, lookAtHostPicture, recordKey} from '../../host/index.ts';
+import {coveredSender, domains, type KeyByHand, recordKey, type SignatureMade} from '../../host/index.ts';
+import {lookByHand} from '../../jobs/by-hand.ts';
 import {readKeys} from '../../jobs/key-book.ts';
 import {keysInUse} from '../../jobs/key-uses.ts';
 import {gatherFacts, readQueue, readSettings} from '../../jobs/rotate/facts.ts';
@@ -20,7 +20,6 @@ import {
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
-import {look} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -28,7 +27,7 @@ import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
 import {checkLines, tell} from '../print.ts';
 import {silentLines} from '../silent-report.ts';
-import {chosen, domainsOf} from '../state-report.ts';
+import {adoptStep, byHandReport, chosen, domainsOf} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal status`: every domain, its key, the state and the next step. Loads no view, asks no server. */
@@ -36,16 +35,11 @@ export async function status(context: Context): Promise<ExitCode> {
   if (isSet(context.flags, 'monitor')) return await monitor(context);
   const ports = await context.ports();
   const loaded = await loadState(ports.files);
-  const now = ports.process.privileged
-    ? await lookNow(context, ports, loaded.ok ? loaded.value : EMPTY_STATE)
-    : NOTHING_SEEN;
-  const checks = ports.process.privileged ? [...(await checkNotes(ports)), ...now.checks] : [];
   // What can't be read is a finding; the domains of --domain are not unknown for it.
   const state = loaded.ok ? loaded.value : EMPTY_STATE;
-  const wanted = domainsOf(context);
-  const isByHand = wanted?.every(domain => now.byHand.some(key => key.domain === domain)) === true;
-  const mine = isByHand ? state.keys.filter(({domain}) => wanted?.includes(domain) === true) : undefined;
-  const keys = (loaded.ok ? (mine ?? chosen(context, state)) : []).filter(each => each.state !== 'removed');
+  const now = ports.process.privileged ? await lookNow(context, ports, state) : NOTHING_SEEN;
+  const checks = ports.process.privileged ? [...(await checkNotes(ports)), ...now.checks] : [];
+  const keys = (loaded.ok ? keysShown(context, state, now) : []).filter(each => each.state !== 'removed');
   const all = keys.length === 0 ? [] : await nextSteps(ports, state, keys, context.signal);
   const lines = keys.flatMap((key, index) => {
     const next = all[index];
@@ -60,11 +54,15 @@ export async function status(context: Context): Promise<ExitCode> {
   });
   return await tell(
     context,
-    {exitCode: checks.length === 0 ? 0 : 4, domains: dueReports(state, all, ports.clock.now()), checks},
+    {
+      exitCode: checks.length === 0 ? 0 : 4,
+      domains: [...dueReports(state, all, ports.clock.now()), ...now.byHand.map(byHandReport)],
+      checks,
+    },
     [
       ...(lines.length === 0 && now.byHand.length === 0 && loaded.ok
         ? ['No keys yet. Begin with: waxseal setup']
-        : [...lines, ...now.byHand.flatMap(byHandLines)]),
+        : [...lines, ...now.byHand.flatMap(byHandLines), ...now.covered.flatMap(coveredLines)]),
       ...checks.flatMap(checkLines),
     ],
   );
@@ -73,29 +71,63 @@ export async function status(context: Context): Promise<ExitCode> {
 /** What a look at the host says about signing now: notes of waxseal say what was. */
 interface SeenNow {
   readonly byHand: readonly KeyByHand[];
+  /** Domains of `--domain` that have no key of their own here, and are signed. */
+  readonly covered: readonly Covered[];
   /** Only what is wrong with signing: all else is told by `check`. */
   readonly checks: readonly Check[];
 }
 
-const NOTHING_SEEN: SeenNow = {byHand: [], checks: []};
+interface Covered {
+  readonly domain: DomainName;
+  readonly by: SignatureMade;
+}
+
+const NOTHING_SEEN: SeenNow = {byHand: [], covered: [], checks: []};
 
 async function lookNow(context: Context, ports: Ports, state: RotationState): Promise<SeenNow> {
-  const {signal} = context;
-  const picture = await lookAtHostPicture(ports, await look(ports, signal), {signal});
+  const {picture, byHand} = await lookByHand(ports, state, context.signal);
   const wanted = domainsOf(context);
-  const known = new Set(state.keys.map(({domain, selector}) => recordKey(domain, selector)));
-  const byHand = keysByHand(picture, known).filter(
-    ({domain}) => wanted === undefined || wanted.some(each => each === domain),
-  );
   const checks = mailChecks(picture, wanted).checks.filter(({status: found}) => found === 'fail');
-  return {byHand, checks};
+  if (wanted === undefined) return {byHand, covered: [], checks};
+  const known = new Set([...state.keys, ...byHand].map(({domain}): string => domain));
+  const covered = wanted
+    .filter(domain => !known.has(domain))
+    .flatMap(domain => {
+      const sender = coveredSender(picture, domain);
+      const [verdict] = sender === undefined ? [] : domains(picture, [sender]);
+      const by = verdict?.signatures[0]?.signature;
+      return by === undefined ? [] : [{domain, by}];
+    });
+  const named = new Set<string>([...wanted, ...covered.map(({by}) => by.domain)]);
+  return {byHand: byHand.filter(({domain}) => named.has(domain)), covered, checks};
 }
+
+/** Those of `--domain`, and those that sign for them; a domain that nothing is known of is an error. */
+function keysShown(context: Context, state: RotationState, {byHand, covered}: SeenNow): readonly KeyEntry[] {
+  const wanted = domainsOf(context);
+  if (wanted === undefined) return state.keys;
+  const seen = new Set<string>([...byHand, ...covered].map(({domain}) => domain));
+  const own = wanted.filter(domain => !seen.has(domain));
+  const signing = new Set(covered.map(({by}) => recordKey(by.domain, by.selector)));
+  return [
+    ...(own.length === 0 ? [] : chosen({flags: {...context.flags, domain: own}}, state)),
+    ...state.keys.filter(
+      key =>
+        signing.has(entryName(key)) || (seen.has(key.domain) && wanted.some(each => each === key.domain)),
+    ),
+  ];
+}
+
+const coveredLines = ({domain, by: {domain: d, selector, row, program}}: Covered): readonly string[] => [
+  `${displayDomain(domain)}  has no key of its own`,
+  `    ${visible(program)} signs its mail with ${visible(selector)} of ${visible(d)} by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
+];
 
 /** A key that waxseal did not make, like its own. */
 const byHandLines = ({domain, selector, key, row, program}: KeyByHand): readonly string[] => [
-  `${visible(domain)}  ${visible(selector)}  ${key.known ? `${key.algorithm} ${key.bits}` : 'key not readable'}  made by hand`,
+  `${visible(domain)}  ${visible(selector)}  ${key.known ? `${key.algorithm} ${key.bits}` : 'key not readable'}  by hand`,
   `    ${visible(program)} has it by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
-  `    Adopt it, so that waxseal rotates it: ${command('sudo', 'waxseal', 'rotate', '--domain', domain)}`,
+  `    ${adoptStep(domain)}`,
 ];
 
 /** What comes next, by the clock, the queue and the signers of this host. */

@@ -1,4 +1,5 @@
 /** Keys that were made by hand or by another program: taken into the state as what they are, keys that sign. */
+
 import {createPublicKey} from 'node:crypto';
 import {formatKeyRecord, publicKeyOf} from '../../dkim/index.ts';
 import {surveyOnce} from '../../dns/authoritative.ts';
@@ -6,7 +7,8 @@ import {recordForms} from '../../dns/forms.ts';
 import {givingUpSilent} from '../../dns/silence.ts';
 import {findZone} from '../../dns/zone.ts';
 import {refuseDamagedNotes} from '../../doctor/notes.ts';
-import {ToolError} from '../../domain/errors.ts';
+import {command} from '../../domain/command.ts';
+import {ToolError, UsageError} from '../../domain/errors.ts';
 import {
   type DomainName,
   keyRecordName,
@@ -15,6 +17,7 @@ import {
   type Selector,
 } from '../../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
+import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {inspectKey} from '../../keys/index.ts';
 import {sha256Of} from '../../plan/index.ts';
@@ -89,6 +92,38 @@ export async function adoptKeys(
     if (after !== state && options.dryRun !== true) await saveState(ports.files, after);
     return {adopted, state: after};
   });
+}
+
+/**
+ * Forgets keys that are known by adoption alone, of all domains or of `only`: the host is left as it is. UsageError
+ * `adopt.in-use` where waxseal has done more with a domain that is named. The lock is the caller's.
+ * @returns the keys that are not known any more
+ */
+export async function releaseKeys(
+  ports: Pick<Ports, 'files'>,
+  only: readonly DomainName[] | undefined,
+  dryRun: boolean,
+): Promise<readonly KeyEntry[]> {
+  const state = await readKeys(ports);
+  const isAdopted = ({log}: KeyEntry): boolean => log.every(({evidence}) => evidence.kind === 'adopted');
+  const used = new Set(state.keys.filter(key => !isAdopted(key)).map(({domain}) => domain));
+  const refused = only?.find(domain => used.has(domain));
+  if (refused !== undefined) {
+    throw new UsageError(
+      problem(
+        'adopt.in-use',
+        `waxseal has made a key for ${refused}: its keys can't be forgotten.`,
+        `To stop signing: ${command('waxseal', 'remove', '--domain', refused)}`,
+      ),
+    );
+  }
+  const gone = state.keys.filter(
+    key => isAdopted(key) && !used.has(key.domain) && (only === undefined || only.includes(key.domain)),
+  );
+  if (gone.length === 0 || dryRun) return gone;
+  const names = new Set(gone.map(entryName));
+  await saveState(ports.files, {...state, keys: state.keys.filter(key => !names.has(entryName(key)))});
+  return gone;
 }
 
 /** A key that a row signs with, and that the state does not know. */

@@ -1,16 +1,18 @@
 /** The hub line by line: for screen readers, serial lines and logs. */
 import {createInterface} from 'node:readline/promises';
-import {HUB_KEYS, type HubChoice, type HubRow} from '../../flow/hub.ts';
+import {HUB_KEYS, type HubChoice, type HubRow, isOffered} from '../../flow/hub.ts';
 
 /** Everything that is known, numbered, in lines. */
 export const hubLines = (rows: readonly HubRow[]): readonly string[] => [
   'DKIM on this host',
   ...rows.flatMap((row, index) => [
-    `${index + 1}. ${row.name}, selector ${row.selector}, ${row.key}, ${row.age} old, ${row.state}`,
+    `${index + 1}. ${[row.name, `selector ${row.selector}`, row.key, row.age === '' ? '' : `${row.age} old`, row.state].filter(text => text !== '').join(', ')}`,
     `   ${row.level === 'alarm' ? 'ALARM: ' : row.level === 'warn' ? 'Warning: ' : ''}${row.next}`,
     ...(row.when === '' ? [] : [`   ${row.when}`]),
   ]),
-  `Do: ${HUB_KEYS.map(([letter, what]) => `${letter} ${what}`).join(', ')}; with the number of a key, as in: r 1`,
+  `Do: ${HUB_KEYS.filter(([, , action]) => action !== 'adopt' || rows.some(row => row.isByHand))
+    .map(([letter, what]) => `${letter} ${what}`)
+    .join(', ')}; with the number of a key, as in: r 1`,
 ];
 
 /** What a line means; undefined where it means nothing. Without a number the first key is meant. */
@@ -19,7 +21,7 @@ export function hubAnswer(text: string, rows: readonly HubRow[]): HubChoice | un
   const known = HUB_KEYS.find(([letter]) => letter === match?.[1]);
   const row = rows[Number(match?.[2] ?? 1) - 1];
   if (known === undefined || (match?.[2] !== undefined && row === undefined)) return undefined;
-  if (known[2] === 'resume' && row?.isBegun !== true) return undefined;
+  if (!isOffered(known[2], row)) return undefined;
   return {action: known[2], row};
 }
 

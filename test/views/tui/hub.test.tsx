@@ -28,6 +28,7 @@ const row = (domain: string, selector: string, rest: Partial<HubRow>): HubRow =>
   due: '2027-05-20',
   level: 'ok',
   isBegun: false,
+  isByHand: false,
   ...rest,
 });
 
@@ -166,4 +167,16 @@ test('the plain hub says the same, and takes a letter with a number', async () =
   expect(hubAnswer('r 99', ROWS)).toBeUndefined();
   expect(hubAnswer('u 3', ROWS)).toBeUndefined();
   expect(hubAnswer('x', ROWS)).toBeUndefined();
+});
+
+test('a key made by hand is offered for adoption, and only that', () => {
+  const hand = row('example.net', 's1', {isByHand: true, state: 'by hand', age: '', due: 'adopt'});
+  const rows = [row('example.org', '202611', {}), hand];
+  expect(hubAnswer('t 2', rows)).toEqual({action: 'adopt', row: hand});
+  expect(hubAnswer('t 1', rows)).toBeUndefined();
+  expect(hubAnswer('a 2', rows)).toBeUndefined();
+  const lines = hubLines(rows).join('\n');
+  expect(lines).toContain('2. example.net, selector s1, RSA 2048, by hand');
+  expect(lines).toContain('t adopt');
+  expect(hubLines(rows.slice(0, 1)).join('\n')).not.toContain('adopt');
 });

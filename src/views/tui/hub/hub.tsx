@@ -1,7 +1,7 @@
 /** The hub: what is there, what comes next, and what can be done about it. */
 import {Box, useApp, useInput} from 'ink';
 import {type ReactNode, useEffect, useState} from 'react';
-import {HUB_KEYS, type HubChoice, type HubRow} from '../../../flow/hub.ts';
+import {HUB_KEYS, type HubChoice, type HubRow, isOffered} from '../../../flow/hub.ts';
 import {DrawRow, DrawRows} from '../components/draw.tsx';
 import {type KeyHint, keyRows, spread} from '../components/frame.tsx';
 import {keyOf, letterOf} from '../input/keys.ts';
@@ -63,10 +63,6 @@ export function Hub({rows, initial, output, signal, onChoose}: HubProps): ReactN
   if (closed) return null;
   return <Screen rows={rows} at={at} size={size} theme={theme} />;
 }
-
-/** Going on is only there where something was begun. */
-const isOffered = (action: string, row: HubRow | undefined): boolean =>
-  action !== 'resume' || row?.isBegun === true;
 
 function Screen({
   rows,
