@@ -22,9 +22,13 @@ export interface MailQuestion {
   readonly from: string;
   /** Address in the Sender field, where there is one. */
   readonly sender?: string;
+  /** Sender of the envelope; where it is absent, that of From. */
+  readonly envelope?: string;
   /** Who hands it in; of no effect at entrances that only this host itself uses. */
   readonly client: Client;
   readonly authenticated: boolean;
+  /** The name of the login; where it is absent, the address in From. */
+  readonly login?: string;
   readonly recipients: readonly string[];
 }
 
@@ -105,17 +109,20 @@ export function createAsker(picture: HostPicture): Ask {
     return passes;
   };
   return (entrance, question) => {
-    const subject = `${question.from} ${question.sender ?? ''} ${question.recipients.join(' ')}`;
+    const {from, sender, envelope, login, recipients} = question;
+    const subject = JSON.stringify([from, sender, envelope, login, recipients]);
     if (subject !== about) {
       about = subject;
       answers = new Map();
     }
     const askSigner: AskSigner = (signer, {client}, {macros, likeness}, senders) => {
-      const key = `${signers.get(signer)} ${likeness} ${senders.from} ${senders.sender ?? ''}`;
+      const isBounce = entrance.kind === 'bounce';
+      const key = `${signers.get(signer)} ${likeness} ${senders.from} ${senders.sender ?? ''} ${isBounce}`;
       const before = answers.get(key);
       if (before !== undefined) return before;
       const answer = signer.wouldSign({
         ...senders,
+        ...envelopeOf(entrance, question),
         client,
         macros: filled(macros, question),
         recipients: question.recipients,
@@ -126,6 +133,10 @@ export function createAsker(picture: HostPicture): Ask {
     return walk(entrance, question, passesOf(entrance, question), askSigner);
   };
 }
+
+/** A bounce has no sender that could get another one. */
+const envelopeOf = (entrance: Entrance, {envelope}: MailQuestion): Pick<MailQuestion, 'envelope'> =>
+  entrance.kind === 'bounce' ? {envelope: ''} : envelope === undefined ? {} : {envelope};
 
 interface PreparedHop {
   readonly hop: MilterHop;
@@ -151,8 +162,8 @@ interface PreparedPass {
 
 const LOGGED_IN: readonly (readonly [string, string])[] = [
   ['{auth_type}', 'PLAIN'],
-  ['{auth_authen}', 'user'],
-  ['{auth_author}', 'user'],
+  ['{auth_authen}', ''],
+  ['{auth_author}', ''],
 ];
 
 function prepare(picture: HostPicture, pass: Pass, client: Client, isLoggedIn: boolean): PreparedPass {
@@ -220,11 +231,19 @@ const ABOUT_THE_MESSAGE: ReadonlySet<string> = new Set(['{mail_addr}', '{rcpt_ad
 
 /** The macros with what depends on the message filled in. */
 function filled(macros: ReadonlyMap<string, string>, question: MailQuestion): ReadonlyMap<string, string> {
-  if (![...ABOUT_THE_MESSAGE].some(name => macros.has(name))) return macros;
-  const all = new Map(macros);
   const [recipient = ''] = question.recipients;
-  const values = {'{mail_addr}': question.sender ?? question.from, '{rcpt_addr}': recipient};
-  for (const [name, value] of Object.entries(values)) if (all.has(name)) all.set(name, value);
+  const {from, sender = from, login = from} = question;
+  const values = {
+    '{mail_addr}': sender,
+    '{rcpt_addr}': recipient,
+    '{auth_authen}': login,
+    '{auth_author}': login,
+  };
+  const open = Object.entries(values).filter(
+    ([name]) => macros.has(name) && (ABOUT_THE_MESSAGE.has(name) || macros.get(name) === ''),
+  );
+  if (open.length === 0) return macros;
+  const all = new Map([...macros, ...open]);
   return all;
 }
 

@@ -30,6 +30,8 @@ export interface SigningQuestion {
   readonly from: string;
   /** Address in the Sender field, where there is one. */
   readonly sender?: string;
+  /** Sender of the envelope, '' for a bounce; where it is absent, that of From. */
+  readonly envelope?: string;
   readonly client: {readonly name: string; readonly address: string};
   /** Macros by name as they are sent: `{auth_type}`, `{daemon_name}`, `i`. What is not sent is not in it. */
   readonly macros: ReadonlyMap<string, string>;
