@@ -1,7 +1,7 @@
 /** All that OpenDKIM decides by, as it is in memory: made by ./read.ts, asked by ./decide.ts. */
 import type {Decision} from '../../../domain/source.ts';
+import type {KeyState} from '../../key-look.ts';
 import type {DataSet} from './data-set.ts';
-import type {KeyState} from './key-state.ts';
 import type {Setting, Settings} from './settings.ts';
 
 /** A data set that a setting names. Its rows are not known where they are kept where waxseal does not look. */

@@ -7,6 +7,7 @@ import type {Layout} from '../../../layouts/layout.ts';
 import type {Ports} from '../../../system/ports.ts';
 import type {HostFacts} from '../../facts.ts';
 import {filledPaths} from '../../filled-paths.ts';
+import {type Account, createKeyLook, type KeyLook, type KeyState} from '../../key-look.ts';
 import {eachOf, readText} from '../../reading.ts';
 import type {SignerView, SigningRow} from '../../signer.ts';
 import {showUnits} from '../../systemd.ts';
@@ -23,7 +24,7 @@ import {
   UNIT_START,
   unitInstance,
 } from './instances.ts';
-import {type Account, createKeyLook, type KeyLook, type KeyState, keyMaterial} from './key-state.ts';
+import {keyMaterial} from './key-material.ts';
 import {
   fillIn,
   isPath,
@@ -167,7 +168,7 @@ export async function readModel(
   // A process that starts as root opens KeyFile as root.
   const reader = instance.unit === opendkim?.unit && opendkim.unitUser !== undefined ? 'account' : 'root';
   const lookAtKeys = async (): Promise<Model['keyState']> =>
-    await keyStates(ports, createKeyLook(ports, account), settings, sets, reader);
+    await keyStates(ports, createKeyLook(ports, account, keyMaterial), settings, sets, reader);
   const keyState = await lookAtKeys();
   const keyFile = settings('KeyFile');
   refusal ??= refusalOf(settings, sets, keyFile === undefined ? undefined : keyState(keyFile.value));

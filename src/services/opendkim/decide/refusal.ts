@@ -1,7 +1,7 @@
 /** Why OpenDKIM does not start with a configuration: the end of dkimf_config_load. */
 import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
-import type {KeyState} from './key-state.ts';
+import type {KeyState} from '../../key-look.ts';
 import {keyFields, type NamedSet, type SetName, signingFields} from './model.ts';
 import {flag, type Setting, type Settings, shownValue} from './settings.ts';
 

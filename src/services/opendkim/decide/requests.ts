@@ -2,10 +2,10 @@
 import {type AbsolutePath, parseAbsolutePath} from '../../../domain/paths.ts';
 import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
+import type {KeyState} from '../../key-look.ts';
 import type {SignedBy, SigningRow} from '../../signer.ts';
 import type {Author} from './author.ts';
 import {lowerCase, type SetKind, type SetRow} from './data-set.ts';
-import type {KeyState} from './key-state.ts';
 import {fillIn, isPath, keyFields, type NamedSet, signingFields} from './model.ts';
 import type {Setting} from './settings.ts';
 import type {Outcome, Trace} from './trace.ts';

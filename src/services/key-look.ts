@@ -1,17 +1,12 @@
-/**
- * What OpenDKIM makes of a private key: can its account open the file, does RequireSafeKeys object (dkimf_loadkey,
- * dkimf_securefile), and does OpenSSL read the content (dkim_privkey_load).
- */
-import {createPrivateKey, type KeyObject} from 'node:crypto';
-import {ToolError} from '../../../domain/errors.ts';
-import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../../domain/paths.ts';
-import {visible} from '../../../domain/text.ts';
-import {describeContent} from '../../../keys/index.ts';
-import type {FileStat, Files, Users} from '../../../system/ports.ts';
+/** What a signer makes of a private key: can its account open the file, could others have, and is there a key in it. */
+import {ToolError} from '../domain/errors.ts';
+import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
+import {visible} from '../domain/text.ts';
+import type {FileStat, Files, Users} from '../system/ports.ts';
 
 export interface KeyMaterial {
   readonly algorithm: 'rsa' | 'ed25519' | 'other';
-  /** RSA_size of OpenSSL in bits: whole octets. */
+  /** Whole octets. */
   readonly bits: number;
 }
 
@@ -20,10 +15,10 @@ export type KeyState =
       readonly access: 'ok';
       /** Why others could have read or changed it; undefined where it is safe. */
       readonly unsafe: string | undefined;
-      /** Undefined where OpenSSL reads no key from it. */
+      /** Undefined where the signer reads no key from it. */
       readonly material: KeyMaterial | undefined;
     }
-  /** OpenDKIM cannot load it. */
+  /** The signer cannot load it. */
   | {readonly access: 'failed'; readonly why: string}
   /** waxseal cannot tell. */
   | {readonly access: 'unknown'; readonly why: string};
@@ -43,14 +38,18 @@ export type KeyPorts = {
 /** Looks at key files as an account; each directory on the way is looked at once. */
 export interface KeyLook {
   /**
-   * @param path absolute, as it stands in the configuration with what OpenDKIM puts in
+   * @param path absolute, as it stands in the configuration with what the signer puts in
    * @param reader who opens it: root reads the single key at the start, and judges it for the account
    */
   file(path: string, reader?: 'account' | 'root'): Promise<KeyState>;
 }
 
 /** @param account undefined where it is not known */
-export function createKeyLook(ports: KeyPorts, account: Account | undefined): KeyLook {
+export function createKeyLook(
+  ports: KeyPorts,
+  account: Account | undefined,
+  keyMaterial: (content: Uint8Array) => KeyMaterial | undefined,
+): KeyLook {
   const directories = new Map<AbsolutePath, Promise<Way>>();
   const groups = new Map<number, Promise<Group>>();
   const groupOf = (gid: number): Promise<Group> => {
@@ -81,7 +80,7 @@ export function createKeyLook(ports: KeyPorts, account: Account | undefined): Ke
       if (!path.ok || text.split('/').includes('..')) {
         return {access: 'unknown', why: 'its path is not a plain absolute one'};
       }
-      if (account === undefined) return {access: 'unknown', why: 'the account of OpenDKIM is not known'};
+      if (account === undefined) return {access: 'unknown', why: 'the account of the signer is not known'};
       try {
         const real = await ports.files.resolve(path.value);
         const stat = real === undefined ? undefined : await ports.files.stat(real);
@@ -160,40 +159,4 @@ function unsafeDirectory(path: AbsolutePath, stat: FileStat, who: Account, group
     return `${is} belongs to neither ${visible(who.name)} nor root`;
   }
   return undefined;
-}
-
-/** No more of a file is read (MAXBUFRSZ). */
-const MOST_OCTETS = 65_536;
-
-/**
- * The key in a file or in the table itself. PEM must begin with the first octet; base64 of DER begins with `MII`; all
- * else is DER (dkim_sign, dkim_privkey_load).
- */
-export function keyMaterial(content: Uint8Array): KeyMaterial | undefined {
-  const octets = Buffer.from(content.subarray(0, MOST_OCTETS));
-  const start = octets.toString('latin1', 0, 5);
-  const der = start.startsWith('MII') ? Buffer.from(octets.toString('latin1'), 'base64') : octets;
-  const usual = start === '-----' ? describeContent(octets) : undefined;
-  if (usual?.algorithm === 'rsa') return {algorithm: usual.algorithm, bits: Math.ceil(usual.bits / 8) * 8};
-  const forms: readonly Parameters<typeof createPrivateKey>[0][] =
-    start === '-----'
-      ? [{key: octets, format: 'pem'}]
-      : [
-          {key: der, format: 'der', type: 'pkcs8'},
-          {key: der, format: 'der', type: 'pkcs1'},
-        ];
-  for (const form of forms) {
-    try {
-      return describe(createPrivateKey(form));
-    } catch {
-      // Another form, or none at all.
-    }
-  }
-  return undefined;
-}
-
-function describe(key: KeyObject): KeyMaterial {
-  const type = key.asymmetricKeyType;
-  const algorithm = type === 'rsa' || type === 'ed25519' ? type : 'other';
-  return {algorithm, bits: Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8) * 8};
 }
