@@ -8,6 +8,7 @@ import {tryReadText, withoutComments} from '../reading.ts';
 import type {RivalContext, SigningProgram} from '../signer.ts';
 import {rspamdDomains} from './domains.ts';
 import {enabledIn, rspamdRows} from './key-rows.ts';
+import {rspamdSigners} from './read.ts';
 
 const UNIT = 'rspamd.service';
 
@@ -21,6 +22,7 @@ export const rspamd: SigningProgram = {
       keys,
       rivals.some(({kind}) => kind === 'rspamd'),
     ),
+  views: (ports, {serviceManager}, signal) => rspamdSigners(ports, serviceManager, signal),
   switchOff: {
     by: 'configuration',
     edit: text => withLine(text, /^[ \t]*enabled[ \t]*=[ \t]*([^;\s#]+)/, 'false', 'enabled = false;'),
