@@ -84,23 +84,31 @@ export function describeContent(content: Uint8Array): KeyDescription | undefined
   return described?.ok === true ? described.value : undefined;
 }
 
-/** PEM, or DER as PKCS#8 or PKCS#1; undefined where it is none of them, or needs a passphrase. */
+/**
+ * PEM; DER as PKCS#8 or PKCS#1; either without its armor in base64; Ed25519 as its seed, or seed and public key, in base64,
+ * or as those 64 octets. Undefined where it is none of them, or needs a passphrase.
+ */
 function privateKeyIn(content: Uint8Array): KeyObject | undefined {
   const octets = Buffer.from(content);
-  const forms: readonly Parameters<typeof createPrivateKey>[0][] = octets.includes('-----BEGIN')
-    ? [{key: octets, format: 'pem'}]
-    : [
-        {key: octets, format: 'der', type: 'pkcs8'},
-        {key: octets, format: 'der', type: 'pkcs1'},
-      ];
-  for (const form of forms) {
-    try {
-      return createPrivateKey(form);
-    } catch {
-      // Another form, or none at all.
-    }
+  if (octets.includes('-----BEGIN')) return keyOfForm({key: octets, format: 'pem'});
+  const text = octets.toString('latin1').replaceAll(/\s+/g, '');
+  const bare = /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : octets;
+  const isSeed = bare.length === 64 || (bare !== octets && bare.length === 32);
+  const der = isSeed ? Buffer.concat([ED25519_PKCS8, bare.subarray(0, 32)]) : bare;
+  return (
+    keyOfForm({key: der, format: 'der', type: 'pkcs8'}) ?? keyOfForm({key: der, format: 'der', type: 'pkcs1'})
+  );
+}
+
+/** What stands before the seed (RFC 8410 §7). */
+const ED25519_PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+function keyOfForm(form: Parameters<typeof createPrivateKey>[0]): KeyObject | undefined {
+  try {
+    return createPrivateKey(form);
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
 const fingerprintOf = (key: KeyObject): string =>

@@ -23,6 +23,18 @@ describe('describeContent', () => {
     expect(describeContent(Buffer.from(pem))).toEqual(loaded.value);
   });
 
+  it('says the same of every form that a signer takes', () => {
+    const {privateKey} = generateKeyPairSync('ed25519');
+    const pem = privateKey.export({type: 'pkcs8', format: 'pem'});
+    const der = privateKey.export({type: 'pkcs8', format: 'der'});
+    const seed = der.subarray(-32);
+    const loaded = inspectKey(pem.toString());
+    if (!loaded.ok) throw new TypeError(loaded.problem.message);
+    const both = Buffer.concat([seed, Buffer.from(loaded.value.publicKey, 'base64')]);
+    const forms = [der, both, ...[der, seed, both].map(each => Buffer.from(`${each.toString('base64')}\n`))];
+    for (const form of forms) expect(describeContent(form)).toEqual(loaded.value);
+  });
+
   it('is nothing of what is no key', () => {
     expect(describeContent(Buffer.from('no key'))).toBeUndefined();
   });

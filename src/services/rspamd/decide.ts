@@ -139,6 +139,7 @@ class Walk {
     }
     const fill = (text: string): string => text.replaceAll('%', () => domain);
     const wish: Wish = {
+      setting: 'signing_table',
       name: row.key,
       source: row.source,
       selector: third === undefined ? (this.#setting('selector').value ?? '') : second,
@@ -248,7 +249,7 @@ class Walk {
       const {value, source} = row;
       wishes =
         wishes.length === 0
-          ? [{name: row.key, source, [field]: value}]
+          ? [{setting: table, name: row.key, source, [field]: value}]
           : wishes.map(wish => ({[field]: value, ...wish}));
     }
     const fallback = this.#setting('try_fallback');
@@ -257,7 +258,7 @@ class Walk {
       this.#stop(fallback, `Nothing names a key for ${visible(domain)}, and rspamd tries no other.`);
     }
     const path = this.#setting('path');
-    return [{name: domain, source: path.source}];
+    return [{setting: 'path', name: domain, source: path.source}];
   }
 
   #isLocal(): boolean {

@@ -55,6 +55,9 @@ export interface Wish {
   readonly selector?: Json;
   readonly path?: Json;
   readonly source: Source;
+  /** The setting that names it: `domain`, a map, or `path` for what is found by the name of the domain. */
+  readonly setting: string;
+  /** What stands there: the domain, or the pattern of a table. */
   readonly name: string;
 }
 
@@ -104,7 +107,7 @@ const wishOf = (
   {selector, path}: {readonly selector?: Json | undefined; readonly path?: Json | undefined},
   source: Source,
 ): Wish => ({
-  name,
+  ...{setting: 'domain', name},
   source,
   ...(selector === undefined ? {} : {selector}),
   ...(path === undefined ? {} : {path}),

@@ -62,11 +62,11 @@ async function domainRows(files: Reads, model: Named): Promise<readonly SigningR
   for (const {name, wishes} of blocks.values()) add(name, wishes);
   for (const {key, source} of [...selectors, ...paths]) {
     const domain = key.toLowerCase();
-    if (!seen.has(domain)) add(domain, [{name: key, source}]);
+    if (!seen.has(domain)) add(domain, [{setting: 'selector_map', name: key, source}]);
   }
   if (isOn(settings('try_fallback')) && !isOn(settings('use_redis'))) {
     for (const domain of await fallbackDomains(files, model)) {
-      if (!seen.has(domain)) add(domain, [{name: domain, source: settings('path').source}]);
+      if (!seen.has(domain)) add(domain, [{setting: 'path', name: domain, source: settings('path').source}]);
     }
   }
   return rows;

@@ -17,10 +17,10 @@ export const signaturesOf = (model: Model, domain: string, wishes: readonly Wish
 
 function signature(model: Model, domain: string, wish: Wish): Made {
   const {settings, keyState} = model;
-  const {source, name} = wish;
+  const {source, setting} = wish;
   const decide = (state: Made['state'], says: string, value = wish.name): Made => ({
     state,
-    decision: {name: visible(name), value: visible(value), source, says},
+    decision: {name: setting, value: visible(value), source, says},
   });
   const selector = wish.selector ?? settings('selector').value ?? '';
   const template = wish.path ?? settings('path').value ?? '';

@@ -154,6 +154,11 @@ describe('keys', () => {
       `-----BEGIN PRIVATE KEY-----\n${Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), SEED]).toString('base64')}\n-----END PRIVATE KEY-----\n`,
       'unsigned',
     ],
+    [
+      'Ed25519 as DER in base64',
+      Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), SEED]).toString('base64'),
+      'unsigned',
+    ],
     ['text before the key', `my key\n${RSA}`, 'unsigned'],
     ['text after the key', `${RSA}my key\n`, 'signed'],
     ['base64 without armor', RSA.replaceAll(/-----.*-----\n/g, ''), 'signed'],
