@@ -176,7 +176,7 @@ async function networks(
   const {text} = await readText(files, path);
   return text === undefined
     ? undefined
-    : createNetworks(text.split('\n').map(line => line.replace(/#.*$/, '').trim()));
+    : createNetworks(text.split('\n').map(line => (line.split('#', 1)[0] ?? '').trim()));
 }
 
 const SUFFIX_LISTS = [
