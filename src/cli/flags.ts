@@ -175,6 +175,8 @@ const OTHER_FLAGS: readonly Flag[] = [
   own(['undo'], 'list', 'only list what can be undone'),
   own(['explain'], 'client IP', 'the client that hands the mail in (default: this host)'),
   own(['explain'], 'authenticated', 'the client has logged in'),
+  own(['explain'], 'login NAME', 'the name it has logged in with (default: the address in From)'),
+  own(['explain'], 'envelope ADDRESS', 'sender of the envelope (default: that of From; <> for a bounce)'),
   own(
     ['explain'],
     'entrance ID',

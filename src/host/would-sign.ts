@@ -82,6 +82,8 @@ export interface SignerAsked {
   readonly client: Client;
   /** The address in From as it sees it. */
   readonly from: string;
+  /** Sender of the envelope, '' for a bounce; where it is absent, that of From. */
+  readonly envelope?: string;
   readonly macros: ReadonlyMap<string, string>;
   readonly answer: SigningAnswer;
 }
@@ -93,7 +95,7 @@ export function createAsker(picture: HostPicture): Ask {
   const prepared = new Map<Entrance, Map<string, readonly PreparedPass[]>>();
   const signers = new Map<SignerView, number>(picture.signers.map((signer, index) => [signer, index]));
   let about = '';
-  let answers = new Map<string, SigningAnswer>();
+  let answers = new Map<string, SignerAsked>();
   const passesOf = (entrance: Entrance, question: MailQuestion): readonly PreparedPass[] => {
     const isLoggedIn = question.authenticated;
     const key = `${question.client.name} ${question.client.address} ${isLoggedIn}`;
@@ -115,20 +117,16 @@ export function createAsker(picture: HostPicture): Ask {
       about = subject;
       answers = new Map();
     }
-    const askSigner: AskSigner = (signer, {client}, {macros, likeness}, senders) => {
+    const askSigner: AskSigner = (signer, {client}, {macros: sent, likeness}, senders) => {
       const isBounce = entrance.kind === 'bounce';
       const key = `${signers.get(signer)} ${likeness} ${senders.from} ${senders.sender ?? ''} ${isBounce}`;
       const before = answers.get(key);
       if (before !== undefined) return before;
-      const answer = signer.wouldSign({
-        ...senders,
-        ...envelopeOf(entrance, question),
-        client,
-        macros: filled(macros, question),
-        recipients: question.recipients,
-      });
-      answers.set(key, answer);
-      return answer;
+      const told = {client, ...envelopeOf(entrance, question), macros: filled(sent, question)};
+      const answer = signer.wouldSign({...senders, ...told, recipients: question.recipients});
+      const asked = {signer, ...told, from: senders.from, answer};
+      answers.set(key, asked);
+      return asked;
     };
     return walk(entrance, question, passesOf(entrance, question), askSigner);
   };
@@ -310,12 +308,7 @@ function withLowerDomain(address: string): string {
   return at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
 }
 
-type AskSigner = (
-  signer: SignerView,
-  pass: PreparedPass,
-  hop: PreparedHop,
-  senders: Senders,
-) => SigningAnswer;
+type AskSigner = (signer: SignerView, pass: PreparedPass, hop: PreparedHop, senders: Senders) => SignerAsked;
 
 function walk(
   entrance: Entrance,
@@ -514,11 +507,12 @@ function* stepsOf(
       yield {kind: 'unknown', by: service, decision: about(says, hop.text)};
       continue;
     }
-    const answer = askSigner(signer, prepared, each, senders);
-    asked.push({signer, client: prepared.client, from: senders.from, macros: each.macros, answer});
+    const question = askSigner(signer, prepared, each, senders);
+    const {answer} = question;
+    asked.push(question);
     if (answer.outcome === 'unsigned' && prepared.isLoggedIn && !each.macros.has('{auth_type}')) {
       const told = askSigner(signer, prepared, withLogin(each), senders);
-      if (told.outcome === 'signed') yield {kind: 'stops', by: service, decision: pass.loginMacros};
+      if (told.answer.outcome === 'signed') yield {kind: 'stops', by: service, decision: pass.loginMacros};
     }
     const last = answer.decisions.length - 1;
     for (const [at, decision] of answer.decisions.entries()) {

@@ -19,6 +19,10 @@ export interface ExplainRequest {
   /** Address in From, and in Sender where there is one. */
   readonly from: string;
   readonly sender?: string;
+  /** Sender of the envelope, '' for a bounce. Default: that of From. */
+  readonly envelope?: string;
+  /** The name of the login. Default: the address in From. */
+  readonly login?: string;
   readonly recipients: readonly string[];
   /** Id or kind of an entrance: `submission/inet`, `smtp`, `local`. Undefined: those that the rest fits. */
   readonly entrance: string | undefined;
@@ -34,12 +38,14 @@ export function explainAll(picture: HostPicture, request: ExplainRequest): Resul
   const ways = waysOf(picture.entrances, request);
   if (!ways.ok) return ways;
   const ask = createAsker(picture);
-  const {from, sender, recipients} = request;
+  const {from, sender, envelope, login, recipients} = request;
   return ok(
     ways.value.map(({entrance, client, authenticated}) => {
       const question = {
         ...{from, client, authenticated, recipients},
         ...(sender === undefined ? {} : {sender}),
+        ...(envelope === undefined ? {} : {envelope}),
+        ...(login === undefined ? {} : {login}),
       };
       return {entrance, question, answer: ask(entrance, question)};
     }),
@@ -118,7 +124,7 @@ export async function agreement(
     }
   }
   const checks: Check[] = [];
-  for (const {signer, client, macros, answer, from} of [...asked.values()].slice(0, MOST_ASKED)) {
+  for (const {signer, client, envelope, macros, answer, from} of [...asked.values()].slice(0, MOST_ASKED)) {
     const [place] = signer.endpoints;
     const isHarmless = answer.outcome === 'signed' || answer.outcome === 'unsigned';
     if (!signer.isRunning || place === undefined) continue;
@@ -128,7 +134,8 @@ export async function agreement(
       checks.push({...AGREED, status: 'skip', evidence, cause, fix: ''});
       continue;
     }
-    const {mark} = await askSigner(ports, place.endpoint, {address: from, client, macros}, signal);
+    const about = {address: from, client, macros, ...(envelope === undefined ? {} : {envelope})};
+    const {mark} = await askSigner(ports, place.endpoint, about, signal);
     checks.push(agreedCheck(signer.program, answer, mark));
   }
   return once(checks);

@@ -110,12 +110,13 @@ const WILLING = ['signed', 'unknown', 'unsigned'] as const;
 /** What a signer does with a message that it is handed on some way; undefined where it does not run. */
 export async function askRunning(
   ports: AskPorts,
-  {signer, client, macros, from}: SignerAsked,
+  {signer, client, envelope, macros, from}: SignerAsked,
   signal?: AbortSignal,
 ): Promise<{readonly mark: Mark; readonly isSilent: boolean} | undefined> {
   const [place] = signer.endpoints;
   if (!signer.isRunning || place === undefined) return undefined;
-  return await askSigner(ports, place.endpoint, {address: from, client, macros}, signal);
+  const about = {address: from, client, macros, ...(envelope === undefined ? {} : {envelope})};
+  return await askSigner(ports, place.endpoint, about, signal);
 }
 
 /** What becomes of the mail of an address, on each way. */

@@ -32,6 +32,8 @@ export interface ProbeMessage {
     readonly port: number;
     /** Value of {auth_type}, as `PLAIN`: the client has logged in. Absent: it has not. */
     readonly authType?: string;
+    /** Value of {auth_authen} of a client that has logged in. Default: the sender. */
+    readonly login?: string;
   };
   readonly helo: string;
   /** Name of the mail server, macro j. */
@@ -248,7 +250,7 @@ function* turns(message: ProbeMessage, negotiated: Negotiation): Generator<Turn>
       '{mail_addr}': message.from,
       ...(client.authType === undefined
         ? {}
-        : {'{auth_type}': client.authType, '{auth_authen}': message.from}),
+        : {'{auth_type}': client.authType, '{auth_authen}': client.login ?? message.from}),
     },
   };
   for (const recipient of message.recipients) {

@@ -25,6 +25,8 @@ export type Mark =
 export interface AskedSender {
   /** Address in From. */
   readonly address: string;
+  /** Sender of the envelope, '' for a bounce. Default: that of From. */
+  readonly envelope?: string;
   /** Default: a program of this host. */
   readonly client?: {readonly name: string; readonly address: string};
   /** Macros that tell of the client, by name as they are sent. */
@@ -35,21 +37,24 @@ export interface AskedSender {
 export async function askSigner(
   ports: AskPorts,
   endpoint: SocketEndpoint,
-  {address, client, macros}: AskedSender,
+  {address, envelope, client, macros}: AskedSender,
   signal?: AbortSignal,
 ): Promise<{readonly mark: Mark; readonly isSilent: boolean}> {
   const domain = address.slice(address.lastIndexOf('@') + 1);
   const mail = composeProof(proofToken(ports.random), domain, ports.clock.now(), address);
   const internal = asInternalClient(mail, domain);
   const daemon = macros?.get('{daemon_name}');
-  const login = macros?.get('{auth_type}');
+  const method = macros?.get('{auth_type}');
+  const login = macros?.get('{auth_authen}');
   const message = {
     ...internal,
+    ...(envelope === undefined ? {} : {from: envelope}),
     client: {
       ...(client === undefined
         ? internal.client
         : {host: client.name, address: client.address, port: 40_000}),
-      ...(login === undefined ? {} : {authType: login}),
+      ...(method === undefined ? {} : {authType: method}),
+      ...(login === undefined ? {} : {login}),
     },
     ...(daemon === undefined ? {} : {macros: {'{daemon_name}': daemon}}),
   };

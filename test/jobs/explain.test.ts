@@ -1,7 +1,12 @@
 import {describe, expect, it} from 'vitest';
+import type {SocketEndpoint} from '../../src/domain/endpoint.ts';
 import {LOCALHOST} from '../../src/host/index.ts';
 import {agreement, type ExplainRequest, explainAll} from '../../src/jobs/explain.ts';
-import {picture, row, signer} from '../host/pictures.ts';
+import {createClock} from '../../src/system/real/clock.ts';
+import {createRandom} from '../../src/system/real/random.ts';
+import {createSockets} from '../../src/system/real/sockets.ts';
+import {line, macros, picture, row, signer, submission} from '../host/pictures.ts';
+import {serve} from '../milter/serving.ts';
 
 const request = (part: Partial<ExplainRequest> = {}): ExplainRequest => ({
   ...{
@@ -42,7 +47,54 @@ describe('explainAll', () => {
   });
 });
 
+/** The signer is told of the method and of the name of a login. */
+const LOGIN_MACROS = macros(['{auth_type}', undefined], ['{auth_authen}', undefined]);
+
+const submissionTo = (endpoint: SocketEndpoint) =>
+  submission({
+    macros: LOGIN_MACROS,
+    milters: [{text: 'running', endpoint, whenDown: 'unsigned'}],
+  });
+
+describe('what a signer is told', () => {
+  const askedOf = (part: Partial<ExplainRequest>) => {
+    const asked = request({entrance: 'submission', authenticated: true, ...part});
+    const all = explainAll(picture({entrances: [submission({macros: LOGIN_MACROS})]}), asked);
+    if (!all.ok) throw new TypeError(all.problem.message);
+    const [first] = all.value.flatMap(({answer}) => answer.asked);
+    return [first?.macros.get('{auth_authen}'), first?.envelope];
+  };
+
+  it.each([
+    [{}, ['alice@example.com', undefined]],
+    [{login: 'alice', envelope: 'bounces@example.org'}, ['alice', 'bounces@example.org']],
+    [{envelope: ''}, ['alice@example.com', '']],
+  ])('%j: login and envelope %j', (part, expected) => {
+    expect(askedOf(part)).toEqual(expected);
+  });
+});
+
 describe('agreement', () => {
+  it('asks the running signer about the same login and envelope', async () => {
+    let seen: readonly (string | undefined)[] = [];
+    const running = await serve((_, {from, macros: sent}) => {
+      seen = [from, sent['{auth_authen}']];
+      return {verdict: 'continue'};
+    });
+    const endpoints = [{endpoint: running.endpoint, source: line(3)}];
+    const entrances = [submissionTo(running.endpoint)];
+    const host = picture({entrances, signers: [signer([row('*@example.com')], {endpoints})]});
+    const all = explainAll(
+      host,
+      request({entrance: 'submission', authenticated: true, login: 'alice', envelope: 'b@example.org'}),
+    );
+    if (!all.ok) throw new TypeError(all.problem.message);
+    const ports = {sockets: createSockets(), clock: createClock(), random: createRandom()};
+    await agreement(ports, all.value, new AbortController().signal);
+    await running.stop();
+    expect(seen).toEqual(['<b@example.org>', 'alice']);
+  });
+
   it('never asks the running signer about a message that could harm it', async () => {
     const broken = {...row('*@foo.example'), keyPath: undefined};
     const host = picture({signers: [signer([broken])]});

@@ -21,6 +21,8 @@ const PAIR = `path = "${KEYS}/example.com.rs1.key"; selector = "rs1";`;
 const LOCALLY = ['alice@example.com', '--entrance', 'local'];
 const STRANGER = ['alice@example.com', '--entrance', 'smtp', '--client', '203.0.113.5'];
 const LOGGED_IN = [...STRANGER, '--authenticated'];
+const BARE_LOGIN = [...STRANGER, '--login', 'alice'];
+const FORWARDED = [...LOCALLY, '--envelope', 'list@else.org'];
 
 interface Case {
   readonly name: string;
@@ -40,6 +42,9 @@ const CASES: readonly Case[] = [
       [LOCALLY, 'rs1'],
       [STRANGER, ''],
       [LOGGED_IN, 'rs1'],
+      [BARE_LOGIN, ''],
+      [FORWARDED, ''],
+      [[...LOCALLY, '--envelope', '<>'], 'rs1'],
       [['x@sub.example.com', '--entrance', 'local'], 'rs1'],
       [['x@third.org', '--entrance', 'local'], ''],
     ],

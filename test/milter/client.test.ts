@@ -107,8 +107,11 @@ describe('a whole conversation', () => {
         return {verdict: 'continue'};
       }),
     );
-    await probeMilter(ports, endpoint, {...message, client: {...message.client, authType: 'PLAIN'}});
-    expect(seen['{auth_type}']).toBe('PLAIN');
+    const loggedIn = {...message.client, authType: 'PLAIN'};
+    await probeMilter(ports, endpoint, {...message, client: loggedIn});
+    expect(seen).toMatchObject({'{auth_type}': 'PLAIN', '{auth_authen}': 'postmaster@example.com'});
+    await probeMilter(ports, endpoint, {...message, client: {...loggedIn, login: 'alice'}});
+    expect(seen).toMatchObject({'{auth_type}': 'PLAIN', '{auth_authen}': 'alice'});
   });
 
   test('steps that the milter does not want are not sent', async () => {

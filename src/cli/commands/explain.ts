@@ -18,8 +18,9 @@ import {checkLines, tell} from '../print.ts';
 import {taken, usage} from '../usage.ts';
 
 /**
- * `waxseal explain FROM|QUEUE-ID [--message FILE] [--entrance ID] [--client IP] [--authenticated] [--to ADDRESS]`: the way
- * of the message through this host, decision by decision. Sends nothing; exit 4 where it would not leave signed.
+ * `waxseal explain FROM|QUEUE-ID [--message FILE] [--entrance ID] [--client IP] [--authenticated] [--login NAME]
+ * [--envelope ADDRESS] [--to ADDRESS]`: the way of the message through this host, decision by decision. Sends nothing;
+ * exit 4 where it would not leave signed.
  */
 export async function explain(context: Context): Promise<ExitCode> {
   const {signal} = context;
@@ -38,12 +39,16 @@ export async function explain(context: Context): Promise<ExitCode> {
   const message =
     'queueId' in sender ? await queued(ports, facts, sender.queueId) : {recipients: [], ...sender};
   const to = listOf(context.flags, 'to');
+  const login = textOf(context.flags, 'login');
+  const envelope = textOf(context.flags, 'envelope')?.replace(/^<(.*)>$/, '$1');
   const picture = await lookAtHostPicture(ports, host, {reach: true, signal});
   const explained = taken(
     explainAll(picture, {
       entrance: textOf(context.flags, 'entrance'),
       authenticated: isSet(context.flags, 'authenticated'),
       ...message,
+      ...(login === undefined ? {} : {login, authenticated: true}),
+      ...(envelope === undefined ? {} : {envelope}),
       client: client ?? message.client,
       recipients: to.length > 0 ? to : message.recipients,
     }),

@@ -71,6 +71,7 @@ export async function rspamdSigners(
       endpoints: milterEndpoints(merged.workers).map(endpoint => ({endpoint, source})),
       rows: await rowsOf(ports.files, model),
       unread: unreadOf(model),
+      clients: [...textsOf(merged.options['local_addrs']), ...textsOf(model.settings('sign_networks').value)],
       idle: idleSettings(model, parts),
       wouldSign: question => wouldSign(model, question),
     },
