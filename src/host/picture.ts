@@ -71,6 +71,10 @@ const loopback = (host: string): string =>
     ? '127.0.0.1'
     : host;
 
+/** The signer that mail is handed to as to a content filter. */
+export const filterOf = (signers: readonly SignerView[], {next}: Pass): SignerView | undefined =>
+  next === undefined ? undefined : signers.find(({takes}) => takes?.(next.to));
+
 /** The signer that listens where a hop leads. */
 export const signerAt = (signers: readonly SignerView[], hop: MilterHop): SignerView | undefined => {
   const {endpoint} = hop;

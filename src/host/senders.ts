@@ -1,7 +1,7 @@
 /** One address for every row that signs: the address that stands for all that the row covers. Pure. */
 import {parseDomain} from '../domain/names.ts';
 import type {SignerView, SigningRow} from '../services/signer.ts';
-import {type HostPicture, signerAt} from './picture.ts';
+import {filterOf, type HostPicture, signerAt} from './picture.ts';
 
 export interface OwnSender {
   /** An address that the row is there for. */
@@ -22,9 +22,10 @@ const ANY_DOMAIN = 'waxseal.invalid';
 export function signersInUse({signers, entrances}: Wanted): readonly SignerView[] {
   const reached = new Set(
     entrances.flatMap(({passes}) =>
-      passes.flatMap(({milters}) =>
-        'fatal' in milters ? [] : milters.flatMap(hop => signerAt(signers, hop) ?? []),
-      ),
+      passes.flatMap(pass => [
+        ...('fatal' in pass.milters ? [] : pass.milters.flatMap(hop => signerAt(signers, hop) ?? [])),
+        ...[filterOf(signers, pass)].flatMap(filter => filter ?? []),
+      ]),
     ),
   );
   return signers.filter(signer => signer.isRunning || reached.has(signer));

@@ -7,7 +7,7 @@ import type {Decision} from '../domain/source.ts';
 import {visible} from '../domain/text.ts';
 import type {Breaker, Entrance, MilterHop, MilterStage, Pass} from '../services/mta.ts';
 import type {SignerView, SigningAnswer, SigningRow} from '../services/signer.ts';
-import {type HostPicture, placeText, reachKey, signerAt} from './picture.ts';
+import {filterOf, type HostPicture, placeText, reachKey, signerAt} from './picture.ts';
 
 export interface Client {
   /** As the MTA has it: a name, or the address in brackets. */
@@ -154,6 +154,8 @@ interface PreparedPass {
   readonly winner: Decision | undefined;
   readonly unclear: Decision | undefined;
   readonly hops: readonly PreparedHop[];
+  /** The content filter behind the milters, where that may sign. */
+  readonly filter: SignerView | undefined;
   readonly client: Client;
   readonly isLoggedIn: boolean;
 }
@@ -183,7 +185,8 @@ function prepare(picture: HostPicture, pass: Pass, client: Client, isLoggedIn: b
           const likeness = JSON.stringify([seen, [...macros]]);
           return {hop, signer, ...stateOf(picture, pass, hop, signer), macros, likeness};
         });
-  return {...{pass, milters, winner, unclear, hops, isLoggedIn}, client: seen};
+  const filter = filterOf(picture.signers, pass);
+  return {...{pass, milters, winner, unclear, hops, filter, isLoggedIn}, client: seen};
 }
 
 /** The milters for one client: a list by its address comes before that of the service. */
@@ -473,7 +476,7 @@ function* stepsOf(
   askSigner: AskSigner,
   {asked, sign, clear}: Found,
 ): Generator<AnswerStep> {
-  const {pass, milters, winner, unclear, hops} = prepared;
+  const {pass, milters, winner, unclear, hops, filter} = prepared;
   const {service} = pass;
   const about = (says: string, value = winner?.value ?? ''): Decision => ({
     name: winner?.name ?? service,
@@ -522,6 +525,10 @@ function* stepsOf(
     if (answer.removesOlder === true) clear();
     for (const by of answer.by) sign(index, {...by, program: signer.program, service}, answer.invalid);
   }
+  if (filter === undefined) return;
+  const {client} = prepared;
+  const {outcome, decisions} = filter.wouldSign({...senders, client, macros: new Map(), recipients: []});
+  for (const decision of decisions) yield {kind: ENDS[outcome], by: filter.program, decision};
 }
 
 /** The same client, had its login been told. */

@@ -83,6 +83,8 @@ export interface SignerView {
   /** Where it listens; empty for a program that signs by itself. */
   readonly endpoints: readonly {readonly endpoint: SocketEndpoint; readonly source: Source}[];
   readonly rows: readonly SigningRow[];
+  /** Whether it is the content filter that the MTA hands mail to by these words; absent for what is none. */
+  takes?(to: string): boolean;
   /**
    * Macros that it asks the MTA for at the end of the headers, in place of the MTA's own list for that step; absent
    * where it takes what the MTA sends. What is sent last is what counts.

@@ -47,6 +47,7 @@ async function checked({
 }
 
 const BACK = '127.0.0.1:10025 inet n - y - - smtpd\n  -o content_filter=\n';
+const AMAVIS = "$enable_dkim_signing = 1;\ndkim_key('amavis.example', 'a', '/k.pem');\n";
 const FILTER = 'content_filter = smtp:[127.0.0.1]:10024';
 
 describe('a host set up by hand', () => {
@@ -151,6 +152,35 @@ describe('a host set up by hand', () => {
       'QMQP',
     ],
     ['a filter whose way back signs', {main: FILTER, master: BACK}, 'mail.stranger fail', '10025'],
+    [
+      'a filter that may sign in its place',
+      {
+        main: `content_filter = smtp-amavis:[127.0.0.1]:10024\nsmtpd_milters =\nnon_smtpd_milters =`,
+        master: `smtp-amavis unix - - y - 2 smtp\n${BACK}`,
+        files: {'/etc/amavis/conf.d/50-user': AMAVIS},
+      },
+      'mail.signed warn',
+      "amavis may sign mail that it takes for its own (originating). waxseal can't tell which mail that is.",
+    ],
+    [
+      'domains of a filter that may sign',
+      {
+        main: 'content_filter = smtp-amavis:[127.0.0.1]:10024',
+        master: `smtp-amavis unix - - y - 2 smtp\n${BACK}`,
+        files: {'/etc/amavis/conf.d/50-user': AMAVIS},
+      },
+      'mail.signed warn',
+      'amavis.example',
+    ],
+    [
+      'a signing proxy in its place',
+      {
+        main: `content_filter = dksign:[127.0.0.1]:10027\nsmtpd_milters =\nnon_smtpd_milters =`,
+        master: `dksign unix - - y - 2 smtp\n${BACK}`,
+      },
+      'mail.signed warn',
+      "dkimproxy may sign. waxseal doesn't read its configuration.",
+    ],
     [
       'a row without a key',
       {signing: '*@example.com k1\n*@foo.example\n'},

@@ -20,6 +20,7 @@ import {
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
+import {SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -127,7 +128,9 @@ const coveredLines = ({domain, by: {domain: d, selector, row, program}}: Covered
 const byHandLines = ({domain, selector, key, row, program}: KeyByHand): readonly string[] => [
   `${visible(domain)}  ${visible(selector)}  ${key.known ? `${key.algorithm} ${key.bits}` : 'key not readable'}  by hand`,
   `    ${visible(program)} has it by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
-  `    ${adoptStep(domain)}`,
+  program === SIGNER.words.program
+    ? `    ${adoptStep(domain)}`
+    : `    waxseal doesn't rotate keys of ${visible(program)}.`,
 ];
 
 /** What comes next, by the clock, the queue and the signers of this host. */
