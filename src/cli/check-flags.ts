@@ -1,3 +1,4 @@
+/** What is wrong with a command line beyond its spelling: values out of a fixed list, flags that exclude each other. */
 import {visible} from '../domain/text.ts';
 import {type FlagValues, isSet, textOf} from './arguments.ts';
 import {type CommandName, OPERAND} from './flags.ts';

@@ -187,7 +187,8 @@ async function logger(outside: Outside, file: string | undefined): Promise<(line
 }
 
 /** Changing a host, and reading what only root may read, needs root: exit 5 before anything else is tried. */
-export function mustBeRoot(ports: Pick<Ports, 'process'>, why: string): void {
-  if (ports.process.privileged) return;
+export async function rootPorts(context: Pick<Context, 'ports'>, why: string): Promise<Ports> {
+  const ports = await context.ports();
+  if (ports.process.privileged) return ports;
   throw new HostError(problem('host.not-root', why, 'Run it again with sudo.'));
 }

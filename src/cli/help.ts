@@ -1,23 +1,13 @@
+import {folded} from '../domain/text.ts';
 import {COMMANDS, type CommandName, FLAGS, type Flag, helpOf, OPERAND, takes} from './flags.ts';
 
 const left = (flag: Flag): string => `--${flag.name}${flag.value === undefined ? '' : ` ${flag.value}`}`;
 
-/** Wraps `text` to `width` columns; lines after the first begin with `indent` blanks. */
-function wrapped(head: string, text: string, column: number, width = 79): string {
-  const lines: string[] = [];
-  let line = head.length < column - 1 ? head.padEnd(column) : head;
-  if (head.length >= column - 1) {
-    lines.push(line);
-    line = ' '.repeat(column);
-  }
-  for (const word of text.split(' ')) {
-    if (line.length + word.length + 1 > width && line.trim() !== '') {
-      lines.push(line.trimEnd());
-      line = ' '.repeat(column);
-    }
-    line += line === '' || line.endsWith(' ') ? word : ` ${word}`;
-  }
-  return [...lines, line].join('\n');
+/** `text` from `column` on, within 79 columns; below `head` where that is too long to stand beside it. */
+function wrapped(head: string, text: string, column: number): string {
+  const indent = ' '.repeat(column);
+  const below = folded(text, 79 - column).replaceAll('\n', `\n${indent}`);
+  return head.length < column - 1 ? head.padEnd(column) + below : `${head}\n${indent}${below}`;
 }
 
 /** Command lines that people need, a job each: what it is for, and the line (79 columns with two blanks before it). */
@@ -112,7 +102,7 @@ export function helpText(command: CommandName | undefined): string {
   }
   const own = FLAGS.filter(flag => flag.commands !== 'all' && takes(flag, command));
   return [
-    wrapped('', `waxseal ${command}: ${COMMANDS[command]}`, 0),
+    folded(`waxseal ${command}: ${COMMANDS[command]}`),
     '',
     `Usage: waxseal ${command} [FLAGS]${OPERAND[command] === undefined ? '' : ` ${OPERAND[command]}`}`,
     ...(own.length === 0 ? [] : ['', 'Flags:', rows(own)]),

@@ -1,3 +1,4 @@
+/** What a run gets from outside of the program: the ports of the host, and the files of the person who runs it. */
 import type {AbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {Clock, DnsServer, DnsTransport, Files, Ports} from '../system/ports.ts';

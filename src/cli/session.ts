@@ -16,6 +16,7 @@ import {checkOneOf} from './check-flags.ts';
 import type {Context} from './context.ts';
 import {failureOf} from './failure.ts';
 import {pathsOf} from './publisher.ts';
+import {onSignals} from './signals.ts';
 import {present, taken, usage} from './usage.ts';
 
 /** How long a run without a terminal waits for the record where nothing was said. */
@@ -116,21 +117,12 @@ export async function runFlow(
  * Signals become events: the flow finishes its atomic action, puts everything back and ends in order. A hang-up of the
  * terminal counts as the wish to stop, never as the end of the process (STYLE H3).
  */
-function hookSignals(session: Session, ended: AbortController): () => void {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const listeners = signals.map(signal => {
-    const listener = (): void => {
-      // Whoever sends SIGTERM or hangs up does not read a summary and press a key.
-      if (signal !== 'SIGINT') ended.abort();
-      session.send({type: 'interrupted', signal});
-    };
-    process.on(signal, listener);
-    return () => process.off(signal, listener);
+const hookSignals = (session: Session, ended: AbortController): (() => void) =>
+  onSignals(signal => {
+    // Whoever sends SIGTERM or hangs up does not read a summary and press a key.
+    if (signal !== 'SIGINT') ended.abort();
+    session.send({type: 'interrupted', signal});
   });
-  return () => {
-    for (const off of listeners) off();
-  };
-}
 
 async function show(
   context: Context,

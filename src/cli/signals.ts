@@ -7,6 +7,18 @@ import {problem} from '../domain/result.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** Has `hear` told of each signal that asks the program to end. @returns stops it */
+export function onSignals(
+  hear: (signal: (typeof SIGNALS)[number]) => void,
+  emitter: NodeJS.EventEmitter = process,
+): () => void {
+  const listeners = SIGNALS.map(name => [name, () => hear(name)] as const);
+  for (const [name, listener] of listeners) emitter.on(name, listener);
+  return () => {
+    for (const [name, listener] of listeners) emitter.off(name, listener);
+  };
+}
+
 export interface Ending {
   /** Aborts with an Interrupted as its reason: exit 130 after SIGINT, 143 after SIGTERM and a hang-up. */
   readonly signal: AbortSignal;
@@ -16,28 +28,14 @@ export interface Ending {
 /** Turns SIGINT, SIGTERM and SIGHUP into an abort with the exit code they mean, until `release()`. */
 export function listenForSignals(emitter: NodeJS.EventEmitter = process): Ending {
   const controller = new AbortController();
-  const listeners = SIGNALS.map(name => {
-    const code = name === 'SIGINT' ? 130 : 143;
-    const listener = (): void =>
-      controller.abort(
-        new Interrupted(
-          problem(
-            code === 130 ? 'interrupted' : 'terminated',
-            code === 130 ? 'Ended by the user.' : 'Ended by a signal.',
-            '',
-          ),
-          code,
-        ),
-      );
-    emitter.on(name, listener);
-    return () => emitter.off(name, listener);
-  });
-  return {
-    signal: controller.signal,
-    release() {
-      for (const off of listeners) off();
-    },
-  };
+  const release = onSignals(name => {
+    const [code, id, message] =
+      name === 'SIGINT'
+        ? ([130, 'interrupted', 'Ended by the user.'] as const)
+        : ([143, 'terminated', 'Ended by a signal.'] as const);
+    controller.abort(new Interrupted(problem(id, message, ''), code));
+  }, emitter);
+  return {signal: controller.signal, release};
 }
 
 /** Settles as `work` does, or rejects with the signal's reason: for work that cannot be told to stop, as reading. */

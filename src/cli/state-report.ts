@@ -1,3 +1,5 @@
+/** The state file as the JSON contract and a person see it. */
+import {stringsOf} from '../dns/forms.ts';
 import {command} from '../domain/command.ts';
 import type {DomainName} from '../domain/names.ts';
 import type {DomainReport} from '../flow/report.ts';
@@ -6,14 +8,6 @@ import {type KeyEntry, nextStep, type RotationState} from '../rotation/index.ts'
 import {listOf} from './arguments.ts';
 import type {Context} from './context.ts';
 import {domainsIn, usage} from './usage.ts';
-
-/** RFC 1035 §3.3: a character-string holds 255 octets. */
-const MAX_STRING = 255;
-
-const stringsOf = (value: string): readonly string[] =>
-  Array.from({length: Math.ceil(value.length / MAX_STRING)}, (_, index) =>
-    value.slice(index * MAX_STRING, (index + 1) * MAX_STRING),
-  );
 
 /** The domains of `--domain`, each once; undefined where the flag was not given. */
 export function domainsOf(context: Pick<Context, 'flags'>): readonly DomainName[] | undefined {

@@ -27,7 +27,7 @@ const DEFAULT_TTL = 3600;
 export function recordForms(record: RecordToPublish): RecordForms {
   const {apex, name, value} = record;
   const ttl = record.ttlSeconds ?? DEFAULT_TTL;
-  const strings = cut(value, MAX_STRING);
+  const strings = stringsOf(value);
   const relativeName = relativeTo(name, apex);
   const quotedStrings = strings.map(quoted).join(' ');
   const owner = `${name}.`;
@@ -77,6 +77,9 @@ const valueField: Readonly<Record<ValueForm, (value: string, strings: string) =>
   strings: (_value, strings) => strings,
   'one-pair': value => `"${value}"`,
 };
+
+/** The character-strings of a TXT record with this value (RFC 1035 §3.3). */
+export const stringsOf = (value: string): readonly string[] => cut(value, MAX_STRING);
 
 /** Pieces of at most `octets` octets, no character cut in two. At least one, which may be empty. */
 function cut(text: string, octets: number): readonly string[] {

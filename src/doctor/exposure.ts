@@ -5,7 +5,8 @@
 import {command} from '../domain/command.ts';
 import {type AbsolutePath, absolute, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import type {Check, CheckStatus} from '../proof/proof.ts';
+import {checkFrom, failed, warned} from '../proof/finding.ts';
+import type {Check} from '../proof/proof.ts';
 import type {KnownKey, SignerFacts} from '../services/facts.ts';
 import {eachOf} from '../services/reading.ts';
 import {type Loose, listedFor, looseWay, repairOf} from '../system/loose-way.ts';
@@ -98,22 +99,16 @@ async function othersWrite(
       ? command('chown', signer.user, at)
       : repairOf(loose);
   return isEveryone
-    ? {
-        id: 'host.everyone-writes',
-        title: onlyRoot(signer),
-        status: 'fail',
-        evidence,
-        cause: `Every user of the host can ${effect}.`,
-        fix,
-      }
-    : {
-        id: 'host.account-writes',
-        title: onlyRoot(signer),
-        status: 'warn',
-        evidence,
-        cause: `Another account than root can ${effect}.`,
-        fix,
-      };
+    ? checkFrom(
+        'host.everyone-writes',
+        onlyRoot(signer),
+        failed(evidence, `Every user of the host can ${effect}.`, fix),
+      )
+    : checkFrom(
+        'host.account-writes',
+        onlyRoot(signer),
+        warned(evidence, `Another account than root can ${effect}.`, fix),
+      );
 }
 
 /** The user that the signer runs as: a flaw in it would be enough. It must still be able to read afterward. */
@@ -126,14 +121,9 @@ function signerWrites(signer: Signer, loose: Loose, stat: FileStat | undefined, 
     ? `${command('chown', `root:${group}`, at)} && ${command('chmod', 'g+rX,g-w', at)}`
     : repairOf(loose);
   const how = isOwner ? `belongs to ${user}` : `can be written by ${user}`;
-  return {
-    id: 'host.signer-writes',
-    title: onlyRoot(signer),
-    status: 'warn',
-    evidence: visible(`${at} ${how}${at === what ? '' : `, and ${what} is below it`}`),
-    cause: `Who breaks into ${program} could decide whose mail is signed, and change what waxseal works with as root.`,
-    fix,
-  };
+  const evidence = visible(`${at} ${how}${at === what ? '' : `, and ${what} is below it`}`);
+  const cause = `Who breaks into ${program} could decide whose mail is signed, and change what waxseal works with as root.`;
+  return checkFrom('host.signer-writes', onlyRoot(signer), warned(evidence, cause, fix));
 }
 
 async function oddMode(
@@ -143,14 +133,10 @@ async function oddMode(
 ): Promise<Check | undefined> {
   const stat = await files.stat((await files.resolve(path)) ?? path);
   if (stat?.kind !== 'file' || (stat.mode & SETS_ID) === 0) return undefined;
-  return {
-    id: 'host.odd-mode',
-    title: `Modes of what ${program} uses`,
-    status: 'warn',
-    evidence: `${visible(path)} has mode ${stat.mode.toString(8).padStart(4, '0')}`,
-    cause: 'A table is no program: setuid, setgid and sticky bits have no use on it.',
-    fix: command('chmod', 'u-s,g-s,-t', path),
-  };
+  const evidence = `${visible(path)} has mode ${stat.mode.toString(8).padStart(4, '0')}`;
+  const cause = 'A table is no program: setuid, setgid and sticky bits have no use on it.';
+  const fix = command('chmod', 'u-s,g-s,-t', path);
+  return checkFrom('host.odd-mode', `Modes of what ${program} uses`, warned(evidence, cause, fix));
 }
 
 async function keyChecks(
@@ -167,29 +153,22 @@ async function keyChecks(
   const isRead = readers === 'everyone';
   const checks: Check[] = [];
   if (SERVED.test(real)) {
-    checks.push({
-      id: 'host.key-served',
-      title,
-      status: isRead ? 'fail' : 'warn',
-      evidence: visible(`${real} is among the files of a web server`),
-      cause: isRead
-        ? 'Anyone who fetches it can sign mail as this domain.'
-        : 'One wrong mode, and anyone who fetches it can sign mail as this domain.',
-      fix: isRead
-        ? `Replace it: ${command('waxseal', 'rotate', '--emergency', '--domain', domain)}`
-        : 'Move it elsewhere, and change its row in the key table.',
-    });
+    const evidence = visible(`${real} is among the files of a web server`);
+    const emergency = command('waxseal', 'rotate', '--emergency', '--domain', domain);
+    const finding = isRead
+      ? failed(evidence, 'Anyone who fetches it can sign mail as this domain.', `Replace it: ${emergency}`)
+      : warned(
+          evidence,
+          'One wrong mode, and anyone who fetches it can sign mail as this domain.',
+          'Move it elsewhere, and change its row in the key table.',
+        );
+    checks.push(checkFrom('host.key-served', title, finding));
   }
   if (readers !== undefined) {
-    const status: CheckStatus = isRead ? 'fail' : 'warn';
-    checks.push({
-      id: 'host.key-readable',
-      title,
-      status,
-      evidence: `${visible(path)} can be read by ${readers}`,
-      cause: 'Who reads a private key can sign mail as this domain.',
-      fix: `${command('chown', `${user}:${group}`, real)} && ${command('chmod', '0600', real)}`,
-    });
+    const evidence = `${visible(path)} can be read by ${readers}`;
+    const cause = 'Who reads a private key can sign mail as this domain.';
+    const fix = `${command('chown', `${user}:${group}`, real)} && ${command('chmod', '0600', real)}`;
+    checks.push(checkFrom('host.key-readable', title, (isRead ? failed : warned)(evidence, cause, fix)));
   }
   return checks;
 }

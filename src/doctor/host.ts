@@ -1,18 +1,13 @@
 /** Findings about the host itself: what the look at it found odd. */
 import type {Problem} from '../domain/result.ts';
+import {checkFrom, passed, warned} from '../proof/finding.ts';
 import type {Check} from '../proof/proof.ts';
 import type {HostFacts, MtaFacts, Rival, SignerFacts} from '../services/facts.ts';
 import {ANSWERED_BY_PICTURE, SIGNER} from '../services/registry.ts';
 import {whyNotSwitched} from '../services/switch-over.ts';
 
-const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check => ({
-  id,
-  title: 'Host',
-  status,
-  evidence: message,
-  cause: '',
-  fix: hint,
-});
+const checkOf = (status: 'warn' | 'fail', {id, message, hint}: Problem): Check =>
+  checkFrom(id, 'Host', {status, evidence: message, cause: '', fix: hint});
 
 /** Blockers fail, remarks warn, but for those about signing, which the picture answers; a host with neither passes. */
 export function checkHost(facts: HostFacts): readonly Check[] {
@@ -24,7 +19,7 @@ export function checkHost(facts: HostFacts): readonly Check[] {
   const evidence = [facts.distribution.prettyName, versionOf(facts.mta), versionOf(facts.signer)]
     .filter(text => text !== '')
     .join(', ');
-  return [{id: 'host', title: 'Host', status: 'pass', evidence, cause: '', fix: ''}];
+  return [checkFrom('host', 'Host', passed(evidence))];
 }
 
 const versionOf = (facts: MtaFacts | SignerFacts | undefined): string =>
@@ -43,12 +38,15 @@ function bySwitching(signer: Rival): string {
 export function checkSigners(facts: HostFacts): readonly Check[] {
   return facts.rivals
     .filter(({signs}) => signs !== 'no')
-    .map(signer => ({
-      id: 'host.second-signer',
-      title: 'One signer',
-      status: 'warn' as const,
-      evidence: `${signer.program}: ${signer.evidence}`,
-      cause: 'A second program on this host may sign, or change what was signed.',
-      fix: bySwitching(signer),
-    }));
+    .map(signer =>
+      checkFrom(
+        'host.second-signer',
+        'One signer',
+        warned(
+          `${signer.program}: ${signer.evidence}`,
+          'A second program on this host may sign, or change what was signed.',
+          bySwitching(signer),
+        ),
+      ),
+    );
 }

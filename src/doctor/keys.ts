@@ -1,6 +1,7 @@
 /** Findings about the keys that waxseal knows of, held against what the host signs with now. */
 import {command} from '../domain/command.ts';
 import {recordKey} from '../host/index.ts';
+import {checkFrom, failed, passed} from '../proof/finding.ts';
 import type {Check} from '../proof/proof.ts';
 import type {KeyEntry} from '../rotation/index.ts';
 
@@ -15,12 +16,14 @@ export function checkActiveKeys(keys: readonly KeyEntry[], made: ReadonlySet<str
     .map(({domain, selector}): Check => {
       const name = recordKey(domain, selector);
       const title = `Key ${selector} of ${domain} is in use`;
-      return made.has(name)
-        ? {id: 'host.key-in-use', title, status: 'pass', evidence: name, cause: '', fix: ''}
-        : {
-            ...{id: 'host.key-in-use', title, status: 'fail', evidence: 'no mail is signed with it'},
-            cause: 'The configuration of the signer was changed since waxseal set the key up.',
-            fix: `Set it up again: ${command('sudo', 'waxseal', 'setup', '--domain', domain, '--selector', selector)}`,
-          };
+      const again = command('sudo', 'waxseal', 'setup', '--domain', domain, '--selector', selector);
+      const cause = 'The configuration of the signer was changed since waxseal set the key up.';
+      return checkFrom(
+        'host.key-in-use',
+        title,
+        made.has(name)
+          ? passed(name)
+          : failed('no mail is signed with it', cause, `Set it up again: ${again}`),
+      );
     });
 }

@@ -4,7 +4,7 @@
  */
 import {command} from '../domain/command.ts';
 import {type Decision, sourceText} from '../domain/source.ts';
-import {listed, visible} from '../domain/text.ts';
+import {counted, listed, visible} from '../domain/text.ts';
 import {
   coveredSender,
   domains,
@@ -62,9 +62,6 @@ export function mailChecks(picture: HostPicture, wanted?: readonly string[]): Ma
 }
 
 const SIGNED = 'Mail is signed on every way';
-
-const counted = (number: number, what: string): string =>
-  `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`;
 
 /** The senders of a domain; where no row is about it, the row that covers it, or none. */
 function sendersOf(domain: string, all: readonly OwnSender[], picture: HostPicture): readonly OwnSender[] {

@@ -7,6 +7,7 @@ import {type Policies, readPolicies} from '../dns/policy.ts';
 import type {ResolverOptions} from '../dns/resolver.ts';
 import type {DomainName} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
+import {checkFrom, skipped, warned} from '../proof/finding.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import type {SendingFacts} from './sending.ts';
 
@@ -46,15 +47,12 @@ export function policyChecks(
   const record = {spf: spf.record, dmarc: dmarc.record};
   const remarks = (['spf', 'dmarc'] as const).flatMap(which =>
     (which === 'spf' ? spf : dmarc).remarks.map(
-      ({id, message, hint}): Check => ({
-        ...{
+      ({id, message, hint}): Check =>
+        checkFrom(
           id,
-          title: titleOf(id, domain),
-          status: 'warn',
-          evidence: excerpt(record[which] ?? 'no record', MOST_EVIDENCE),
-        },
-        ...{cause: visible(message), fix: visible(hint)},
-      }),
+          titleOf(id, domain),
+          warned(excerpt(record[which] ?? 'no record', MOST_EVIDENCE), visible(message), visible(hint)),
+        ),
     ),
   );
   const found = findings.map(({id, status, message, hint, evidence}): Check => {
@@ -77,21 +75,15 @@ const HIDDEN_WORDS: Readonly<Record<NonNullable<SendingFacts['hidden']>, string>
   unknown: 'no address of this host is known',
 };
 
-const hiddenCheck = (domain: DomainName, {hidden = 'unknown', evidence}: SendingFacts): Check => ({
-  id: 'address.hidden',
-  title: titleOf('address.hidden', domain),
-  status: 'skip',
-  evidence: visible(`${HIDDEN_WORDS[hidden]} (${evidence})`),
-  cause: '',
-  fix: 'Look up SPF and PTR of the address from which the mail leaves.',
-});
+const hiddenCheck = (domain: DomainName, {hidden = 'unknown', evidence}: SendingFacts): Check =>
+  checkFrom('address.hidden', titleOf('address.hidden', domain), {
+    ...skipped(visible(`${HIDDEN_WORDS[hidden]} (${evidence})`), ''),
+    fix: 'Look up SPF and PTR of the address from which the mail leaves.',
+  });
 
 /** A whole record that is still ahead, and when it is safe. */
-const stageCheck = (domain: DomainName, {stage, name, value, when}: DmarcStage): Check => ({
-  id: `dmarc.stage-${stage}`,
-  title: `DMARC of ${domain}, stage p=${stage}`,
-  status: 'skip',
-  evidence: excerpt(`${name} TXT "${value}"`, MOST_EVIDENCE),
-  cause: '',
-  fix: when,
-});
+const stageCheck = (domain: DomainName, {stage, name, value, when}: DmarcStage): Check =>
+  checkFrom(`dmarc.stage-${stage}`, `DMARC of ${domain}, stage p=${stage}`, {
+    ...skipped(excerpt(`${name} TXT "${value}"`, MOST_EVIDENCE), ''),
+    fix: when,
+  });

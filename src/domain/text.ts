@@ -41,6 +41,10 @@ export function folded(sentence: string, width = 79): string {
 export const withoutPassword = (text: string): string =>
   text.replaceAll(/(\bdsn:[a-z]+:\/\/[^:@\s]*:)\S*@/gi, '$1***@');
 
+/** `1 check`, `1,024 checks`. */
+export const counted = (number: number, one: string, many = `${one}s`): string =>
+  `${number.toLocaleString('en-US')} ${number === 1 ? one : many}`;
+
 /** Names in a sentence: all of a few, the first ones of many and how many more there are. */
 export const listed = (names: readonly string[], most = 10): string =>
   names.length <= most + 1

@@ -50,22 +50,20 @@ function offerRecovery(state: State, run: UnfinishedRun): Next {
     line('warn', `A change was cut short: ${run.title}, begun ${formatMoment(run.startedAt)}`),
   );
   if (state.mode.interactive) return [{...told, phase: {at: 'host', offer: 'recover'}}, []];
-  if (state.mode.dryRun) {
-    return finish(
-      told,
-      5,
-      problem('run.unfinished', 'A change that was cut short must be put back first.', 'Run waxseal undo.'),
-    );
-  }
-  return state.mode.yes
+  return state.mode.yes || state.mode.dryRun
     ? recoverNow(told, run)
     : finish(told, 2, needsYes('A change that was cut short would be put back.'));
 }
 
-export const recoverNow = (state: State, run: UnfinishedRun): Next => [
-  {...state, phase: {at: 'recovering'}},
-  [{do: 'recover', run}],
-];
+/** Puts it back; a dry run says that this comes first. */
+export const recoverNow = (state: State, run: UnfinishedRun): Next =>
+  state.mode.dryRun
+    ? finish(
+        state,
+        5,
+        problem('run.unfinished', 'A change that was cut short must be put back first.', 'Run waxseal undo.'),
+      )
+    : [{...state, phase: {at: 'recovering'}}, [{do: 'recover', run}]];
 
 /** What was cut short is put back: look again, for the host is another one now. */
 export function recovered(state: State, result: ApplyResult): Next {

@@ -60,10 +60,13 @@ const consume = (state: State, id: QuestionId): State => ({...state, consumed: [
 const suggestionFor = (state: State, facts: HostFacts, id: QuestionId): string =>
   questionOf(id).suggest(state.answers, facts, {suggestedSelector: state.suggestedSelector});
 
-function ask(state: State, facts: HostFacts, id: QuestionId): Asking {
-  const initial = state.drafts[id] ?? suggestionFor(state, facts, id);
-  return {at: 'asking', question: id, initial, problem: undefined, checking: false};
-}
+/** The question with a text in its field. */
+export const askedWith = (question: QuestionId, initial: string, problem?: Problem): Asking => ({
+  ...{at: 'asking', question, initial, problem, checking: false},
+});
+
+const ask = (state: State, facts: HostFacts, id: QuestionId): Asking =>
+  askedWith(id, state.drafts[id] ?? suggestionFor(state, facts, id));
 
 /** Why nobody but a person can answer: a free text may well be empty (no note, no hosts), the rest is never guessed. */
 function missingAnswer(state: State, facts: HostFacts, id: QuestionId): Problem | undefined {
@@ -88,8 +91,10 @@ export function offer(
   const read = question.accept(text, state.answers, facts);
   if (!read.ok) return refuse(state, id, text, read.problem);
   if (!question.checked || isOurs(state, id, read.value)) return accept(state, facts, id, read.value, then);
-  const phase: Asking = {at: 'asking', question: id, initial: text, problem: undefined, checking: true};
-  return [{...state, phase}, [{do: 'check-answer', question: id, answers: read.value}]];
+  return [
+    {...state, phase: {...askedWith(id, text), checking: true}},
+    [{do: 'check-answer', question: id, answers: read.value}],
+  ];
 }
 
 // A selector that this run staged is "taken" by itself: keeping it is no collision.
@@ -102,8 +107,7 @@ const isOurs = (state: State, id: QuestionId, answers: Answers): boolean =>
 /** Shows why an answer is not taken; without a terminal that is the end, and the hint names the flag. */
 export function refuse(state: State, id: QuestionId, text: string, why: Problem): Next {
   if (!state.mode.interactive) return finish(state, startExitCode(why) ?? 2, namingFlag(id, why));
-  const phase: Asking = {at: 'asking', question: id, initial: text, problem: why, checking: false};
-  return [{...state, phase}, []];
+  return [{...state, phase: askedWith(id, text, why)}, []];
 }
 
 function namingFlag(id: QuestionId, why: Problem): Problem {

@@ -2,8 +2,10 @@
 import type {ServerView, Survey} from '../dns/survey.ts';
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
+import {checkFrom, warned} from '../proof/finding.ts';
 import type {Check} from '../proof/proof.ts';
 import type {DnsReport, ProblemReport, ServerReport} from './report.ts';
+import type {ResolverWord} from './survey-facts.ts';
 
 export const serverReport = ({server, status, serial}: ServerView): ServerReport => ({
   name: server.name,
@@ -54,17 +56,13 @@ function mistakes({servers, targets, dnssec}: Survey): DnsReport['mistakes'] {
 }
 
 /** What a run has gone on by where nobody but the resolver could be asked. */
-export const resolverOnlyCheck = ({
-  domain,
-  survey,
-}: {
-  readonly domain: string;
-  readonly survey: Survey;
-}): Check => ({
-  id: 'dns.resolver-only',
-  title: `Record of ${visible(domain)}, by the word of the resolver only`,
-  status: 'warn',
-  evidence: visible(`${survey.name}: the resolver has it; no name server of ${survey.zone.apex} was asked`),
-  cause: visible(survey.weaker?.message ?? ''),
-  fix: visible(survey.weaker?.hint ?? ''),
-});
+export const resolverOnlyCheck = ({domain, survey: {name, zone, weaker}}: ResolverWord): Check =>
+  checkFrom(
+    'dns.resolver-only',
+    `Record of ${visible(domain)}, by the word of the resolver only`,
+    warned(
+      visible(`${name}: the resolver has it; no name server of ${zone.apex} was asked`),
+      visible(weaker?.message ?? ''),
+      visible(weaker?.hint ?? ''),
+    ),
+  );

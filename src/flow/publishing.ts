@@ -6,7 +6,7 @@ import type {Problem} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
 import type {HostFacts} from '../services/facts.ts';
 import type {KeySpec} from '../system/ports.ts';
-import {openQuestion} from './asking.ts';
+import {askedWith, openQuestion} from './asking.ts';
 import {finish, type Next, pendingProblem} from './ending.ts';
 import {line, problemLines, recordsLines, tell, tellSurveys} from './lines.ts';
 import {MANY} from './many.ts';
@@ -182,8 +182,7 @@ export function askPublisher(state: State, facts: HostFacts): Next {
     question.textIn(state.answers) ??
     facts.publishers?.[0]?.publish ??
     question.suggest(state.answers, facts, {suggestedSelector: undefined});
-  const phase = {at: 'asking', question: 'publish', initial, problem: undefined, checking: false} as const;
-  return [{...state, phase: {...phase, aside: true}}, []];
+  return [{...state, phase: {...askedWith('publish', initial), aside: true}}, []];
 }
 
 /** The record again with the answer; Enter there runs the program, also once more where it failed before. */
@@ -191,8 +190,7 @@ export function publisherAnswered(state: State, facts: HostFacts, text: string):
   const question = questionOf('publish');
   const read = question.accept(text, state.answers, facts);
   if (!read.ok) {
-    const phase = {at: 'asking', question: 'publish', initial: text, checking: false} as const;
-    return [{...state, phase: {...phase, problem: read.problem, aside: true}}, []];
+    return [{...state, phase: {...askedWith('publish', text, read.problem), aside: true}}, []];
   }
   const known = tell(
     {...state, answers: read.value, publication: undefined},

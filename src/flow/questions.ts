@@ -98,10 +98,11 @@ const A_SETTING = {
 } as const satisfies Partial<Definition<QuestionId>>;
 
 function define<K extends QuestionId>(
-  own: Omit<Definition<K>, keyof typeof A_SETTING> & Partial<Definition<K>>,
+  id: K,
+  own: Omit<Definition<K>, keyof typeof A_SETTING | 'id'> & Partial<Definition<K>>,
 ): Question<K> {
-  const flags = QUESTION_FLAGS[own.id];
-  const definition: Definition<K> = {...A_SETTING, ...own};
+  const flags = QUESTION_FLAGS[id];
+  const definition: Definition<K> = {...A_SETTING, id, ...own};
   const valueIn = (answers: Answers): AnswerOf<K> | undefined => answers[definition.id] ?? undefined;
   return {
     ...definition,
@@ -315,8 +316,7 @@ const needsSelector = ({domains = [], selectors}: Answers): boolean =>
 
 /** All questions by id, in the order in which they are asked. */
 export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
-  install: define({
-    id: 'install',
+  install: define('install', {
     // Packages are a change of the host: without a terminal they need the flag.
     ...answeredByYesOrNo('install', '--install', false),
     placeholder: 'yes',
@@ -336,8 +336,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     ],
   }),
 
-  selectors: define({
-    id: 'selectors',
+  selectors: define('selectors', {
     placeholder: 'example.org=202611',
     screen: 'selector',
     title: 'Which domains have a key name of their own?',
@@ -357,8 +356,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: () => [],
   }),
 
-  otherSigner: define({
-    id: 'otherSigner',
+  otherSigner: define('otherSigner', {
     placeholder: 'switch',
     screen: 'look',
     title: 'Another program signs here: switch it off?',
@@ -389,8 +387,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => ['--other-signer', value],
   }),
 
-  domains: define({
-    id: 'domains',
+  domains: define('domains', {
     placeholder: 'example.org',
     screen: 'domain',
     title: 'Which domain shall be signed?',
@@ -413,8 +410,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => value.flatMap(domain => ['--domain', domain]),
   }),
 
-  selector: define({
-    id: 'selector',
+  selector: define('selector', {
     placeholder: '202611',
     screen: 'selector',
     title: 'What shall the key be called?',
@@ -435,8 +431,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => ['--selector', value],
   }),
 
-  key: define({
-    id: 'key',
+  key: define('key', {
     placeholder: 'file:/root/dkim.pem',
     title: 'Which kind of key?',
     help: [
@@ -471,8 +466,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: keyArgv,
   }),
 
-  settings: define({
-    id: 'settings',
+  settings: define('settings', {
     placeholder: 'recommended',
     title: 'Use the recommended settings?',
     help: [
@@ -500,8 +494,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: () => [],
   }),
 
-  subdomains: define({
-    id: 'subdomains',
+  subdomains: define('subdomains', {
     ...answeredByYesOrNo('subdomains', '--no-subdomains', true),
     title: 'May the key sign for subdomains, too?',
     help: [
@@ -513,8 +506,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     choices: () => [choice('yes', 'Yes', 'recommended'), choice('no', 'No', 't=s in the record')],
   }),
 
-  trustedHosts: define({
-    id: 'trustedHosts',
+  trustedHosts: define('trustedHosts', {
     placeholder: '10.9.9.0/24',
     title: 'Which other hosts send through this one?',
     help: [
@@ -529,8 +521,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => (value.length === 0 ? [] : ['--trusted-hosts', value.join(',')]),
   }),
 
-  socket: define({
-    id: 'socket',
+  socket: define('socket', {
     placeholder: 'inet:8891',
     title: `How shall ${MTA} reach the signer?`,
     help: [
@@ -550,8 +541,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => (value === 'auto' ? [] : ['--socket', formatSocket(value)]),
   }),
 
-  canonicalization: define({
-    id: 'canonicalization',
+  canonicalization: define('canonicalization', {
     placeholder: 'relaxed/simple',
     title: 'How much change on the way is tolerated?',
     help: [
@@ -571,8 +561,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => (value === 'relaxed/simple' ? [] : ['--canonicalization', value]),
   }),
 
-  testMode: define({
-    id: 'testMode',
+  testMode: define('testMode', {
     ...answeredByYesOrNo('test-mode', '--test-mode', false),
     title: 'Mark the key as being tested?',
     help: [
@@ -584,8 +573,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     choices: () => [choice('no', 'No', 'recommended'), choice('yes', 'Yes', 't=y in the record')],
   }),
 
-  note: define({
-    id: 'note',
+  note: define('note', {
     placeholder: 'ask hostmaster',
     title: 'A note in the record?',
     help: [
@@ -601,8 +589,7 @@ export const QUESTIONS: {readonly [K in QuestionId]-?: Question<K>} = {
     argv: value => (value === '' ? [] : ['--note', value]),
   }),
 
-  publish: define({
-    id: 'publish',
+  publish: define('publish', {
     placeholder: 'hook:/usr/local/sbin/dns-hook',
     title: 'Who enters the record into the DNS?',
     help: [

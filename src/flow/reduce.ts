@@ -263,12 +263,8 @@ function continueFromHost(state: State, offered: Extract<Phase, {at: 'host'}>['o
       return advance(state, makeKeys);
     case 'blocked':
       return finishBlocked(state);
-    case 'recover': {
-      if (state.unfinished === undefined) return stay(state);
-      if (!state.mode.dryRun) return recoverNow(state, state.unfinished);
-      const why = 'A change that was cut short must be put back first.';
-      return finish(state, 5, problem('run.unfinished', why, 'Run waxseal undo.'));
-    }
+    case 'recover':
+      return state.unfinished === undefined ? stay(state) : recoverNow(state, state.unfinished);
     case 'resume':
       return state.pending === undefined ? stay(state) : resume(state, state.pending);
   }

@@ -202,21 +202,7 @@ export function failureOf(error: unknown): Failure {
   };
 }
 
-type QuickEffect = Exclude<
-  Effect,
-  {
-    do:
-      | 'publish'
-      | 'watch'
-      | 'stop-watching'
-      | 'abort'
-      | 'apply'
-      | 'install'
-      | 'finish'
-      | 'discard'
-      | 'save-draft';
-  }
->;
+type QuickEffect = Of<'look' | 'recover' | 'check-answer' | 'stage' | 'save-record' | 'plan' | 'advise'>;
 
 async function work(shop: Workshop, effect: QuickEffect): Promise<void> {
   const {operations, send, signal} = shop;
@@ -398,15 +384,19 @@ async function plan({operations, state, send, signal}: Workshop): Promise<void> 
   );
 }
 
+const unlessAborted =
+  (signal: AbortSignal, send: Send): Send =>
+  event => {
+    if (!signal.aborted) send(event);
+  };
+
 /** A program at work is ended when nobody waits for it any more; then nothing is said. */
 async function publish(
   {operations, send}: Workshop,
   {choice, staged}: Of<'publish'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const say: Send = event => {
-    if (!signal.aborted) send(event);
-  };
+  const say = unlessAborted(signal, send);
   try {
     const done = await operations.publish(choice, staged, signal);
     say(done.ok ? {type: 'published', records: done.value} : {type: 'publish-failed', problem: done.problem});
@@ -425,9 +415,7 @@ async function watch(
   const started = clock.now();
   const deadlineAt =
     deadlineMs === undefined ? undefined : new Date(started.getTime() + deadlineMs).toISOString();
-  const say: Send = event => {
-    if (!signal.aborted) send(event);
-  };
+  const say = unlessAborted(signal, send);
   const byName = new Map<string, (typeof staged)[number]>(
     staged.map(each => [each.record.absoluteName, each]),
   );

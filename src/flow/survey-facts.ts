@@ -124,10 +124,15 @@ export const isResolverWord = ({weaker, resolver}: Survey): boolean =>
 export const isEnough = (survey: Survey, resolverOnly: boolean): boolean =>
   survey.settled || (resolverOnly && isResolverWord(survey));
 
+export interface ResolverWord {
+  readonly domain: string;
+  readonly survey: Survey;
+}
+
 /** Domains whose record is known from the resolver only. */
 export const knownByResolver = (
   state: Pick<State, 'staged' | 'surveys' | 'resolverOnly'>,
-): readonly {readonly domain: string; readonly survey: Survey}[] =>
+): readonly ResolverWord[] =>
   state.staged.flatMap(({domain}) => {
     const survey = state.surveys[domain];
     return survey !== undefined && state.resolverOnly && !survey.settled && isResolverWord(survey)

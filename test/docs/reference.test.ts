@@ -15,7 +15,9 @@ const textsIn = (...rooms: readonly string[]): readonly string[] =>
   );
 
 const idsIn = (texts: readonly string[], pattern: RegExp): readonly string[] =>
-  texts.flatMap(text => [...text.matchAll(pattern)].map(match => match[1] ?? ''));
+  texts.flatMap(text =>
+    [...text.matchAll(pattern)].map(match => match.slice(1).find(id => id !== undefined) ?? ''),
+  );
 
 describe('the reference', () => {
   it('of commands is what the program takes', async () => {
@@ -28,7 +30,10 @@ describe('the reference', () => {
 
   it('of checks has the prefix of every check in the code', () => {
     // A literal of a check has a status or a title beside its id: no family may be left out of the list below.
-    const all = idsIn(textsIn('src'), /\bid: '([a-z]+\.[a-z-]+)',\s+title:/g);
+    const all = idsIn(
+      textsIn('src'),
+      /(?:\bcheckFrom\(\s*'([a-z]+\.[a-z-]+)'|\bid: '([a-z]+\.[a-z-]+)',\s+title:)/g,
+    );
     expect(all.length).toBeGreaterThan(10);
     const page = readFileSync(path.join(top, 'docs/reference/checks.md'), 'utf8');
     for (const id of all) expect(page).toContain(`| \`${id}\` |`);
@@ -39,7 +44,7 @@ describe('the reference', () => {
       'host',
       ...idsIn(
         textsIn('src/proof', 'src/doctor', 'src/cli', 'src/jobs', 'src/flow/dns-report.ts'),
-        /\bid: '((?:host|mail|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
+        /(?:\bid: |\bcheckFrom\(\s*)'((?:host|mail|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/doctor/mail.ts'), /\bcheck\(\s*'(mail\.[a-z-]+)'/g),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),

@@ -6,7 +6,7 @@ import {adoptKeys, releaseKeys} from '../../jobs/rotate/adopt.ts';
 import {entryName} from '../../rotation/index.ts';
 import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
-import {type Context, mustBeRoot, resolversOf} from '../context.ts';
+import {type Context, resolversOf, rootPorts} from '../context.ts';
 import {tell} from '../print.ts';
 import {domainReportOf, domainsOf} from '../state-report.ts';
 import {usage} from '../usage.ts';
@@ -16,8 +16,7 @@ import {usage} from '../usage.ts';
  * changes; `--release` forgets them again. Exit 4 where a key was not adopted.
  */
 export async function adopt(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'Keys and tables can be read by root only.');
+  const ports = await rootPorts(context, 'Keys and tables can be read by root only.');
   const {flags, outside, signal} = context;
   const dryRun = isSet(flags, 'dry-run');
   const domains = domainsOf(context);

@@ -6,6 +6,7 @@ import {visible} from '../../domain/text.ts';
 import type {DomainList} from '../../flow/domain-list.ts';
 import {reportOf} from '../../flow/report.ts';
 import {readKeys} from '../../jobs/key-book.ts';
+import {checkFrom, failed, passed, warned} from '../../proof/finding.ts';
 import type {Check} from '../../proof/proof.ts';
 import {formerRecords, type KeyEntry, type SilentFacts} from '../../rotation/index.ts';
 import type {Clock} from '../../system/ports.ts';
@@ -198,14 +199,7 @@ function checkOf({key, servers, matching, mistake, remark}: KeyFinding): Check {
   const title = `Record ${key.selector}._domainkey.${key.domain}`;
   const evidence = `${matching} of ${servers} name servers`;
   const why = mistake ?? remark;
-  return why === undefined
-    ? {id: 'dns.record', title, status: 'pass', evidence, cause: '', fix: ''}
-    : {
-        id: why.id,
-        title,
-        status: mistake === undefined ? 'warn' : 'fail',
-        evidence: visible(evidence),
-        cause: visible(why.message),
-        fix: visible(why.hint),
-      };
+  if (why === undefined) return checkFrom('dns.record', title, passed(evidence));
+  const found = mistake === undefined ? warned : failed;
+  return checkFrom(why.id, title, found(visible(evidence), visible(why.message), visible(why.hint)));
 }

@@ -5,6 +5,7 @@ import {MOST_POLICIES, policiesOf, policyChecks} from '../../doctor/policies.ts'
 import {sendingFacts} from '../../doctor/sending.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import type {DomainName} from '../../domain/names.ts';
+import {counted} from '../../domain/text.ts';
 import {checkMail} from '../../jobs/check/mail.ts';
 import type {Check} from '../../proof/proof.ts';
 import {loadState} from '../../rotation/index.ts';
@@ -13,7 +14,7 @@ import {look} from '../../services/look.ts';
 import {SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
-import {type Context, mustBeRoot, resolversOf} from '../context.ts';
+import {type Context, resolversOf, rootPorts} from '../context.ts';
 import {adviceLines, checkLines, tell} from '../print.ts';
 import {domainsOf} from '../state-report.ts';
 
@@ -23,8 +24,7 @@ import {domainsOf} from '../state-report.ts';
  */
 export async function check(context: Context): Promise<ExitCode> {
   if (isSet(context.flags, 'dns')) return await (await import('./check-dns.ts')).checkDns(context);
-  const ports = await context.ports();
-  mustBeRoot(ports, 'Only root sees what there is to check.');
+  const ports = await rootPorts(context, 'Only root sees what there is to check.');
   const {signal} = context;
   const host = await look(ports, signal);
   const {facts} = host;
@@ -61,14 +61,11 @@ const isProblem = ({id, status}: Check): boolean =>
 
 function ending(checks: readonly Check[], signed: number): string {
   const problems = checks.filter(isProblem).length;
-  if (problems > 0) return `${count(problems, 'problem')} in ${count(checks.length, 'check')}.`;
+  if (problems > 0) return `${counted(problems, 'problem')} in ${counted(checks.length, 'check')}.`;
   const notices = checks.filter(({status}) => status === 'warn').length;
-  const also = notices === 0 ? '' : `, ${count(notices, 'notice')}`;
-  return `${count(signed, 'domain')} ${signed === 1 ? 'is' : 'are'} signing${also}. No problem found.`;
+  const also = notices === 0 ? '' : `, ${counted(notices, 'notice')}`;
+  return `${counted(signed, 'domain')} ${signed === 1 ? 'is' : 'are'} signing${also}. No problem found.`;
 }
-
-const count = (number: number, what: string): string =>
-  `${number.toLocaleString('en-US')} ${what}${number === 1 ? '' : 's'}`;
 
 /** SPF, DMARC, MX and PTR of what is signed here, or of `--domain`: advice, whatever it says. */
 async function checkPolicies(

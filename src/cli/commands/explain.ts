@@ -1,3 +1,4 @@
+import {addressOctets} from '../../dns/address.ts';
 import {type Explained, stepLines} from '../../doctor/answer.ts';
 import {checkNotes} from '../../doctor/notes.ts';
 import {addressIn, fieldOf} from '../../domain/author.ts';
@@ -13,7 +14,7 @@ import {look} from '../../services/look.ts';
 import {isQueueId, queuedMail} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, listOf, textOf} from '../arguments.ts';
-import {type Context, mustBeRoot} from '../context.ts';
+import {type Context, rootPorts} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
 import {taken, usage} from '../usage.ts';
 
@@ -26,8 +27,7 @@ export async function explain(context: Context): Promise<ExitCode> {
   const {signal} = context;
   const client = clientOf(context);
   const sender = await senderOf(context);
-  const ports = await context.ports();
-  mustBeRoot(ports, 'Only root sees what decides about mail.');
+  const ports = await rootPorts(context, 'Only root sees what decides about mail.');
   const host = await look(ports, signal);
   const {facts} = host;
   if (facts.mta === undefined) {
@@ -133,7 +133,7 @@ const operandError = (message: string): UsageError =>
 function clientOf(context: Context): Client | undefined {
   const client = textOf(context.flags, 'client');
   if (client === undefined) return undefined;
-  if (!isAddress(client)) {
+  if (addressOctets(client) === undefined) {
     throw usage(
       'usage.client',
       `"${visible(client)}" is not an IP address.`,
@@ -142,11 +142,4 @@ function clientOf(context: Context): Client | undefined {
   }
   const isLocal = client === '127.0.0.1' || client === '::1';
   return {name: isLocal ? 'localhost' : `[${client}]`, address: client};
-}
-
-/** IPv4 in dotted form, or IPv6 as a URL would take it. */
-function isAddress(text: string): boolean {
-  const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (octets !== null) return octets.slice(1).every(octet => Number(octet) <= 255);
-  return /^[0-9a-f:.]+$/i.test(text) && text.includes(':') && URL.canParse(`http://[${text}]/`);
 }

@@ -5,7 +5,7 @@ import {exportKeys} from '../../jobs/export/export.ts';
 import {readKeys} from '../../jobs/key-book.ts';
 import {createNamedFiles} from '../../jobs/named-files.ts';
 import {isSet, textOf} from '../arguments.ts';
-import {type Context, mustBeRoot} from '../context.ts';
+import {type Context, rootPorts} from '../context.ts';
 import {tell} from '../print.ts';
 import {chosen} from '../state-report.ts';
 import {usage} from '../usage.ts';
@@ -16,8 +16,7 @@ import {writeOut} from '../write-out.ts';
  * only with `--with-keys`, and only into a file of mode 0600.
  */
 export async function exportState(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'The keys of this host belong to root.');
+  const ports = await rootPorts(context, 'The keys of this host belong to root.');
   const file = textOf(context.flags, 'output');
   const withKeys = isSet(context.flags, 'with-keys');
   if (withKeys && file === undefined) {

@@ -5,14 +5,13 @@ import {importKeys, readExport, type TakenKey} from '../../jobs/import/import.ts
 import {lookAtHost} from '../../services/look.ts';
 import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
-import {type Context, mustBeRoot} from '../context.ts';
+import {type Context, rootPorts} from '../context.ts';
 import {tell} from '../print.ts';
 import {present, usage} from '../usage.ts';
 
 /** `waxseal import FILE`: keys of another host become known here; those that came with their private key can sign here. */
 export async function importState(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'The keys of this host belong to root.');
+  const ports = await rootPorts(context, 'The keys of this host belong to root.');
   const [file] = context.operands;
   if (file === undefined) {
     throw usage(

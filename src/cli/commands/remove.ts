@@ -9,7 +9,7 @@ import {MTAS, SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {changing} from '../changing.ts';
-import {type Context, mustBeRoot, resolversOf} from '../context.ts';
+import {type Context, resolversOf, rootPorts} from '../context.ts';
 import {dialogOf} from '../dialog.ts';
 import {dueLines, dueReports} from '../due-report.ts';
 import {changeLines, tell} from '../print.ts';
@@ -20,8 +20,7 @@ import {domainsIn, usage} from '../usage.ts';
 /** `waxseal remove --domain NAME`: stops signing first; the record stays until no mail needs it any more. */
 export async function remove(context: Context): Promise<ExitCode> {
   const domains = await domainsToRemove(context);
-  const ports = await context.ports();
-  mustBeRoot(ports, 'A removal changes the mail configuration, and needs root.');
+  const ports = await rootPorts(context, 'A removal changes the mail configuration, and needs root.');
   const publish = publishFlag(context);
   const options = {
     resolvers: resolversOf(context.flags),

@@ -14,7 +14,7 @@ import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {changing} from '../changing.ts';
 import {confirm} from '../confirm.ts';
-import {type Context, mustBeRoot, resolversOf} from '../context.ts';
+import {type Context, resolversOf, rootPorts} from '../context.ts';
 import {publishFlag} from '../publisher.ts';
 import {runFlow} from '../session.ts';
 import {chosen, domainsOf} from '../state-report.ts';
@@ -28,8 +28,7 @@ import {rotateTimer} from './rotate-timer.ts';
  * key stays published, and is retired by the same switch that lets the new one sign.
  */
 export async function rotate(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'A rotation changes the mail configuration, and needs root.');
+  const ports = await rootPorts(context, 'A rotation changes the mail configuration, and needs root.');
   const {flags} = context;
   if (isSet(flags, 'all') && domainsOf(context) !== undefined) {
     throw usage('usage.value', '--all and --domain exclude each other.', 'Give one of them.');

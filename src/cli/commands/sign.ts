@@ -4,6 +4,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {parseDomain, parseSelector} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
 import {importKey} from '../../keys/import.ts';
+import {checkFrom, passed} from '../../proof/finding.ts';
 import type {Check} from '../../proof/proof.ts';
 import {isSet, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
@@ -46,14 +47,7 @@ export async function sign(context: Context): Promise<ExitCode> {
   return 0;
 }
 
-const signed = (field: string): Check => ({
-  id: 'sign.signature',
-  title: 'The message is signed',
-  status: 'pass',
-  evidence: field,
-  cause: '',
-  fix: '',
-});
+const signed = (field: string): Check => checkFrom('sign.signature', 'The message is signed', passed(field));
 
 /** An mbox file has a line "From sender date" on top (RFC 4155). It is no header field, and has to stay the first. */
 const endOfFromLine = (message: Buffer): number =>

@@ -3,14 +3,13 @@ import {liveTest} from '../../jobs/live-test.ts';
 import {CHANGE_HELD_MS, inTurn} from '../../jobs/lock-turns.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import {isSet} from '../arguments.ts';
-import {type Context, mustBeRoot} from '../context.ts';
+import {type Context, rootPorts} from '../context.ts';
 import {checkLines, tell} from '../print.ts';
 import {proving} from '../proving.ts';
 
 /** `waxseal test`: only the live signing test, of everything that is signed here or of `--domain`. */
 export async function test(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'The test reads the mail queue, and needs root.');
+  const ports = await rootPorts(context, 'The test reads the mail queue, and needs root.');
   const tested = async (signal: AbortSignal): Promise<ProofReport> => {
     const input = await proving({...context, signal}, ports);
     const quiet = isSet(context.flags, 'json');

@@ -7,15 +7,14 @@ import type {ChangeView} from '../../plan/plan.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {changing} from '../changing.ts';
-import {type Context, mustBeRoot} from '../context.ts';
+import {type Context, rootPorts} from '../context.ts';
 import {dialogOf} from '../dialog.ts';
 import {changeLines, checkLines, tell} from '../print.ts';
 import {usage} from '../usage.ts';
 
 /** `waxseal undo`: puts back what the last change did (or the one of `--id`); a run that was cut off comes first. */
 export async function undo(context: Context): Promise<ExitCode> {
-  const ports = await context.ports();
-  mustBeRoot(ports, 'The journal belongs to root.');
+  const ports = await rootPorts(context, 'The journal belongs to root.');
   if (isSet(context.flags, 'list')) return await list(context, ports);
   return await changing(context, ports, 'undo', async (own, released) => {
     const options = {run: chosenRun(context), merged: isSet(context.flags, 'merged')};

@@ -10,6 +10,7 @@ import {
 import {createKeyLookup} from '../../dns/key-lookup.ts';
 import type {ExitCode} from '../../domain/errors.ts';
 import {visible} from '../../domain/text.ts';
+import {checkFrom, failed} from '../../proof/finding.ts';
 import type {Check} from '../../proof/proof.ts';
 import {isSet, textOf} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -40,14 +41,11 @@ export async function verify(context: Context): Promise<ExitCode> {
   return await tell(context, {exitCode, checks}, lines);
 }
 
-const unsigned: Check = {
-  id: 'verify.signature',
-  title: 'The message has a signature',
-  status: 'fail',
-  evidence: 'no DKIM-Signature field',
-  cause: 'The message was not signed, or the field was removed on its way.',
-  fix: '',
-};
+const unsigned = checkFrom(
+  'verify.signature',
+  'The message has a signature',
+  failed('no DKIM-Signature field', 'The message was not signed, or the field was removed on its way.', ''),
+);
 
 const name = (verdict: SignatureVerdict): string =>
   `d=${visible(verdict.domain ?? '?')} s=${visible(verdict.selector ?? '?')} a=${visible(verdict.algorithm ?? '?')}`;

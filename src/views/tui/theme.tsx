@@ -2,47 +2,38 @@
 import type {TextProps} from 'ink';
 import {createContext, useContext} from 'react';
 
-const UNICODE = {
-  pointer: '❯',
-  bullet: '•',
-  separator: '·',
-  ellipsis: '…',
-  dash: '–',
-  up: '↑',
-  down: '↓',
-  ok: '✔',
-  warn: '▲',
-  error: '✖',
-  waiting: '○',
+// Each with its stand-in: the console font of Linux has 256 glyphs, a serial line often fewer.
+const SYMBOLS = {
+  pointer: ['❯', '>'],
+  bullet: ['•', '*'],
+  separator: ['·', '|'],
+  ellipsis: ['…', '...'],
+  dash: ['–', '-'],
+  up: ['↑', 'Up'],
+  down: ['↓', 'Down'],
+  ok: ['✔', '+'],
+  warn: ['▲', '!'],
+  error: ['✖', 'x'],
+  waiting: ['○', '.'],
   /** Stands at the end of an entry field. */
-  cursor: '▏',
+  cursor: ['▏', '_'],
   /** Before the rest of a line that is wider than the screen. */
-  continued: '↳',
+  continued: ['↳', '\\'],
   /** Parts of a bar; both are among the 256 glyphs of a console font. */
-  full: '█',
-  empty: '░',
-};
+  full: ['█', '#'],
+  empty: ['░', '.'],
+} as const;
 
-export type Symbols = Readonly<Record<keyof typeof UNICODE, string>>;
+export type Symbols = Readonly<Record<keyof typeof SYMBOLS, string>>;
 
-// The console font of Linux has 256 glyphs, a serial line often fewer.
-const ASCII: Symbols = {
-  pointer: '>',
-  bullet: '*',
-  separator: '|',
-  ellipsis: '...',
-  dash: '-',
-  up: 'Up',
-  down: 'Down',
-  ok: '+',
-  warn: '!',
-  error: 'x',
-  waiting: '.',
-  cursor: '_',
-  continued: '\\',
-  full: '#',
-  empty: '.',
-};
+const symbolsAt = (column: 0 | 1): Symbols =>
+  Object.fromEntries(Object.entries(SYMBOLS).map(([name, pair]) => [name, pair[column]])) as Record<
+    keyof typeof SYMBOLS,
+    string
+  >;
+
+const UNICODE = symbolsAt(0);
+const ASCII = symbolsAt(1);
 
 type Style = Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse'>;
 
