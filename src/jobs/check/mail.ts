@@ -14,6 +14,7 @@ import {
   parseDomain,
   parseSelector,
 } from '../../domain/names.ts';
+import {listed} from '../../domain/text.ts';
 import {
   type HostPicture,
   type KeyFact,
@@ -23,6 +24,7 @@ import {
   type SignatureMade,
   signersInUse,
 } from '../../host/index.ts';
+import {askSigner} from '../../proof/ask.ts';
 import {toFinding} from '../../proof/fault.ts';
 import {checkFromAll, type Finding} from '../../proof/finding.ts';
 import {probeSigning} from '../../proof/milter-probe.ts';
@@ -75,7 +77,10 @@ export async function checkMail(
       ...records,
       ...(verdicts.length === 0
         ? nothing(picture, wanted)
-        : await probed(ports, host.facts, verdicts, options)),
+        : [
+            ...(await probed(ports, host.facts, verdicts, options)),
+            ...(await askedToo(ports, verdicts, options)),
+          ]),
     ],
     signed: [...new Set([...made.values()].flatMap(({domain}) => asDomain(domain) ?? []))],
     picture,
@@ -194,6 +199,44 @@ async function probed(
   }
   if (findings.length === 0) return [];
   return [checkFromAll('live.milter', 'The signer signs a message on its socket', findings, once.length)];
+}
+
+/**
+ * Senders whose mail bears another domain or several signatures: the running signer must do what its files say, which it
+ * does not where it was not told of a change.
+ */
+async function askedToo(
+  ports: Pick<Ports, 'sockets' | 'clock' | 'random'>,
+  verdicts: readonly SenderVerdict[],
+  {signal}: MailCheckOptions,
+): Promise<readonly Check[]> {
+  const others = verdicts.filter(
+    ({troubles, signatures, domain}) =>
+      troubles.length === 0 &&
+      signatures.length > 0 &&
+      (signatures.length > 1 || signatures[0]?.signature.domain !== domain),
+  );
+  const wrong: string[] = [];
+  for (const {sender, signatures} of sampleOf(others, PROBED, ports.random)) {
+    const [place] = sender.signer.endpoints;
+    if (place === undefined || !sender.signer.isRunning) continue;
+    const {mark, isSilent} = await askSigner(ports, place.endpoint, {address: sender.address}, signal);
+    // What does not answer, the other checks tell.
+    if (isSilent) break;
+    const wanted = new Set(signatures.map(({signature}) => recordKey(signature.domain, signature.selector)));
+    const made = mark.state === 'signed' ? mark.by.map(by => recordKey(by.domain, by.selector)) : [];
+    if (made.length === 0 || made.some(name => !wanted.has(name)))
+      wrong.push(`${sender.address}: ${made.length === 0 ? 'not signed' : made.join(', ')}`);
+  }
+  if (wrong.length === 0) return [];
+  return [
+    {
+      ...{id: 'live.milter', title: 'The signer signs a message on its socket', status: 'fail'},
+      evidence: listed(wrong, 5),
+      cause: 'Its files say that it signs this mail. It still runs with older ones.',
+      fix: 'Reload the signer, then check again: sudo waxseal check',
+    },
+  ];
 }
 
 interface Target extends DomainSelector {
