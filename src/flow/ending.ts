@@ -1,8 +1,10 @@
 /** How a run ends: the report, and what leaving means in each phase. */
 import {formatMoment} from '../domain/duration.ts';
 import type {ExitCode} from '../domain/errors.ts';
+import type {AbsolutePath} from '../domain/paths.ts';
 import {type Problem, problem} from '../domain/result.ts';
 import type {ChangeView} from '../plan/plan.ts';
+import {secretPlaces} from '../services/step.ts';
 import {commandLine} from './command-line.ts';
 import {dnsReport, problemReport, resolverOnlyCheck, serverReport} from './dns-report.ts';
 import {line, problemLines, tell} from './lines.ts';
@@ -22,7 +24,10 @@ const hasChanged = (state: State): boolean =>
 
 /** The report of a run that ends here. */
 export function buildReport(state: State, exitCode: ExitCode, problem?: Problem): Report {
-  const common: Common = {keyPaths: keyPathsOf(state), again: `Go on with: ${commandLine(state)}`};
+  const common: Common = {
+    keyPaths: secretPlaces(state.ready?.plan.steps ?? []),
+    again: `Go on with: ${commandLine(state)}`,
+  };
   return reportOf(state.mode.command, {
     exitCode,
     changed: hasChanged(state),
@@ -52,7 +57,7 @@ function changesOf(state: State): readonly ChangeView[] {
 /** What is the same for every domain of a report. */
 interface Common {
   /** Where the plan put each staged key. */
-  readonly keyPaths: ReadonlyMap<string, string>;
+  readonly keyPaths: ReadonlyMap<AbsolutePath, AbsolutePath>;
   readonly again: string;
 }
 
@@ -95,15 +100,6 @@ function keyPath(state: State, staged: StagedDomain, {keyPaths}: Common): string
   if (state.result?.applied !== true) return staged.stagedPath;
   return keyPaths.get(staged.stagedPath) ?? staged.stagedPath;
 }
-
-const keyPathsOf = ({ready}: State): Common['keyPaths'] =>
-  new Map(
-    (ready?.plan.steps ?? []).flatMap(step =>
-      step.kind === 'file' && step.after.content.from === 'secret'
-        ? [[step.after.content.path, step.path] as const]
-        : [],
-    ),
-  );
 
 function nextStep(
   state: State,

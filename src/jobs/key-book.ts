@@ -3,17 +3,17 @@
 import type {Survey} from '../dns/survey.ts';
 import {HostError, UsageError} from '../domain/errors.ts';
 import type {DomainName, Selector} from '../domain/names.ts';
-import type {AbsolutePath} from '../domain/paths.ts';
+import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import type {Result} from '../domain/result.ts';
 import type {StagedDomain} from '../flow/operations.ts';
 import {isResolverWord} from '../flow/survey-facts.ts';
-import {dropStagedKey} from '../keys/index.ts';
 import type {Plan} from '../plan/plan.ts';
 import type {Check} from '../proof/proof.ts';
 import {
   activate,
   comingEntry,
   type Evidence,
+  entryFinder,
   findEntry,
   type KeyEntry,
   type KeyState,
@@ -24,6 +24,8 @@ import {
   saveState,
   transition,
 } from '../rotation/index.ts';
+import {lookAtHost} from '../services/look.ts';
+import {secretPlaces} from '../services/step.ts';
 import type {Ports} from '../system/ports.ts';
 
 /** Reads the state; throws HostError where the file is damaged or of a newer waxseal: it is never overwritten then. */
@@ -68,7 +70,7 @@ export function changeEach<T extends {readonly domain: DomainName}>(
   return {...state, keys: [...kept, ...added]};
 }
 
-function keysByDomain({keys}: RotationState): ReadonlyMap<DomainName, readonly KeyEntry[]> {
+export function keysByDomain({keys}: RotationState): ReadonlyMap<DomainName, readonly KeyEntry[]> {
   const found = new Map<DomainName, KeyEntry[]>();
   for (const key of keys) {
     const same = found.get(key.domain);
@@ -166,40 +168,40 @@ export const recordOf = ({record}: Pick<StagedDomain, 'record'>): KeyEntry['reco
   value: record.value,
 });
 
-/**
- * After an apply that was proven: the keys of the plan sign now, and where the signer reads them.
- *
- * @param known path of a key that this plan did not put there, since an earlier run had done it already
- */
-export async function recordActive(
-  ports: Pick<Ports, 'files' | 'clock'>,
-  plan: Plan,
-  checks: readonly Check[],
-  known?: (domain: DomainName, selector: Selector) => AbsolutePath | undefined,
-): Promise<void> {
+/** After an apply that was proven: the keys of the plan sign now, and where the signer reads them. */
+export async function recordActive(ports: Ports, plan: Plan, checks: readonly Check[]): Promise<void> {
   const passed = checks.filter(({status}) => status === 'pass').map(({id}) => id);
   const evidence = {kind: 'signing-proven', run: plan.id, checks: passed} as const;
-  const paths = keyPathsIn(plan);
-  await changeKeys(ports, plan.domains, (own, {domain, selector}) => {
-    const entry = findEntry(own, domain, selector);
-    if (entry?.state !== 'ready') return own;
+  const find = entryFinder(await readKeys(ports));
+  const isReady = (key: Plan['domains'][number]): boolean => find(key)?.state === 'ready';
+  const paths = await pathsInUse(ports, plan, find);
+  await changeKeys(ports, plan.domains.filter(isReady), (own, {domain, selector}) => {
     const next = must(activate(own, domain, selector, evidence, ports.clock.now()));
     const active = findEntry(next, domain, selector);
-    const staged = entry.stagedPath;
-    const keyPath = (staged === undefined ? undefined : paths.get(staged)) ?? known?.(domain, selector);
+    const keyPath = active === undefined ? undefined : paths(active);
     return active === undefined || keyPath === undefined ? next : must(putEntry(next, {...active, keyPath}));
   });
 }
 
-/** Where a plan puts the staged keys. */
-const keyPathsIn = (plan: Plan): ReadonlyMap<AbsolutePath, AbsolutePath> =>
-  new Map(
-    plan.steps.flatMap(step =>
-      step.kind === 'file' && step.after.content.from === 'secret'
-        ? [[step.after.content.path, step.path] as const]
-        : [],
-    ),
+/** Where the plan has put a key; of one that an earlier run put in place, where the signer reads it now. */
+async function pathsInUse(
+  ports: Ports,
+  {domains, steps}: Plan,
+  find: ReturnType<typeof entryFinder>,
+): Promise<(key: KeyEntry) => AbsolutePath | undefined> {
+  const places = secretPlaces(steps);
+  const placed = (key: KeyEntry | undefined): AbsolutePath | undefined =>
+    key?.stagedPath === undefined ? undefined : places.get(key.stagedPath);
+  const isAllPlaced = domains.every(key => placed(find(key)) !== undefined);
+  const signer = isAllPlaced ? undefined : (await lookAtHost(ports)).signer;
+  const known = new Map(
+    signer?.keys.toReversed().map(({domain, selector, path}) => [`${selector} ${domain}`, path]),
   );
+  return key => {
+    const path = parseAbsolutePath(known.get(`${key.selector} ${key.domain}`) ?? '');
+    return placed(key) ?? (path.ok ? path.value : undefined);
+  };
+}
 
 /**
  * After an undo: the keys of that run do not sign any more, and the ones before them do again, as do those that the run
@@ -266,5 +268,5 @@ export async function abandonKeys(
     const {stagedPath: _gone, ...rest} = findEntry(next, key.domain, key.selector) ?? key;
     return must(putEntry(next, rest));
   });
-  for (const {stagedPath} of keys) if (stagedPath !== undefined) await dropStagedKey(ports.files, stagedPath);
+  for (const {stagedPath} of keys) if (stagedPath !== undefined) await ports.files.remove(stagedPath);
 }

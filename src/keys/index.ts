@@ -11,7 +11,7 @@ export {
   recordFingerprint,
 } from './inspect.ts';
 export {type SelfTestName, selfTest} from './self-test.ts';
-export {dropEmptyStage, dropStagedKey, readStagedKey, type StagedKey, stageKey} from './stage.ts';
+export {dropEmptyStage, readStagedKey, type StagedKey, stageKey} from './stage.ts';
 export {
   judgeOwn,
   makeStateDirectory,

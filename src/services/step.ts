@@ -137,6 +137,16 @@ export type Step = PackageStep | DirectoryStep | FileStep | RemoveStep | Service
 /** Steps that cannot be taken back; a plan has them at its end, after its proof. */
 export const isFinal = (step: Step): step is FinalStep => step.kind === 'dispose' || step.kind === 'reveal';
 
+/** Where staged private keys are put, by the path of the copy that is staged. */
+export const secretPlaces = (steps: readonly Step[]): ReadonlyMap<AbsolutePath, AbsolutePath> =>
+  new Map(
+    steps.flatMap(step =>
+      step.kind === 'file' && step.after.content.from === 'secret'
+        ? [[step.after.content.path, step.path] as const]
+        : [],
+    ),
+  );
+
 /** The octets that a text content stands for. */
 export const octetsOfText = (content: Extract<FileContent, {from: 'text'}>): Uint8Array =>
   Buffer.from(content.text, content.encoding ?? 'utf8');

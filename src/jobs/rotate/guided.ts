@@ -30,11 +30,11 @@ import {changeKeys, must, readKeys} from '../key-book.ts';
 import {CHANGE_HELD_MS, createTurns, type Turns} from '../lock-turns.ts';
 import type {WorkOptions} from '../options.ts';
 import {tried} from '../planning.ts';
+import {checkStaged} from '../setup/enter.ts';
 import {bookActive, createOperations, refused} from '../setup/operations.ts';
-import {checkStaged} from '../setup/stage.ts';
 import {gatherFacts, readTime, withTtls} from './facts.ts';
 import {HOOK_DIRECTORY, type HookEvent, type HookReport, runHooks} from './hooks.ts';
-import {carryOutSwitch, placeNow, planSwitch} from './switch.ts';
+import {carryOutSwitch, planSwitch} from './switch.ts';
 
 export interface RotationOptions extends WorkOptions {
   readonly hookDirectory?: AbsolutePath;
@@ -296,8 +296,7 @@ async function switchGuided(
   emit: (event: WorkEvent) => void,
   signal: AbortSignal,
 ): Promise<ApplyResult> {
-  const switched = await carryOutSwitch(ports, options, ready, staged, emit, signal);
-  const {outcome, proof, run} = switched;
+  const {outcome, proof, run} = await carryOutSwitch(ports, options, ready, staged, emit, signal);
   if (outcome.result === 'nothing' && proof?.passed !== true) return unproven(proof);
   if (outcome.result !== 'nothing' && outcome.result !== 'applied') return resultOf(outcome);
   const result: ApplyResult = {
@@ -307,7 +306,7 @@ async function switchGuided(
     interrupted: false,
   };
   const before = await readKeys(ports);
-  const booked = await bookActive(ports, run, result, emit, await placeNow(ports, switched));
+  const booked = await bookActive(ports, run, result, emit);
   await activateHooks(ports, options, before, staged);
   return booked;
 }

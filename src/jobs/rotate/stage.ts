@@ -10,7 +10,8 @@ import {must} from '../key-book.ts';
 import {createNamedFiles} from '../named-files.ts';
 import type {WorkOptions} from '../options.ts';
 import {inspectDomain} from '../setup/look.ts';
-import {checkSelector, stage, suggestSelector} from '../setup/stage.ts';
+import {checkSelector, suggestSelector} from '../setup/selector.ts';
+import {stage} from '../setup/stage.ts';
 
 /** Keys that are made while the lock is held once. */
 const GROUP = 50;

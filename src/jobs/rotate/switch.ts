@@ -3,7 +3,6 @@ import {createGate} from '../../dns/many/gate.ts';
 import {command} from '../../domain/command.ts';
 import {ChangeFailed, HostError, type ToolError} from '../../domain/errors.ts';
 import type {DomainName, Selector} from '../../domain/names.ts';
-import {type AbsolutePath, parseAbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {listed} from '../../domain/text.ts';
 import type {Answers} from '../../flow/answers.ts';
@@ -94,11 +93,9 @@ const rowsKept = (staged: readonly StagedDomain[], rows: readonly string[]): Pro
 export interface SwitchOutcome {
   /** Of the tables; where the keys could not even be put in place, of that. */
   readonly outcome: ApplyOutcome;
-  /** The run that switched: what an undo of it names. */
+  /** The run that switched: what an undo of it names; its steps are all that was shown. */
   readonly run: Plan;
   readonly proof: ProofReport | undefined;
-  /** Where the new keys are now, by `domain selector`. */
-  readonly keyPaths: ReadonlyMap<string, AbsolutePath>;
 }
 
 /**
@@ -134,7 +131,7 @@ export async function carryOutSwitch(
     whole.title,
     whole.steps.filter(step => !isPlaced(step)),
   );
-  const keyPaths = placesOf(whole, staged);
+  const run = {...tables, steps: whole.steps};
   const preflight = (): Promise<Result<true>> => asProven(ports, whole, proven);
   // Before the first of both: putting keys in place may change directories of others, too.
   const kept = keptBy(await beforeChange(ports, whole, signal), whole);
@@ -148,7 +145,7 @@ export async function carryOutSwitch(
     signal,
   );
   if (placed.result !== 'applied' && placed.result !== 'nothing') {
-    return {outcome: placed, run: places, proof: undefined, keyPaths};
+    return {outcome: placed, run, proof: undefined};
   }
   const proof = (): Promise<ProofReport> => proveLive(ports, options, endpoint, staged, emit, signal, kept);
   const outcome = await applyPlan(
@@ -159,17 +156,12 @@ export async function carryOutSwitch(
     signal,
   );
   if (outcome.result !== 'nothing') {
-    return {
-      outcome,
-      run: tables,
-      proof: outcome.result === 'applied' ? outcome.proof : undefined,
-      keyPaths,
-    };
+    return {outcome, run, proof: outcome.result === 'applied' ? outcome.proof : undefined};
   }
   emit({type: 'proof-started'});
   const report = await proof();
   emit({type: 'proof-done'});
-  return {outcome, run: tables, proof: report, keyPaths};
+  return {outcome, run, proof: report};
 }
 
 const namesOf = (staged: readonly StagedDomain[]): string =>
@@ -198,8 +190,7 @@ export async function switchKeys(
   if (!planned.ok) throw new HostError(planned.problem);
   const ready = await tried(ports, planned.value.plan, planned.value.change, staged, signal);
   if (!ready.ok) throw new HostError(ready.problem);
-  const switched = await carryOutSwitch(ports, options, ready.value, staged, emit, signal);
-  const {outcome, proof, run} = switched;
+  const {outcome, proof, run} = await carryOutSwitch(ports, options, ready.value, staged, emit, signal);
   if (proof === undefined) throw errorOf(outcome);
   if (!proof.passed) {
     const wrong = proof.checks.find(({status}) => status === 'fail');
@@ -211,38 +202,8 @@ export async function switchKeys(
       ),
     );
   }
-  await recordActive(ports, run, proof.checks, await placeNow(ports, switched, signal));
+  await recordActive(ports, run, proof.checks);
 }
-
-/** Where the signer reads a key after a switch. */
-export async function placeNow(
-  ports: Ports,
-  {keyPaths}: Pick<SwitchOutcome, 'keyPaths'>,
-  signal?: AbortSignal,
-): Promise<(domain: DomainName, selector: Selector) => AbsolutePath | undefined> {
-  const known = (await lookAtHost(ports, signal)).signer?.keys;
-  return (domain, selector) => {
-    const placed = keyPaths.get(`${domain} ${selector}`);
-    if (placed !== undefined) return placed;
-    const path = parseAbsolutePath(
-      known?.find(each => each.domain === domain && each.selector === selector)?.path ?? '',
-    );
-    return path.ok ? path.value : undefined;
-  };
-}
-
-const placesOf = ({steps}: Plan, staged: readonly StagedDomain[]): ReadonlyMap<string, AbsolutePath> =>
-  new Map(
-    staged.flatMap(({domain, selector, stagedPath}) => {
-      const step = steps.find(
-        each =>
-          each.kind === 'file' &&
-          each.after.content.from === 'secret' &&
-          each.after.content.path === stagedPath,
-      );
-      return step?.kind === 'file' ? [[`${domain} ${selector}`, step.path] as const] : [];
-    }),
-  );
 
 const errorOf = (outcome: ApplyOutcome): ToolError =>
   'error' in outcome

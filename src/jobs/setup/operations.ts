@@ -4,7 +4,6 @@ import {givingUpSilent} from '../../dns/silence.ts';
 import type {Survey} from '../../dns/survey.ts';
 import {watchRecord} from '../../dns/watch.ts';
 import {HostError, ToolError} from '../../domain/errors.ts';
-import {parseAbsolutePath} from '../../domain/paths.ts';
 import {STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
@@ -23,7 +22,6 @@ import {
   type RotationState,
 } from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
-import {lookAtHost} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {applySetup, installMissing, planSetup, recoverUnfinished} from '../change.ts';
 import {moveKeys, readKeys, recordActive, recordSurveys} from '../key-book.ts';
@@ -32,23 +30,19 @@ import {createNamedFiles} from '../named-files.ts';
 import type {WorkOptions} from '../options.ts';
 import {publishAll, rememberPublisher} from '../publishing.ts';
 import {advise} from './advise.ts';
+import {checkKey, importedKey} from './choose-key.ts';
+import {checkStaged} from './enter.ts';
 import {inspectDomain, keepDraft, look} from './look.ts';
 import {
-  checkKey,
   checkSelector,
   checkStart as checkSetupStart,
-  checkStaged,
-  discard,
-  importedKey,
   keysLeft,
   knownSelectors,
   type LeftKeys,
   type PublishedRecords,
-  stage,
   suggestSelector,
-} from './stage.ts';
-
-export type {WorkOptions} from '../options.ts';
+} from './selector.ts';
+import {discard, stage} from './stage.ts';
 
 /**
  * The operations of one run. They remember what the look found, since a selector is proposed without looking again.
@@ -213,17 +207,9 @@ export async function bookActive(
   plan: Plan,
   result: ApplyResult,
   emit: (event: WorkEvent) => void,
-  placed?: Parameters<typeof recordActive>[3],
 ): Promise<ApplyResult> {
   try {
-    const known = plan.steps.length === 0 ? (await lookAtHost(ports)).signer?.keys : [];
-    await recordActive(ports, plan, result.proof.checks, (domain, selector) => {
-      const there = placed?.(domain, selector);
-      if (there !== undefined) return there;
-      const key = known?.find(each => each.domain === domain && each.selector === selector);
-      const path = parseAbsolutePath(key?.path ?? '');
-      return path.ok ? path.value : undefined;
-    });
+    await recordActive(ports, plan, result.proof.checks);
     await dropDraft(ports.files);
     return result;
   } catch (error) {

@@ -2,7 +2,7 @@
 import {type AbsolutePath, below, parseAbsolutePath} from '../../domain/paths.ts';
 import type {SignerAccount} from '../account.ts';
 import {splitLines} from '../lines.ts';
-import type {Step} from '../step.ts';
+import {type Step, secretPlaces} from '../step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
 import {type Candidate, type CandidateTable, provenFiles} from './candidate.ts';
 import {OPENDKIM} from './hints.ts';
@@ -148,13 +148,7 @@ function finalPlaces(
   steps: readonly Step[],
 ): readonly AbsolutePath[] {
   const rows = keyRows(parseTable(candidate.keyTable.text));
-  const places = new Map(
-    steps.flatMap(step =>
-      step.kind === 'file' && step.after.content.from === 'secret'
-        ? [[step.after.content.path as string, step.path] as const]
-        : [],
-    ),
-  );
+  const places = secretPlaces(steps);
   const bySelector = new Map(
     rows
       .toReversed()

@@ -27,6 +27,7 @@ import {changeViews, makePlan} from '../../../src/plan/index.ts';
 import {lookAtHost} from '../../../src/services/look.ts';
 import {readConfiguration} from '../../../src/services/read-snapshot.ts';
 import {planSigning} from '../../../src/services/signing.ts';
+import type {FileStep} from '../../../src/services/step.ts';
 import type {Ports} from '../../../src/system/ports.ts';
 import {furnish, openWorld} from '../../plan/world.ts';
 import {mode} from '../../support/drive.ts';
@@ -91,8 +92,14 @@ async function onFiles(count: number, timed: Timed): Promise<readonly StagedDoma
         ports,
         staged.map(each => [each, fakeSurvey(each, ['matching', 'matching'], at)] as const),
       );
-      const plan = makePlan({purpose: 'setup', title: 'bench', domains: staged, steps: [], clock, random});
-      await recordActive(ports, plan, [check('live.milter', 'pass')], () => absolute('/etc/dkimkeys/x'));
+      const steps = staged.map(({domain, stagedPath, sha256}): FileStep => {
+        const path = absolute(`/etc/dkimkeys/${domain}.private`);
+        const content = {from: 'secret', path: stagedPath, sha256} as const;
+        const after = {content, owner: {user: 'opendkim', group: 'opendkim'}, mode: 0o600};
+        return {kind: 'file', id: `file:${path}`, why: '', path, before: {state: 'absent'}, after};
+      });
+      const plan = makePlan({purpose: 'setup', title: 'bench', domains: staged, steps, clock, random});
+      await recordActive(ports, plan, [check('live.milter', 'pass')]);
     });
     const state = fs.readFileSync(path.join(root, 'var/lib/waxseal/state.json'), 'utf8');
     if (state.match(/"state": "active"/g)?.length !== count) throw new Error('the state is not whole');
