@@ -2,8 +2,8 @@
 import {parsePublish} from '../dns/publish/index.ts';
 import {command} from '../domain/command.ts';
 import {
+  type DnsName,
   isWithin,
-  keyRecordName,
   parseDnsName,
   parseDomain,
   parseSelector,
@@ -28,6 +28,7 @@ import {
   type Transition,
   type Withdrawal,
 } from './entry.ts';
+import {entryName} from './lifecycle.ts';
 import type {TimeTrace} from './time.ts';
 
 /** Thrown and caught in this file only: it carries where the text is wrong out of the nested readers. */
@@ -45,8 +46,8 @@ export function parseState(text: string): Result<RotationState> {
     return damaged('it is not JSON');
   }
   try {
-    const top = object(value, 'the file');
-    const version = number(top, 'schemaVersion', '');
+    const top = new Item(value, '');
+    const version = top.number('schemaVersion');
     if (version > SCHEMA_VERSION) {
       return fail(
         problem(
@@ -57,29 +58,26 @@ export function parseState(text: string): Result<RotationState> {
       );
     }
     if (version !== SCHEMA_VERSION) throw new Mismatch('schemaVersion is not known');
-    const keys = list(top, 'keys', '').map((item, index) => entry(item, `keys[${index}]`));
-    const names = keys.map(key => `${key.selector}._domainkey.${key.domain}`);
-    const seen = new Set<string>();
-    const twice = names.find(name => seen.size === seen.add(name).size);
-    if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
+    const keys = top.list('keys', entry);
+    unlikeEachOther(keys.map(entryName));
     return ok({
       keys,
-      ...optional(top, 'time', () => timeTrace(object(top['time'], 'time'))),
-      ...optional(top, 'elsewhere', () =>
-        list(top, 'elsewhere', '').map((item, index) => foreignKey(item, `elsewhere[${index}]`)),
-      ),
-      ...optional(top, 'publishers', () =>
-        list(top, 'publishers', '').map((item, index) => publisher(item, `publishers[${index}]`)),
-      ),
+      ...top.maybe('time', name => timeTrace(top.item(name))),
+      ...top.maybe('elsewhere', name => top.list(name, foreignKey)),
+      ...top.maybe('publishers', name => top.list(name, publisher)),
       // What was told as a whole, by versions before this one, is told once more.
-      ...(Array.isArray(top['told'])
-        ? {told: list(top, 'told', '').map((item, index) => told(item, `told[${index}]`))}
-        : {}),
+      ...(top.isList('told') ? {told: top.list('told', told)} : {}),
     });
   } catch (error) {
     if (error instanceof Mismatch) return damaged(error.message);
     throw error;
   }
+}
+
+function unlikeEachOther(names: readonly DnsName[]): void {
+  const seen = new Set<string>();
+  const twice = names.find(name => seen.size === seen.add(name).size);
+  if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
 }
 
 /**
@@ -90,13 +88,10 @@ export function parseState(text: string): Result<RotationState> {
 export function whyUnreadable({keys}: Pick<RotationState, 'keys'>, rest: string): Problem | undefined {
   const read = parseState(rest);
   if (!read.ok) return read.problem;
-  const seen = new Set<string>();
   try {
-    for (const [index, key] of keys.entries()) {
-      const {selector, domain} = entry(JSON.parse(JSON.stringify(key)), `keys[${index}]`);
-      const name = keyRecordName(selector, domain);
-      if (seen.size === seen.add(name).size) throw new Mismatch(`${name} is there twice`);
-    }
+    unlikeEachOther(
+      keys.map((key, index) => entryName(entry(new Item(JSON.parse(JSON.stringify(key)), `keys[${index}]`)))),
+    );
     return undefined;
   } catch (error) {
     if (error instanceof Mismatch) return damaged(error.message).problem;
@@ -113,153 +108,141 @@ const damaged = (why: string): Extract<Result<never>, {ok: false}> =>
     ),
   );
 
-type Fields = Readonly<Record<string, unknown>>;
+/** An object of the file and where it stands; each reader throws a Mismatch where a field is not as it is to be. */
+class Item {
+  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #at: string;
 
-function object(value: unknown, at: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Mismatch(`${at} is not an object`);
+  constructor(value: unknown, at: string) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new Mismatch(`${at === '' ? 'the file' : at} is not an object`);
+    }
+    this.#fields = Object.fromEntries(Object.entries(value));
+    this.#at = at;
   }
-  return Object.fromEntries(Object.entries(value));
-}
 
-function string(fields: Fields, name: string, at: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw new Mismatch(`${at}.${name} is not a text`);
-  return value;
-}
-
-function number(fields: Fields, name: string, at: string): number {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw new Mismatch(`${at}.${name} is not a number`);
+  where(name: string): string {
+    return this.#at === '' ? name : `${this.#at}.${name}`;
   }
-  return value;
-}
 
-function list(fields: Fields, name: string, at: string): readonly unknown[] {
-  const value = fields[name];
-  if (!Array.isArray(value)) throw new Mismatch(`${at}.${name} is not a list`);
-  return value;
-}
-
-function strings(fields: Fields, name: string, at: string): readonly string[] {
-  return list(fields, name, at).map((item, index) => {
-    if (typeof item !== 'string') throw new Mismatch(`${at}.${name}[${index}] is not a text`);
-    return item;
-  });
-}
-
-function branded<T>(result: Result<T>, at: string): T {
-  if (!result.ok) throw new Mismatch(`${at}: ${result.problem.message}`);
-  return result.value;
-}
-
-function time(fields: Fields, name: string, at: string): string {
-  const text = string(fields, name, at);
-  if (!/^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/.test(text) || Number.isNaN(Date.parse(text))) {
-    throw new Mismatch(`${at}.${name} is not a time`);
+  #field<T>(name: string, what: string, isRight: (value: unknown) => value is T): T {
+    const value = this.#fields[name];
+    if (!isRight(value)) throw new Mismatch(`${this.where(name)} is not ${what}`);
+    return value;
   }
-  return text;
+
+  readonly text = (name: string): string => this.#field(name, 'a text', value => typeof value === 'string');
+  readonly texts = (name: string): readonly string[] => this.#field(name, 'a list of texts', areTexts);
+  readonly number = (name: string): number => this.#field(name, 'a number', isCount);
+  readonly integer = (name: string): number => this.#field(name, 'a number', isInteger);
+  readonly time = (name: string): string => this.#field(name, 'a time', isTime);
+  readonly path = (name: string): AbsolutePath => this.parsed(name, parseAbsolutePath);
+  readonly state = (name: string): KeyState => this.oneOf(name, KEY_STATES);
+  readonly item = (name: string): Item => new Item(this.#fields[name], this.where(name));
+  readonly isTrue = (name: string): boolean => this.#fields[name] === true;
+  readonly isList = (name: string): boolean => Array.isArray(this.#fields[name]);
+
+  list<T>(name: string, read: (item: Item) => T): readonly T[] {
+    return this.#field(name, 'a list', value => Array.isArray(value)).map((value, index) =>
+      read(new Item(value, `${this.where(name)}[${index}]`)),
+    );
+  }
+
+  parsed<T>(name: string, parse: (text: string) => Result<T>): T {
+    const result = parse(this.text(name));
+    if (!result.ok) throw new Mismatch(`${this.where(name)}: ${result.problem.message}`);
+    return result.value;
+  }
+
+  oneOf<T extends string>(name: string, words: readonly T[]): T {
+    const text = this.text(name);
+    const word = words.find(candidate => candidate === text);
+    if (word === undefined) throw new Mismatch(`${this.where(name)} is ${JSON.stringify(text)}`);
+    return word;
+  }
+
+  /** The field under its name, where it is there: keeps "absent" apart from a value. */
+  maybe<K extends string, T>(name: K, read: (name: K) => T): {readonly [key in K]?: T} {
+    const found: {[key in K]?: T} = {};
+    if (this.#fields[name] !== undefined) found[name] = read(name);
+    return found;
+  }
 }
 
-function oneOf<T extends string>(words: readonly T[], text: string, at: string): T {
-  const word = words.find(candidate => candidate === text);
-  if (word === undefined) throw new Mismatch(`${at} is ${JSON.stringify(text)}`);
-  return word;
-}
+const areTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every(item => typeof item === 'string');
+const isInteger = (value: unknown): value is number => Number.isSafeInteger(value);
+const isCount = (value: unknown): value is number => isInteger(value) && value >= 0;
+const isTime = (value: unknown): value is string =>
+  typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T[\d:.]+Z$/.test(value) && !Number.isNaN(Date.parse(value));
 
-/** The field under its name, where it is there: keeps "absent" apart from a value. */
-const optional = <K extends string, T>(fields: Fields, name: K, read: () => T): {readonly [key in K]?: T} => {
-  if (fields[name] === undefined) return {};
-  const found: {[key in K]?: T} = {};
-  found[name] = read();
-  return found;
-};
+const publisher = (item: Item): Publisher => ({
+  domain: item.parsed('domain', parseDomain),
+  publish: item.parsed('publish', parsePublish),
+});
 
-function publisher(value: unknown, at: string): Publisher {
-  const fields = object(value, at);
+function entry(item: Item): KeyEntry {
+  const log = item.list('log', transition);
+  const state = item.state('state');
+  if (log.at(-1)?.to !== state) throw new Mismatch(`${item.where('state')} is not where its log ends`);
   return {
-    domain: branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`),
-    publish: branded(parsePublish(string(fields, 'publish', at)), `${at}.publish`),
-  };
-}
-
-function entry(value: unknown, at: string): KeyEntry {
-  const fields = object(value, at);
-  const path = (name: string): AbsolutePath =>
-    branded(parseAbsolutePath(string(fields, name, at)), `${at}.${name}`);
-  const log = list(fields, 'log', at).map((item, index) => transition(item, `${at}.log[${index}]`));
-  const state = keyState(string(fields, 'state', at), `${at}.state`);
-  if (log.at(-1)?.to !== state) throw new Mismatch(`${at}.state is not where its log ends`);
-  return {
-    domain: branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`),
-    selector: branded(parseSelector(string(fields, 'selector', at)), `${at}.selector`),
-    algorithm: oneOf(['rsa', 'ed25519'], string(fields, 'algorithm', at), `${at}.algorithm`),
-    bits: number(fields, 'bits', at),
+    ...nameOf(item),
+    bits: item.number('bits'),
     state,
-    record: published(fields, at),
-    ...optional(fields, 'stagedPath', () => path('stagedPath')),
-    ...optional(fields, 'keyPath', () => path('keyPath')),
-    ...optional(fields, 'cacheSeconds', () => number(fields, 'cacheSeconds', at)),
-    createdAt: time(fields, 'createdAt', at),
-    ...optional(fields, 'publishedAt', () => time(fields, 'publishedAt', at)),
-    ...optional(fields, 'activatedAt', () => time(fields, 'activatedAt', at)),
-    ...optional(fields, 'ttlSeconds', () => number(fields, 'ttlSeconds', at)),
-    ...(fields['standby'] === true ? {standby: true} : {}),
-    ...optional(fields, 'leakedAt', () => time(fields, 'leakedAt', at)),
-    ...optional(fields, 'clearSince', () => time(fields, 'clearSince', at)),
-    ...optional(fields, 'usedAt', () => time(fields, 'usedAt', at)),
-    ...optional(fields, 'withdrawal', () =>
-      withdrawal(object(fields['withdrawal'], `${at}.withdrawal`), `${at}.withdrawal`),
-    ),
+    record: published(item.item('record')),
+    ...item.maybe('stagedPath', item.path),
+    ...item.maybe('keyPath', item.path),
+    ...item.maybe('cacheSeconds', item.number),
+    createdAt: item.time('createdAt'),
+    ...item.maybe('publishedAt', item.time),
+    ...item.maybe('activatedAt', item.time),
+    ...item.maybe('ttlSeconds', item.number),
+    ...(item.isTrue('standby') ? {standby: true} : {}),
+    ...item.maybe('leakedAt', item.time),
+    ...item.maybe('clearSince', item.time),
+    ...item.maybe('usedAt', item.time),
+    ...item.maybe('withdrawal', name => withdrawal(item.item(name))),
     log,
   };
 }
 
-function published(fields: Fields, at: string): PublishedRecord {
-  const record = object(fields['record'], `${at}.record`);
-  return {
-    name: branded(parseDnsName(string(record, 'name', at)), `${at}.record.name`),
-    zone: branded(parseDnsName(string(record, 'zone', at)), `${at}.record.zone`),
-    relativeName: string(record, 'relativeName', `${at}.record`),
-    value: string(record, 'value', `${at}.record`),
-  };
-}
-
-const withdrawal = (fields: Fields, at: string): Withdrawal => ({
-  at: time(fields, 'at', at),
-  because: oneOf(['not-needed', 'leaked'], string(fields, 'because', at), `${at}.because`),
-  ...optional(fields, 'oldestQueuedAt', () => time(fields, 'oldestQueuedAt', at)),
+const nameOf = (item: Item): Pick<KeyEntry, 'domain' | 'selector' | 'algorithm'> => ({
+  domain: item.parsed('domain', parseDomain),
+  selector: item.parsed('selector', parseSelector),
+  algorithm: item.oneOf('algorithm', ['rsa', 'ed25519']),
 });
 
-const timeTrace = (fields: Fields): TimeTrace => ({
-  at: time(fields, 'at', 'time'),
-  ...optional(fields, 'boot', () => string(fields, 'boot', 'time')),
-  ...optional(fields, 'uptimeMs', () => number(fields, 'uptimeMs', 'time')),
-  jumps: list(fields, 'jumps', 'time').map((item, index) => {
-    const jump = object(item, `time.jumps[${index}]`);
-    const {ms} = jump;
-    if (typeof ms !== 'number' || !Number.isSafeInteger(ms)) throw new Mismatch('time.jumps is no number');
-    return {at: time(jump, 'at', 'time.jumps'), ms};
-  }),
+const published = (item: Item): PublishedRecord => ({
+  name: item.parsed('name', parseDnsName),
+  zone: item.parsed('zone', parseDnsName),
+  relativeName: item.text('relativeName'),
+  value: item.text('value'),
 });
 
-function told(value: unknown, at: string): Told {
-  const fields = object(value, at);
-  return {
-    about: string(fields, 'about', at),
-    digest: string(fields, 'digest', at),
-    at: time(fields, 'at', at),
-  };
-}
+const withdrawal = (item: Item): Withdrawal => ({
+  at: item.time('at'),
+  because: item.oneOf('because', ['not-needed', 'leaked']),
+  ...item.maybe('oldestQueuedAt', item.time),
+});
+
+const timeTrace = (item: Item): TimeTrace => ({
+  at: item.time('at'),
+  ...item.maybe('boot', item.text),
+  ...item.maybe('uptimeMs', item.number),
+  jumps: item.list('jumps', jump => ({at: jump.time('at'), ms: jump.integer('ms')})),
+});
+
+const told = (item: Item): Told => ({
+  about: item.text('about'),
+  digest: item.text('digest'),
+  at: item.time('at'),
+});
 
 /** The keys of an export; problem `import.damaged` where it cannot be used. */
 export function parseForeignKeys(items: readonly unknown[]): Result<readonly ForeignKey[]> {
   try {
-    const keys = items.map((item, index) => foreignKey(item, `keys[${index}]`));
-    const names = keys.map(({record}) => record.name);
-    const twice = names.find((name, index) => names.indexOf(name) < index);
-    if (twice !== undefined) throw new Mismatch(`${twice} is there twice`);
+    const keys = items.map((item, index) => foreignKey(new Item(item, `keys[${index}]`)));
+    unlikeEachOther(keys.map(({record}) => record.name));
     return ok(keys);
   } catch (error) {
     if (!(error instanceof Mismatch)) throw error;
@@ -277,88 +260,62 @@ export function parseForeignKeys(items: readonly unknown[]): Result<readonly For
  * A key of another host, as the state file and an export have it. Its record is at the name of the key and nowhere else:
  * a program may be asked to enter it there.
  */
-export function foreignKey(value: unknown, at: string): ForeignKey {
-  const fields = object(value, at);
-  const domain = branded(parseDomain(string(fields, 'domain', at)), `${at}.domain`);
-  const selector = branded(parseSelector(string(fields, 'selector', at)), `${at}.selector`);
-  const record = published(fields, at);
-  const {name, zone, relativeName} = record;
-  if (name !== keyRecordName(selector, domain)) throw new Mismatch(`${at}.record.name is ${name}`);
-  if (!isWithin(name, zone)) throw new Mismatch(`${at}.record.zone is ${zone}`);
-  if (relativeName !== relativeTo(name, zone)) {
-    throw new Mismatch(`${at}.record.relativeName is ${relativeName}`);
-  }
-  return {
-    host: string(fields, 'host', at),
-    domain,
-    selector,
-    algorithm: oneOf(['rsa', 'ed25519'], string(fields, 'algorithm', at), `${at}.algorithm`),
-    state: keyState(string(fields, 'state', at), `${at}.state`),
-    record,
+function foreignKey(item: Item): ForeignKey {
+  const name = nameOf(item);
+  const record = published(item.item('record'));
+  const mustBe = (field: 'name' | 'zone' | 'relativeName', isRight: boolean): void => {
+    if (!isRight) throw new Mismatch(`${item.where('record')}.${field} is ${record[field]}`);
   };
+  mustBe('name', record.name === entryName(name));
+  mustBe('zone', isWithin(record.name, record.zone));
+  mustBe('relativeName', record.relativeName === relativeTo(record.name, record.zone));
+  return {host: item.text('host'), ...name, state: item.state('state'), record};
 }
 
-const keyState = (text: string, at: string): KeyState => oneOf(KEY_STATES, text, at);
+const transition = (item: Item): Transition => ({
+  at: item.time('at'),
+  from: item.oneOf('from', [...KEY_STATES, 'none']),
+  to: item.state('to'),
+  evidence: evidence(item.item('evidence')),
+});
 
-function transition(value: unknown, at: string): Transition {
-  const fields = object(value, at);
-  const from = string(fields, 'from', at);
-  return {
-    at: time(fields, 'at', at),
-    from: from === 'none' ? from : keyState(from, `${at}.from`),
-    to: keyState(string(fields, 'to', at), `${at}.to`),
-    evidence: evidence(fields['evidence'], `${at}.evidence`),
-  };
-}
-
-function evidence(value: unknown, at: string): Evidence {
-  const fields = object(value, at);
-  const text = (name: string): string => string(fields, name, at);
-  const servers = (): readonly ServerWord[] =>
-    list(fields, 'servers', at).map((item, index) => server(item, `${at}.servers[${index}]`));
-  const kind = text('kind');
+function evidence(item: Item): Evidence {
+  const kind = item.text('kind');
   switch (kind) {
     case 'self-test':
-      return {kind, fingerprint: text('fingerprint')};
+      return {kind, fingerprint: item.text('fingerprint')};
     case 'adopted':
-      return {kind, from: text('from')};
+      return {kind, from: item.text('from')};
     case 'record-shown':
       return {kind};
     case 'servers-agree':
     case 'record-lost':
-      return {kind, servers: servers()};
+      return {kind, servers: item.list('servers', server)};
     case 'resolver-agrees':
-      return {kind, because: text('because')};
+      return {kind, because: item.text('because')};
     case 'signing-proven':
-      return {kind, run: text('run'), checks: strings(fields, 'checks', at)};
+      return {kind, run: item.text('run'), checks: item.texts('checks')};
     case 'superseded':
-      return {kind, by: branded(parseSelector(text('by')), `${at}.by`)};
+      return {kind, by: item.parsed('by', parseSelector)};
     case 'signing-stopped':
     case 'undone':
-      return {kind, run: text('run')};
+      return {kind, run: item.text('run')};
     case 'revocation-seen':
-      return {
-        kind,
-        servers: servers(),
-        ...optional(fields, 'oldestQueuedAt', () => time(fields, 'oldestQueuedAt', at)),
-      };
+      return {kind, servers: item.list('servers', server), ...item.maybe('oldestQueuedAt', item.time)};
     case 'record-gone':
       return {
         kind,
-        servers: servers(),
-        key: oneOf(['shredded', 'published', 'kept', 'missing'], text('key'), `${at}.key`),
+        servers: item.list('servers', server),
+        key: item.oneOf('key', ['shredded', 'published', 'kept', 'missing']),
       };
     case 'abandoned':
-      return {kind, why: text('why')};
+      return {kind, why: item.text('why')};
     default:
-      throw new Mismatch(`${at}.kind is ${JSON.stringify(kind)}`);
+      throw new Mismatch(`${item.where('kind')} is ${JSON.stringify(kind)}`);
   }
 }
 
-function server(value: unknown, at: string): ServerWord {
-  const fields = object(value, at);
-  return {
-    address: string(fields, 'address', at),
-    ...optional(fields, 'serial', () => number(fields, 'serial', at)),
-  };
-}
+const server = (item: Item): ServerWord => ({
+  address: item.text('address'),
+  ...item.maybe('serial', item.number),
+});
