@@ -9,9 +9,12 @@ import type {Mta, QueuedMail} from './mta.ts';
 import {openDkim} from './opendkim/index.ts';
 import {postfixOf} from './postfix/facts.ts';
 import {postfix} from './postfix/index.ts';
-import {QUEUE_ID, readQueueFile} from './postfix/queued.ts';
+import {readQueueFile} from './postfix/queued.ts';
 import {rspamd} from './rspamd/index.ts';
 import type {Signer, SignerView, SigningProgram} from './signer.ts';
+
+/** Text that can be the id of a queued message: no address has this form. */
+export {isQueueId} from './postfix/queued.ts';
 
 export const MTAS: readonly [Mta, ...Mta[]] = [postfix];
 
@@ -69,6 +72,3 @@ export const queuedMail = async (
   const mta = postfixOf(facts);
   return mta === undefined ? undefined : await readQueueFile(ports, mta.configDirectory, id);
 };
-
-/** Text that can be the id of a queued message: no address has this form. */
-export const isQueueId = (text: string): boolean => QUEUE_ID.test(text);

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest';
-import {parseQueueFile, QUEUE_ID} from '../../src/services/postfix/queued.ts';
+import {isQueueId, parseQueueFile} from '../../src/services/postfix/queued.ts';
 
 const FILE = (...attributes: readonly string[]): string => `*** ENVELOPE RECORDS deferred/4/4XyZ ***
 message_size:             459             202               1               0             459               0
@@ -47,14 +47,17 @@ describe('parseQueueFile', () => {
   });
 });
 
-describe('QUEUE_ID', () => {
+describe('isQueueId', () => {
   it.each([
     ['4BF1A2C3D4', true],
     ['4XyZ1T2bczB9Qz', true],
     ['alice@example.org', false],
     ['alice', false],
     ['ABC', false],
+    ['4XyZ1T2', false],
+    ['--4BF1A2C3D4', false],
+    ['A'.repeat(31), false],
   ])('%s: %s', (text, expected) => {
-    expect(QUEUE_ID.test(text)).toBe(expected);
+    expect(isQueueId(text)).toBe(expected);
   });
 });

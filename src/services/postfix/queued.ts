@@ -4,8 +4,9 @@ import type {AbsolutePath} from '../../domain/paths.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {QueuedMail} from '../mta.ts';
 
-/** Short ones are upper-case hexadecimal, long ones have digits and consonants in both cases (enable_long_queue_ids). */
-export const QUEUE_ID = /^(?:[0-9A-F]{6,}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,})$/;
+/** Nothing else becomes an argument. Short ones are upper-case hexadecimal, long ones have digits and consonants in both cases (enable_long_queue_ids). */
+export const isQueueId = (text: string): boolean =>
+  /^(?:[0-9A-F]{6,30}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,30})$/.test(text);
 
 /** undefined where the queue has no message of this id. */
 export async function readQueueFile(

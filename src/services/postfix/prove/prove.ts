@@ -7,6 +7,7 @@ import {shownLine} from '../../../proof/journal.ts';
 import {octetsOf} from '../../../proof/message.ts';
 import {sendBySmtp} from '../../../proof/smtp.ts';
 import type {Caught, ProofSubmission, ProvePorts} from '../../mta.ts';
+import {isQueueId} from '../queued.ts';
 import {awaitQueued, removeQueued} from './queue.ts';
 import {heldBack, leftIn, lost, notAccepted, notSent, notTaken, type Submitted, unsigned} from './reasons.ts';
 import {readRoute} from './route.ts';
@@ -94,6 +95,7 @@ async function bySmtp(ports: ProvePorts, attempt: Attempt): Promise<Finding | un
     attempt.signal,
   );
   if (outcome.ended !== 'accepted') return await notAccepted(ports, outcome, attempt);
-  attempt.sent.id = /\bqueued as ([0-9A-Za-z]{6,30})\b/.exec(outcome.text)?.[1];
+  const [, id = ''] = /\bqueued as (\w+)/.exec(outcome.text) ?? [];
+  if (isQueueId(id)) attempt.sent.id = id;
   return undefined;
 }

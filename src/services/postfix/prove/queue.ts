@@ -3,6 +3,7 @@
 import {journalLines} from '../../../proof/journal.ts';
 import type {Argv, Ports} from '../../../system/ports.ts';
 import {queueEntry} from '../queue.ts';
+import {isQueueId} from '../queued.ts';
 
 type QueuePorts = Pick<Ports, 'commands' | 'clock'>;
 
@@ -62,8 +63,8 @@ export async function awaitQueued(
 /** A long queue is cut before our entry comes: cleanup(8) logs the Message-ID with the queue id. */
 async function byJournal(ports: QueuePorts, token: string, since: Date): Promise<Queued> {
   const lines = await journalLines(ports, 'postfix/cleanup', since, `message-id=<${token}@`);
-  const id = /^([0-9A-Za-z]{6,30}): message-id=/.exec(lines.at(-1) ?? '')?.[1];
-  const message = id === undefined ? undefined : await readQueued(ports, id);
+  const id = /^(\w+): message-id=/.exec(lines.at(-1) ?? '')?.[1];
+  const message = id === undefined || !isQueueId(id) ? undefined : await readQueued(ports, id);
   return id === undefined || message === undefined ? {state: 'missing'} : {state: 'queued', id, message};
 }
 
@@ -107,9 +108,6 @@ async function findByToken(
   return undefined;
 }
 
-/** Short and long queue ids (postconf(5), enable_long_queue_ids); anything else never becomes an argument. */
-const isQueueId = (text: string): boolean => /^[0-9A-Za-z]{6,30}$/.test(text);
-
 /** The message with CRLF line ends; undefined where it is not (or no longer) in the queue. */
 async function readQueued(ports: QueuePorts, id: string): Promise<Uint8Array | undefined> {
   const {status, stdout} = await ports.commands.run(['postcat', '-qbh', id]);
@@ -137,7 +135,7 @@ export async function removeQueued(
   token: string,
   knownId: string | undefined,
 ): Promise<boolean> {
-  if (knownId !== undefined && isQueueId(knownId)) await ports.commands.run(removal(knownId));
+  if (knownId !== undefined) await ports.commands.run(removal(knownId));
   for (let round = 0; round < 3; round += 1) {
     const entry = await findByToken(ports, token);
     if (entry === undefined) return true;
