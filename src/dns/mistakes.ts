@@ -13,8 +13,6 @@ import {KEY_RULES} from './mistakes-key.ts';
 import {tagMistake} from './mistakes-tags.ts';
 import {type Published, type Rule, replaceIt} from './repair.ts';
 
-export type {Published} from './repair.ts';
-
 /** Undefined where nothing is wrong, or nothing is there. */
 export function nameMistake(published: Published): Problem | undefined {
   const {records, expected} = published;

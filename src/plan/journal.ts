@@ -23,7 +23,7 @@ import {
 import {sha256Of} from './observe.ts';
 import type {Plan, RunId} from './plan.ts';
 
-export type {FinalRecord, JournalLine, MergedFile, RunMark, UndoRecord} from './journal-line.ts';
+export type {FinalRecord, MergedFile, RunMark, UndoRecord} from './journal-line.ts';
 
 type Content = Pick<Ports, 'files' | 'clock'>;
 

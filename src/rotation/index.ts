@@ -1,17 +1,14 @@
 export {earliestArrival} from './arrival.ts';
-export {type Draft, type DraftValue, dropDraft, loadDraft, saveDraft} from './draft.ts';
+export {dropDraft, loadDraft, saveDraft} from './draft.ts';
 export type {
   Evidence,
   ForeignKey,
   KeyEntry,
   KeyState,
   PublishedRecord,
-  Publisher,
   RotationState,
   ServerWord,
   Told,
-  Transition,
-  Withdrawal,
 } from './entry.ts';
 export {formerRecords} from './former.ts';
 export {compareHosts, foreignOf} from './hosts.ts';
@@ -24,14 +21,12 @@ export {
   entryName,
   findEntry,
   isComing,
-  lastEntered,
-  type NextStep,
   newEntry,
   nextStep,
   putEntry,
   transition,
 } from './lifecycle.ts';
-export {foreignKey, parseForeignKeys, parseState} from './parse.ts';
+export {parseForeignKeys, parseState} from './parse.ts';
 export {publisherOf, withPublisher} from './publishers.ts';
 export {
   type Act,
@@ -44,10 +39,9 @@ export {
   revokedValue,
   type SeenAs,
   type SilentFacts,
-  type WaitsFor,
 } from './schedule.ts';
 export {proposeSelector} from './selector.ts';
-export {DEFAULT_SETTINGS, longDuration, parseSettings, type RotationSettings} from './settings.ts';
+export {DEFAULT_SETTINGS, parseSettings, type RotationSettings} from './settings.ts';
 export {EMPTY_STATE, formatState, loadState, saveState} from './state.ts';
-export {type ClockJump, elapsedSince, noteTime, type TimeReading, type TimeTrace} from './time.ts';
+export {elapsedSince, noteTime, type TimeReading} from './time.ts';
 export {undoHazard} from './undo-hazard.ts';

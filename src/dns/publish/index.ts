@@ -2,4 +2,4 @@
 export type {RecordChange} from './change.ts';
 export {formatPublish, nameOfPublisher, type PublishChoice, parsePublish, publishArgv} from './choice.ts';
 export {programsFor} from './programs.ts';
-export {type PublishOptions, publishRecord} from './run.ts';
+export {publishRecord} from './run.ts';
