@@ -7,6 +7,7 @@ import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import type {Result} from '../domain/result.ts';
 import type {StagedDomain} from '../flow/operations.ts';
 import {isResolverWord} from '../flow/survey-facts.ts';
+import {dropStagedKey} from '../keys/index.ts';
 import type {Plan} from '../plan/plan.ts';
 import type {Check} from '../proof/proof.ts';
 import {
@@ -268,5 +269,5 @@ export async function abandonKeys(
     const {stagedPath: _gone, ...rest} = findEntry(next, key.domain, key.selector) ?? key;
     return must(putEntry(next, rest));
   });
-  for (const {stagedPath} of keys) if (stagedPath !== undefined) await ports.files.remove(stagedPath);
+  for (const {stagedPath} of keys) if (stagedPath !== undefined) await dropStagedKey(ports.files, stagedPath);
 }

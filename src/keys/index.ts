@@ -9,5 +9,5 @@ export {
   recordFingerprint,
 } from './inspect.ts';
 export {selfTest} from './self-test.ts';
-export {dropEmptyStage, readStagedKey, stageKey} from './stage.ts';
+export {dropEmptyStage, dropStagedKey, readStagedKey, stageKey} from './stage.ts';
 export {judgeOwn, makeStateDirectory, OWN_FILE, oddKind, sweepTemporary} from './state-directory.ts';

@@ -63,6 +63,10 @@ export async function readStagedKey(
   return ok({...described.value, domain, selector, path, sha256, pem});
 }
 
+/** Gives up a staged key; no error where it is not there any more. */
+export const dropStagedKey = (files: Pick<Files, 'remove'>, path: AbsolutePath): Promise<void> =>
+  files.remove(path);
+
 /** Removes the directory of staged keys of a domain where no key is left in it. */
 export async function dropEmptyStage(
   files: Pick<Files, 'list' | 'removeDirectory'>,

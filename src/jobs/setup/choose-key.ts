@@ -7,7 +7,7 @@ import {fail, ok, type Problem, problem, type Result} from '../../domain/result.
 import {visible} from '../../domain/text.ts';
 import {type Answers, type KeyChoice, selectorFor} from '../../flow/answers.ts';
 import type {DomainFacts, StagedDomain} from '../../flow/operations.ts';
-import {generateKey, type ImportedKey, inspectKey, readStagedKey} from '../../keys/index.ts';
+import {dropStagedKey, generateKey, type ImportedKey, inspectKey, readStagedKey} from '../../keys/index.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {SIGNER} from '../../services/registry.ts';
@@ -125,7 +125,7 @@ export async function keyFor(
     if (!imported.ok) return imported;
     if (there !== undefined && there.value.pem !== imported.value.pem) {
       if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
-      await ports.files.remove(there.value.path);
+      await dropStagedKey(ports.files, there.value.path);
     }
     return ok(imported.value.pem);
   }
@@ -134,7 +134,7 @@ export async function keyFor(
     if (isContent || fits(there.value, choice.spec)) return ok(there.value.pem);
     if (!isReplaceable(job, domain)) throw otherKey(selector, domain, there.value);
     const made = await job.newKey(choice.spec);
-    await ports.files.remove(there.value.path);
+    await dropStagedKey(ports.files, there.value.path);
     return ok(made);
   }
   if (entry?.state === 'active') {

@@ -4,6 +4,7 @@ import type {DomainName, Selector} from '../../domain/names.ts';
 import type {AbsolutePath} from '../../domain/paths.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import type {StagedDomain} from '../../flow/operations.ts';
+import {dropStagedKey} from '../../keys/index.ts';
 import {
   addEntry,
   entryFinder,
@@ -51,7 +52,7 @@ export async function enterKeys(
   });
   if (state !== before) await saveState(ports.files, state);
   // Only now: a state file must never name a key that is gone.
-  for (const path of forsaken) await ports.files.remove(path);
+  for (const path of forsaken) await dropStagedKey(ports.files, path);
   return ok(done);
 }
 

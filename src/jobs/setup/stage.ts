@@ -9,7 +9,14 @@ import {KEYS_DIRECTORY, STATE_DIRECTORY} from '../../domain/places.ts';
 import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
 import {type Answers, selectorFor} from '../../flow/answers.ts';
 import type {DomainFacts, StagedDomain, StageOptions, StageProgress} from '../../flow/operations.ts';
-import {dropEmptyStage, inspectKey, makeStateDirectory, selfTest, stageKey} from '../../keys/index.ts';
+import {
+  dropEmptyStage,
+  dropStagedKey,
+  inspectKey,
+  makeStateDirectory,
+  selfTest,
+  stageKey,
+} from '../../keys/index.ts';
 import {entryFinder, isComing, type KeyEntry, type RotationState} from '../../rotation/index.ts';
 import type {Ports} from '../../system/ports.ts';
 import {readKeys} from '../key-book.ts';
@@ -191,7 +198,7 @@ export async function discard(
   await turns.take(new AbortController().signal, async () => {
     const find = entryFinder(await readKeys(ports));
     for (const {domain, selector, stagedPath} of staged) {
-      if (find({domain, selector}) === undefined) await ports.files.remove(stagedPath);
+      if (find({domain, selector}) === undefined) await dropStagedKey(ports.files, stagedPath);
       await dropEmptyStage(ports.files, parentOf(stagedPath));
     }
     await dropEmptyStage(ports.files, KEYS_DIRECTORY);
