@@ -1,14 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {coversHost} from '../../src/services/opendkim/decide/hosts.ts';
-import {
-  appendRows,
-  domainOfPattern,
-  editSigningTable,
-  keyRows,
-  labelOf,
-  parseTable,
-  removeLines,
-} from '../../src/services/opendkim/tables.ts';
+import {appendRows, editSigningTable, removeLines} from '../../src/services/opendkim/tables/edit.ts';
+import {domainOfPattern, keyRows, labelOf, parseTable} from '../../src/services/opendkim/tables/rows.ts';
 import {fc} from '../support/fast-check.ts';
 import {domain} from './wanted.ts';
 

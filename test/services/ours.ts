@@ -1,7 +1,7 @@
 /** Which lines of a file a plan may change: everything else must still be there, in its order, octet for octet. */
 import {diffLines} from 'diff';
 import {parseConfigLines} from '../../src/services/opendkim/parse.ts';
-import {domainOfPattern, parseTable} from '../../src/services/opendkim/tables.ts';
+import {domainOfPattern, parseTable} from '../../src/services/opendkim/tables/rows.ts';
 import {referencesOf} from '../../src/services/postfix/milters.ts';
 import {parseMainCf, settingsOf} from '../../src/services/postfix/parse.ts';
 

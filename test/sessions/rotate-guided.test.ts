@@ -1,7 +1,7 @@
 /** Plain `waxseal rotate`: the same scheduler and the same switch as `--advance`, waiting where somebody can see it. */
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
-import {parseTable} from '../../src/services/opendkim/tables.ts';
+import {parseTable} from '../../src/services/opendkim/tables/rows.ts';
 import {openWorld, type Run, type World} from '../demo/world.ts';
 
 const ROOT = {mode: 0o644, uid: 0, gid: 0};

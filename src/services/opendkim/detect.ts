@@ -5,14 +5,17 @@ import {visible, withoutPassword} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
 import type {KnownKey} from '../facts.ts';
 import type {Found, LookContext} from '../look-context.ts';
-import {tryReadText} from '../reading.ts';
+import {readText, tryReadText} from '../reading.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
+import type {DataSet} from './decide/data-set.ts';
 import {configurationTexts} from './decide/instances.ts';
+import {openSet} from './decide/open-set.ts';
+import {plainSettings, type Settings} from './decide/settings.ts';
 import type {OpenDkimFacts} from './facts.ts';
 import {definitions, effective, parseDataSet} from './parse.ts';
 import {parseSocket, parseUmask} from './socket.ts';
 import {policyScript} from './tables/current.ts';
-import {domainOfPattern, keyRows, labelOf, parseListTable, parseTable, type TableRow} from './tables.ts';
+import {domainOfPattern, isPath, keyRows, labelOf} from './tables/rows.ts';
 
 type Context = LookContext & {readonly layout: Layout};
 
@@ -29,7 +32,7 @@ export async function detectOpenDkim(context: Context): Promise<Found<OpenDkimFa
   const configFile = named.ok ? named.value : layout.opendkim.configFile;
   const texts = await configurationTexts(ports.files, configFile);
   const settings = effective(definitions(configFile, path => texts.get(path)?.text));
-  const tables = await readTables(ports, settings);
+  const tables = await readTables(ports, plainSettings(settings, configFile));
   const keyTable = parseDataSet(settings['keytable'] ?? '');
   const changesTo = optionValue(argv, 'u') ?? settings['userid'];
   const socketOverride = optionValue(argv, 'p') ?? '';
@@ -150,28 +153,42 @@ interface KnownTables {
   readonly deadRows: readonly string[];
 }
 
-async function readTables(
-  ports: LookContext['ports'],
-  settings: Readonly<Record<string, string>>,
-): Promise<KnownTables> {
-  if (settings['keytable'] === undefined) return readSingleKey(ports, settings);
-  const set = parseDataSet(settings['signingtable'] ?? '');
-  const signing = await rowsOf(ports, settings['signingtable'] ?? '');
-  const labels = new Set(signing.map(row => labelOf(row.value)));
-  const keys = keyRows(await rowsOf(ports, settings['keytable'])).map(row => ({
-    label: row.label,
-    domain: row.domain,
-    selector: row.selector,
-    // A row may carry the key itself instead of a path; it goes no further than this.
-    path: /^\.{0,2}\//.test(row.path) ? row.path : '',
-    used: labels.has(row.label),
-  }));
-  const living = signing.filter(row => !isDead(row.key, set.kind === 'refile'));
+async function readTables({files}: LookContext['ports'], settings: Settings): Promise<KnownTables> {
+  const open = async (name: 'Domain' | 'KeyTable' | 'SigningTable'): Promise<DataSet | undefined> => {
+    const setting = settings(name);
+    const opened = setting && (await openSet(name, setting, path => readText(files, path)));
+    return opened?.kind === 'set' ? opened.set : undefined;
+  };
+  if (settings('KeyTable') === undefined) {
+    const [selector, path] = [settings('Selector')?.value, settings('KeyFile')?.value];
+    const domains = selector === undefined || path === undefined ? undefined : await open('Domain');
+    const names = (domains?.rows ?? []).map(row => row.key);
+    return {
+      keys: names.map(domain => ({
+        label: '',
+        domain,
+        selector: selector ?? '',
+        path: path ?? '',
+        used: true,
+      })),
+      signedDomains: names.map(name => visible(name.toLowerCase())),
+      deadRows: [],
+    };
+  }
+  const signing = await open('SigningTable');
+  const rows = signing?.rows ?? [];
+  const labels = new Set(rows.map(row => labelOf(row.value)));
+  const living = rows.filter(row => !isDead(row.key, signing?.kind === 'refile'));
   const domains = new Set(living.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
   return {
-    keys,
+    keys: keyRows((await open('KeyTable'))?.rows ?? []).map(({label, domain, selector, path}) => ({
+      ...{label, domain, selector},
+      // A row may carry the key itself instead of a path; it goes no further than this.
+      path: isPath(path) ? path : '',
+      used: labels.has(label),
+    })),
     signedDomains: [...domains].map(domain => visible(domain)),
-    deadRows: signing.filter(row => !living.includes(row)).map(row => visible(row.key)),
+    deadRows: rows.filter(row => !living.includes(row)).map(row => visible(row.key)),
   };
 }
 
@@ -181,28 +198,6 @@ async function readTables(
  */
 const isDead = (key: string, patterns: boolean): boolean =>
   patterns ? !/[@*]/.test(key) : key.includes('*') && key !== '*' && !/^[^*]+@\*$/.test(key);
-
-async function readSingleKey(
-  ports: LookContext['ports'],
-  settings: Readonly<Record<string, string>>,
-): Promise<KnownTables> {
-  const {domain, selector, keyfile} = settings;
-  if (domain === undefined || selector === undefined || keyfile === undefined)
-    return {keys: [], signedDomains: [], deadRows: []};
-  const names = (await rowsOf(ports, domain)).map(row => row.key);
-  return {
-    keys: names.map(name => ({label: '', domain: name, selector, path: keyfile, used: true})),
-    signedDomains: names.map(name => visible(name.toLowerCase())),
-    deadRows: [],
-  };
-}
-
-async function rowsOf(ports: LookContext['ports'], value: string): Promise<readonly TableRow[]> {
-  const set = parseDataSet(value);
-  if (set.kind === 'list') return parseListTable(set.entries);
-  if (set.kind === 'unsupported') return [];
-  return parseTable((await tryReadText(ports.files, set.path)) ?? '', set.kind);
-}
 
 function remarksOn(
   context: Context,

@@ -8,7 +8,8 @@ import type {Setting} from './edit.ts';
 import type {OpenDkimHost} from './host.ts';
 import {parseDataSet} from './parse.ts';
 import {freePath, hasTables} from './tables/current.ts';
-import {appendRows, parseTable} from './tables.ts';
+import {appendRows} from './tables/edit.ts';
+import {parseTable} from './tables/rows.ts';
 
 export interface HostsPlan {
   /** The file to write; undefined where no file changes. */

@@ -7,7 +7,8 @@ import {visible} from '../../domain/text.ts';
 import {entryOf} from '../files.ts';
 import type {WantedDomain} from '../intent.ts';
 import type {OpenDkimHost} from './host.ts';
-import type {KeyRow, ReplacedLabels} from './tables.ts';
+import type {ReplacedLabels} from './tables/edit.ts';
+import type {KeyRow} from './tables/rows.ts';
 
 /** The rows of one key. */
 export interface KeyUse {

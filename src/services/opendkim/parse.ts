@@ -92,15 +92,15 @@ export function parseDataSet(value: string): DataSet {
   if (foreign !== null) return {kind: 'unsupported', type: (foreign[1] ?? '').toLowerCase()};
   if (value.startsWith('/')) return fileSet('file', value);
   if (value.startsWith('./') || value.startsWith('../')) return {kind: 'unsupported', type: 'relative path'};
-  const list = value.replace(/^csl:/i, '');
-  return {
-    kind: 'list',
-    entries: list
-      .split(',')
-      .map(entry => entry.trim())
-      .filter(entry => entry !== ''),
-  };
+  return {kind: 'list', entries: entriesOf(value.replace(/^csl:/i, ''))};
 }
+
+/** Entries of a comma-separated list. */
+export const entriesOf = (list: string): readonly string[] =>
+  list
+    .split(',')
+    .map(entry => entry.trim())
+    .filter(entry => entry !== '');
 
 function fileSet(kind: 'file' | 'refile', text: string): DataSet {
   const path = parseAbsolutePath(text.trim());

@@ -8,7 +8,7 @@ import type {DirectoryStep, FileStep, Owner, SecretContent} from '../step.ts';
 import type {CandidateKey} from './candidate.ts';
 import type {OpenDkimHost} from './host.ts';
 import {isAlone, unsafeWay} from './safe-keys.ts';
-import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables.ts';
+import {type KeyRow, keyLabel, keyRows, keyTableRow, parseTable} from './tables/rows.ts';
 
 export interface KeyPlan {
   readonly directories: readonly DirectoryStep[];

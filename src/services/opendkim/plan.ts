@@ -18,19 +18,16 @@ import {rowRemarks} from './row-remarks.ts';
 import {parseSocket} from './socket.ts';
 import {mayReload, startSteps} from './start.ts';
 import {currentTables, hasTables, type MovedKey, movedRows, type Tables} from './tables/current.ts';
-import {storeOf, type TableStore} from './tables/store.ts';
 import {
   appendRows,
   editSigningTable,
-  type KeyRow,
   keptRows,
-  keyRows,
-  parseTable,
   removeLines,
   type SeveralSignatures,
-  type TableRow,
   withoutRows,
-} from './tables.ts';
+} from './tables/edit.ts';
+import {type KeyRow, keyRows, parseTable, type TableRow} from './tables/rows.ts';
+import {storeOf, type TableStore} from './tables/store.ts';
 import {openDkimTrial} from './trial.ts';
 
 /** One plan for set-up, rotation, removal and forgetting; no steps where OpenDKIM is right already. */

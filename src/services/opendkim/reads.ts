@@ -4,12 +4,12 @@ import {type AbsolutePath, below, parentOf, parseAbsolutePath} from '../../domai
 import type {Result} from '../../domain/result.ts';
 import type {Ports} from '../../system/ports.ts';
 import type {HostFacts} from '../facts.ts';
-import {tryReadText} from '../reading.ts';
 import type {WantedKey} from '../signer.ts';
 import type {MovableKey, Reads} from '../snapshot.ts';
+import {configurationTexts} from './decide/instances.ts';
 import {openDkimOf} from './facts.ts';
 import {readMovableKey} from './movable-key.ts';
-import {includesOf, parseDataSet} from './parse.ts';
+import {parseDataSet} from './parse.ts';
 import {keyFolder} from './plan-keys.ts';
 import {parseSocket} from './socket.ts';
 
@@ -62,10 +62,7 @@ const isFileName = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]*$/.tes
 async function texts(ports: ReadPorts, facts: HostFacts): Promise<ReadonlySet<AbsolutePath>> {
   const opendkim = openDkimOf(facts);
   const config = opendkim?.configFile ?? facts.layout?.opendkim.configFile;
-  const files = new Set<AbsolutePath>(config === undefined ? [] : [config]);
-  for (const path of files) {
-    for (const inner of includesOf((await tryReadText(ports.files, path)) ?? '')) files.add(inner);
-  }
+  const files = new Set(config === undefined ? [] : (await configurationTexts(ports.files, config)).keys());
   for (const name of ['keytable', 'signingtable', 'internalhosts', 'domain']) {
     const set = parseDataSet(opendkim?.settings[name] ?? '');
     if ('path' in set) files.add(set.path);

@@ -1,7 +1,8 @@
 /** What rows of others mean for the wanted domains: single addresses, and several signatures on one message. */
 import {type Problem, problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {labelOf, type SigningKind, type TableRow, type WantedRow} from './tables.ts';
+import type {WantedRow} from './tables/edit.ts';
+import {labelOf, type SigningKind, type TableRow} from './tables/rows.ts';
 
 const NAMED = 3;
 

@@ -5,7 +5,7 @@ import {readText} from '../reading.ts';
 import type {DataSet} from './decide/data-set.ts';
 import {openSet} from './decide/open-set.ts';
 import {flag, type Settings} from './decide/settings.ts';
-import {domainOfPattern, keyRows, labelOf, type SigningKind, type TableRow} from './tables.ts';
+import {domainOfPattern, keyRows, labelOf, type SigningKind, type TableRow} from './tables/rows.ts';
 
 export interface Sender {
   readonly address: string;

@@ -7,7 +7,7 @@ import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
 import {type Candidate, type CandidateTable, provenFiles} from './candidate.ts';
 import {OPENDKIM} from './hints.ts';
 import {parseConfigLines} from './parse.ts';
-import {keyRows, parseTable} from './tables.ts';
+import {keyRows, parseTable} from './tables/rows.ts';
 
 const LOG_TAG = 'waxseal-preflight';
 const CONFIG = 'opendkim.conf';

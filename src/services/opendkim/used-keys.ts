@@ -6,7 +6,7 @@ import type {SetRow} from './decide/data-set.ts';
 import {configurationTexts, type Instance} from './decide/instances.ts';
 import {openSet} from './decide/open-set.ts';
 import {effectiveSettings, type Setting} from './decide/settings.ts';
-import {labelOf} from './tables.ts';
+import {keyFields, labelOf} from './tables/rows.ts';
 
 /** Where something stands, and what stands there, made harmless. */
 export interface UsePlace {
@@ -87,7 +87,11 @@ async function keysOfTable(
   return opened.set.rows.flatMap((row): UsedKey | readonly UsedKey[] => {
     const user = users === undefined ? undefined : (users.get(row.key.toLowerCase()) ?? users.get('%'));
     if (users !== undefined && user === undefined) return [];
-    const [, domain = '', selector = '', location] = /^([^:]*):([^:]*):(.+)$/s.exec(row.value) ?? [];
+    const {domain, selector, location} = keyFields(row.value) ?? {
+      domain: '',
+      selector: '',
+      location: undefined,
+    };
     return {
       place: placeOf(row.source, visible(row.key)),
       ...(user === undefined ? {} : {user}),

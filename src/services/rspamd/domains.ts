@@ -6,7 +6,7 @@ import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths
 import type {Files} from '../../system/ports.ts';
 import type {RivalDomains} from '../facts.ts';
 import {FoundDomains} from '../found-domains.ts';
-import {domainOfPattern, parseTable} from '../opendkim/tables.ts';
+import {domainOfPattern, parseTable} from '../opendkim/tables/rows.ts';
 import {tryReadText} from '../reading.ts';
 
 type Reads = Pick<Files, 'read' | 'list'>;

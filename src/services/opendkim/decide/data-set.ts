@@ -5,7 +5,8 @@
 
 import {matchesWildcard} from '../../../domain/scan.ts';
 import type {Source} from '../../../domain/source.ts';
-import {parseListTable, parseTable, type TableRow} from '../tables.ts';
+import {entriesOf} from '../parse.ts';
+import {parseListTable, parseTable, type TableRow} from '../tables/rows.ts';
 
 export type SetKind = 'list' | 'file' | 'refile';
 
@@ -34,12 +35,6 @@ export function rowsOf(kind: SetKind, text: string, sourceOf: (line: number) => 
   const rows = kind === 'list' ? parseListTable(entriesOf(text)) : parseTable(text, kind);
   return rows.map(row => ({...row, source: sourceOf(row.line)}));
 }
-
-const entriesOf = (text: string): readonly string[] =>
-  text
-    .split(',')
-    .map(entry => entry.trim())
-    .filter(entry => entry !== '');
 
 /** @param ignoresCase DKIMF_DB_FLAG_ICASE of opendkim.c: every set but KeyTable, MTA and MacroList */
 export function createDataSet(kind: SetKind, rows: readonly SetRow[], ignoresCase: boolean): DataSet {

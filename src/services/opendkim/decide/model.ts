@@ -38,31 +38,3 @@ export interface Model {
   /** What a key is to the daemon: the path of a row with `%` filled in, or a key that stands in the row itself. */
   readonly keyState: (location: string) => KeyState;
 }
-
-/** The fields of a row of the key table: `domain:selector:key` (dkimf_db_datasplit). */
-export interface KeyFields {
-  /** `%`: that of the sender. */
-  readonly domain: string;
-  readonly selector: string;
-  /** A path, or the key itself (then it must never be shown). */
-  readonly location: string;
-}
-
-/** Undefined where OpenDKIM calls the row corrupt. */
-export function keyFields(value: string): KeyFields | undefined {
-  const [, domain = '', selector = '', location = ''] = /^([^:]+):([^:]+):(.+)$/s.exec(value) ?? [];
-  return domain === '' ? undefined : {domain, selector, location};
-}
-
-/** The fields of a row of the signing table: `label[:signer]`. A label `%` is the sender's domain. */
-export function signingFields(value: string): {readonly label: string; readonly signer: string} {
-  const at = value.indexOf(':');
-  return at < 0 ? {label: value, signer: ''} : {label: value.slice(0, at), signer: value.slice(at + 1)};
-}
-
-/** True for a path, as dkimf_loadkey takes it. */
-export const isPath = (location: string): boolean => /^\.{0,2}\//.test(location);
-
-/** `%` in a path becomes the domain that signs; only where the path is absolute (dkimf_add_signrequest). */
-export const fillIn = (location: string, domain: string): string =>
-  location.startsWith('/') ? location.replaceAll('%', () => domain) : location;

@@ -13,6 +13,7 @@ import type {SignerView, SigningRow} from '../../signer.ts';
 import {showUnits} from '../../systemd.ts';
 import type {OpenDkimFacts} from '../facts.ts';
 import {parseSocket} from '../socket.ts';
+import {fillIn, isPath, keyFields, signingFields} from '../tables/rows.ts';
 import {createDataSet, rowsOf, type SetRow} from './data-set.ts';
 import {wouldSign} from './decide.ts';
 import {
@@ -25,16 +26,7 @@ import {
   unitInstance,
 } from './instances.ts';
 import {keyMaterial} from './key-material.ts';
-import {
-  fillIn,
-  isPath,
-  keyFields,
-  type Model,
-  type NamedSet,
-  SETS,
-  type SetName,
-  signingFields,
-} from './model.ts';
+import {type Model, type NamedSet, SETS, type SetName} from './model.ts';
 import {openSet} from './open-set.ts';
 import {refusalOf} from './refusal.ts';
 import {signingRow} from './requests.ts';

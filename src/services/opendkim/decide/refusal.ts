@@ -2,7 +2,8 @@
 import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {KeyState} from '../../key-look.ts';
-import {keyFields, type NamedSet, type SetName, signingFields} from './model.ts';
+import {keyFields, signingFields} from '../tables/rows.ts';
+import type {NamedSet, SetName} from './model.ts';
 import {flag, type Setting, type Settings, shownValue} from './settings.ts';
 
 /**

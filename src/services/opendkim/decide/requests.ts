@@ -4,9 +4,10 @@ import type {Decision} from '../../../domain/source.ts';
 import {visible} from '../../../domain/text.ts';
 import type {KeyState} from '../../key-look.ts';
 import type {SignedBy, SigningRow} from '../../signer.ts';
+import {fillIn, isPath, keyFields, signingFields} from '../tables/rows.ts';
 import type {Author} from './author.ts';
 import {lowerCase, type SetKind, type SetRow} from './data-set.ts';
-import {fillIn, isPath, keyFields, type NamedSet, signingFields} from './model.ts';
+import type {NamedSet} from './model.ts';
 import type {Setting} from './settings.ts';
 import type {Outcome, Trace} from './trace.ts';
 

@@ -6,7 +6,7 @@ import {visible, withoutPassword} from '../../../domain/text.ts';
 import {entryOf, textOf} from '../../files.ts';
 import type {OpenDkimHost} from '../host.ts';
 import {isTrue, parseDataSet} from '../parse.ts';
-import {keyLabel, keyTableRow, parseTable, type SigningKind} from '../tables.ts';
+import {keyLabel, keyTableRow, parseTable, type SigningKind} from './rows.ts';
 import {fileStore, listText, storeOf, type TableStore} from './store.ts';
 
 /** The one key of the `Domain`, `Selector`, `KeyFile` form that moves into the tables. */

@@ -7,7 +7,7 @@ import {tableStep} from '../config.ts';
 import type {Setting} from '../edit.ts';
 import type {OpenDkimHost} from '../host.ts';
 import type {DataSet} from '../parse.ts';
-import {parseListTable, parseTable, type SigningKind} from '../tables.ts';
+import {parseListTable, parseTable, type SigningKind} from './rows.ts';
 
 /** What makes a store hold other rows. */
 export interface Written {

@@ -2,88 +2,18 @@
  * KeyTable, SigningTable and host lists as text → text edits. Rows of others stay byte for byte and keep their effect;
  * the work grows linearly with the number of rows and of wanted domains.
  */
-
-import type {DomainName, Selector} from '../../domain/names.ts';
-import {matchesWildcard} from '../../domain/scan.ts';
-import {type RawLine, splitLines} from '../lines.ts';
-
-export interface TableRow {
-  /** Index of the line. */
-  readonly line: number;
-  readonly key: string;
-  readonly value: string;
-}
-
-export interface KeyRow {
-  readonly line: number;
-  readonly label: string;
-  readonly domain: string;
-  readonly selector: string;
-  /** A path, or the key itself (then it must never be shown). */
-  readonly path: string;
-}
-
-/** OpenDKIM reads a table in pieces of this many octets (fgets of BUFRSZ), and takes each for a line. */
-const MOST_OCTETS = 1023;
-
-/**
- * Rows of a flat file: blank lines and what follows a hash are ignored (opendkim(8), DATA SETS). In a file of patterns
- * a row that begins with white space is ignored too (dkimf_db_open).
- */
-export function parseTable(text: string, kind: SigningKind = 'file'): readonly TableRow[] {
-  const rows: TableRow[] = [];
-  for (const [line, {raw}] of splitLines(text).entries()) {
-    for (let at = 0; at === 0 || at < raw.length; at += MOST_OCTETS) {
-      const match = /^[ \t]*([^\s#]+)[ \t]*([^#]*)/.exec(raw.slice(at, at + MOST_OCTETS));
-      if (match === null || (kind === 'refile' && /^\s/.test(raw.slice(at)))) continue;
-      rows.push({line, key: match[1] ?? '', value: (match[2] ?? '').trim()});
-    }
-  }
-  return rows;
-}
-
-/** Rows of an inline list, `key=value`. */
-export const parseListTable = (entries: readonly string[]): readonly TableRow[] =>
-  entries.map((entry, line) => {
-    const at = entry.indexOf('=');
-    return {
-      line,
-      key: at < 0 ? entry : entry.slice(0, at).trim(),
-      value: at < 0 ? '' : entry.slice(at + 1).trim(),
-    };
-  });
-
-/**
- * Key table rows, the first of a doubled label only (daemons/opendkim.md#tables); rows without the three fields are
- * left out.
- */
-export function keyRows(rows: readonly TableRow[]): readonly KeyRow[] {
-  const seen = new Set<string>();
-  const found: KeyRow[] = [];
-  for (const row of rows) {
-    const match = /^([^:]*):([^:]*):(.+)$/s.exec(row.value);
-    if (match === null || seen.has(row.key)) continue;
-    seen.add(row.key);
-    const [, domain = '', selector = '', path = ''] = match;
-    found.push({line: row.line, label: row.key, domain, selector, path});
-  }
-  return found;
-}
-
-/** Label of a signing table row: the value up to the optional signer (daemons/opendkim.md#tables). */
-export const labelOf = (value: string): string => value.split(':', 1)[0] ?? '';
-
-/** The domain a signing table pattern stands for, '' for a pattern that names none (`*`). */
-export function domainOfPattern(pattern: string): string {
-  const host = pattern
-    .slice(pattern.lastIndexOf('@') + 1)
-    .replace(/^(\*\.|\.)/, '')
-    .toLowerCase();
-  return host.includes('*') ? '' : host;
-}
-
-export const keyLabel = (domain: DomainName, selector: Selector): string =>
-  `${selector}._domainkey.${domain}`;
+import type {DomainName} from '../../../domain/names.ts';
+import {matchesWildcard} from '../../../domain/scan.ts';
+import {type RawLine, splitLines} from '../../lines.ts';
+import {
+  domainOfPattern,
+  type KeyRow,
+  keyRows,
+  labelOf,
+  parseTable,
+  type SigningKind,
+  type TableRow,
+} from './rows.ts';
 
 export interface WantedRow {
   readonly domain: DomainName;
@@ -98,9 +28,6 @@ export interface ReplacedLabels {
   /** Sign as the domain of the sender (`%`): as this domain for its own mail only. */
   readonly anyDomain: ReadonlySet<string>;
 }
-
-/** `refile`: patterns, first match wins. `file`: exact keys, the order does not matter. */
-export type SigningKind = 'file' | 'refile';
 
 /**
  * Makes each wanted domain sign with its label. Rows that stand for exactly the domain get the new label and keep
@@ -344,7 +271,3 @@ export function withoutRows(
     keys: removeLines(keyText, linesOf(keys.filter(isGone))),
   };
 }
-
-/** `label domain:selector:path`, as in KeyTable (daemons/opendkim.md#tables: no blanks around the colons). */
-export const keyTableRow = (label: string, domain: string, selector: string, path: string): string =>
-  `${label} ${domain}:${selector}:${path}`;
