@@ -5,23 +5,20 @@
 import {generateKeyPairSync} from 'node:crypto';
 import {describe, expect, it} from 'vitest';
 import type {DomainSelector} from '../../src/domain/names.ts';
-import {applyPlan, makePlan, undoRun} from '../../src/plan/index.ts';
 import {lookAtHost} from '../../src/services/look.ts';
 import type {Mta} from '../../src/services/mta.ts';
 import {readConfiguration} from '../../src/services/read-snapshot.ts';
 import type {Signer, SigningAnswer} from '../../src/services/signer.ts';
 import {type HostChange, planChange} from '../../src/services/signing.ts';
-import type {Step} from '../../src/services/step.ts';
 import {
   carryOut,
   type FakeHost,
-  fingerprint,
   fixtureHost,
   fixtureNames,
   type Manifest,
-  planPorts,
   sha256,
 } from '../support/fake-host.ts';
+import {apply, rewrite, WRITTEN} from './there-and-back.ts';
 import {domain, planOn, selector, value, wantedOn} from './wanted.ts';
 
 type Fixture = FakeHost & {readonly manifest: Manifest};
@@ -29,14 +26,6 @@ type Store = 'files' | 'opendkim.conf' | 'none';
 
 const OURS = domain('example.com');
 const OTHER = domain('example.info');
-
-/** How a file that is edited may be written; every octet that is not ours must come back. */
-const WRITTEN: Readonly<Record<string, (text: string) => string>> = {
-  'as it is': text => text,
-  'with Latin-1 in a comment': text => `# Schl\xfcssel\n${text}`,
-  'with CRLF': text => text.replaceAll(/\r?\n/g, '\r\n'),
-  'without a final line end': text => text.replace(/\n+$/, ''),
-};
 
 /** Runs the contract for one pair. Fixtures on which planning is refused or blocked say nothing about it. */
 export function signerContract(signer: Signer, mta: Mta): void {
@@ -87,7 +76,8 @@ export function signerContract(signer: Signer, mta: Mta): void {
     it.each(Object.entries(WRITTEN))(
       '%s: set-up, rotation, end and undo give every octet back',
       async (_, how) => {
-        const host = await rewritten(name, how);
+        const host = fixtureHost(name);
+        rewrite(host, (await setUp(fixtureHost(name))).steps, how);
         const undos: (() => Promise<void>)[] = [];
         undos.push(await apply(host, await setUp(host)));
         undos.push(await apply(host, await setUp(host, '202612', '202611')));
@@ -175,39 +165,6 @@ async function setUp(host: Fixture, chosen = '202611', replaces?: string) {
 async function change(host: Fixture, intent: Parameters<typeof planChange>[2]): Promise<HostChange> {
   const facts = await lookAtHost(host);
   return value(planChange(facts, await readConfiguration(host, facts), intent));
-}
-
-/** The fixture with every file that a set-up would edit written in another way. */
-async function rewritten(name: string, how: (text: string) => string): Promise<Fixture> {
-  const {steps} = await setUp(fixtureHost(name));
-  const host = fixtureHost(name);
-  for (const step of steps) {
-    const node = step.kind === 'file' ? host.files.nodes.get(step.path) : undefined;
-    if (step.kind !== 'file' || node?.kind !== 'file' || step.after.content.from !== 'text') continue;
-    const text = how(Buffer.from(node.content).toString('latin1'));
-    host.files.put(step.path, Buffer.from(text, 'latin1'), node.attributes);
-  }
-  return host;
-}
-
-/** Carries steps out with journal and backups; gives back what undoes them. */
-async function apply(
-  host: Fixture,
-  {steps}: {readonly steps: readonly Step[]},
-): Promise<() => Promise<void>> {
-  const before = fingerprint(host);
-  const ports = planPorts(host);
-  // Each run has a time of its own, and so a name: what a run of this name has done is not done again.
-  await ports.clock.sleep(1000 * host.files.nodes.size);
-  const plan = makePlan({purpose: 'setup', title: 'DKIM', domains: [], steps, ...ports});
-  const hooks = {ready: async () => undefined, proof: async () => ({checks: [], passed: true})};
-  const {result} = await applyPlan(ports, plan, hooks, () => undefined, new AbortController().signal);
-  if (result === 'nothing') return async () => undefined;
-  if (result !== 'applied') throw new Error(result);
-  return async () => {
-    expect(await undoRun(ports, plan.id, hooks, () => undefined)).toMatchObject({result: 'undone'});
-    expect(fingerprint(host)).toEqual(before);
-  };
 }
 
 /** By which keys mail is signed that the host itself sends: of `senders`, or of one for each row of another domain. */

@@ -1,19 +1,12 @@
 /**
- * What the shown diff does not name stays, octet for octet: on every fixture, as it is and with other encodings and line
- * ends, through every command that edits files, and back again.
+ * Carries steps out with journal and backups, and back again. What the shown diff does not name stays, octet for octet: with
+ * other encodings and line ends, too.
  */
-import {describe, expect, it} from 'vitest';
-import type {Result} from '../../src/domain/result.ts';
+import {expect} from 'vitest';
 import {applyPlan, changeViews, makePlan, undoRun} from '../../src/plan/index.ts';
-import {lookAtHost} from '../../src/services/look.ts';
-import {readConfiguration} from '../../src/services/read-snapshot.ts';
-import {planChange} from '../../src/services/signing.ts';
 import type {Step} from '../../src/services/step.ts';
-import {fingerprint, fixtureHost, fixtureNames, planPorts} from '../support/fake-host.ts';
+import {type FakeHost, fingerprint, planPorts} from '../support/fake-host.ts';
 import {lostLines} from './ours.ts';
-import {domain, planOn, selector, value, wantedOn} from './wanted.ts';
-
-type Fixture = ReturnType<typeof fixtureHost>;
 
 /** How each file that a set-up edits is written; in Latin-1, one character an octet. */
 const latin1 = (text: string): string => `# Schl\xfcssel f\xfcr \xa7\n${text}`;
@@ -21,7 +14,7 @@ const carriageReturns = (text: string): string => text.replaceAll(/\r?\n/g, '\r\
 const unended = (text: string): string => text.replace(/(\r?\n)+$/, '');
 
 /** Each by itself takes its time: with the sessions. */
-const VARIANTS: Readonly<Record<string, (text: string) => string>> = {
+export const WRITTEN: Readonly<Record<string, (text: string) => string>> = {
   'as it is': text => text,
   'Latin-1, CRLF, no final newline': text => unended(carriageReturns(latin1(text))),
   ...(process.env['WAXSEAL_SESSIONS'] === undefined
@@ -29,26 +22,20 @@ const VARIANTS: Readonly<Record<string, (text: string) => string>> = {
     : {'Latin-1': latin1, CRLF: carriageReturns, 'no final newline': unended}),
 };
 
-const planFor: Readonly<
-  Record<string, (host: Fixture) => Promise<Result<{readonly steps: readonly Step[]}>>>
-> = {
-  setup: async host =>
-    (await planOn(host, wantedOn(host, ['example.com'], host.manifest.wanted ?? {}))).change,
-  rotate: async host => {
-    const wanted = wantedOn(host, ['example.com'], {...host.manifest.wanted, subdomains: false}, '202612');
-    const replaces = selector('202611');
-    return (await planOn(host, {...wanted, sign: wanted.sign.map(each => ({...each, replaces}))})).change;
-  },
-  remove: async host => {
-    const facts = await lookAtHost(host);
-    return planChange(facts, await readConfiguration(host, facts), {stop: [domain('example.com')]});
-  },
-};
+/** Writes every file that steps edit in another way. */
+export function rewrite(host: FakeHost, steps: readonly Step[], how: (text: string) => string): void {
+  for (const step of steps) {
+    const node = step.kind === 'file' ? host.files.nodes.get(step.path) : undefined;
+    if (step.kind !== 'file' || node?.kind !== 'file' || step.after.content.from !== 'text') continue;
+    const text = how(Buffer.from(node.content).toString('latin1'));
+    host.files.put(step.path, Buffer.from(text, 'latin1'), node.attributes);
+  }
+}
 
 const linesOf = (octets: string): readonly string[] => (octets === '' ? [] : octets.split(/(?<=\n)/));
 
 /** Lines of `before` that are gone or changed in `after` although `diff` does not say so. */
-function unsaid(before: string, after: string, diff: string): readonly string[] {
+export function unsaid(before: string, after: string, diff: string): readonly string[] {
   const old = linesOf(before);
   const expected: (string | undefined)[] = [];
   let at = 0;
@@ -67,13 +54,16 @@ function unsaid(before: string, after: string, diff: string): readonly string[] 
   return expected.flatMap((line, index) => (line === undefined || line === next[index] ? [] : [line]));
 }
 
-const octetsAt = (host: Fixture, path: string): string => {
+const octetsAt = (host: FakeHost, path: string): string => {
   const node = host.files.nodes.get(path);
   return node?.kind === 'file' ? Buffer.from(node.content).toString('latin1') : '';
 };
 
 /** Carries a plan out and holds every file against its diff; gives back what undoes it. */
-async function apply(host: Fixture, steps: readonly Step[]): Promise<() => Promise<void>> {
+export async function apply(
+  host: FakeHost,
+  {steps}: {readonly steps: readonly Step[]},
+): Promise<() => Promise<void>> {
   const before = new Map([...host.files.nodes.keys()].map(path => [path, octetsAt(host, path)]));
   const states = fingerprint(host);
   const ports = planPorts(host);
@@ -102,39 +92,3 @@ async function apply(host: Fixture, steps: readonly Step[]): Promise<() => Promi
     expect(fingerprint(host)).toEqual(states);
   };
 }
-
-/** The fixture with every file that a set-up would edit written in another way. */
-async function written(name: string, how: (text: string) => string): Promise<Fixture> {
-  const plain = await planFor['setup']?.(fixtureHost(name));
-  const host = fixtureHost(name);
-  for (const step of plain?.ok === true ? plain.value.steps : []) {
-    const node = step.kind === 'file' ? host.files.nodes.get(step.path) : undefined;
-    if (step.kind !== 'file' || node?.kind !== 'file' || step.after.content.from !== 'text') continue;
-    const text = how(Buffer.from(node.content).toString('latin1'));
-    host.files.put(step.path, Buffer.from(text, 'latin1'), node.attributes);
-  }
-  return host;
-}
-
-const workable = fixtureNames().filter(name => {
-  const {refused, blocked = []} = fixtureHost(name).manifest;
-  return refused === undefined && blocked.length === 0;
-});
-
-describe.each(Object.entries(VARIANTS))('%s', (_, how) => {
-  it.each(workable)('%s', async name => {
-    const host = await written(name, how);
-    const undos: (() => Promise<void>)[] = [];
-    for (const plan of Object.values(planFor)) undos.push(await apply(host, value(await plan(host)).steps));
-    for (const undo of undos.toReversed()) await undo();
-  });
-});
-
-it('would see an octet that no diff names', () => {
-  const diff = '--- x\n+++ x\n@@ -2 +2 @@\n-b\n+B\n';
-  expect(unsaid('a\nb\nc', 'a\nB\nc', diff)).toEqual([]);
-  expect(unsaid('a\nb\nc', 'a\nB\nc\n', diff)).toEqual(['c']);
-  expect(unsaid('a\r\nb\nc', 'a\nB\nc', diff)).toEqual(['a\r\n']);
-  expect(unsaid('a\xfc\nb\n', 'a\xc3\xbc\nB\n', diff)).toEqual(['a\xfc\n']);
-  expect(unsaid('a\nb\nc', 'a\nB\nc\nd', diff)).toEqual(['4 lines, not 3']);
-});
