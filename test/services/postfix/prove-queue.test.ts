@@ -4,7 +4,7 @@ import {awaitQueued, contentOf} from '../../../src/services/postfix/prove/queue.
 import {fakeCommands, type Program} from '../../proof/scratch.ts';
 
 const TOKEN = 'waxseal-0123456789abcdef';
-const ID = '4XyZ1200Ab';
+const ID = '4XyZ1200Bb';
 const BEGUN = 1_795_230_486_000;
 
 /** A Postfix whose queue and logs change with the time that was waited. */
