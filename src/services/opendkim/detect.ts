@@ -5,17 +5,16 @@ import {visible, withoutPassword} from '../../domain/text.ts';
 import type {Layout} from '../../layouts/layout.ts';
 import type {KnownKey} from '../facts.ts';
 import type {Found, LookContext} from '../look-context.ts';
-import {readText, tryReadText} from '../reading.ts';
+import {tryReadText} from '../reading.ts';
 import {execArguments, optionValue, showUnits, type UnitProperties} from '../systemd.ts';
-import type {DataSet} from './decide/data-set.ts';
 import {configurationTexts} from './decide/instances.ts';
-import {openSet} from './decide/open-set.ts';
 import {plainSettings, type Settings} from './decide/settings.ts';
 import type {OpenDkimFacts} from './facts.ts';
 import {definitions, effective, parseDataSet} from './parse.ts';
 import {parseSocket, parseUmask} from './socket.ts';
 import {policyScript} from './tables/current.ts';
-import {domainOfPattern, isPath, keyRows, labelOf} from './tables/rows.ts';
+import {readSigningRows} from './tables/read.ts';
+import {domainOfPattern, isPath, labelOf} from './tables/rows.ts';
 
 type Context = LookContext & {readonly layout: Layout};
 
@@ -154,50 +153,26 @@ interface KnownTables {
 }
 
 async function readTables({files}: LookContext['ports'], settings: Settings): Promise<KnownTables> {
-  const open = async (name: 'Domain' | 'KeyTable' | 'SigningTable'): Promise<DataSet | undefined> => {
-    const setting = settings(name);
-    const opened = setting && (await openSet(name, setting, path => readText(files, path)));
-    return opened?.kind === 'set' ? opened.set : undefined;
-  };
-  if (settings('KeyTable') === undefined) {
-    const [selector, path] = [settings('Selector')?.value, settings('KeyFile')?.value];
-    const domains = selector === undefined || path === undefined ? undefined : await open('Domain');
-    const names = (domains?.rows ?? []).map(row => row.key);
-    return {
-      keys: names.map(domain => ({
-        label: '',
-        domain,
-        selector: selector ?? '',
-        path: path ?? '',
-        used: true,
-      })),
-      signedDomains: names.map(name => visible(name.toLowerCase())),
-      deadRows: [],
-    };
-  }
-  const signing = await open('SigningTable');
-  const rows = signing?.rows ?? [];
-  const labels = new Set(rows.map(row => labelOf(row.value)));
-  const living = rows.filter(row => !isDead(row.key, signing?.kind === 'refile'));
-  const domains = new Set(living.map(row => domainOfPattern(row.key)).filter(domain => domain !== ''));
+  const {keys, signing, dead, domains} = await readSigningRows(files, settings);
+  const [selector, path] = [settings('Selector')?.value, settings('KeyFile')?.value];
+  const single = selector === undefined || path === undefined ? [] : domains;
+  const labels = new Set(signing.map(row => labelOf(row.value)));
+  const named = signing.filter(row => !dead.has(row)).map(row => domainOfPattern(row.key));
+  const signed = new Set([...single.map(name => name.toLowerCase()), ...named.filter(name => name !== '')]);
   return {
-    keys: keyRows((await open('KeyTable'))?.rows ?? []).map(({label, domain, selector, path}) => ({
-      ...{label, domain, selector},
-      // A row may carry the key itself instead of a path; it goes no further than this.
-      path: isPath(path) ? path : '',
-      used: labels.has(label),
-    })),
-    signedDomains: [...domains].map(domain => visible(domain)),
-    deadRows: rows.filter(row => !living.includes(row)).map(row => visible(row.key)),
+    keys: [
+      ...single.map(domain => ({label: '', domain, selector: selector ?? '', path: path ?? '', used: true})),
+      ...keys.map(row => ({
+        ...{label: row.label, domain: row.domain, selector: row.selector},
+        // A row may carry the key itself instead of a path; it goes no further than this.
+        path: isPath(row.path) ? row.path : '',
+        used: labels.has(row.label),
+      })),
+    ],
+    signedDomains: [...signed].map(domain => visible(domain)),
+    deadRows: [...dead].map(row => visible(row.key)),
   };
 }
-
-/**
- * A row that no sender matches: a bare domain among patterns, a pattern among exact keys
- * (daemons/opendkim.md#tables).
- */
-const isDead = (key: string, patterns: boolean): boolean =>
-  patterns ? !/[@*]/.test(key) : key.includes('*') && key !== '*' && !/^[^*]+@\*$/.test(key);
 
 function remarksOn(
   context: Context,
