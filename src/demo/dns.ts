@@ -100,7 +100,6 @@ export const demoZones: readonly Omit<ZoneData, 'serial'>[] = [
   },
 ];
 
-/** Starts the sandbox's name servers and its resolver. */
 export async function startDemoDns(options: DemoDnsOptions): Promise<DemoDns> {
   const sandbox = new DemoDnsServers(options);
   await sandbox.start();

@@ -101,7 +101,6 @@ async function wrongKeyFile(
   return (stat.mode & 0o006) === 0 ? '' : said(`${keyFile} can be read or written by other users`);
 }
 
-/** Starts a signer on its socket. */
 export async function startSigner(machine: Machine, options: SignerOptions): Promise<SignerStart> {
   const wrong = await checkConfiguration(machine, options.configFile);
   if (wrong !== '') return refused(78, wrong);

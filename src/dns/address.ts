@@ -67,7 +67,6 @@ export function parseNetwork(text: string): Network | undefined {
   return bits < 0 || bits > all ? undefined : {octets: maskedOctets(octets, bits), bits};
 }
 
-/** The address with all bits beyond the prefix cleared. */
 export const maskedOctets = (octets: Uint8Array, bits: number): Uint8Array =>
   octets.map((octet, at) => octet & (0xff00 >> Math.min(8, Math.max(0, bits - at * 8))));
 

@@ -130,7 +130,6 @@ export interface DmarcInput {
   /** `d=` of a signature that verifies; undefined where there is none. */
   readonly signingDomain: string | undefined;
   readonly spf: SpfVerdict | undefined;
-  /** Domain of the envelope sender. */
   readonly senderDomain: string;
 }
 

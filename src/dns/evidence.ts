@@ -7,7 +7,6 @@ export function excerpt(text: string, length = 48): string {
   return shown.length <= length ? shown : `${shown.slice(0, length - 3)}...`;
 }
 
-/** The text around a place. */
 export const around = (text: string, at: number): string =>
   excerpt(text.slice(Math.max(0, at - 12), at + 13));
 

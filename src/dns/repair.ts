@@ -3,7 +3,6 @@ import {type DnsName, relativeTo} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
 import {adviceOf, recogniseProvider} from './provider.ts';
 
-/** One record as it is published and as it should be. */
 export interface Published {
   readonly name: DnsName;
   readonly expected: string;

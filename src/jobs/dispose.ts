@@ -74,7 +74,6 @@ export async function disposeKeys(
 export const keyInUse = (name: DnsName, use: string): Problem =>
   problem('rotate.key-in-use', `The private key of ${name} was left: it is still in use.`, use);
 
-/** One disposal with its steps. */
 interface Planned extends Disposal {
   readonly fingerprint: string | undefined;
   readonly steps: readonly (DisposeStep | RevealStep)[];

@@ -46,7 +46,6 @@ function innerKey(der: Buffer): Buffer | undefined {
 export interface RsaKey {
   /** DER SubjectPublicKeyInfo. */
   readonly spki: Buffer;
-  /** Of the modulus. */
   readonly bits: number;
 }
 

@@ -86,7 +86,6 @@ export async function beginJournal(ports: Content & Pick<Ports, 'random'>, plan:
   return journal;
 }
 
-/** The journal of a run that exists. */
 export function openJournal(ports: Content, run: RunId): Journal {
   const directory = runDirectory(run);
   const backups = backupsOf(run);

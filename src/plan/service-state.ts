@@ -123,7 +123,6 @@ async function waitReady(
   }
 }
 
-/** What waiting for a service needs. */
 type Waits = Pick<Ports, 'commands' | 'clock'> & {readonly files: Pick<Ports['files'], 'read'>};
 
 /** `at-work`: systemd starts, stops or reloads it, or is about to. `unknown`: no systemd, or no answer of it. */

@@ -23,7 +23,6 @@ export type Mark =
   | {readonly state: 'broken'; readonly why: string};
 
 export interface AskedSender {
-  /** Address in From. */
   readonly address: string;
   /** Sender of the envelope, '' for a bounce. Default: that of From. */
   readonly envelope?: string;

@@ -94,7 +94,6 @@ export function entryFinder({
   return key => known.get(entryName(key));
 }
 
-/** The key that signs now for a domain with an algorithm. */
 export const activeEntry = (
   state: RotationState,
   domain: DomainName,
@@ -102,7 +101,6 @@ export const activeEntry = (
 ): KeyEntry | undefined =>
   state.keys.find(key => key.domain === domain && key.algorithm === algorithm && key.state === 'active');
 
-/** The key that is on its way to sign for a domain with an algorithm. */
 export const comingEntry = (
   state: RotationState,
   domain: DomainName,

@@ -23,7 +23,6 @@ export type KeyState =
   /** waxseal cannot tell. */
   | {readonly access: 'unknown'; readonly why: string};
 
-/** The account that opens key files. */
 export interface Account {
   readonly name: string;
   readonly uid: number;

@@ -72,12 +72,22 @@ test('another OpenDKIM is found by its process, and read as ours', async () => {
     '/etc/more.conf': 'SigningTable refile:/s\n',
     '/k': 'k a.example:s:/x\n',
     '/s': '*@b.example k\n* k\n',
+    '/etc/single.conf': 'Domain one.example, two.example\nSelector s\nKeyFile /x\n',
+    '/etc/lost.conf': 'KeyTable file:/k\nSigningTable refile:/gone\n',
   });
   const found = await runningOpenDkims(files, own);
   expect(found).toEqual(['/etc/old.conf']);
   expect(await openDkimDomains(files, 'it', found)).toEqual({
     known: ['a.example', 'b.example'],
     unread: ['* in /etc/old.conf'],
+  });
+  expect(await openDkimDomains(files, 'it', [absolute('/etc/single.conf')])).toEqual({
+    known: ['one.example', 'two.example'],
+    unread: [],
+  });
+  expect(await openDkimDomains(files, 'it', [absolute('/etc/lost.conf')])).toEqual({
+    known: ['a.example'],
+    unread: ['SigningTable in /etc/lost.conf'],
   });
   expect(await openDkimDomains(files, 'it', [absolute('/etc/gone.conf')])).toEqual({
     known: [],

@@ -5,7 +5,6 @@ import {learn, type Resolved, type ResolverOptions, resolve} from '../resolver.t
 import type {AuthoritativeServer} from '../survey.ts';
 
 const DNS_PORT = 53;
-/** Names of servers that are remembered. */
 const REMEMBERED = 10_000;
 const MAX_SERVERS = 40;
 

@@ -257,7 +257,6 @@ export async function dropRows(
   leftOf(await applyUnproven(ports, plan, {ready: milterReadiness(ports)}, emit, signal));
 }
 
-/** The record that says that a key was revoked. */
 export const revokedRecord = (key: KeyEntry): KeyEntry['record'] => ({
   ...key.record,
   value: revokedValue(key),

@@ -19,7 +19,6 @@ const DEFAULT_KEY: KeyChoice = {source: 'generate', spec: {algorithm: 'rsa', bit
 /** A private key as PEM: a new one each time, or the same one for all domains. */
 type KeyMaker = (spec: KeySpec) => Promise<string>;
 
-/** What is wanted of the key of one selector. */
 export interface KeyWish {
   readonly ports: Ports;
   readonly named: Pick<NamedFiles, 'readDeciding'>;

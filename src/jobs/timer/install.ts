@@ -104,7 +104,6 @@ async function placesOf(ports: Ports, facts: HostFacts): Promise<readonly Absolu
   return await Promise.all(places.map(async path => (await ports.files.resolve(path)) ?? path));
 }
 
-/** The snapshot with the files of the timer. */
 async function withTimer(ports: Ports, snapshot: ConfigurationSnapshot): Promise<ConfigurationSnapshot> {
   const entries = {...snapshot.entries};
   for (const path of [...Object.values(TIMER_FILES), parentOf(TIMER_FILES.wanted)]) {

@@ -68,7 +68,6 @@ function withValue(raw: string, value: string): string {
 const gapAfter = (raw: string, name: string): string =>
   /^[ \t]+/.exec(raw.slice(1 + name.length))?.[0] ?? '\t';
 
-/** Comments out every line that sets one of `names`. */
 export function commentOut(text: string, names: readonly string[]): string {
   const wanted = new Set(names.map(name => name.toLowerCase()));
   return parseConfigLines(text)

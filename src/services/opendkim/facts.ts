@@ -12,7 +12,6 @@ export interface OpenDkimFacts extends SignerFacts {
   readonly formerSockets?: readonly string[];
 }
 
-/** The facts of OpenDKIM, where that is the signer. */
 export const openDkimOf = ({
   signer,
 }: {

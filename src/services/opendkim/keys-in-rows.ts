@@ -10,9 +10,7 @@ import type {OpenDkimHost} from './host.ts';
 import type {ReplacedLabels} from './tables/edit.ts';
 import type {KeyRow} from './tables/rows.ts';
 
-/** The rows of one key. */
 export interface KeyUse {
-  /** Labels that sign as the domain. */
   readonly labels: ReplacedLabels;
   /** Rows that sign as other domains with the same key. */
   readonly others: readonly KeyRow[];

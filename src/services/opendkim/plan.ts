@@ -1,6 +1,6 @@
 /** OpenDKIM's side of a change: keys, tables, opendkim.conf, and that it takes them over. */
 import {below} from '../../domain/paths.ts';
-import {fail, ok, type Problem, problem, type Result} from '../../domain/result.ts';
+import {ok, type Problem, type Result} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {directoryStep, entryOf, ROOT} from '../files.ts';
 import type {SignerChange, SigningIntent, WantedDomain} from '../intent.ts';
@@ -12,29 +12,29 @@ import {basicSettings, canonicalizationSetting, editConfig, SINGLE_KEY, tableSte
 import type {OpenDkimHost} from './host.ts';
 import {planHosts} from './hosts.ts';
 import {createKeyFinder, sharedKeyRemarks} from './keys-in-rows.ts';
-import {isTrue, parseDataSet} from './parse.ts';
+import {isTrue} from './parse.ts';
 import {keyMayStay, planKeys, safeDirectory, secretStep} from './plan-keys.ts';
 import {rowRemarks} from './row-remarks.ts';
 import {parseSocket} from './socket.ts';
 import {mayReload, startSteps} from './start.ts';
-import {currentTables, hasTables, type MovedKey, movedRows, type Tables} from './tables/current.ts';
 import {
-  appendRows,
-  editSigningTable,
-  keptRows,
-  removeLines,
-  type SeveralSignatures,
-  withoutRows,
-} from './tables/edit.ts';
+  currentTables,
+  domainTable,
+  hasTables,
+  type MovedKey,
+  movedRows,
+  type Tables,
+} from './tables/current.ts';
+import {appendRows, editSigningTable, keptRows, type SeveralSignatures, withoutRows} from './tables/edit.ts';
 import {type KeyRow, keyRows, parseTable, type TableRow} from './tables/rows.ts';
-import {storeOf, type TableStore} from './tables/store.ts';
+import type {TableStore} from './tables/store.ts';
 import {openDkimTrial} from './trial.ts';
 
 /** One plan for set-up, rotation, removal and forgetting; no steps where OpenDKIM is right already. */
 export function planOpenDkim(host: OpenDkimHost, reach: Reach, intent: SigningIntent): Result<SignerChange> {
   const {sign = []} = intent;
   if (sign.length > 0) return planSign(host, reach, intent, sign);
-  return hasTables(host) ? planTake(host, intent) : planWithoutTables(host, new Set<string>(intent.stop));
+  return planTake(host, intent);
 }
 
 function planSign(
@@ -149,34 +149,15 @@ const pathAndKind = ({path, kind}: TableStore): Pick<CandidateTable, 'path' | 'k
 
 /** Takes rows out and adds none. A key row that is only forgotten does no harm until OpenDKIM next reads the table. */
 function planTake(host: OpenDkimHost, {stop = [], forget = []}: SigningIntent): Result<SignerChange> {
-  const tables = currentTables(host, false);
+  const isSingle = !hasTables(host);
+  const tables = isSingle ? domainTable(host, stop.length > 0) : currentTables(host, false);
   if (!tables.ok) return tables;
   const {keys, signing, remarks} = tables.value;
   const next = withoutRows(keys.text, signing.text, stop, forget);
-  const [why, whyKeys] =
-    stop.length > 0
-      ? [NO_MORE, 'Take their keys out of use']
-      : [NO_MORE, 'Take keys that are gone out of the table'];
-  const written = [signing.write(next.signing, why), keys.write(next.keys, whyKeys)];
-  return taken(host, written, ['KeyTable', 'SigningTable'], stop.length > 0, remarks);
-}
-
-/** The form with Domain, Selector and KeyFile: names leave Domain; with the last one all three are commented out. */
-function planWithoutTables(host: OpenDkimHost, domains: ReadonlySet<string>): Result<SignerChange> {
-  const {domain, keytable} = host.opendkim.settings;
-  if (domain === undefined || keytable !== undefined || domains.size === 0)
-    return ok(nothing(host.opendkim.attachment));
-  const set = parseDataSet(domain);
-  if (set.kind === 'unsupported') return fail(oddDomain(host, set.type));
-  const store = storeOf(host, 'Domain', set);
-  if (!store.ok) return store;
-  const rows = parseTable(store.value.text);
-  const doomed = rows.filter(row => domains.has(row.key.toLowerCase()));
-  if (doomed.length === 0) return ok(nothing(host.opendkim.attachment));
-  const next = removeLines(store.value.text, new Set(doomed.map(({line}) => line)));
-  const written = store.value.write(next, NO_MORE);
-  const dropped = doomed.length === rows.length ? SINGLE_KEY : [];
-  return taken(host, [{...written, dropped}], SINGLE_KEY, true, []);
+  const whyKeys = stop.length > 0 ? 'Take their keys out of use' : 'Take keys that are gone out of the table';
+  const written = [signing.write(next.signing, NO_MORE), keys.write(next.keys, whyKeys)];
+  const together = isSingle ? SINGLE_KEY : ['KeyTable', 'SigningTable'];
+  return taken(host, written, together, stop.length > 0, remarks);
 }
 
 const NO_MORE = 'Sign mail of these domains no more';
@@ -216,13 +197,6 @@ export const nothing = (attachment: SignerChange['attachment']): SignerChange =>
   remarks: [],
 });
 
-const oddDomain = (host: OpenDkimHost, type: string): Problem =>
-  problem(
-    'opendkim.single-key',
-    `Domain in ${host.opendkim.configFile} is kept in a ${visible(type)} source, which waxseal does not edit.`,
-    'Take the domains out there by hand, then: systemctl restart opendkim.',
-  );
-
 /** A table of the candidate, with where its file is and how that is encoded. */
 function finalTable(host: OpenDkimHost, table: CandidateTable): CandidateTable {
   if (table.path === undefined) return table;
@@ -254,7 +228,6 @@ interface Rows {
 
 interface MovedPlan {
   readonly rows: Rows;
-  /** Hash of the key by its new place. */
   readonly hashes: ReadonlyMap<string, string>;
   readonly files: readonly FileStep[];
   readonly directories: readonly DirectoryStep[];

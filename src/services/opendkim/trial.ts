@@ -33,7 +33,6 @@ export interface OpenDkimTrial extends Trial {
   readonly candidate: Candidate;
 }
 
-/** The trial of a candidate configuration, as `account`. */
 export const openDkimTrial = (candidate: Candidate, account: SignerAccount): OpenDkimTrial => ({
   candidate,
   program: OPENDKIM.program,

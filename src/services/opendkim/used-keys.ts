@@ -16,7 +16,6 @@ export interface UsePlace {
 }
 
 export interface UsedKey {
-  /** The row of the key itself. */
   readonly place: UsePlace;
   /** The row that makes it sign, where that is another one. */
   readonly user?: UsePlace;

@@ -6,7 +6,6 @@ export interface LogicalLine {
   readonly start: number;
   readonly valueStart: number;
   readonly end: number;
-  /** The value as one line. */
   readonly value: string;
   /** The value with comments and line feeds blanked, so that its offsets are those of the text. */
   readonly masked: string;

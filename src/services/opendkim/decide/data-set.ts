@@ -21,7 +21,6 @@ export type Found = SetRow | 'unread' | undefined;
 export interface DataSet {
   readonly kind: SetKind;
   readonly rows: readonly SetRow[];
-  /** The first row for this text. */
   first(text: string): Found;
   /** Every row for this text, in order; ends at `unread`. */
   all(text: string): readonly (SetRow | 'unread')[];

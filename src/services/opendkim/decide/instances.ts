@@ -23,7 +23,6 @@ export interface Instance {
 export type ProcessFiles = Pick<Files, 'inspect' | 'list'>;
 type Reads = ProcessFiles & Pick<Files, 'readLink'>;
 
-/** A process of OpenDKIM; `argv` is its command line. */
 export interface OpenDkimProcess {
   readonly pid: string;
   readonly argv: readonly string[];

@@ -7,7 +7,7 @@ import {entryOf, textOf} from '../../files.ts';
 import type {OpenDkimHost} from '../host.ts';
 import {isTrue, parseDataSet} from '../parse.ts';
 import {keyLabel, keyTableRow, parseTable, type SigningKind} from './rows.ts';
-import {fileStore, listText, storeOf, type TableStore} from './store.ts';
+import {fileStore, listText, NO_ROWS, storeOf, type TableStore} from './store.ts';
 
 /** The one key of the `Domain`, `Selector`, `KeyFile` form that moves into the tables. */
 export interface MovedKey {
@@ -44,6 +44,32 @@ export function currentTables(host: OpenDkimHost, adds: boolean): Result<Tables>
   if (moved.value !== undefined) remarks.push(movedRemark(moved.value));
   return ok({keys: keys.value, signing: signing.value, moved: moved.value, remarks});
 }
+
+/**
+ * The form with Domain, Selector and KeyFile as tables: the names in Domain are its rows. Without rows none of the three is
+ * worth anything. Nothing to edit where the form is not in use, or no row is wanted out.
+ */
+export function domainTable(host: OpenDkimHost, takes: boolean): Result<Tables> {
+  const {domain, keytable} = host.opendkim.settings;
+  const none = {keys: NO_ROWS, moved: undefined, remarks: []};
+  if (domain === undefined || keytable !== undefined || !takes) return ok({...none, signing: NO_ROWS});
+  const set = parseDataSet(domain);
+  if (set.kind === 'unsupported') return fail(oddDomain(host, set.type));
+  const store = storeOf(host, 'Domain', set);
+  if (!store.ok) return store;
+  const write: TableStore['write'] = (text, why) => {
+    const written = store.value.write(text, why);
+    return parseTable(text).length === 0 ? {...written, dropped: ['Domain']} : written;
+  };
+  return ok({...none, signing: {...store.value, write}});
+}
+
+const oddDomain = (host: OpenDkimHost, type: string): Problem =>
+  problem(
+    'opendkim.single-key',
+    `Domain in ${host.opendkim.configFile} is kept in a ${visible(type)} source, which waxseal does not edit.`,
+    'Take the domains out there by hand, then: systemctl restart opendkim.',
+  );
 
 function currentTable(
   host: OpenDkimHost,

@@ -162,7 +162,6 @@ function parentsOf(domain: string): readonly string[] {
 }
 
 interface RowIndex {
-  /** First row by lower-case pattern. */
   readonly first: ReadonlyMap<string, TableRow>;
   /** Every row by lower-case pattern, as index into the rows. */
   readonly all: ReadonlyMap<string, readonly number[]>;
@@ -233,11 +232,9 @@ function assemble(
   return parts.join('');
 }
 
-/** Appends rows below what is there. */
 export const appendRows = (text: string, rows: readonly string[]): string =>
   assemble(splitLines(text), new Map(), new Map([[Number.POSITIVE_INFINITY, rows]]));
 
-/** Takes whole lines out. */
 export const removeLines = (text: string, doomed: ReadonlySet<number>): string =>
   splitLines(text)
     .map((line, at) => (doomed.has(at) ? '' : line.raw + line.end))

@@ -26,6 +26,13 @@ export interface TableStore {
   write(text: string, why: string): Written;
 }
 
+export const NO_ROWS: TableStore = {
+  path: undefined,
+  kind: 'file',
+  text: '',
+  write: () => ({files: [], settings: [], dropped: []}),
+};
+
 /** A file; `setting` where nothing refers to it yet. */
 export const fileStore = (
   host: OpenDkimHost,
@@ -65,7 +72,6 @@ export const listText = (entries: readonly string[]): string =>
     .map(row => `${row.key}${row.value === '' ? '' : ` ${row.value}`}\n`)
     .join('');
 
-/** The store that a data set names. */
 export function storeOf(
   host: OpenDkimHost,
   name: string,

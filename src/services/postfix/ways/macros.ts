@@ -58,7 +58,6 @@ export function loginMacros({smtp, cleanup}: MacroSource): Decision {
   );
 }
 
-/** What is sent by the lists of the configuration. */
 export function macrosSent(source: MacroSource): MacrosByStage {
   const lists = source.smtp?.settings ?? source.cleanup;
   return byStage(source, stage => words(lists.value(LISTS[stage])));

@@ -42,7 +42,6 @@ export interface Listener {
   readonly port: string;
 }
 
-/** Where an inet row listens. */
 export function listenerOf(row: Row): Listener | undefined {
   if (row.type !== 'inet') return undefined;
   const colon = row.label.lastIndexOf(':');

@@ -46,7 +46,6 @@ export interface ServiceSettings {
   beaten(name: string): Setting | undefined;
 }
 
-/** One service of master.cf. */
 export interface Row extends MasterService {
   /** First column: `smtp`, `127.0.0.1:10025`. */
   readonly label: string;
