@@ -5,6 +5,7 @@ import {describe, expect, test} from 'vitest';
 import type {Internet} from './support/dns.ts';
 import {differences, fingerprint} from './support/fingerprint.ts';
 import type {Host} from './support/host.ts';
+import {send, VALID, verdict} from './support/mail.ts';
 import {describeOutcome, sleep, start, until} from './support/process.ts';
 import {releases} from './support/release.ts';
 import {makeReady, type Report, reportOf, waxsealJson} from './support/waxseal.ts';
@@ -211,6 +212,40 @@ describe.each(releasesHere)('$name', release => {
       }),
     700_000,
   );
+
+  test('an unattended switch is tried in a temporary OpenDKIM first; where that fails, nothing is touched', () =>
+    inWorld(release, async ({host, internet}) => {
+      await makeReady(host, internet);
+      await sleep(3500);
+      await waxsealJson(host, ['setup', '--domain', 'example.com', '--yes', '--wait', '60s'], 0);
+      await host.write('etc/waxseal/rotation.conf', SETTINGS('1s'));
+      const old = (await waxsealJson(host, ['status'], 0)).domains[0]?.selector ?? '';
+      await sleep(1500);
+      const coming = (await advance(host))?.domains.find(({state}) => state === 'pending');
+      if (coming === undefined) throw new Error('no key on its way');
+      await internet.publishEverywhere('example.com', coming.record.name, coming.record.strings);
+      // The running OpenDKIM read its configuration before. No other one starts with this.
+      const sound = await host.must(['cat', '/etc/opendkim.conf']);
+      await host.write('etc/opendkim.conf', `${sound}ExternalIgnoreList refile:/etc/opendkim/gone\n`);
+      const tables = ['sha256sum', '/etc/opendkim/KeyTable', '/etc/opendkim/SigningTable'] as const;
+      const before = [await host.must(tables), await host.must(['ls', '-R', '/etc/dkimkeys'])];
+      const failed = await until('the switch to be due', async () => {
+        const outcome = await host.exec(['waxseal', 'rotate', '--advance', '--json'], {timeoutMs: 120_000});
+        return [0, 3].includes(outcome.status ?? -1) ? undefined : outcome;
+      });
+      expect(failed.status, describeOutcome(failed)).toBe(6);
+      const report = reportOf(failed);
+      expect(report.error).toMatchObject({id: 'preflight.start', hint: expect.stringMatching(/./)});
+      expect([await host.must(tables), await host.must(['ls', '-R', '/etc/dkimkeys'])]).toEqual(before);
+      expect(report.domains.find(({selector}) => selector === old)?.state).toBe('active');
+      const message = await send(host, internet, {from: 'a@example.com', by: 'sendmail'});
+      expect(verdict(message)).toBe(VALID('example.com', old));
+      await host.write('etc/opendkim.conf', sound);
+      await until('the new key to sign', async () => {
+        const states = (await advance(host))?.domains ?? [];
+        return states.some(each => each.selector === coming.selector && each.state === 'active') || undefined;
+      });
+    }));
 
   test('the timer is installed as a planned change, runs in its cage, and is taken away again', () =>
     inWorld(release, async ({host, internet}) => {

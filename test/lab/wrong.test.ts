@@ -248,4 +248,23 @@ describe.each(bothReleases)('$name', release => {
       expect(outcome.status, describeOutcome(outcome)).toBe(0);
       expect(reportOf(outcome).domains[0]).toMatchObject({state: 'active'});
     }));
+
+  test('an OpenDKIM that is stopped by a signal while its answer is waited for is named at once', () =>
+    inWorld(release, async ({host, internet}) => {
+      await makeReady(host, internet);
+      await sleep(3500);
+      await waxsealJson(host, [...SETUP, '--wait', '5m'], 0);
+      await host.must(['pkill', '-STOP', '-x', 'opendkim']);
+      const begun = performance.now();
+      const {checks} = await waxsealJson(host, ['test', '--domain', 'example.com'], 4);
+      // Limits of the protocol would take two minutes.
+      expect(performance.now() - begun).toBeLessThan(90_000);
+      expect(checks.find(({id}) => id === 'live.milter')).toMatchObject({
+        status: 'fail',
+        cause: expect.stringMatching(/opendkim\.service \(process \d+\) is stopped by a signal/),
+        fix: expect.stringMatching(/kill -CONT \d+/),
+      });
+      await host.must(['pkill', '-CONT', '-x', 'opendkim']);
+      await waxsealJson(host, ['test', '--domain', 'example.com'], 0);
+    }));
 });
