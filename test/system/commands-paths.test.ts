@@ -134,7 +134,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "system/real/access-list.ts ['getfacl', '--numeric', '--absolute-names', '--', ...handles.map((_, at) => handedOn(at))]":
     HANDLES,
   'system/real/access-list.ts argv': HANDED_ON,
-  "system/real/labels.ts ['ls', '-ldnL', '--', handedOn(0)]": HANDLES,
+  "system/real/labels.ts ['ls', '-ldnLU', '--', ...handles.map((_, at) => handedOn(at))]": HANDLES,
   'system/real/labels.ts argv': HANDED_ON,
   "system/real/labels.ts ['cp', '--attributes-only', `--preserve=mode,xattr${label}`, '--dereference', '--no-target-directory', '--', handedOn(0), handedOn(1)]":
     HANDLES,

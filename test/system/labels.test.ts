@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
 import {describe, expect, it, onTestFinished} from 'vitest';
-import {hasAccessList, saysListed} from '../../src/system/real/labels.ts';
+import {haveAccessLists, saysListed} from '../../src/system/real/labels.ts';
 import {scratch} from './scratch.ts';
 
 async function opened(path: string): Promise<FileHandle> {
@@ -18,16 +18,19 @@ describe('an access list', () => {
     for (const mode of [0o755, 0o775, 0o1777, 0o2750]) {
       for (const at of ['/etc', '/etc/file']) {
         fs.chmodSync(real(at), mode);
-        expect(await hasAccessList(await opened(real(at)))).toBe(false);
       }
+      const handles = [await opened(real('/etc')), await opened(real('/etc/file'))];
+      expect(await haveAccessLists(handles)).toEqual([false, false]);
     }
   });
 
   it('counts as there where nobody can say', () => {
-    expect(saysListed({status: 0, stdout: '-rw-r----- 1 0 0 2 Nov 30 00:39 /proc/self/fd/3\n'})).toBe(false);
-    expect(saysListed({status: 0, stdout: '-rw-r-----+ 1 0 0 2 Nov 30 00:39 /proc/self/fd/3\n'})).toBe(true);
-    // ls(1) is missing, or cannot look.
-    expect(saysListed({status: null, stdout: ''})).toBe(true);
-    expect(saysListed({status: 2, stdout: ''})).toBe(true);
+    const plain = '-rw-r----- 1 0 0 2 Nov 30 00:39 /proc/self/fd/3\n';
+    const listed = '-rw-r-----+ 1 0 0 2 Nov 30 00:39 /proc/self/fd/4\n';
+    expect(saysListed({status: 0, stdout: plain + listed}, 2)).toEqual([false, true]);
+    // ls(1) is missing, or cannot look at all of them.
+    expect(saysListed({status: null, stdout: ''}, 2)).toEqual([true, true]);
+    expect(saysListed({status: 2, stdout: plain}, 2)).toEqual([true, true]);
+    expect(saysListed({status: 0, stdout: plain}, 2)).toEqual([true, true]);
   });
 });

@@ -2,7 +2,7 @@
 import type {FileHandle} from 'node:fs/promises';
 import type {AccessList} from '../ports.ts';
 import {handedOn, runWithHandles} from './commands.ts';
-import {hasAccessList} from './labels.ts';
+import {haveAccessLists} from './labels.ts';
 
 const READ_MS = 60_000;
 
@@ -23,9 +23,7 @@ export async function readAccessLists(
   const {status, stdout} = await runWithHandles(argv, handles, {timeoutMs: READ_MS});
   const blocks = stdout.split('\n\n').filter(block => block.trim() !== '');
   if (status === 0 && blocks.length === handles.length) return blocks.map(listIn);
-  return await Promise.all(
-    handles.map(async handle => ((await hasAccessList(handle)) ? 'unread' : undefined)),
-  );
+  return (await haveAccessLists(handles)).map(isListed => (isListed ? 'unread' : undefined));
 }
 
 /** `user:1000:rw-`, `group::r--`, `mask::r--`; those of `default:` are for files that are made later. */

@@ -10,18 +10,27 @@ import {handedOn, runWithHandles} from './commands.ts';
 const COPY_MS = 10_000;
 
 /**
- * Whether a file or directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can say,
- * it counts as having one.
+ * Whether each file or directory has an access list (acl(5)) beyond its mode: ls(1) marks it with `+`. Where nobody can
+ * say, it counts as having one.
  */
-export async function hasAccessList(handle: Pick<FileHandle, 'fd'>): Promise<boolean> {
-  // The path of a handle is a link; ls is to look at what it is the handle of.
-  const argv = ['ls', '-ldnL', '--', handedOn(0)] as const;
-  return saysListed(await runWithHandles(argv, [handle], {timeoutMs: COPY_MS}));
+export async function haveAccessLists(
+  handles: readonly Pick<FileHandle, 'fd'>[],
+): Promise<readonly boolean[]> {
+  // The path of a handle is a link; ls is to look at what it is the handle of, in this order.
+  const argv = ['ls', '-ldnLU', '--', ...handles.map((_, at) => handedOn(at))] as const;
+  const result = await runWithHandles(argv, handles, {timeoutMs: COPY_MS});
+  return saysListed(result, handles.length);
 }
 
-/** What ls(1) answers, for `hasAccessList`. */
-export const saysListed = ({status, stdout}: Pick<CommandResult, 'status' | 'stdout'>): boolean =>
-  status !== 0 || /^\S{10}\+/.test(stdout);
+/** What ls(1) answers about so many files, for `haveAccessLists`. */
+export function saysListed(
+  {status, stdout}: Pick<CommandResult, 'status' | 'stdout'>,
+  count: number,
+): readonly boolean[] {
+  const lines = stdout.split('\n').filter(line => line !== '');
+  const isWhole = status === 0 && lines.length === count;
+  return Array.from({length: count}, (_, at) => !isWhole || /^\S{10}\+/.test(lines[at] ?? ''));
+}
 
 /**
  * Copies the access list (acl(5)), the extended attributes (xattr(7)) and, under SELinux, the security label from one

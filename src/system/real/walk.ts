@@ -12,7 +12,7 @@ import {HostError} from '../../domain/errors.ts';
 import {type AbsolutePath, absolute} from '../../domain/paths.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
-import {hasAccessList} from './labels.ts';
+import {haveAccessLists} from './labels.ts';
 import {O_PATH} from './regular.ts';
 import {isMissing} from './system-error.ts';
 
@@ -78,7 +78,7 @@ function stranger(stats: Stats, trust: Trust): string | undefined {
 
 // With an access list the bits of the group are its mask (acl(5)): they say that somebody may write, not who.
 const listed = async (stats: Stats, directory: Pick<FileHandle, 'fd'>): Promise<string | undefined> =>
-  (stats.mode & 0o1020) === 0o020 && (await hasAccessList(directory))
+  (stats.mode & 0o1020) === 0o020 && (await haveAccessLists([directory]))[0] !== false
     ? 'somebody in its access list'
     : undefined;
 
