@@ -128,6 +128,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "services/opendkim/movable-key.ts asIdentity(identity, ['sha256sum', '--', path])": UNPRIVILEGED,
   "services/opendkim/start.ts ['opendkim', '-n', '-x', host.opendkim.configFile]": ROOTS,
   'services/postfix/detect.ts argv': HANDED_ON,
+  'services/rspamd/dump.ts argv': HANDED_ON,
   "services/systemd.ts ['systemctl', 'show', ...units, '-p', properties.join(',')]": NO_PATH,
   "system/real/commands.ts ['chroot', options.root, ...argv]": 'the root that a person has named with --root',
   'system/real/commands.ts program': HANDED_ON,
