@@ -52,7 +52,7 @@ describe.each(releases)('$name', release => {
       // What it says can't be read here: it counts as somebody's right.
       const table = path.join(host.root, '/etc/opendkim/KeyTable');
       await must(['setfacl', '-m', 'u:4711:rw', table]);
-      const found = await waxsealJson(host, ['check', '--no-input'], 4);
+      const found = await waxsealJson(host, ['check', '--no-input'], 0);
       expect(found.checks.find(({id}) => id === 'host.account-writes')).toMatchObject({
         evidence: expect.stringMatching(
           /KeyTable can be written by an account that can't be told without getfacl/,
