@@ -2,7 +2,7 @@
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import type {Rival} from '../../src/services/facts.ts';
-import {switchOver} from '../../src/services/switch-over.ts';
+import {switchOver, whyNotSwitched} from '../../src/services/switch-over.ts';
 import type {FileStat} from '../../src/system/ports.ts';
 import {fixtureHost} from '../support/fake-host.ts';
 import {planOn, value, wantedOn} from './wanted.ts';
@@ -52,6 +52,17 @@ const amavis = {
 } as const;
 
 describe('another signer', () => {
+  it.each([
+    ['opendkim', undefined],
+    ['dkimpy', undefined],
+    ['dkim-milter', undefined],
+    ['dkimproxy', 'dkimproxy is not known well enough to be switched off'],
+    ['rspamd', 'rspamd is no running service of this host'],
+    ['amavis', 'amavis is no running service of this host'],
+  ])('%s can be switched off, or it is said why not', (kind, why) => {
+    expect(whyNotSwitched({kind, program: kind, evidence: '', signs: 'yes'})).toBe(why);
+  });
+
   it('is switched off by its own line, checked, and told', async () => {
     expect(await stepsFor(rspamd, 'enabled = true; # mine\n')).toEqual([
       'enabled = false; # mine\n',

@@ -31,6 +31,8 @@ export const openDkim: Signer<OpenDkimFacts> = {
   algorithmRefusal,
   rival: secondOpenDkim,
   keyRows: openDkimRows,
+  // Of a second one: the entry looks like that of the first, and goes with all of those (MilterLink.dropsStray).
+  switchOff: {by: 'milter', isEntry: () => false},
 };
 
 const missing = ({packages}: Layout): Problem =>
