@@ -31,9 +31,11 @@ describe('rspamd', () => {
     ['path_map = "/etc/maps/paths";', ['a.example', 'b.example'], []],
     ['signing_table = "/etc/maps/signing";', ['a.example'], ['* in /etc/maps/signing']],
     ['path = "/keys/one.key";', [], ['path /keys/one.key of rspamd, which names no domain']],
-    ['use_redis = true;', [], [`use_redis = in ${CONF}`]],
+    ['use_redis = true;', [], [`use_redis in ${CONF}`]],
     ['path_map = "http://maps.example/paths";', [], [`path_map in ${CONF}`]],
-    ['domain { example.com {', [], [`domain in ${CONF}`]],
+    ['domain { example.com {', [], [`the syntax of ${CONF}`]],
+    ['domain { .include "/etc/more"\n a.example { } }', ['a.example'], [`.include in ${CONF}`]],
+    ['# domain { old.example { } }\ndomain = "/etc/x"', [], [`domain in ${CONF}`]],
     ['.include "/etc/more"\n', [], [`.include in ${CONF}`]],
   ] as const)('%s', async (text, known, unread) => {
     const texts = {

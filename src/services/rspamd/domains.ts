@@ -6,21 +6,25 @@ import {type AbsolutePath, parentOf, parseAbsolutePath} from '../../domain/paths
 import type {Files} from '../../system/ports.ts';
 import type {RivalDomains} from '../facts.ts';
 import {FoundDomains} from '../found-domains.ts';
-import {domainOfPattern, parseTable} from '../opendkim/tables/rows.ts';
+import {domainOfPattern} from '../opendkim/tables/rows.ts';
 import {tryReadText} from '../reading.ts';
+import {mapFile, mapRows} from './maps.ts';
+import {parseUcl, type UclValue} from './ucl.ts';
 
 type Reads = Pick<Files, 'read' | 'list'>;
 
-const RSPAMD_KEYS = '/var/lib/rspamd/dkim/$domain.$selector.key';
-const RSPAMD_ELSEWHERE =
-  /\b(use_redis|use_vault|vault_url|sign_condition|sign_networks)\s*[=:]|^[ \t]*\.include\b/gm;
-const RSPAMD_SETTING = /\b(path|path_map|selector_map|key_table|signing_table)\b\s*[=:]\s*"?([^"';\s{}]+)/g;
+const KEYS = '/var/lib/rspamd/dkim/$domain.$selector.key';
+const MAPS: ReadonlySet<string> = new Set(['path_map', 'selector_map', 'signing_table']);
+/** Settings by which it signs for more than its blocks and maps name. */
+const ELSEWHERE: ReadonlySet<string> = new Set([
+  ...['use_redis', 'use_vault', 'vault_url', 'sign_condition', 'sign_networks', '.include'],
+]);
 
 /**
  * rspamd's module dkim_signing: the names of its `domain {}` blocks, its maps, and the keys where `path` looks for them
  * by the domain (https://rspamd.com/doc/modules/dkim_signing.html).
  *
- * @param texts its files without comments, by path; those of modules.d name nothing
+ * @param texts its files by path; those of modules.d name nothing
  */
 export async function rspamdDomains(
   files: Reads,
@@ -29,78 +33,36 @@ export async function rspamdDomains(
   const found = new FoundDomains();
   const paths = new Set<string>();
   for (const {path, text} of texts) {
-    for (const {name, block} of rspamdBlocks(text)) {
-      if (block === undefined) found.lost(`domain in ${path}`);
-      else found.add(name, path);
-    }
-    const rest = withoutBlocks(text);
-    for (const match of text.matchAll(RSPAMD_ELSEWHERE)) found.lost(`${match[0].trim()} in ${path}`);
-    for (const [, name = '', value = ''] of rest.matchAll(RSPAMD_SETTING)) {
-      if (name === 'path') paths.add(value);
-      else await rspamdMap(files, found, {name, value, path});
+    const parsed = parseUcl(text);
+    if (!parsed.ok) found.lost(`the syntax of ${path}`);
+    for (const {key, value} of parsed.ok ? parsed.value : []) {
+      if (key === 'domain') addBlocks(found, value, path);
+      else if (ELSEWHERE.has(key)) found.lost(`${key} in ${path}`);
+      else if (MAPS.has(key)) await rspamdMap(files, found, {key, value, path});
+      else if (key === 'path' && value.kind === 'text') paths.add(value.text);
     }
   }
-  for (const path of paths.size === 0 ? [RSPAMD_KEYS] : paths) await keysByDomain(files, found, path);
+  for (const path of paths.size === 0 ? [KEYS] : paths) await keysByDomain(files, found, path);
   return found.domains;
 }
 
-/** Names of the blocks in `domain { … }`; a block that is not closed has none. */
-function rspamdBlocks(text: string): readonly {readonly name: string; readonly block: string | undefined}[] {
-  const blocks: {name: string; block: string | undefined}[] = [];
-  for (const {from, to} of domainSections(text)) {
-    if (to === undefined) {
-      blocks.push({name: '', block: undefined});
-      continue;
-    }
-    let depth = 0;
-    let name = '';
-    for (const [token] of text.slice(from, to).matchAll(/"[^"\n]*"|[{}]|[^\s{}"]+/g)) {
-      if (token === '{') {
-        if (depth === 0) blocks.push({name: name.replace(/^"|"$/g, ''), block: ''});
-        depth += 1;
-      } else if (token === '}') depth -= 1;
-      else if (depth === 0 && token !== '=' && token !== ':') name = token;
-    }
+function addBlocks(found: FoundDomains, value: UclValue, path: AbsolutePath): void {
+  if (value.kind !== 'object') found.lost(`domain in ${path}`);
+  for (const {key} of value.kind === 'object' ? value.entries : []) {
+    if (ELSEWHERE.has(key)) found.lost(`${key} in ${path}`);
+    else found.add(key, path);
   }
-  return blocks;
 }
-
-/** What is between the braces of each `domain { … }`; `to` is undefined where they do not close. */
-function domainSections(text: string): readonly {readonly from: number; readonly to: number | undefined}[] {
-  const sections: {from: number; to: number | undefined}[] = [];
-  let after = 0;
-  for (const match of text.matchAll(/\bdomain[\s=:]*\{/g)) {
-    if (match.index < after) continue;
-    const from = match.index + match[0].length;
-    let depth = 1;
-    let at = from;
-    for (; at < text.length && depth > 0; at += 1) {
-      if (text[at] === '{') depth += 1;
-      else if (text[at] === '}') depth -= 1;
-    }
-    sections.push({from, to: depth === 0 ? at - 1 : undefined});
-    after = at;
-  }
-  return sections;
-}
-
-const withoutBlocks = (text: string): string =>
-  domainSections(text).reduceRight(
-    (rest, {from, to}) => rest.slice(0, from) + (to === undefined ? '' : rest.slice(to)),
-    text,
-  );
 
 async function rspamdMap(
   files: Reads,
   found: FoundDomains,
-  {name, value, path}: {readonly name: string; readonly value: string; readonly path: AbsolutePath},
+  {key, value, path}: {readonly key: string; readonly value: UclValue; readonly path: AbsolutePath},
 ): Promise<void> {
-  // It only says where the key of a name is.
-  if (name === 'key_table') return;
-  const file = parseAbsolutePath(value.replace(/^(?:map|file):\/\//, ''));
-  const text = file.ok ? await tryReadText(files, file.value) : undefined;
-  if (!file.ok || text === undefined) return found.lost(`${name} in ${path}`);
-  for (const row of parseTable(text)) found.add(domainOfPattern(row.key) || row.key, file.value);
+  const file = value.kind === 'text' ? mapFile(value.text) : undefined;
+  const text = file === undefined ? undefined : await tryReadText(files, file);
+  if (file === undefined || text === undefined) return found.lost(`${key} in ${path}`);
+  for (const row of mapRows(text, file)) found.add(domainOfPattern(row.key) || row.key, file);
 }
 
 /** `/dir/$domain.$selector.key` signs for every domain that has such a file; a path without the domain for any. */
