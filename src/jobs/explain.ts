@@ -1,5 +1,6 @@
 /** Whether one message would be signed: the answer of the picture on each way that is meant, and what the signer says to it. */
 import {type Explained, explainedCheck} from '../doctor/answer.ts';
+import {STATE_DIRECTORY} from '../domain/places.ts';
 import {fail, ok, problem, type Result} from '../domain/result.ts';
 import {listed, visible} from '../domain/text.ts';
 import {
@@ -10,10 +11,16 @@ import {
   ownWays,
   type SignerAsked,
 } from '../host/index.ts';
-import {askSigner, type Mark} from '../proof/ask.ts';
+import type {Mark} from '../proof/ask.ts';
 import type {Check} from '../proof/proof.ts';
+import type {HostFacts} from '../services/facts.ts';
 import type {Entrance} from '../services/mta.ts';
+import {readConfiguration} from '../services/read-snapshot.ts';
+import {SIGNER} from '../services/registry.ts';
+import type {Trial} from '../services/trial.ts';
 import type {Ports} from '../system/ports.ts';
+import {askAt} from './kept.ts';
+import {type PreflightPorts, withTrial} from './trial.ts';
 
 export interface ExplainRequest {
   /** Address in From, and in Sender where there is one. */
@@ -102,57 +109,125 @@ const unknownEntrance = (entrances: readonly Entrance[], wanted: string): Result
     ),
   );
 
-/** The running signer is asked about so many messages. */
+/** Signers are asked about so many messages. */
 const MOST_ASKED = 8;
 
-const AGREED = {id: 'explain.agreed', title: 'The running signer says the same'} as const;
+/** The temporary signer of the host's configuration, and the view of the picture that it stands for. */
+export interface Stand {
+  readonly trial: Trial;
+  readonly unit: string;
+}
+
+/** What can stand for the signer that is set up; undefined where its configuration cannot be read. */
+export async function standFor(ports: Ports, facts: HostFacts): Promise<Stand | undefined> {
+  const {layout, signer} = facts;
+  if (layout === undefined || signer === undefined) return undefined;
+  const snapshot = await readConfiguration(ports, facts);
+  const trial = SIGNER.currentTrial({facts, snapshot, layout});
+  return trial === undefined ? undefined : {trial, unit: signer.unit};
+}
 
 /**
- * The answers held against the running signer. It is asked only about a message that it signs or leaves alone by the
- * picture: one that it refuses, or that nothing can be said about, could harm it. A disagreement is a fault in waxseal.
+ * The answers held against signers. A temporary one with the same configuration and account is asked about every message
+ * where it can be run; the running one only about a message that it signs or leaves alone by the picture: one that it
+ * refuses, or that nothing can be said about, could harm it. Where the temporary one differs, that is a fault in waxseal.
  */
 export async function agreement(
-  ports: Pick<Ports, 'sockets' | 'clock' | 'random'>,
+  ports: PreflightPorts,
   explained: readonly Explained[],
+  stand: Stand | undefined,
   signal: AbortSignal,
 ): Promise<readonly Check[]> {
-  const asked = new Map<string, SignerAsked>();
+  const each = new Map<string, SignerAsked>();
   for (const {answer} of explained) {
-    for (const each of answer.asked) {
-      const {client, from, macros, signer} = each;
-      asked.set(JSON.stringify([signer.unit, signer.endpoints, client, from, [...macros]]), each);
+    for (const asked of answer.asked) {
+      const {client, from, macros, signer, envelope} = asked;
+      const about = [signer.unit, signer.endpoints, client, from, envelope, [...macros]];
+      each.set(JSON.stringify(about), asked);
     }
   }
-  const checks: Check[] = [];
-  for (const {signer, client, envelope, macros, answer, from} of [...asked.values()].slice(0, MOST_ASKED)) {
+  const all = [...each.values()].slice(0, MOST_ASKED);
+  const own = all.filter(({signer}) => signer.unit === stand?.unit);
+  const tried =
+    stand === undefined || own.length === 0
+      ? undefined
+      : await withTrial(ports, {trial: stand.trial, stateDirectory: STATE_DIRECTORY, signal}, endpoint =>
+          asksOf(own, async asked => triedCheck(asked, (await askAt(ports, endpoint, asked, signal)).mark)),
+        );
+  const running = await asksOf(all, async asked => {
+    const {signer, answer} = asked;
     const [place] = signer.endpoints;
-    const isHarmless = answer.outcome === 'signed' || answer.outcome === 'unsigned';
-    if (!signer.isRunning || place === undefined) continue;
-    if (!isHarmless) {
-      const evidence = `${signer.program} was not asked`;
-      const cause = 'A message that it refuses could harm the running signer.';
-      checks.push({...AGREED, status: 'skip', evidence, cause, fix: ''});
-      continue;
+    if (!signer.isRunning || place === undefined) return undefined;
+    if (answer.outcome === 'signed' || answer.outcome === 'unsigned') {
+      return agreedCheck(asked, (await askAt(ports, place.endpoint, asked, signal)).mark);
     }
-    const about = {address: from, client, macros, ...(envelope === undefined ? {} : {envelope})};
-    const {mark} = await askSigner(ports, place.endpoint, about, signal);
-    checks.push(agreedCheck(signer.program, answer, mark));
+    if (tried !== undefined && own.includes(asked)) return undefined;
+    const evidence = `${signer.program} was not asked`;
+    const cause = 'A message that it refuses could harm the running signer.';
+    return {...AGREED, status: 'skip', evidence, cause, fix: ''};
+  });
+  return once([...(tried ?? []), ...running]);
+}
+
+async function asksOf(
+  asks: readonly SignerAsked[],
+  ask: (asked: SignerAsked) => Promise<Check | undefined>,
+): Promise<readonly Check[]> {
+  const checks: Check[] = [];
+  for (const asked of asks) {
+    const check = await ask(asked);
+    if (check !== undefined) checks.push(check);
   }
-  return once(checks);
+  return checks;
 }
 
 const once = (checks: readonly Check[]): readonly Check[] => [
-  ...new Map(checks.map(check => [`${check.status} ${check.evidence}`, check])).values(),
+  ...new Map(checks.map(check => [`${check.id} ${check.status} ${check.evidence}`, check])).values(),
 ];
 
-function agreedCheck(program: string, {outcome, by}: SignerAsked['answer'], mark: Mark): Check {
-  const expected = outcome === 'signed' ? by.map(textOf).sort().join(', ') : 'not signed';
+const AGREED = {id: 'explain.agreed', title: 'The running signer says the same'} as const;
+const TRIED = {
+  id: 'explain.tried',
+  title: 'A temporary signer with this configuration says the same',
+} as const;
+
+/** What the picture expects, and what the signer did, in the same words. */
+function compared({answer: {outcome, by}}: SignerAsked, mark: Mark): {expected: string; said: string} {
+  const expected =
+    outcome === 'signed' ? by.map(textOf).sort().join(', ') : outcome === 'unsigned' ? 'not signed' : outcome;
   const said =
     mark.state === 'signed'
       ? mark.by.map(textOf).sort().join(', ')
       : mark.state === 'unsigned'
         ? 'not signed'
-        : `no answer (${mark.why})`;
+        : outcome === 'refused'
+          ? 'refused'
+          : `no answer (${mark.why})`;
+  return {expected, said};
+}
+
+/** The temporary signer's word against the picture's. */
+export function triedCheck(asked: SignerAsked, mark: Mark): Check {
+  const {program} = asked.signer;
+  const {expected, said} = compared(asked, mark);
+  const evidence = visible(`temporary ${program}: ${said}`);
+  if (said === expected || asked.answer.outcome === 'unknown') {
+    return {...TRIED, status: 'pass', evidence, cause: '', fix: ''};
+  }
+  return {
+    ...TRIED,
+    status: 'fail',
+    evidence,
+    cause: visible(
+      `waxseal's reading of this host and the signer's answer differ: waxseal expects ${expected}, a temporary ${program} with the same configuration says ${said}.`,
+    ),
+    fix: 'This is a bug in waxseal. Report it with the lines above and the configuration files that they name, but no private keys. Until then, believe the signer.',
+  };
+}
+
+function agreedCheck(asked: SignerAsked, mark: Mark): Check {
+  const {program} = asked.signer;
+  const {expected, said} = compared(asked, mark);
   const evidence = visible(`${program}: ${said}`);
   if (said === expected) return {...AGREED, status: 'pass', evidence, cause: '', fix: ''};
   if (mark.state === 'broken') {

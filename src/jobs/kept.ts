@@ -22,7 +22,7 @@ import type {Check} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
 import type {Rival} from '../services/facts.ts';
 import type {SignerWords} from '../services/words.ts';
-import type {Ports} from '../system/ports.ts';
+import type {Ports, SocketEndpoint} from '../system/ports.ts';
 
 type AskPorts = Pick<Ports, 'sockets' | 'clock' | 'random'>;
 
@@ -108,16 +108,29 @@ async function marksOf(
 const WILLING = ['signed', 'unknown', 'unsigned'] as const;
 
 /** What a signer does with a message that it is handed on some way; undefined where it does not run. */
-export async function askRunning(
+async function askRunning(
   ports: AskPorts,
-  {signer, client, envelope, macros, from}: SignerAsked,
+  asked: SignerAsked,
   signal?: AbortSignal,
 ): Promise<{readonly mark: Mark; readonly isSilent: boolean} | undefined> {
-  const [place] = signer.endpoints;
-  if (!signer.isRunning || place === undefined) return undefined;
-  const about = {address: from, client, macros, ...(envelope === undefined ? {} : {envelope})};
-  return await askSigner(ports, place.endpoint, about, signal);
+  const [place] = asked.signer.endpoints;
+  if (!asked.signer.isRunning || place === undefined) return undefined;
+  return await askAt(ports, place.endpoint, asked, signal);
 }
+
+/** As the mail server would hand the message to it. */
+export const askAt = async (
+  ports: AskPorts,
+  endpoint: SocketEndpoint,
+  {from, client, macros, envelope}: SignerAsked,
+  signal?: AbortSignal,
+): Promise<{readonly mark: Mark; readonly isSilent: boolean}> =>
+  await askSigner(
+    ports,
+    endpoint,
+    {address: from, client, macros, ...(envelope === undefined ? {} : {envelope})},
+    signal,
+  );
 
 /** What becomes of the mail of an address, on each way. */
 function answersOf(picture: HostPicture): (address: string) => readonly MailAnswer[] {

@@ -22,14 +22,18 @@ import {asIdentity, type Identities, type Identity, identitiesOf} from '../servi
 import {reachKeys} from '../services/key-access.ts';
 import type {Step} from '../services/step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../services/trial.ts';
-import type {Argv, CommandResult, FileAttributes, FileStat, Ports} from '../system/ports.ts';
+import type {Argv, CommandResult, FileAttributes, FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
 
 export type PreflightPorts = Pick<Ports, 'files' | 'commands' | 'users' | 'clock' | 'random' | 'sockets'>;
 
-export interface PreflightInput {
+export interface TrialRun {
   readonly trial: Trial;
   /** `/var/lib/waxseal`: root's, mode 0711, so that the signer may pass through (RequireSafeKeys looks at it, too). */
   readonly stateDirectory: AbsolutePath;
+  readonly signal?: AbortSignal;
+}
+
+export interface PreflightInput extends TrialRun {
   /**
    * What must be signed, with the selector that must sign and the key that the plan staged for it. More than 20 are
    * sampled; no other file is ever copied.
@@ -40,7 +44,6 @@ export interface PreflightInput {
   readonly lookup: KeyLookup;
   readonly hints: Hints;
   readonly onCheck?: (check: Check) => void;
-  readonly signal?: AbortSignal;
 }
 
 /** Domains that are asked for. */
@@ -90,26 +93,56 @@ export async function preflight(ports: PreflightPorts, input: PreflightInput): P
     tell(SIGNS, notStarted);
     return reportOf(checks);
   }
-  const directory = below(input.stateDirectory, `${DIRECTORY_PREFIX}${proofToken(ports.random)}`);
   const sample = sampleOf(domains, SAMPLE, ports.random);
-  const setup = trial.setup(directory, sample);
-  const running = new RunningTrial(ports, {trial, setup, directory}, found);
-  try {
-    // Root's, so that nobody can put another file in the place of one.
-    await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
-    const started = tell(start, (await prepare(ports, setup, found)) ?? (await running.start(input.signal)));
+  return await inTrial(ports, {...input, sample}, found, async (started, setup, since) => {
+    tell(start, started);
     if (started.status === 'pass') {
-      const check = await signs(ports, setup, input, sample, running.since);
+      const check = await signs(ports, setup, input, sample, since);
       checks.push(check);
       input.onCheck?.(check);
     } else tell(SIGNS, notStarted);
     input.signal?.throwIfAborted();
     return reportOf(checks);
+  });
+}
+
+/** Starts the temporary signer, or finds why it does not start; ends it and removes its directory whatever happens. */
+async function inTrial<T>(
+  ports: PreflightPorts,
+  {trial, stateDirectory, sample, signal}: TrialRun & {readonly sample: readonly StagedFile[]},
+  identities: Identities,
+  use: (started: Finding, setup: TrialSetup, since: Date) => Promise<T>,
+): Promise<T> {
+  const directory = below(stateDirectory, `${DIRECTORY_PREFIX}${proofToken(ports.random)}`);
+  const setup = trial.setup(directory, sample);
+  const running = new RunningTrial(ports, {trial, setup, directory}, identities);
+  try {
+    // Root's, so that nobody can put another file in the place of one.
+    await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
+    const started = (await prepare(ports, setup, identities)) ?? (await running.start(signal));
+    return await use(started, setup, running.since);
   } finally {
     // Both run on every way out, and neither may hide what is thrown.
     await running.end();
     await removeTree(ports, directory).catch(ignoreToolError);
   }
+}
+
+/**
+ * Runs a trial without keys of a plan while `use` speaks with it; undefined where it does not start, or its place is not
+ * there yet. Rejects as `preflight` does.
+ */
+export async function withTrial<T>(
+  ports: PreflightPorts,
+  run: TrialRun,
+  use: (endpoint: SocketEndpoint) => Promise<T>,
+): Promise<T | undefined> {
+  const identities = await identitiesOf(ports, run.trial.account);
+  const place = await ports.files.stat(run.stateDirectory);
+  if ('unknown' in identities || place?.kind !== 'directory') return undefined;
+  return await inTrial(ports, {...run, sample: []}, identities, async (started, {socket}) =>
+    started.status === 'pass' ? await use({kind: 'unix', path: socket}) : undefined,
+  );
 }
 
 const noAccount = (what: string, {program, hints}: Trial): Finding =>

@@ -20,6 +20,7 @@ import type {Found, LookContext} from './look-context.ts';
 import type {Entrance, MtaWords, Reach} from './mta.ts';
 import type {Reads} from './snapshot.ts';
 import type {CheckStep, ServiceStep} from './step.ts';
+import type {Trial} from './trial.ts';
 import type {SignerWords} from './words.ts';
 
 export type {SignerWords};
@@ -171,6 +172,8 @@ export interface Signer<F extends SignerFacts = SignerFacts> extends SigningProg
     wanted: readonly WantedKey[],
   ): Promise<Reads>;
   plan(host: PlanHost, reach: Reach, intent: SigningIntent): Result<SignerChange>;
+  /** Its configuration as it is now, to be asked in place of the live one; undefined where it cannot be read. */
+  currentTrial(host: PlanHost): Trial | undefined;
   /** Directories where a rotation writes. */
   places(facts: HostFacts): readonly AbsolutePath[];
   /** Files that decide whose mail it signs, or how: its configuration, and the tables that this names. */

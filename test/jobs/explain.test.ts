@@ -1,12 +1,14 @@
 import {describe, expect, it} from 'vitest';
 import type {SocketEndpoint} from '../../src/domain/endpoint.ts';
+import type {SignerAsked} from '../../src/host/index.ts';
 import {LOCALHOST} from '../../src/host/index.ts';
-import {agreement, type ExplainRequest, explainAll} from '../../src/jobs/explain.ts';
+import {agreement, type ExplainRequest, explainAll, triedCheck} from '../../src/jobs/explain.ts';
 import {createClock} from '../../src/system/real/clock.ts';
 import {createRandom} from '../../src/system/real/random.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
 import {line, macros, picture, row, signer, submission} from '../host/pictures.ts';
 import {serve} from '../milter/serving.ts';
+import {scratchHost} from '../proof/scratch.ts';
 
 const request = (part: Partial<ExplainRequest> = {}): ExplainRequest => ({
   ...{
@@ -89,8 +91,10 @@ describe('agreement', () => {
       request({entrance: 'submission', authenticated: true, login: 'alice', envelope: 'b@example.org'}),
     );
     if (!all.ok) throw new TypeError(all.problem.message);
-    const ports = {sockets: createSockets(), clock: createClock(), random: createRandom()};
-    await agreement(ports, all.value, new AbortController().signal);
+    const scratch = scratchHost({});
+    scratch.remove();
+    const ports = {...scratch.ports, sockets: createSockets(), clock: createClock(), random: createRandom()};
+    await agreement(ports, all.value, undefined, new AbortController().signal);
     await running.stop();
     expect(seen).toEqual(['<b@example.org>', 'alice']);
   });
@@ -103,13 +107,46 @@ describe('agreement', () => {
     const never = () => {
       throw new TypeError('it was asked');
     };
+    const scratch = scratchHost({});
+    scratch.remove();
     const ports = {
+      ...scratch.ports,
       sockets: {connect: never},
-      clock: {now: () => new Date(), sleep: never},
-      random: {bytes: never},
     };
-    expect(await agreement(ports, all.value, new AbortController().signal)).toMatchObject([
+    expect(await agreement(ports, all.value, undefined, new AbortController().signal)).toMatchObject([
       {id: 'explain.agreed', status: 'skip'},
     ]);
+  });
+});
+
+describe('triedCheck', () => {
+  const of = (from: string, rows = [row('*@example.com')]): SignerAsked => {
+    const all = explainAll(picture({signers: [signer(rows)]}), request({from, entrance: 'local'}));
+    const [asked] = all.ok ? (all.value[0]?.answer.asked ?? []) : [];
+    if (asked === undefined) throw new TypeError('nobody was asked');
+    return asked;
+  };
+  const by = [{domain: 'example.com', selector: 's1', algorithm: 'rsa-sha256'}];
+  const noKey = [{...row('*@foo.example'), keyPath: undefined}];
+
+  it.each([
+    ['signs', of('a@example.com'), {state: 'signed', by}],
+    ['leaves it', of('a@example.net'), {state: 'unsigned'}],
+    ['stops it', of('a@foo.example', noKey), {state: 'broken', why: '451'}],
+  ] as const)('agrees where the temporary signer %s as expected', (_, asked, mark) => {
+    expect(triedCheck(asked, mark)).toMatchObject({id: 'explain.tried', status: 'pass'});
+  });
+
+  it.each([
+    ['d=example.com s=s1', 'not signed', of('a@example.com'), {state: 'unsigned'}],
+    ['d=example.com s=s1', 'no answer (451)', of('a@example.com'), {state: 'broken', why: '451'}],
+    ['not signed', 'd=example.com s=s1', of('a@example.net'), {state: 'signed', by}],
+    ['refused', 'not signed', of('a@foo.example', noKey), {state: 'unsigned'}],
+  ] as const)('reports a bug where %s is expected and it says %s', (expected, said, asked, mark) => {
+    const found = triedCheck(asked, mark);
+    expect(found).toMatchObject({status: 'fail', fix: expect.stringContaining('bug in waxseal')});
+    expect(found.cause).toBe(
+      `waxseal's reading of this host and the signer's answer differ: waxseal expects ${expected}, a temporary Signer with the same configuration says ${said}.`,
+    );
   });
 });

@@ -74,6 +74,18 @@ describe.each(trixie)('$name', release => {
         );
         expect(rotated.checks.find(({id}) => id === 'live.kept')).toMatchObject({status: 'pass'});
         expect(await isSigned(world, 'alice@example.com', 'smtp')).toBe(VALID('example.com', 'next1'));
+        // As the unit runs it: the same account reads the same keys, and stops what it has no key for.
+        const tried = async (from: string, code: number): Promise<string> => {
+          const {checks} = await waxsealJson(host, ['explain', from, '--entrance', 'local'], code);
+          const found = checks.find(({id}) => id === 'explain.tried');
+          return `${found?.status} ${found?.evidence}`;
+        };
+        expect(await tried('alice@example.com', 0)).toBe('pass temporary OpenDKIM: d=example.com s=next1');
+        expect(await tried('alice@elsewhere.example', 4)).toBe('pass temporary OpenDKIM: not signed');
+        await host.script(
+          'echo "lost lost.example:s1:/etc/dkimkeys/lost" >> /etc/opendkim/KeyTable; echo "*@lost.example lost" >> /etc/opendkim/SigningTable',
+        );
+        expect(await tried('alice@lost.example', 4)).toBe('pass temporary OpenDKIM: refused');
       }),
   );
 

@@ -7,7 +7,7 @@ import {parseDomain} from '../../domain/names.ts';
 import {problem} from '../../domain/result.ts';
 import {visible} from '../../domain/text.ts';
 import {type Client, lookAtHostPicture} from '../../host/index.ts';
-import {agreement, type ExplainRequest, explainAll, explainChecks} from '../../jobs/explain.ts';
+import {agreement, type ExplainRequest, explainAll, explainChecks, standFor} from '../../jobs/explain.ts';
 import type {Check} from '../../proof/proof.ts';
 import type {HostFacts} from '../../services/facts.ts';
 import {look} from '../../services/look.ts';
@@ -54,7 +54,10 @@ export async function explain(context: Context): Promise<ExitCode> {
     }),
   );
   const answers = explainChecks(explained);
-  const notes = [...(await agreement(ports, explained, signal)), ...(await checkNotes(ports, 'warn'))];
+  const notes = [
+    ...(await agreement(ports, explained, await standFor(ports, facts), signal)),
+    ...(await checkNotes(ports, 'warn')),
+  ];
   const isSigned =
     answers.every(({status}) => status === 'pass') && notes.every(({status}) => status !== 'fail');
   return await tell(context, {exitCode: isSigned ? 0 : 4, checks: [...answers, ...notes]}, [

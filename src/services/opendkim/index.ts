@@ -11,6 +11,7 @@ import {openDkimRows} from './key-rows.ts';
 import {nothing, planOpenDkim} from './plan.ts';
 import {openDkimDecidingFiles, openDkimPlaces, openDkimReads} from './reads.ts';
 import {secondOpenDkim} from './rival.ts';
+import {currentTrial} from './trial.ts';
 
 export const openDkim: Signer<OpenDkimFacts> = {
   kind: 'opendkim',
@@ -24,6 +25,10 @@ export const openDkim: Signer<OpenDkimFacts> = {
     const opendkim = openDkimOf(host.facts);
     if (opendkim !== undefined) return planOpenDkim({...host, opendkim}, reach, intent);
     return (intent.sign ?? []).length === 0 ? ok(nothing(undefined)) : fail(missing(host.layout));
+  },
+  currentTrial: host => {
+    const opendkim = openDkimOf(host.facts);
+    return opendkim === undefined ? undefined : currentTrial({...host, opendkim});
   },
   views: openDkimSigners,
   places: openDkimPlaces,

@@ -5,7 +5,9 @@ import {splitLines} from '../lines.ts';
 import {type Step, secretPlaces} from '../step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../trial.ts';
 import {type Candidate, type CandidateTable, provenFiles} from './candidate.ts';
+import {editConfig} from './config.ts';
 import {OPENDKIM} from './hints.ts';
+import type {OpenDkimHost} from './host.ts';
 import {parseConfigLines} from './parse.ts';
 import {keyRows, parseTable} from './tables/rows.ts';
 
@@ -49,6 +51,16 @@ export const openDkimTrial = (candidate: Candidate, account: SignerAccount): Ope
       'Nothing on this host has changed. Fix what is named in opendkim.conf or in the tables, then run waxseal again.',
   },
 });
+
+/** The configuration that the host has now: its tables and keys are read where they are. */
+export function currentTrial(host: OpenDkimHost): Trial | undefined {
+  const config = editConfig(host, [], []);
+  if (!config.ok) return undefined;
+  const left: CandidateTable = {path: undefined, kind: 'list', text: ''};
+  const tables = {keyTable: left, signingTable: left, trustedHosts: left};
+  const candidate = {configText: config.value.flat, config: config.value.files, ...tables, keys: []};
+  return openDkimTrial(candidate, host.opendkim);
+}
 
 /**
  * Plans the files of a temporary OpenDKIM in `directory`. A row gets a copy of its key
