@@ -4,7 +4,7 @@ import {command} from '../domain/command.ts';
 import type {DomainName} from '../domain/names.ts';
 import type {DomainReport} from '../flow/report.ts';
 import {type KeyByHand, recordKey} from '../host/index.ts';
-import {type KeyEntry, nextStep, type RotationState} from '../rotation/index.ts';
+import {type KeyEntry, lastProven, nextStep, type RotationState} from '../rotation/index.ts';
 import {listOf} from './arguments.ts';
 import type {Context} from './context.ts';
 import {domainsIn, usage} from './usage.ts';
@@ -45,6 +45,7 @@ export function domainReportOf(entry: KeyEntry, now: Date): DomainReport {
     dns: null,
     publishedAt: entry.publishedAt ?? null,
     activatedAt: entry.activatedAt ?? null,
+    provenAt: lastProven(entry) ?? null,
     nextStep: next.due === undefined ? next.text : `${next.text} Not before ${next.due.toISOString()}.`,
   };
 }
@@ -58,7 +59,7 @@ export function byHandReport({domain, selector, keyPath, key}: KeyByHand): Domai
     algorithm: key.known ? key.algorithm : null,
     bits: key.known ? key.bits : null,
     record: {name, zone: '', relativeName: name, value, strings: stringsOf(value)},
-    ...{publishedAt: null, activatedAt: null},
+    ...{publishedAt: null, activatedAt: null, provenAt: null},
     nextStep: adoptStep(domain),
   };
 }

@@ -87,6 +87,7 @@ function domainReport(state: State, staged: StagedDomain, exitCode: ExitCode, co
     dns: survey === undefined ? null : dnsReport(survey),
     publishedAt: survey?.settled === true || survey?.notBefore !== undefined ? survey.at : null,
     activatedAt: active ? (state.appliedAt ?? null) : null,
+    provenAt: active ? (state.appliedAt ?? null) : null,
     nextStep: nextStep(state, staged, now, exitCode, common),
   };
 }

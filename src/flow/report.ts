@@ -64,6 +64,8 @@ export interface DomainReport {
   readonly dns: DnsReport | null;
   readonly publishedAt: string | null;
   readonly activatedAt: string | null;
+  /** When a live test last passed for it. */
+  readonly provenAt: string | null;
   readonly nextStep: string;
 }
 

@@ -2,7 +2,7 @@
 
 import type {Survey} from '../dns/survey.ts';
 import {HostError, UsageError} from '../domain/errors.ts';
-import type {DomainName, Selector} from '../domain/names.ts';
+import type {DomainName, DomainSelector, Selector} from '../domain/names.ts';
 import {type AbsolutePath, parseAbsolutePath} from '../domain/paths.ts';
 import type {Result} from '../domain/result.ts';
 import type {StagedDomain} from '../flow/operations.ts';
@@ -15,6 +15,7 @@ import {
   comingEntry,
   type Evidence,
   entryFinder,
+  entryName,
   findEntry,
   type KeyEntry,
   type KeyState,
@@ -34,6 +35,23 @@ export async function readKeys(ports: Pick<Ports, 'files'>): Promise<RotationSta
   const state = await loadState(ports.files);
   if (!state.ok) throw new HostError(state.problem);
   return state.value;
+}
+
+/**
+ * Notes that a live test passed for these keys; those that waxseal has no note of are left out, and notes that are damaged
+ * are left alone. The lock is the caller's.
+ */
+export async function noteProven(
+  ports: Pick<Ports, 'files' | 'clock'>,
+  proven: readonly DomainSelector[],
+): Promise<void> {
+  const loaded = await loadState(ports.files);
+  if (!loaded.ok) return;
+  const state = loaded.value;
+  const names = new Set(proven.map(entryName));
+  const provenAt = ports.clock.now().toISOString();
+  const keys = state.keys.map(key => (names.has(entryName(key)) ? {...key, provenAt} : key));
+  if (keys.some((key, at) => key !== state.keys[at])) await saveState(ports.files, {...state, keys});
 }
 
 /** The value, or a UsageError with the problem. */

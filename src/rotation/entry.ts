@@ -88,6 +88,8 @@ export interface KeyEntry {
   /** When every authoritative server had it for the first time. */
   readonly publishedAt?: string;
   readonly activatedAt?: string;
+  /** When a live test last passed for it, other than the one at its switch, which the log has. ISO 8601, UTC. */
+  readonly provenAt?: string;
   /** Seconds that the record may be cached, as last seen at the authoritative servers. */
   readonly ttlSeconds?: number;
   /** Published in advance: signs only when the active key is due or leaked. */

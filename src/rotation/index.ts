@@ -21,6 +21,7 @@ export {
   entryName,
   findEntry,
   isComing,
+  lastProven,
   newEntry,
   nextStep,
   putEntry,

@@ -76,6 +76,16 @@ export function newEntry(
   return {...facts, state, createdAt, ...seen, log: [{at, from: 'none', to: state, evidence}]};
 }
 
+/**
+ * When real mail was last seen to be signed with it: the last live test, or what proved its switch, which states of
+ * earlier versions have, too. undefined where waxseal never proved it.
+ */
+export function lastProven({provenAt, log}: Pick<KeyEntry, 'provenAt' | 'log'>): string | undefined {
+  const switched = log.findLast(({evidence}) => evidence.kind === 'signing-proven')?.at;
+  if (provenAt === undefined || switched === undefined) return provenAt ?? switched;
+  return provenAt > switched ? provenAt : switched;
+}
+
 /** The owner name of its record: no two keys share it. */
 export const entryName = ({domain, selector}: Pick<KeyEntry, 'domain' | 'selector'>): DnsName =>
   keyRecordName(selector, domain);

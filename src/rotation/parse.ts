@@ -196,6 +196,7 @@ function entry(item: Item): KeyEntry {
     createdAt: item.time('createdAt'),
     ...item.maybe('publishedAt', item.time),
     ...item.maybe('activatedAt', item.time),
+    ...item.maybe('provenAt', item.time),
     ...item.maybe('ttlSeconds', item.number),
     ...(item.isTrue('standby') ? {standby: true} : {}),
     ...item.maybe('leakedAt', item.time),

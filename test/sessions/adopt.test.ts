@@ -110,3 +110,22 @@ it('takes up no key of root that a table names which others can write', async ()
   expect(run.out + run.err).toContain(`${tls} can't be read by opendkim, as whom OpenDKIM signs`);
   expect(await known(world)).not.toContain('202611 example.org');
 });
+
+it('says when a key was last proven, also from notes that have no date of a test', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const provenAt = async () => (await world.run(['status', '--json'])).report.domains[0]?.provenAt;
+  const switched = await provenAt();
+  expect(Date.parse(switched ?? '')).not.toBeNaN();
+  expect(Buffer.from((await world.sandbox.ports.files.read(STATE)) ?? []).toString()).not.toContain(
+    'provenAt',
+  );
+  world.clock.advance(3 * 86_400_000);
+  expect((await world.run(['status'])).out).toContain('Last proven 3 days ago');
+  expect((await world.run(['test'])).exitCode).toBe(0);
+  expect((await world.run(['status'])).out).toContain('Last proven today');
+  expect((await provenAt()) ?? '').not.toBe(switched);
+  await edit(world, STATE, text => JSON.stringify({...JSON.parse(text), keys: []}));
+  expect((await world.run(['adopt'])).exitCode).toBe(0);
+  expect((await world.run(['status'])).out).toContain('Never proven by a live test. Run: sudo waxseal test');
+});

@@ -55,6 +55,7 @@ const domain = object({
   dns: {anyOf: [{type: 'null'}, dns]},
   publishedAt: time,
   activatedAt: time,
+  provenAt: time,
   nextStep: text,
 });
 

@@ -17,6 +17,7 @@ import {
   EMPTY_STATE,
   entryName,
   type KeyEntry,
+  lastProven,
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
@@ -48,6 +49,7 @@ export async function status(context: Context): Promise<ExitCode> {
       `${displayDomain(key.domain)}  ${key.selector}  ${key.algorithm} ${key.bits}  ${key.state}`,
       `    ${visible(next?.text ?? '')}`,
       ...(next?.notBefore === undefined ? [] : [`    Not before ${localTime(next.notBefore)}.`]),
+      ...(key.state === 'active' ? [`    ${provenText(lastProven(key), ports.clock.now())}`] : []),
       ...(isSet(context.flags, 'verbose')
         ? key.log.map(({at, from, to, evidence}) => `    ${at}  ${from} -> ${to}  ${evidence.kind}`)
         : []),
@@ -67,6 +69,14 @@ export async function status(context: Context): Promise<ExitCode> {
       ...checks.flatMap(checkLines),
     ],
   );
+}
+
+/** Proof is of its day: it is said when that was. */
+function provenText(at: string | undefined, now: Date): string {
+  if (at === undefined) return 'Never proven by a live test. Run: sudo waxseal test';
+  const days = Math.floor((now.getTime() - Date.parse(at)) / 86_400_000);
+  const ago = days < 1 ? 'today' : days === 1 ? '1 day ago' : `${days} days ago`;
+  return `Last proven ${ago} (${localTime(new Date(at))}).`;
 }
 
 /** What a look at the host says about signing now: notes of waxseal say what was. */

@@ -1,5 +1,6 @@
 import type {ExitCode} from '../../domain/errors.ts';
-import {liveTest} from '../../jobs/live-test.ts';
+import {noteProven} from '../../jobs/key-book.ts';
+import {liveTest, PROBED} from '../../jobs/live-test.ts';
 import {CHANGE_HELD_MS, inTurn} from '../../jobs/lock-turns.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import {isSet} from '../arguments.ts';
@@ -13,7 +14,7 @@ export async function test(context: Context): Promise<ExitCode> {
   const tested = async (signal: AbortSignal): Promise<ProofReport> => {
     const input = await proving({...context, signal}, ports);
     const quiet = isSet(context.flags, 'json');
-    return await liveTest(
+    const found = await liveTest(
       ports,
       input,
       check => {
@@ -21,6 +22,10 @@ export async function test(context: Context): Promise<ExitCode> {
       },
       signal,
     );
+    // Of more, a sample is tested: that proves nothing about each of them.
+    const isEach = input.domains.length <= PROBED;
+    if (found.passed && isEach) await noteProven(ports, input.domains);
+    return found;
   };
   const how = {command: 'test', boundMs: CHANGE_HELD_MS};
   const report = await inTurn(ports, context.signal, false, tested, how);
