@@ -283,13 +283,15 @@ interface Rewritten {
 function rewritten(
   {pass, hops, client, isLoggedIn}: PreparedPass,
   mayLogIn: boolean,
+  field: 'from' | 'sender',
   address: string,
 ): Rewritten {
   const by = {address: client.address, authenticated: isLoggedIn && mayLogIn};
   let now = address;
   const steps: AnswerStep[] = [];
   const changes: Decision[] = [];
-  for (const {decision, rewrite} of pass.rewrites) {
+  for (const {decision, only, rewrite} of pass.rewrites) {
+    if (only !== undefined && only !== field) continue;
     const next = rewrite(now, by);
     if (next === undefined || next === now) continue;
     if (next === 'unknown') {
@@ -353,7 +355,7 @@ function walk(
     for (const field of ['from', 'sender'] as const) {
       const before = now[field];
       if (before === undefined) continue;
-      const after = rewritten(pass, entrance.login !== 'no', before);
+      const after = rewritten(pass, entrance.login !== 'no', field, before);
       now[field] = after.address;
       steps.push(...after.steps);
       // From is in every signature (RFC 6376 §5.4), Sender in some.

@@ -133,6 +133,8 @@ export interface Submitter {
 /** A rule by which the MTA rewrites the sender that signers see. */
 export interface SenderRewrite {
   readonly decision: Decision;
+  /** The one field that it is for; absent where it is for both. */
+  readonly only?: 'from' | 'sender';
   /**
    * The address after it; undefined where it leaves the address alone, `unknown` where its table cannot be read here, or
    * where it depends on who hands the message in and that is not said.

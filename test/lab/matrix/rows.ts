@@ -500,6 +500,17 @@ const settings: readonly Row[] = [
     ['smtp: 1', 'local: 1'],
     {'/etc/postfix/checks': '/^X-Mailer:/ IGNORE\n/^Subject:/ PREPEND X-Seen: yes\n'},
   ),
+  setting(
+    'header_checks that replace From',
+    ['header_checks = regexp:/etc/postfix/checks'],
+    [
+      'smtp from=alice: 1',
+      'smtp from=x@other.test: 1',
+      'smtp foreign login from=alice: 1',
+      'smtp foreign: 0',
+    ],
+    {'/etc/postfix/checks': '/^From:/ REPLACE From: bob@example.org\n'},
+  ),
   setting('body_checks REPLACE', ['body_checks = regexp:/etc/postfix/checks'], ['smtp: 1'], {
     '/etc/postfix/checks': '/ordinary/ REPLACE changed\n',
   }),

@@ -9,6 +9,8 @@ export interface Check {
   readonly field: string | undefined;
   /** It matches every header of that name. */
   readonly isWhole: boolean;
+  /** What stands behind the action. */
+  readonly text: string;
 }
 
 export interface Checks {
@@ -33,6 +35,7 @@ export function checksOf(read: ReadConfiguration, setting: Setting): Checks {
       if (to !== undefined) filters.push(to);
       checks.push({
         action: (/^[A-Za-z]+/.exec(value)?.[0] ?? '').toUpperCase(),
+        text: value.replace(/^[A-Za-z]+/, '').trim(),
         field: field?.toLowerCase(),
         isWhole: /^(?:\.\*\$?|\$)?$/.test(rest ?? ' '),
       });

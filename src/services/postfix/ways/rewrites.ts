@@ -1,7 +1,9 @@
 /** How the sender in the header is rewritten before milters see it (ADDRESS_REWRITING_README, cleanup_message.c). Pure. */
 import {addressOctets} from '../../../dns/address.ts';
+import {addressIn} from '../../../domain/author.ts';
 import type {SenderRewrite, Submitter} from '../../mta.ts';
 import {tokens, words} from '../parse.ts';
+import {CHANGES_HEADER, checksOf} from './checks.ts';
 import {type Applies, inNetworks} from './clients.ts';
 import {isLoopback} from './rows.ts';
 import {decision, placed} from './says.ts';
@@ -87,10 +89,27 @@ export function rewritesOf(read: ReadConfiguration, rewriting: Rewriting): reado
   const domain = rewriter.value('remote_header_rewrite_domain').trim();
   const remote = completed(rewriter, 'remote_header_rewrite_domain', domain, domain);
   return [
+    ...checkedSenders(read, rewriting),
     limited(local, rewriting.contextsOf, ['local']),
     ...(domain === '' ? [] : [limited(remote, rewriting.contextsOf, ['remote'])]),
     ...mappingsOf(read, rewriting),
   ];
+}
+
+/** header_checks that replace From or Sender, before any other rule (cleanup_message.c). */
+function checkedSenders(read: ReadConfiguration, {entering, cleanup}: Rewriting): readonly SenderRewrite[] {
+  if (words(entering?.value('receive_override_options') ?? '').includes('no_header_body_checks')) return [];
+  const setting = cleanup.get('header_checks');
+  const why = decision(setting, `${placed(setting)} replaces the sender before milters see it.`);
+  return checksOf(read, setting).checks.flatMap(
+    ({action, field, isWhole, text}): readonly SenderRewrite[] => {
+      if (!CHANGES_HEADER.has(action) || (field !== 'from' && field !== 'sender')) return [];
+      const [, name, value = ''] = /^([A-Za-z]+):(.*)$/s.exec(text) ?? [];
+      const isPlain = isWhole && action === 'REPLACE' && name?.toLowerCase() === field && !text.includes('$');
+      const to = isPlain ? addressIn(value.trim()) : undefined;
+      return [{decision: why, only: field, rewrite: () => to ?? 'unknown'}];
+    },
+  );
 }
 
 const rewriterOf = (read: ReadConfiguration): ServiceSettings =>
