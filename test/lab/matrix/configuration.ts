@@ -135,8 +135,10 @@ export type Agreement = 'agreed' | 'undecided' | 'disagreed';
  * `undecided`: waxseal says that it depends, or that it cannot tell, and names why. It is not asked about what is in a
  * body: where that is all that matters, the signature that is made counts, not whether it arrives whole.
  */
-export function agreement({body}: Question, truth: Truth, prediction: Prediction): Agreement {
+export function agreement({body, entrance}: Question, truth: Truth, prediction: Prediction): Agreement {
   const {outcome, count, survives, keys} = prediction;
+  // Nothing is reported of a message that lies in hold.
+  if (truth.fate === 'held' && ['bounce', 'copy', 'notice'].includes(entrance)) return 'undecided';
   if (outcome === 'unknown') return 'undecided';
   if (outcome === 'refused') {
     return ['refused', 'delayed', 'dead'].includes(truth.fate) || describeTruth(truth) === 'held 0'
