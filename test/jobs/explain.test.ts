@@ -6,7 +6,7 @@ import {agreement, type ExplainRequest, explainAll, triedCheck} from '../../src/
 import {createClock} from '../../src/system/real/clock.ts';
 import {createRandom} from '../../src/system/real/random.ts';
 import {createSockets} from '../../src/system/real/sockets.ts';
-import {line, macros, picture, row, signer, submission} from '../host/pictures.ts';
+import {entrance, line, macros, picture, row, signer, submission} from '../host/pictures.ts';
 import {serve} from '../milter/serving.ts';
 import {scratchHost} from '../proof/scratch.ts';
 
@@ -74,6 +74,16 @@ describe('what a signer is told', () => {
   ])('%j: login and envelope %j', (part, expected) => {
     expect(askedOf(part)).toEqual(expected);
   });
+});
+
+it('gives a bounce no sender', () => {
+  const bounce = entrance({id: 'bounce', kind: 'bounce', listensOn: ''});
+  const all = explainAll(
+    picture({entrances: [bounce]}),
+    request({entrance: 'bounce', envelope: 'b@example.org'}),
+  );
+  if (!all.ok) throw new TypeError(all.problem.message);
+  expect(all.value.flatMap(({answer}) => answer.asked).map(({envelope}) => envelope)).toEqual(['']);
 });
 
 describe('agreement', () => {

@@ -67,7 +67,7 @@ const DOMAIN = {
   selector: text,
   algorithm: expect.stringMatching(/^(rsa|ed25519)$/),
   bits: expect.any(Number),
-  state: expect.stringMatching(/^(staged|pending|ready|active|retiring|revoked|removed)$/),
+  state: expect.stringMatching(/^(staged|pending|ready|active|retiring|revoked|removed|by-hand)$/),
   keyPath: expect.toSatisfy(value => value === null || typeof value === 'string'),
   record: {name: text, zone: text, relativeName: text, value: text, strings: expect.any(Array)},
   servers: expect.any(Array),

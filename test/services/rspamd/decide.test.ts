@@ -5,6 +5,7 @@
 import {describe, expect, it} from 'vitest';
 import {sourceText} from '../../../src/domain/source.ts';
 import {parseDump} from '../../../src/services/rspamd/dump.ts';
+import {parseSuffixes, registeredDomain} from '../../../src/services/rspamd/esld.ts';
 import type {SigningAnswer, SigningQuestion} from '../../../src/services/signer.ts';
 import {DECISIONS, fixture, KEYS, LOCAL, OWN, RSA, rspamdOf} from './world.ts';
 
@@ -219,6 +220,18 @@ describe('maps and tables', () => {
     expect(view.rows.map(row => sourceText(row.source))).toContain('/etc/rspamd/selectors.map line 3');
   });
 
+  it('fill only what an entry of selectors leaves open', async () => {
+    const selectors = [{selector: 'rs1'}, {selector: 'rs2', path: `${KEYS}/other.com.rs1.key`}];
+    const view = await rspamdOf({
+      signing: {...BLOCK, domain: {'example.com': {selectors}}, path_map: '/etc/rspamd/paths.map'},
+      files: {'/etc/rspamd/paths.map': `example.com ${KEYS}/$domain.$selector.key\n`},
+    });
+    expect(signatures(view.wouldSign(question({})))).toEqual([
+      `example.com rs1 ${KEYS}/example.com.rs1.key`,
+      `example.com rs2 ${KEYS}/other.com.rs1.key`,
+    ]);
+  });
+
   it('signing_table and key_table leave blocks, logins and envelopes out', async () => {
     const signing = {...BLOCK, signing_table: '/etc/rspamd/st', key_table: '/etc/rspamd/kt'};
     const files = {
@@ -242,6 +255,22 @@ describe('maps and tables', () => {
     const found = await answer({signing: {...BLOCK, [name]: value}});
     expect([found.outcome, says(found)]).toEqual(['unknown', expect.stringContaining(expected)]);
   });
+});
+
+it.each([
+  ['example.com', 'example.com'],
+  ['a.b.example.co.uk', 'example.co.uk'],
+  ['co.uk', 'co.uk'],
+  ['a.b.c.ck', 'b.c.ck'],
+  ['www.ck', 'www.ck'],
+  ['host.lan', 'host.lan'],
+])('the registered domain of %s is %s', (name, expected) => {
+  expect(registeredDomain(name, parseSuffixes('// list\ncom\nuk\nco.uk\n*.ck\n!www.ck\n'))).toBe(expected);
+});
+
+it('names the line that comes last of those that say the same', async () => {
+  const files = {[LOCAL]: 'use_esld = true;\nenabled = true;\nenabled = false;\n'};
+  expect(says(await answer({signing: {...BLOCK, enabled: false}, files}))).toContain(`${LOCAL} line 3`);
 });
 
 describe('what has no effect', () => {
