@@ -1,5 +1,5 @@
 /** The files of the sandbox's mail host: those of a fresh Debian 13 with Postfix and OpenDKIM installed, written for this. */
-import {type AbsolutePath, absolute, below} from '../domain/paths.ts';
+import {type AbsolutePath, absolute} from '../domain/paths.ts';
 import type {FileAttributes, Files} from '../system/ports.ts';
 import {ACCOUNTS} from './machine.ts';
 
@@ -123,20 +123,4 @@ export async function furnish(files: Files, domain: string): Promise<void> {
 
 async function directory(files: Files, path: AbsolutePath, attributes: FileAttributes): Promise<void> {
   if ((await files.stat(path)) === undefined) await files.makeDirectory(path, attributes);
-}
-
-/** Every file and directory below `from`, for a comparison before and after. */
-export async function tree(
-  files: Files,
-  from: AbsolutePath = absolute('/'),
-): Promise<readonly AbsolutePath[]> {
-  const names = (await files.list(from)) ?? [];
-  const found = await Promise.all(
-    names.map(async name => {
-      const path = below(from, name);
-      const stat = await files.stat(path);
-      return stat?.kind === 'directory' ? [path, ...(await tree(files, path))] : [path];
-    }),
-  );
-  return found.flat();
 }

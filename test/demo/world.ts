@@ -12,10 +12,9 @@ import {main} from '../../src/cli/main.ts';
 import type {Outside} from '../../src/cli/outside.ts';
 import type {Streams} from '../../src/cli/streams.ts';
 import {openSandbox, type RealParts, type Sandbox, type SandboxOptions} from '../../src/demo/sandbox.ts';
-import {tree} from '../../src/demo/scratch.ts';
-import {absolute} from '../../src/domain/paths.ts';
+import {type AbsolutePath, absolute, below} from '../../src/domain/paths.ts';
 import type {Report} from '../../src/flow/report.ts';
-import type {Clock, KeySource, KeySpec} from '../../src/system/ports.ts';
+import type {Clock, Files, KeySource, KeySpec} from '../../src/system/ports.ts';
 import {
   createDnsTransport,
   createFiles,
@@ -191,6 +190,19 @@ function streamsWith({input, terminal}: RunOptions): {given: Streams; out(): str
 
 /** What waxseal keeps for itself, and what changes by itself. */
 const NOT_COMPARED = /^\/(var\/lib\/waxseal|run)(\/|$)/;
+
+/** Every file and directory below `from`. */
+async function tree(files: Files, from: AbsolutePath): Promise<readonly AbsolutePath[]> {
+  const names = (await files.list(from)) ?? [];
+  const found = await Promise.all(
+    names.map(async name => {
+      const path = below(from, name);
+      const stat = await files.stat(path);
+      return stat?.kind === 'directory' ? [path, ...(await tree(files, path))] : [path];
+    }),
+  );
+  return found.flat();
+}
 
 /** Every path of the host with kind, owner, mode and content; sockets only by what they are. */
 export async function hostTree(

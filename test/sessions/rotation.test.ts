@@ -139,7 +139,7 @@ describe('rotate --advance', () => {
     expect(run.exitCode, run.err).toBe(0);
     expect(run.err).toContain('Would be taken up: 202611._domainkey.example.org, which signs already');
     expect(run.out).toMatch(/^example\.org {2}202611 {2}rsa {2}active /m);
-    expect((await world.run(['status'])).out).toContain('202611  rsa 2048  made by hand');
+    expect((await world.run(['status'])).out).toContain('202611  rsa 2048  by hand');
   });
 
   it('--dry-run shows what --emergency and --standby would do, and changes nothing', async () => {
