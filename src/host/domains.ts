@@ -1,8 +1,9 @@
 /** The verdict of a picture on each sender that the host signs, or means to: every way, key, alignment, record. Pure. */
 import {isWithin} from '../domain/names.ts';
 import {sourceText} from '../domain/source.ts';
+import type {KeyFact} from '../services/key-fact.ts';
 import type {SigningRow} from '../services/signer.ts';
-import {type HostPicture, type KeyFact, type RecordFact, recordKey} from './picture.ts';
+import {type HostPicture, type RecordFact, recordKey} from './picture.ts';
 import {type OwnSender, ownSenders} from './senders.ts';
 import {type OwnWay, ownWays} from './ways.ts';
 import {createAsker, type MailAnswer, type SignatureMade} from './would-sign.ts';

@@ -20,7 +20,6 @@ export {lookAtHostPicture, type PictureOptions} from './look-picture.ts';
 export {
   type HopReach,
   type HostPicture,
-  type KeyFact,
   type RecordFact,
   reachKey,
   recordKey,

@@ -1,7 +1,8 @@
 /** Keys that sign here and that waxseal did not make. Pure. */
 import type {AbsolutePath} from '../domain/paths.ts';
+import type {KeyFact} from '../services/key-fact.ts';
 import type {SigningRow} from '../services/signer.ts';
-import {type HostPicture, type KeyFact, recordKey} from './picture.ts';
+import {type HostPicture, recordKey} from './picture.ts';
 import {signersInUse} from './senders.ts';
 
 export interface KeyByHand {

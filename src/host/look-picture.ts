@@ -2,13 +2,13 @@
 import {ToolError} from '../domain/errors.ts';
 import type {AbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
-import {describeContent} from '../keys/index.ts';
+import {type KeyFact, keyFactOf} from '../services/key-fact.ts';
 import type {HostLook} from '../services/look.ts';
 import {eachOf} from '../services/reading.ts';
 import {hostSigners} from '../services/registry.ts';
 import type {SignerView} from '../services/signer.ts';
 import type {Ports} from '../system/ports.ts';
-import type {HostPicture, KeyFact} from './picture.ts';
+import type {HostPicture} from './picture.ts';
 import {lookAtReach} from './reach.ts';
 
 type PicturePorts = Pick<Ports, 'files' | 'commands' | 'users' | 'sockets' | 'clock'>;
@@ -37,17 +37,17 @@ export async function lookAtHostPicture(
   return {seenAt, entrances, signers, keys, reach: reached, records: new Map()};
 }
 
-/** No private key is longer. */
-const MOST_OCTETS = 65_536;
 /** How many key files are read at a time. */
 const WIDTH = 32;
 
-/** Every key that a row names, by the path in the row. A file behind several names is read once. */
+/** Every key that a row names, by the path in the row. A file that a signer's look has read is not read again. */
 async function lookAtKeys(
   ports: PicturePorts,
   signers: readonly SignerView[],
 ): Promise<ReadonlyMap<AbsolutePath, KeyFact>> {
-  const paths = [...new Set(signers.flatMap(({rows}) => rows.flatMap(({keyPath}) => keyPath ?? [])))];
+  const known = new Map(signers.flatMap(({keys = []}) => [...keys]));
+  const named = new Set(signers.flatMap(({rows}) => rows.flatMap(({keyPath}) => keyPath ?? [])));
+  const paths = [...named].filter(path => !known.has(path));
   const byRealPath = new Map<AbsolutePath, Promise<KeyFact>>();
   const found = await eachOf(paths, WIDTH, async (path): Promise<readonly [AbsolutePath, KeyFact]> => {
     try {
@@ -61,13 +61,11 @@ async function lookAtKeys(
       return [path, {known: false, why: `can't be read: ${visible(error.message)}`}];
     }
   });
-  return new Map(found);
+  return new Map([...known, ...found]);
 }
 
 async function readKey({files}: PicturePorts, realPath: AbsolutePath): Promise<KeyFact> {
   const found = await files.inspect(realPath);
   if (found === undefined) return {known: false, why: 'is missing'};
-  const key = found.content.length > MOST_OCTETS ? undefined : describeContent(found.content);
-  if (key === undefined) return {known: false, why: 'holds no private key that can be read'};
-  return {known: true, realPath, ...key};
+  return keyFactOf(found.content, realPath);
 }

@@ -3,25 +3,10 @@
  * them. Everything that waxseal states about a host is an answer of the pure questions beside this file.
  */
 import type {AbsolutePath} from '../domain/paths.ts';
-import type {KeyAlgorithm} from '../keys/index.ts';
+import type {KeyFact} from '../services/key-fact.ts';
 import type {Entrance, MilterHop, Pass} from '../services/mta.ts';
 import type {SignerView} from '../services/signer.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
-
-/** A private key that a row names, as the host has it. */
-export type KeyFact =
-  | {
-      readonly known: true;
-      /** Behind every link. */
-      readonly realPath: AbsolutePath;
-      readonly algorithm: KeyAlgorithm;
-      readonly bits: number;
-      /** As `KeyDescription.fingerprint`. */
-      readonly fingerprint: string;
-      /** As `KeyDescription.publicKey`: what `p=` of its record must be. */
-      readonly publicKey: string;
-    }
-  | {readonly known: false; readonly why: string};
 
 /** What a process of the MTA met at a milter: by its own account, groups and root directory. */
 export interface HopReach {

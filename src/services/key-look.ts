@@ -3,6 +3,7 @@ import {ToolError} from '../domain/errors.ts';
 import {type AbsolutePath, parentOf, parseAbsolutePath} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import type {FileStat, Files, Users} from '../system/ports.ts';
+import {type KeyFact, keyFactOf} from './key-fact.ts';
 
 export interface KeyMaterial {
   readonly algorithm: 'rsa' | 'ed25519' | 'other';
@@ -17,6 +18,8 @@ export type KeyState =
       readonly unsafe: string | undefined;
       /** Undefined where the signer reads no key from it. */
       readonly material: KeyMaterial | undefined;
+      /** Of a file, what it holds. */
+      readonly fact?: KeyFact;
     }
   /** The signer cannot load it. */
   | {readonly access: 'failed'; readonly why: string}
@@ -47,7 +50,7 @@ export interface KeyLook {
 export function createKeyLook(
   ports: KeyPorts,
   account: Account | undefined,
-  keyMaterial: (content: Uint8Array) => KeyMaterial | undefined,
+  keyMaterial: (content: Uint8Array, fact: KeyFact) => KeyMaterial | undefined,
 ): KeyLook {
   const directories = new Map<AbsolutePath, Promise<Way>>();
   const groups = new Map<number, Promise<Group>>();
@@ -82,8 +85,11 @@ export function createKeyLook(
       if (account === undefined) return {access: 'unknown', why: 'the account of the signer is not known'};
       try {
         const real = await ports.files.resolve(path.value);
-        const stat = real === undefined ? undefined : await ports.files.stat(real);
-        if (real === undefined || stat === undefined) return failed('is missing');
+        if (real === undefined) return failed('is missing');
+        const found = await ports.files.inspect(real).catch(asError);
+        const isRead = found !== undefined && !(found instanceof ToolError);
+        const stat = isRead ? found.stat : await ports.files.stat(real);
+        if (stat === undefined) return failed('is missing');
         const ways = await Promise.all([real, path.value].map(async at => way(parentOf(at), account)));
         const group = await groupOf(stat.gid);
         const isRoot = reader === 'root';
@@ -93,19 +99,27 @@ export function createKeyLook(
         if (!isRoot && !may(account, stat, group, 4))
           return failed(`can't be read by ${visible(account.name)}`);
         if (stat.kind !== 'file') return failed('is not a regular file');
-        const found = await ports.files.inspect(real);
-        if (found === undefined) return failed('is missing');
+        if (!isRead) return UNREAD;
+        const fact = keyFactOf(found.content, real);
         return {
           access: 'ok',
-          unsafe: ways[0]?.unsafe ?? unsafeFile(found.stat, account, group),
-          material: keyMaterial(found.content),
+          unsafe: ways[0]?.unsafe ?? unsafeFile(stat, account, group),
+          material: keyMaterial(found.content, fact),
+          fact,
         };
       } catch (error) {
         if (!(error instanceof ToolError)) throw error;
-        return {access: 'unknown', why: "waxseal can't read it"};
+        return UNREAD;
       }
     },
   };
+}
+
+const UNREAD: KeyState = {access: 'unknown', why: "waxseal can't read it"};
+
+function asError(error: unknown): ToolError {
+  if (error instanceof ToolError) return error;
+  throw error;
 }
 
 const failed = (why: string): KeyState => ({access: 'failed', why});

@@ -34,8 +34,10 @@ export async function look(ports: LookPorts, signal?: AbortSignal): Promise<Host
   const serviceManager = await findServiceManager(ports.files);
   const systemd = serviceManager === 'systemd';
   const context: LookContext = {ports, layout, systemd, signal};
-  const found = await detectMta(context);
-  const signer = layout === undefined ? undefined : await SIGNER.detect({...context, layout});
+  const [found, signer] = await Promise.all([
+    detectMta(context),
+    layout === undefined ? undefined : SIGNER.detect({...context, layout}),
+  ]);
   const entrances = found?.entrances ?? [];
   const rivals = await findRivals(context, entrances, signer?.facts);
   const mta = found === undefined ? await otherMta(context) : undefined;

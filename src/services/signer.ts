@@ -15,6 +15,7 @@ import type {Files, Ports} from '../system/ports.ts';
 import type {HostFacts, Rival, SignerFacts} from './facts.ts';
 import type {PlanHost} from './files.ts';
 import type {SignerChange, SigningIntent} from './intent.ts';
+import type {KeyFact} from './key-fact.ts';
 import type {KeyReader, SignerRow} from './key-rows.ts';
 import type {Found, LookContext} from './look-context.ts';
 import type {Entrance, MtaWords, Reach} from './mta.ts';
@@ -84,6 +85,8 @@ export interface SignerView {
   /** Where it listens; empty for a program that signs by itself. */
   readonly endpoints: readonly {readonly endpoint: SocketEndpoint; readonly source: Source}[];
   readonly rows: readonly SigningRow[];
+  /** Key files that its rows name, by the path in the row, as far as they were read to know how it decides. */
+  readonly keys?: ReadonlyMap<AbsolutePath, KeyFact>;
   /** Whether it is the content filter that the MTA hands mail to by these words; absent for what is none. */
   takes?(to: string): boolean;
   /**

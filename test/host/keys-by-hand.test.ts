@@ -1,7 +1,7 @@
 import {describe, expect, it} from 'vitest';
 import {absolute} from '../../src/domain/paths.ts';
 import {keysByHand} from '../../src/host/keys-by-hand.ts';
-import type {KeyFact} from '../../src/host/picture.ts';
+import type {KeyFact} from '../../src/services/key-fact.ts';
 import {entrance, picture, row, signer} from './pictures.ts';
 
 const key: KeyFact = {

@@ -17,7 +17,6 @@ import {
 import {listed} from '../../domain/text.ts';
 import {
   type HostPicture,
-  type KeyFact,
   lookAtHostPicture,
   recordKey,
   type SenderVerdict,
@@ -32,6 +31,7 @@ import type {Check} from '../../proof/proof.ts';
 import {sampleOf} from '../../proof/sample.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
+import type {KeyFact} from '../../services/key-fact.ts';
 import type {HostLook} from '../../services/look.ts';
 import {eachOf} from '../../services/reading.ts';
 import {hintsFor, mtaOf, SIGNER} from '../../services/registry.ts';

@@ -38,10 +38,15 @@ export async function detectPostfix(context: LookContext): Promise<FoundMta<Post
   const explicitRun = await run(['postconf', '-n']);
   if (explicitRun.ended === 'missing') return undefined;
   const explicit = parsePostconf(explicitRun.stdout);
-  const expanded = parsePostconf((await run(['postconf', '-x', ...EXPANDED])).stdout);
-  const fields = parsePostconf((await run(['postconf', '-F'])).stdout);
-  const perService = parsePostconf((await run(['postconf', '-P'])).stdout);
-  const status = await run(['postfix', 'status']);
+  const table = async (...argv: readonly string[]) =>
+    parsePostconf((await run(['postconf', ...argv])).stdout);
+  const [expanded, fields, perService, status, unit] = await Promise.all([
+    table('-x', ...EXPANDED),
+    table('-F'),
+    table('-P'),
+    run(['postfix', 'status']),
+    unitOf(context),
+  ]);
   const chroot = chrootFlags(fields, expanded.get('compatibility_level') ?? '');
   const configDirectory = pathOr(expanded.get('config_directory'), '/etc/postfix');
   const facts: PostfixFacts = {
@@ -68,7 +73,7 @@ export async function detectPostfix(context: LookContext): Promise<FoundMta<Post
     internalMailFilterClasses: explicit.get('internal_mail_filter_classes') ?? '',
     contentFilter: explicit.get('content_filter') ?? '',
     overrides: overridesIn(perService),
-    unit: await unitOf(context),
+    unit,
     mainCf: below(configDirectory, 'main.cf'),
   };
   const entrances = await readWays(context, configDirectory);

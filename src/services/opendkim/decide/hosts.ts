@@ -32,7 +32,7 @@ export function coversHost(entries: readonly string[], host: string): boolean {
 }
 
 /** `!x` before `x`; the first text with an entry ends the search. */
-function firstOf(set: DataSet, texts: readonly string[]): HostMatch {
+function firstOf(set: DataSet, texts: Iterable<string>): HostMatch {
   for (const text of texts) {
     for (const asked of [`!${text}`, text]) {
       const row: Found = set.first(asked);
@@ -56,17 +56,18 @@ function namesFor(name: string): readonly string[] {
   return names;
 }
 
-/** The address, then its networks from the narrowest to the widest; each with and without brackets. */
-function textsFor(address: string): readonly string[] {
+/** The address, then its networks from the narrowest to the widest; each with and without brackets. Made as it is asked. */
+function* textsFor(address: string): Generator<string> {
   const octets = isPlainIpv4(address) ? addressOctets(address) : ipv6Octets(address);
   // Without an address of the internet OpenDKIM takes the client for the loopback address (mlfi_connect).
-  if (octets === undefined) return textsFor('127.0.0.1');
-  const texts = [octetsText(octets), `[${octetsText(octets)}]`];
+  if (octets === undefined) return yield* textsFor('127.0.0.1');
+  yield octetsText(octets);
+  yield `[${octetsText(octets)}]`;
   for (let bits = octets.length * 8; bits >= 0; bits -= 1) {
     const network = octetsText(maskedOctets(octets, bits));
-    texts.push(`${network}/${bits}`, `[${network}]/${bits}`);
+    yield `${network}/${bits}`;
+    yield `[${network}]/${bits}`;
   }
-  return texts;
 }
 
 const isPlainIpv4 = (address: string): boolean => !address.includes(':');

@@ -1,6 +1,6 @@
 /** Whether there is a key in a file or a row for OpenDKIM: what OpenSSL reads of it (dkim_privkey_load). */
 import {createPrivateKey, type KeyObject} from 'node:crypto';
-import {describeContent} from '../../../keys/index.ts';
+import type {KeyFact} from '../../key-fact.ts';
 import type {KeyMaterial} from '../../key-look.ts';
 
 /** No more of a file is read (MAXBUFRSZ). */
@@ -10,12 +10,12 @@ const MOST_OCTETS = 65_536;
  * The key in a file or in the table itself. PEM must begin with the first octet; base64 of DER begins with `MII`; all
  * else is DER (dkim_sign, dkim_privkey_load).
  */
-export function keyMaterial(content: Uint8Array): KeyMaterial | undefined {
+export function keyMaterial(content: Uint8Array, fact?: KeyFact): KeyMaterial | undefined {
   const octets = Buffer.from(content.subarray(0, MOST_OCTETS));
   const start = octets.toString('latin1', 0, 5);
   const der = start.startsWith('MII') ? Buffer.from(octets.toString('latin1'), 'base64') : octets;
-  const usual = start === '-----' ? describeContent(octets) : undefined;
-  if (usual?.algorithm === 'rsa') return {algorithm: usual.algorithm, bits: Math.ceil(usual.bits / 8) * 8};
+  if (start === '-----' && fact?.known === true && fact.algorithm === 'rsa')
+    return {algorithm: fact.algorithm, bits: Math.ceil(fact.bits / 8) * 8};
   const forms: readonly Parameters<typeof createPrivateKey>[0][] =
     start === '-----'
       ? [{key: octets, format: 'pem'}]

@@ -79,7 +79,7 @@ async function instancesOf(
 }
 
 async function readSigner(ports: ReadPorts, host: KnownHost, instance: Instance): Promise<SignerView> {
-  const {model, unread} = await readModel(ports, host.signer, instance);
+  const {model, unread, keys} = await readModel(ports, host.signer, instance);
   const socket = model.settings('Socket');
   const endpoint = socket === undefined ? undefined : parseSocket(socket.value);
   return {
@@ -89,6 +89,7 @@ async function readSigner(ports: ReadPorts, host: KnownHost, instance: Instance)
     isRunning: instance.isRunning,
     endpoints: socket === undefined || endpoint === undefined ? [] : [{endpoint, source: socket.source}],
     rows: signingRows(model),
+    keys,
     ...macrosAskedFor(model),
     clients: (['InternalHosts', 'PeerList'] as const).flatMap(name =>
       (model.sets.get(name)?.set?.rows ?? []).map(({key}) => key),
@@ -116,10 +117,14 @@ const idleNetworks = ({sets}: Model): readonly Decision[] =>
     }),
   );
 
+type KeyFacts = NonNullable<SignerView['keys']>;
+
 /** What is in the memory of an OpenDKIM after its start. */
 export interface ReadModel {
   readonly model: Model;
   readonly unread: readonly Decision[];
+  /** Key files that the daemon can read, by path. */
+  readonly keys: KeyFacts;
   /** Keys are read for each message: what they are by now. */
   lookAtKeys(): Promise<Model['keyState']>;
 }
@@ -159,12 +164,17 @@ export async function readModel(
   const account = await accountOf(ports, opendkim, instance, settings);
   // A process that starts as root opens KeyFile as root.
   const reader = instance.unit === opendkim?.unit && opendkim.unitUser !== undefined ? 'account' : 'root';
-  const lookAtKeys = async (): Promise<Model['keyState']> =>
+  const look = async (): Promise<Keys> =>
     await keyStates(ports, createKeyLook(ports, account, keyMaterial), settings, sets, reader);
-  const keyState = await lookAtKeys();
+  const {keyState, keys} = await look();
   const keyFile = settings('KeyFile');
   refusal ??= refusalOf(settings, sets, keyFile === undefined ? undefined : keyState(keyFile.value));
-  return {model: {program, settings, refusal, sets, keyState}, unread, lookAtKeys};
+  return {
+    model: {program, settings, refusal, sets, keyState},
+    unread,
+    keys,
+    lookAtKeys: async () => (await look()).keyState,
+  };
 }
 
 /** A configuration, or one that it includes, which is missing ends OpenDKIM; one that waxseal cannot read is a guess. */
@@ -229,11 +239,11 @@ async function keyStates(
   settings: Settings,
   sets: ReadonlyMap<SetName, NamedSet>,
   reader: 'account' | 'root',
-): Promise<Model['keyState']> {
+): Promise<Keys> {
   const single = settings('KeyFile');
   if (single !== undefined && !sets.has('KeyTable')) {
     const state = await look.file(single.value, reader);
-    return () => state;
+    return {keyState: () => state, keys: factsIn([[single.value, state]])};
   }
   const locations = new Set<string>();
   for (const row of sets.get('KeyTable')?.set?.rows ?? []) {
@@ -247,11 +257,26 @@ async function keyStates(
   const all = [...locations];
   const states = await eachOf(all, WIDTH, async location => await look.file(location));
   const known = new Map(all.map((location, at) => [plain(location), states[at] ?? MISSING]));
-  return location => {
+  const keyState = (location: string): KeyState => {
     if (isPath(location)) return known.get(plain(location)) ?? MISSING;
     return {access: 'ok', unsafe: undefined, material: keyMaterial(Buffer.from(location, 'utf8'))};
   };
+  return {keyState, keys: factsIn(known)};
 }
+
+interface Keys extends Pick<Model, 'keyState'> {
+  readonly keys: KeyFacts;
+}
+
+/** Of a file that the daemon can't read the picture finds out by itself what it holds. */
+const factsIn = (states: Iterable<readonly [string, KeyState]>): KeyFacts =>
+  new Map(
+    [...states].flatMap(([location, state]) => {
+      const path = parseAbsolutePath(location);
+      const fact = state.access === 'ok' ? state.fact : undefined;
+      return path.ok && fact !== undefined ? [[path.value, fact] as const] : [];
+    }),
+  );
 
 const plain = (location: string): string => {
   const path = parseAbsolutePath(location);
