@@ -60,6 +60,12 @@ type Exchange = (
  */
 export function createSilence({dns, clock, random}: DnsPorts, signal?: AbortSignal): Silence {
   const lines = new Map<string, Line>();
+  let resolvers: Promise<readonly DnsServer[]> | undefined;
+  /** Those of the host, read once a run. */
+  const hostResolvers = (): Promise<readonly DnsServer[]> => {
+    resolvers ??= dns.hostResolvers();
+    return resolvers;
+  };
   const lineOf = (server: DnsServer, way: 'udp' | 'tcp'): Line => {
     const key = `${server.address} ${server.port} ${server.transport ?? way}`;
     const known = lines.get(key);
@@ -158,7 +164,7 @@ export function createSilence({dns, clock, random}: DnsPorts, signal?: AbortSign
         (octets, _isMeant, until) => dns.tcp(server, octets, {timeoutMs, ...given(until)}),
         onUnasked,
       ),
-    hostResolvers: () => dns.hostResolvers(),
+    hostResolvers,
   });
 
   return {

@@ -1,7 +1,11 @@
 /** Findings about published records: each authoritative server against the key that signs. */
 import {surveyOnce} from '../dns/authoritative.ts';
 import type {DnsPorts} from '../dns/client.ts';
+import {sameKeyRecord} from '../dns/compare.ts';
+import {whereAllHave} from '../dns/many/plain.ts';
+import type {ServerBook} from '../dns/many/servers.ts';
 import type {ResolverOptions} from '../dns/resolver.ts';
+import {askResolver} from '../dns/resolver-view.ts';
 import type {Survey} from '../dns/survey.ts';
 import {findZone} from '../dns/zone.ts';
 import type {Problem} from '../domain/result.ts';
@@ -17,6 +21,11 @@ export type RecordToCheck = Pick<KeyEntry, 'domain' | 'selector'> & {
 export interface RecordCheckOptions extends ResolverOptions {
   /** Every key that is known, of this domain and others: one of them may have been published in its place. */
   readonly known?: readonly KeyEntry[];
+  /**
+   * Where it is given, a record that is plainly right is told by a question to each server and one to the resolver: for a
+   * host with many. All else is looked at thoroughly.
+   */
+  readonly book?: ServerBook | undefined;
 }
 
 /**
@@ -31,6 +40,9 @@ export async function checkRecord(
 ): Promise<Check> {
   const {name, value} = key.record;
   const title = `Record ${name}`;
+  const plain =
+    options.book === undefined ? undefined : await plainlyRight(ports, options.book, key, options);
+  if (plain !== undefined) return checkOf(title, 'pass', plain, undefined);
   const zone = await findZone(ports, name, options);
   if (!zone.ok) return checkOf(title, 'fail', zone.problem.id, zone.problem);
   const survey = await surveyOnce(
@@ -41,6 +53,25 @@ export async function checkRecord(
   const {status, why} = judgement(survey);
   const fallback = `Publish it as it should be: waxseal record --domain ${key.domain}`;
   return checkOf(title, status, evidenceOf(survey), why, fallback);
+}
+
+/** The evidence where every server and the resolver have exactly the record, and nothing is odd; undefined otherwise. */
+async function plainlyRight(
+  ports: DnsPorts,
+  book: ServerBook,
+  {domain, record: {name, value}}: RecordToCheck,
+  options: RecordCheckOptions,
+): Promise<string | undefined> {
+  const isOurs = (text: string): boolean => sameKeyRecord(text, value);
+  const [said, told] = await Promise.all([
+    whereAllHave(ports, book, {domain, name}, isOurs, options.signal),
+    askResolver(ports, {name, expected: value}, options),
+  ]);
+  if (said === undefined || said.answers.length < said.servers || told.status !== 'matching')
+    return undefined;
+  if (told.dnssec === undefined || told.dnssec.mistake !== undefined) return undefined;
+  const rows = said.answers.map(({server}) => `${server.name} ${server.address} matching`);
+  return `${rows.join(', ')}; DNSSEC ${told.dnssec.status}`;
 }
 
 function checkOf(

@@ -10,10 +10,10 @@ import type {DnsPorts} from '../client.ts';
 import {sameKeyRecord} from '../compare.ts';
 import {type ResolverOptions, resolveOnlyText} from '../resolver.ts';
 import {createSilence, type SilentServer} from '../silence.ts';
-import type {AuthoritativeServer, Survey} from '../survey.ts';
+import type {Survey} from '../survey.ts';
 import {findZone} from '../zone.ts';
 import {createGate, type Gate} from './gate.ts';
-import {plainAnswers} from './plain.ts';
+import {whereAllHave} from './plain.ts';
 import {createServerBook, type ServerBook} from './servers.ts';
 
 export interface KeyToCheck {
@@ -116,31 +116,25 @@ function considerate(): (ports: DnsPorts) => DnsPorts {
   });
 }
 
-/** A mail domain is a name in the DNS like any other. */
-const nameOf = (domain: DomainName): DnsName => `${domain}` as DnsName;
-
 async function checkOne(job: Job, key: KeyToCheck): Promise<KeyFinding> {
   if (job.options.thorough === true) return await job.thorough.run(() => thoroughly(job, key));
-  const servers = await job.book.serversOf(nameOf(key.domain));
-  const right = servers === undefined ? undefined : await quickly(job, key, servers);
-  return right ?? (await job.thorough.run(() => thoroughly(job, key)));
+  return (await quickly(job, key)) ?? (await job.thorough.run(() => thoroughly(job, key)));
 }
 
 /** A finding where every server has exactly the record, undefined where anything is otherwise. */
-async function quickly(
-  {ports}: Job,
-  key: KeyToCheck,
-  servers: readonly AuthoritativeServer[],
-): Promise<KeyFinding | undefined> {
-  const said = await plainAnswers(ports, servers, keyRecordName(key.selector, key.domain));
-  const [first] = said ?? [];
+async function quickly({ports, book}: Job, key: KeyToCheck): Promise<KeyFinding | undefined> {
+  const {domain, selector, expected} = key;
+  const place = {domain, name: keyRecordName(selector, domain)};
+  const said = await whereAllHave(ports, book, place, (text, first) =>
+    sameKeyRecord(text, expected ?? first),
+  );
+  const [first] = said?.answers ?? [];
   if (said === undefined || first === undefined) return undefined;
-  if (!said.every(({text}) => sameKeyRecord(text, key.expected ?? first.text))) return undefined;
   // Where no key is at hand to compare with, the record itself has to be good.
   const {useless, remark} = key.expected === undefined ? auditRecord(first.text) : NOTHING_ODD;
   if (useless !== undefined) return undefined;
   return {
-    ...{key, servers: servers.length, matching: said.length, mistake: undefined},
+    ...{key, servers: said.servers, matching: said.answers.length, mistake: undefined},
     ...(remark === undefined ? {} : {remark}),
   };
 }

@@ -1,8 +1,9 @@
 /** What every server of a zone says of one record in one question each: enough to know a right record, never a mistake. */
-import type {DnsName} from '../../domain/names.ts';
+import type {DnsName, DomainName} from '../../domain/names.ts';
 import {ask, type DnsPorts, type Outcome} from '../client.ts';
 import type {AuthoritativeServer} from '../survey.ts';
 import type {TxtRecord} from '../wire.ts';
+import type {ServerBook} from './servers.ts';
 
 export interface PlainAnswer {
   readonly server: AuthoritativeServer;
@@ -11,10 +12,32 @@ export interface PlainAnswer {
 }
 
 /**
+ * What every server of the zone says where all of them have exactly one record, and `isRight` says so of each; undefined
+ * where anything is otherwise. One question a server, beside what the book has to learn; `servers` counts those without a
+ * route, too.
+ */
+export async function whereAllHave(
+  ports: DnsPorts,
+  book: ServerBook,
+  {domain, name}: {readonly domain: DomainName; readonly name: DnsName},
+  isRight: (text: string, first: string) => boolean,
+  signal?: AbortSignal,
+): Promise<{readonly answers: readonly PlainAnswer[]; readonly servers: number} | undefined> {
+  // A mail domain is a name in the DNS like any other.
+  const servers = await book.serversOf(`${domain}` as DnsName);
+  const answers = servers === undefined ? undefined : await plainAnswers(ports, servers, name, signal);
+  const [first] = answers ?? [];
+  if (servers === undefined || answers === undefined || first === undefined) return undefined;
+  return answers.every(({text}) => isRight(text, first.text))
+    ? {answers, servers: servers.length}
+    : undefined;
+}
+
+/**
  * The one TXT record at the name from each server that can be reached. Undefined where any of them does not answer, does
  * not speak for the zone, or has none or several: that needs the thorough look.
  */
-export async function plainAnswers(
+async function plainAnswers(
   ports: DnsPorts,
   servers: readonly AuthoritativeServer[],
   name: DnsName,

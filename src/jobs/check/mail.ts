@@ -3,7 +3,9 @@
 import type {DnsPorts} from '../../dns/client.ts';
 import {recordTags} from '../../dns/compare.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
-import {resolveOnlyText} from '../../dns/resolver.ts';
+import {createServerBook} from '../../dns/many/servers.ts';
+import {nothingLearned, resolveOnlyText} from '../../dns/resolver.ts';
+import {givingUpSilent} from '../../dns/silence.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
 import {mailChecks} from '../../doctor/mail.ts';
 import {checkRecord, type RecordToCheck} from '../../doctor/records.ts';
@@ -54,7 +56,8 @@ export interface MailChecked {
   readonly picture: HostPicture;
 }
 
-/** Records are looked at so many at a time; the running signer is asked about so many domains. */
+/** Up to so many records are each looked at thoroughly; so many at a time. The signer is asked about so many domains. */
+const THOROUGH = 100;
 const RECORDS_AT_ONCE = 16;
 const PROBED = 20;
 
@@ -127,26 +130,26 @@ const SIGNS_NOTHING: Check = {
 
 /** Of waxseal's keys those that are published or sign; of all others those that sign. */
 async function recordChecks(
-  ports: DnsPorts,
+  given: DnsPorts,
   picture: HostPicture,
   keys: readonly KeyEntry[],
   made: ReadonlyMap<string, SignatureMade>,
   {known, resolvers, signal}: MailCheckOptions,
 ): Promise<readonly Check[]> {
+  const ports = givingUpSilent(given, signal);
   const own = keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state));
   const names = new Set(known.map(({domain, selector}) => recordKey(domain, selector)));
   const others = [...made].flatMap(([name, signature]) => (names.has(name) ? [] : [signature]));
-  const ask = async (key: RecordToCheck): Promise<Check> =>
-    await checkRecord(ports, key, {resolvers, signal, known});
-  const found = await eachOf<KeyEntry | SignatureMade, Check | undefined>(
-    [...own, ...others],
-    RECORDS_AT_ONCE,
-    async key => {
-      if ('record' in key) return await ask(key);
-      const wanted = await byHand(ports, picture, key, {resolvers, signal});
-      return wanted === undefined ? undefined : await ask(wanted);
-    },
-  );
+  const all = [...own, ...others];
+  const learned = nothingLearned();
+  const book = all.length > THOROUGH ? createServerBook(ports, {resolvers, signal}) : undefined;
+  const options = {resolvers, signal, known, learned, book};
+  const ask = async (key: RecordToCheck): Promise<Check> => await checkRecord(ports, key, options);
+  const found = await eachOf<KeyEntry | SignatureMade, Check | undefined>(all, RECORDS_AT_ONCE, async key => {
+    if ('record' in key) return await ask(key);
+    const wanted = await byHand(ports, picture, key, {resolvers, signal});
+    return wanted === undefined ? undefined : await ask(wanted);
+  });
   return found.flatMap(check => check ?? []);
 }
 

@@ -5,7 +5,7 @@ import {ask, type DnsPorts} from '../../dns/client.ts';
 import {sameKeyRecord} from '../../dns/compare.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
 import {createGate} from '../../dns/many/gate.ts';
-import {plainAnswers} from '../../dns/many/plain.ts';
+import {whereAllHave} from '../../dns/many/plain.ts';
 import {createServerBook, type ServerBook} from '../../dns/many/servers.ts';
 import {type Learned, nothingLearned} from '../../dns/resolver.ts';
 import {createSilence, type Silence} from '../../dns/silence.ts';
@@ -126,15 +126,14 @@ async function readPlain(
   {domain, record}: KeyEntry,
   signal: AbortSignal,
 ): Promise<RecordFacts | undefined> {
-  const servers = await book.serversOf(`${domain}` as DnsName);
-  if (servers === undefined) return undefined;
-  const said = await plainAnswers(ports, servers, record.name, signal);
-  if (said === undefined || !said.every(({text}) => sameKeyRecord(text, record.value))) return undefined;
+  const isOurs = (text: string): boolean => sameKeyRecord(text, record.value);
+  const said = await whereAllHave(ports, book, {domain, name: record.name}, isOurs, signal);
+  if (said === undefined) return undefined;
   return {
     seen: 'key',
-    servers: said.map(({server}) => ({address: server.address})),
+    servers: said.answers.map(({server}) => ({address: server.address})),
     resolver: 'unknown',
-    ttlSeconds: Math.max(...said.map(({ttlSeconds}) => ttlSeconds)),
+    ttlSeconds: Math.max(...said.answers.map(({ttlSeconds}) => ttlSeconds)),
     negativeSeconds: 0,
   };
 }
