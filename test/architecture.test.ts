@@ -207,6 +207,7 @@ describe('imports', () => {
       'rotation/state.ts': 'the state file',
       'rotation/draft.ts': 'the draft',
       'jobs/named-files.ts': 'files that a person names',
+      'jobs/shown.ts': 'what a test message has shown, in the state directory',
       'jobs/trial.ts': 'the directory of the trial signer, in the state directory, removed after it',
       'cli/context.ts': 'the log that a person names',
       'demo/': 'the sandbox',

@@ -5,13 +5,15 @@ import {HostError, ProblemsFound} from '../domain/errors.ts';
 import {parseDomain, parseSelector} from '../domain/names.ts';
 import {problem} from '../domain/result.ts';
 import {type DomainSelector, type HostFacts, milterEndpoint} from '../services/facts.ts';
-import {lookAtHost} from '../services/look.ts';
+import {look} from '../services/look.ts';
+import type {Entrance} from '../services/mta.ts';
 import type {Ports, SocketEndpoint} from '../system/ports.ts';
 import {type Context, resolversOf} from './context.ts';
 import {domainsOf} from './state-report.ts';
 
 export interface Proving {
   readonly facts: HostFacts;
+  readonly entrances: readonly Entrance[];
   readonly endpoint: SocketEndpoint;
   readonly domains: readonly DomainSelector[];
   readonly lookup: KeyLookup;
@@ -19,7 +21,7 @@ export interface Proving {
 
 /** Looks at the host and finds out what ought to sign: the keys that its signer knows, or those of `--domain`. */
 export async function proving(context: Context, ports: Ports): Promise<Proving> {
-  const facts = await lookAtHost(ports, context.signal);
+  const {facts, entrances} = await look(ports, context.signal);
   const [blocker] = facts.blockers;
   if (blocker !== undefined) throw new HostError(blocker);
   const {signer} = facts;
@@ -37,6 +39,7 @@ export async function proving(context: Context, ports: Ports): Promise<Proving> 
   const signing = known.filter(({domain}) => signer.signedDomains.includes(domain));
   return {
     facts,
+    entrances,
     endpoint,
     domains: wanted(context, lastOfEach(signing)),
     lookup: createKeyLookup(ports, {resolvers: resolversOf(context.flags)}),

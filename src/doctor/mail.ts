@@ -3,9 +3,11 @@
  * finding stands for all senders and ways that have the same cause.
  */
 import {command} from '../domain/command.ts';
+import {formatMoment} from '../domain/duration.ts';
 import {type Decision, sourceText} from '../domain/source.ts';
 import {counted, listed, visible} from '../domain/text.ts';
 import {
+  canBeShown,
   coveredSender,
   domains,
   entranceText,
@@ -15,6 +17,7 @@ import {
   isDoubled,
   type MailAnswer,
   type OwnSender,
+  type OwnWay,
   ownSenders,
   ownWays,
   reachKey,
@@ -47,6 +50,7 @@ export function mailChecks(picture: HostPicture, wanted?: readonly string[]): Ma
     ...loginChecks(picture, senders),
     ...rowChecks(verdicts),
     ...keyChecks(verdicts),
+    ...shownChecks(picture),
     ...socketChecks(picture),
     ...unreadChecks(picture),
     ...idleChecks(picture),
@@ -90,7 +94,7 @@ function signedChecks(verdicts: readonly SenderVerdict[]): readonly Check[] {
   const groups = new Map<string, Group>();
   for (const {sender, troubles} of verdicts) {
     for (const {way, answer} of troubles) {
-      const kind = kindOf(answer);
+      const kind = kindOf(way, answer);
       const because = reasonOf(answer);
       const key = [
         kind.id,
@@ -109,16 +113,26 @@ function signedChecks(verdicts: readonly SenderVerdict[]): readonly Check[] {
   return [...groups.values()].map(checkOfGroup);
 }
 
-function kindOf(answer: MailAnswer): Pick<Group, 'id' | 'title' | 'status'> {
+function kindOf({entrance}: OwnWay, answer: MailAnswer): Pick<Group, 'id' | 'title' | 'status'> {
   if (answer.outcome === 'refused') return {id: 'mail.accepted', title: 'Mail is accepted', status: 'fail'};
   if (answer.outcome === 'unknown') return {id: 'mail.signed', title: SIGNED, status: 'warn'};
   if (answer.outcome === 'unsigned') return {id: 'mail.signed', title: SIGNED, status: 'fail'};
+  if (answer.survives === 'depends' && !entrance.isPassUncertain && !breaksAsKnown(entrance, answer)) {
+    return {...SURVIVES, id: 'mail.unproven', status: 'warn'};
+  }
   if (answer.survives !== 'yes') {
     return {...SURVIVES, status: answer.survives === 'no' ? 'fail' : 'warn'};
   }
   if (!isDoubled(answer)) return {...SURVIVES, status: 'warn'};
   return {id: 'mail.once', title: 'Mail is signed once', status: 'warn'};
 }
+
+/** False where all that may change the message is a program of which nothing is known. */
+const breaksAsKnown = ({breakers}: Entrance, {steps}: MailAnswer): boolean =>
+  steps.some(
+    ({kind, decision}) =>
+      kind === 'breaks' && !breakers.some(each => each.decision === decision && each.isUnknown === true),
+  );
 
 const SURVIVES = {id: 'mail.survives', title: 'Signed mail leaves as it was signed'} as const;
 
@@ -134,25 +148,55 @@ function checkOfGroup({id, title, status, answer, senders, ways}: Group): Check 
   const [way] = ways;
   const where = decision === undefined ? '' : ` (${sourceText(decision.source)})`;
   const setting = decision === undefined ? '' : `${decision.name} = ${decision.value}${where}`;
-  const what = isDoubled(answer) && id === 'mail.once' ? twice(answer) : `${WORDS[answer.outcome]}${setting}`;
+  const did = id === 'mail.unproven' ? 'signed, then handed to ' : WORDS[answer.outcome];
+  const what = isDoubled(answer) && id === 'mail.once' ? twice(answer) : `${did}${setting}`;
   const fix =
     sender === undefined || way === undefined
       ? ''
-      : `See the way step by step: ${command(
-          'sudo',
-          'waxseal',
-          'explain',
-          sender.address,
-          '--entrance',
-          way.entrance.id,
-          ...(way.authenticated ? ['--authenticated'] : []),
-        )}`;
+      : id === 'mail.unproven'
+        ? howToShow([...ways], decision)
+        : `See the way step by step: ${command(
+            'sudo',
+            'waxseal',
+            'explain',
+            sender.address,
+            '--entrance',
+            way.entrance.id,
+            ...(way.authenticated ? ['--authenticated'] : []),
+          )}`;
   return check(id, title, status, {
     evidence: `${listed(names, 5)}, ${listed(places, 6)}: ${what}`,
     cause: decision?.says ?? 'The message passes the signer twice.',
     fix,
   });
 }
+
+/** `waxseal test` sends by program and by SMTP to port 25; the other ways, and filters, need a mailbox elsewhere. */
+function howToShow(ways: readonly OwnWay[], decision: Decision | undefined): string {
+  const isTaken = ways.some(
+    ({entrance, authenticated}) =>
+      !authenticated && entrance.breakers.some(each => each.decision === decision && canBeShown(each)),
+  );
+  return isTaken
+    ? `Send test messages through it: ${command('sudo', 'waxseal', 'test')}`
+    : 'Send a message to a mailbox elsewhere: dkim=pass in its Authentication-Results settles it.';
+}
+
+const shownChecks = ({shown, entrances}: HostPicture): readonly Check[] =>
+  shown.length === 0
+    ? []
+    : [
+        check('mail.unproven', SURVIVES.title, 'pass', {
+          evidence: listed(
+            shown.map(({entrance, name, value, source, at}) => {
+              const way = entrances.find(({id}) => id === entrance);
+              const where = way === undefined ? entrance : entranceText(way);
+              return `${where}: a test message came through ${name} = ${value} (${source}) and verified, ${formatMoment(at)}`;
+            }),
+            5,
+          ),
+        }),
+      ];
 
 const WORDS: Readonly<Record<MailAnswer['outcome'], string>> = {
   signed: 'signed, then changed by ',

@@ -26,6 +26,7 @@ export {
   signerAt,
 } from './picture.ts';
 export {type OwnSender, ownSenders, sampleOf, signersInUse} from './senders.ts';
+export {canBeShown, readShown, SHOWN_FILE, type Shown, sameWay, toBeShown} from './shown.ts';
 export {entranceText, isPublic, type OwnWay, ownWays} from './ways.ts';
 export {
   type AnswerStep,

@@ -10,6 +10,7 @@ import type {SignerView} from '../services/signer.ts';
 import type {Ports} from '../system/ports.ts';
 import type {HostPicture} from './picture.ts';
 import {lookAtReach} from './reach.ts';
+import {readShown, settled} from './shown.ts';
 
 type PicturePorts = Pick<Ports, 'files' | 'commands' | 'users' | 'sockets' | 'clock'>;
 
@@ -25,16 +26,20 @@ export interface PictureOptions {
  */
 export async function lookAtHostPicture(
   ports: PicturePorts,
-  {facts, entrances}: HostLook,
+  {facts, entrances: found}: HostLook,
   {reach = false, signal}: PictureOptions = {},
 ): Promise<HostPicture> {
   const seenAt = ports.clock.now();
-  const signers = await hostSigners(ports, facts, signal);
+  const [signers, proofs] = await Promise.all([
+    hostSigners(ports, facts, signal),
+    facts.privileged ? readShown(ports.files) : [],
+  ]);
+  const {entrances, shown} = settled(found, proofs);
   const [keys, reached] = await Promise.all([
     lookAtKeys(ports, signers),
     reach ? lookAtReach(ports, entrances, signal) : new Map(),
   ]);
-  return {seenAt, entrances, signers, keys, reach: reached, records: new Map()};
+  return {seenAt, entrances, signers, keys, reach: reached, shown, records: new Map()};
 }
 
 /** How many key files are read at a time. */

@@ -7,6 +7,7 @@ import type {KeyFact} from '../services/key-fact.ts';
 import type {Entrance, MilterHop, Pass} from '../services/mta.ts';
 import type {SignerView} from '../services/signer.ts';
 import type {SocketEndpoint} from '../system/ports.ts';
+import type {Shown} from './shown.ts';
 
 /** What a process of the MTA met at a milter: by its own account, groups and root directory. */
 export interface HopReach {
@@ -33,6 +34,8 @@ export interface HostPicture {
   readonly keys: ReadonlyMap<AbsolutePath, KeyFact>;
   /** By {@link reachKey}; a hop that is not in it was not tried. */
   readonly reach: ReadonlyMap<string, HopReach>;
+  /** What a test message has shown to do no harm: it is no breaker of an entrance any more. */
+  readonly shown: readonly Shown[];
   /** By {@link recordKey}; only what was asked for. */
   readonly records: ReadonlyMap<string, RecordFact>;
 }

@@ -119,6 +119,8 @@ export interface Breaker {
   readonly changes: 'header' | 'body' | 'removes-signature';
   /** False where it depends on the message, or on a program that cannot be read. */
   readonly isCertain: boolean;
+  /** True for a program of which nothing is known, not even that it changes mail: only a real message can show it. */
+  readonly isUnknown?: boolean;
   /** Of a later milter: which one of which pass, from 0. It breaks only what an earlier one has signed. */
   readonly after?: {readonly pass: number; readonly milter: number};
 }

@@ -59,6 +59,16 @@ describe('mailChecks', () => {
       ['mail.survives warn'],
     ],
     [
+      'a milter of which nothing is known',
+      {entrances: [{...local(), breakers: [breaker({isCertain: false, isUnknown: true})]}]},
+      ['mail.unproven warn'],
+    ],
+    [
+      'such a milter beside a rewritten header',
+      {entrances: [{...local(), breakers: [breaker({isCertain: false, isUnknown: true}), breaker()]}]},
+      ['mail.survives fail'],
+    ],
+    [
       'a row without a key',
       {signers: [signer([row('*@example.com'), {...row('*@foo.example'), keyPath: undefined}])]},
       ['mail.accepted fail'],

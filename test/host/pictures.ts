@@ -122,6 +122,7 @@ export const picture = (part: Partial<HostPicture> = {}): HostPicture => ({
   signers: [signer([row('*@example.com')])],
   keys: new Map(),
   reach: new Map(),
+  shown: [],
   records: new Map(),
   ...part,
 });

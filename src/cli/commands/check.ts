@@ -57,14 +57,18 @@ export async function check(context: Context): Promise<ExitCode> {
 /** A warning about signing counts: what could not be told is not called right. */
 const isProblem = ({id, status}: Check): boolean =>
   status === 'fail' ||
-  (status === 'warn' && (/^mail\.(?!login|row|idle)/.test(id) || id === 'host.signs-nothing'));
+  (status === 'warn' && (/^mail\.(?!login|row|idle|unproven)/.test(id) || id === 'host.signs-nothing'));
 
 function ending(checks: readonly Check[], signed: number): string {
   const problems = checks.filter(isProblem).length;
   if (problems > 0) return `${counted(problems, 'problem')} in ${counted(checks.length, 'check')}.`;
   const notices = checks.filter(({status}) => status === 'warn').length;
+  const isAllKnown = !checks.some(({id, status}) => id === 'mail.unproven' && status === 'warn');
   const also = notices === 0 ? '' : `, ${counted(notices, 'notice')}`;
-  return `${counted(signed, 'domain')} ${signed === 1 ? 'is' : 'are'} signing${also}. No problem found.`;
+  const signing = `${counted(signed, 'domain')} ${signed === 1 ? 'is' : 'are'} signing${also}.`;
+  return isAllKnown
+    ? `${signing} No problem found.`
+    : `${signing} Nothing wrong was found, but not all that handles signed mail is known.`;
 }
 
 /** SPF, DMARC, MX and PTR of what is signed here, or of `--domain`: advice, whatever it says. */

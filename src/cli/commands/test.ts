@@ -2,6 +2,7 @@ import type {ExitCode} from '../../domain/errors.ts';
 import {noteProven} from '../../jobs/key-book.ts';
 import {liveTest, PROBED} from '../../jobs/live-test.ts';
 import {CHANGE_HELD_MS, inTurn} from '../../jobs/lock-turns.ts';
+import {keepShown} from '../../jobs/shown.ts';
 import type {ProofReport} from '../../proof/proof.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, rootPorts} from '../context.ts';
@@ -25,6 +26,7 @@ export async function test(context: Context): Promise<ExitCode> {
     // Of more, a sample is tested: that proves nothing about each of them.
     const isEach = input.domains.length <= PROBED;
     if (found.passed && isEach) await noteProven(ports, input.domains);
+    await keepShown(ports, input.entrances, found);
     return found;
   };
   const how = {command: 'test', boundMs: CHANGE_HELD_MS};

@@ -29,7 +29,8 @@ function laterMilters({pass}: PassStep, at: number): readonly Breaker[] {
   if ('fatal' in pass.milters || why === undefined) return [];
   return pass.milters.flatMap(({text}: MilterHop, index): readonly Breaker[] => {
     if (index === 0 || judgesAfterDkim(text) || addsOnly(text)) return [];
-    const says = changesMail(text)
+    const isUnknown = !changesMail(text);
+    const says = !isUnknown
       ? `${text} can change a message that a milter before it has signed.`
       : `${text} comes after other milters. waxseal can't tell if it changes what they have signed.`;
     return [
@@ -38,6 +39,7 @@ function laterMilters({pass}: PassStep, at: number): readonly Breaker[] {
         where: 'later-milter',
         changes: 'body',
         isCertain: false,
+        isUnknown,
         after: {pass: at, milter: index},
       },
     ];
@@ -112,6 +114,7 @@ const filtered = ({to, decision: why}: NonNullable<Pass['next']>): Breaker => ({
   where: 'filter',
   changes: 'body',
   isCertain: false,
+  isUnknown: true,
 });
 
 /** The cleanup of the way back does again what that of the way in did before the signature. */
