@@ -94,6 +94,20 @@ function edgesBy(nameOf: (file: string) => string): ReadonlyMap<string, Readonly
 
 const show = (found: readonly Import[]): readonly string[] => found.map(({from, to}) => `${from} -> ${to}`);
 
+/** All that is loaded with a file, itself included: types and what is loaded later are not. */
+function loadedWith(file: string): ReadonlySet<string> {
+  const loaded = new Set<string>();
+  const load = (at: string): void => {
+    if (loaded.has(at)) return;
+    loaded.add(at);
+    for (const {from, to, typeOnly, dynamic} of all) {
+      if (from === at && !typeOnly && !dynamic && files.includes(to)) load(to);
+    }
+  };
+  load(file);
+  return loaded;
+}
+
 describe('imports', () => {
   it('are read at all', () => {
     expect(all.length).toBeGreaterThan(50);
@@ -256,6 +270,14 @@ describe('imports', () => {
       /\nexport default\b/.test(withoutComments(readFileSync(path.join(source, file), 'utf8'))),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it.each(['check', 'status', 'explain', 'record'])('load nothing that changes a host for %s', command => {
+    const loaded = [...loadedWith(`cli/commands/${command}.ts`)];
+    expect(loaded).toContain('services/look.ts');
+    expect(
+      loaded.filter(file => within(file, 'plan/apply.ts', 'plan/undo.ts', 'plan/diff.ts', 'views', 'demo')),
+    ).toEqual([]);
   });
 
   it('keep no state in a module: whoever loads it a second time, or shares it, sees the same', () => {

@@ -5,7 +5,7 @@ import {DRAFT_FILE, KEYS_DIRECTORY, RUNS_DIRECTORY, STATE_DIRECTORY, STATE_FILE}
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import {judgeOwn} from '../keys/index.ts';
-import {readRuns} from '../plan/index.ts';
+import {readRuns} from '../plan/runs.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
 import {loadDraft, loadState} from '../rotation/index.ts';
 import type {Ports} from '../system/ports.ts';
