@@ -73,6 +73,7 @@ const DOMAIN = {
   servers: expect.any(Array),
   publishedAt: expect.toSatisfy(value => value === null || typeof value === 'string'),
   activatedAt: expect.toSatisfy(value => value === null || typeof value === 'string'),
+  provenAt: expect.toSatisfy(value => value === null || typeof value === 'string'),
   nextStep: text,
   dns: expect.toSatisfy(value => value === null || typeof value === 'object'),
 };
