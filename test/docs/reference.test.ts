@@ -44,7 +44,7 @@ describe('the reference', () => {
       'host',
       ...idsIn(
         textsIn('src/proof', 'src/doctor', 'src/cli', 'src/jobs', 'src/flow/dns-report.ts'),
-        /(?:\bid: |\bcheckFrom\(\s*)'((?:host|mail|dns|live|preflight|explain|sign|verify|remove|rotate|state|address)\.[a-z-]+)'/g,
+        /(?:\bid: |\bcheckFrom\(\s*)'((?:host|mail|dns|live|preflight|explain|sign|verify|remove|rotate|state|status|address)\.[a-z-]+)'/g,
       ),
       ...idsIn(textsIn('src/doctor/mail.ts'), /\bcheck\(\s*'(mail\.[a-z-]+)'/g),
       ...idsIn(textsIn('src/cli/proving.ts'), /problem\(\s*'(signer\.[a-z-]+)'/g),

@@ -86,6 +86,40 @@ it('forgets no key of a domain for which it has made one, and adopts none that i
   expect(none.report.error?.id).toBe('domain.unknown');
 });
 
+it('prints the record of a key made by hand, as text and as JSON', async () => {
+  const world = await handMade();
+  const named = ['record', '--domain', 'example.org'];
+  for (const argv of [['record'], named, [...named, '--selector', '202611']]) {
+    const text = await world.run(argv);
+    expect(text.exitCode, text.err).toBe(0);
+    const {domains} = (await world.run([...argv, '--json'])).report;
+    expect(domains).toMatchObject([{domain: 'example.org', selector: '202611', state: 'by-hand'}]);
+    expect(text.out).toContain('Name:   202611._domainkey.example.org');
+    expect(text.out).toContain(`Value:  ${domains[0]?.record.value}`);
+  }
+  expect((await world.run(['record', '--domain', 'example.net'])).exitCode).toBe(2);
+  expect((await world.run([...named, '--selector', 'other', '--json'])).report.error?.id).toBe('record.none');
+});
+
+it('prints records of its own keys and of those made by hand together', async () => {
+  const world = await openWorld();
+  const made = await world.setUp('--domain', 'example.org', '--domain', 'news.example.org');
+  expect(made.exitCode, made.err).toBe(0);
+  await edit(world, STATE, text => {
+    const state = JSON.parse(text) as {readonly keys: readonly {readonly domain: string}[]};
+    return JSON.stringify({...state, keys: state.keys.filter(({domain}) => domain !== 'example.org')});
+  });
+  const both = ['record', '--domain', 'example.org', '--domain', 'news.example.org'];
+  for (const argv of [['record'], both]) {
+    const {domains} = (await world.run([...argv, '--json'])).report;
+    expect(domains.map(({domain, state}) => `${domain} ${state}`).toSorted()).toEqual([
+      'example.org by-hand',
+      'news.example.org active',
+    ]);
+    expect((await world.run(argv)).out.match(/^Name: /gm)).toHaveLength(2);
+  }
+});
+
 it('shows the state of a domain that only a pattern covers', async () => {
   const world = await openWorld();
   expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
@@ -93,6 +127,18 @@ it('shows the state of a domain that only a pattern covers', async () => {
   expect(run.exitCode, run.err).toBe(0);
   expect(run.out).toContain('deep.sub.example.org  has no key of its own');
   expect(run.out).toContain('signs its mail with 202611 of example.org by the row "*@*.example.org"');
+  const argv = ['status', '--domain', 'deep.sub.example.org', '--domain', 'example.org', '--json'];
+  const {domains, checks, exitCode} = (await world.run(argv)).report;
+  expect(exitCode).toBe(0);
+  expect(domains.map(({domain}) => domain)).toEqual(['example.org']);
+  expect(checks).toMatchObject([
+    {
+      id: 'status.covered',
+      title: 'deep.sub.example.org has no key of its own',
+      status: 'pass',
+      evidence: expect.stringContaining('by the row "*@*.example.org"'),
+    },
+  ]);
   expect((await world.run(['status', '--domain', 'example.net'])).exitCode).toBe(2);
 });
 

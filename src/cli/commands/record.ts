@@ -2,17 +2,17 @@ import {type DelegationKind, delegation, FORMATS} from '../../dns/formats/index.
 import {recordForms} from '../../dns/forms.ts';
 import type {RecordForms} from '../../dns/survey.ts';
 import type {ExitCode} from '../../domain/errors.ts';
-import {type DnsName, keyRecordName, parseDnsName, parseSelector} from '../../domain/names.ts';
+import {type DnsName, parseDnsName} from '../../domain/names.ts';
 import {visible} from '../../domain/text.ts';
-import {keysByHand, lookAtHostPicture} from '../../host/index.ts';
+import {type KeyByHand, recordKey} from '../../host/index.ts';
+import {lookByHand} from '../../jobs/by-hand.ts';
 import {readKeys} from '../../jobs/key-book.ts';
 import type {KeyEntry, RotationState} from '../../rotation/index.ts';
-import {look} from '../../services/look.ts';
 import type {Ports} from '../../system/ports.ts';
 import {listOf, textOf} from '../arguments.ts';
 import type {Context} from '../context.ts';
 import {tell} from '../print.ts';
-import {chosen, domainReportOf, domainsOf} from '../state-report.ts';
+import {byHandReport, chosen, domainReportOf, domainsOf} from '../state-report.ts';
 import {taken, usage} from '../usage.ts';
 
 const FORMS: Readonly<Record<string, (forms: RecordForms) => string>> = {
@@ -48,32 +48,38 @@ function formOf(context: Context): (forms: RecordForms) => string {
 const targetOf = (text: string): DnsName =>
   taken(parseDnsName(text), {id: 'usage.value', hint: 'Check --target.'});
 
-/** `waxseal record`: the DNS records again, in the form that is asked for. */
+/** `waxseal record`: the DNS records again, in the form that is asked for, those of keys made by hand among them. */
 export async function record(context: Context): Promise<ExitCode> {
   const ports = await context.ports();
   const form = formOf(context);
   const selector = textOf(context.flags, 'selector');
   const state = await readKeys(ports);
-  const byHand = await formsByHand(context, ports, state, selector);
-  if (byHand.length > 0)
-    return await tell(context, {exitCode: 0}, [await printed(context, byHand.map(form))]);
-  const keys = chosen(context, state).filter(
-    key => key.state !== 'removed' && (selector === undefined || key.selector === selector),
+  const seen = await byHandOf(context, ports, state);
+  const isWanted = (key: {readonly selector: string}): boolean =>
+    selector === undefined || key.selector === selector;
+  const own = chosen(context, state, new Set(seen.map(({domain}) => domain))).filter(
+    key => key.state !== 'removed' && isWanted(key),
   );
-  if (keys.length === 0) {
+  const byHand = seen.filter(isWanted);
+  if (own.length + byHand.length === 0) {
     throw usage('record.none', 'There is no such key on this host.', 'waxseal status lists them.');
   }
-  const text = await printed(
-    context,
-    keys.map(key => form(formsOf(key))),
-  );
   const now = ports.clock.now();
-  const domains = keys.map(key => domainReportOf(key, now));
+  const domains = [...own.map(key => domainReportOf(key, now)), ...byHand.map(byHandReport)];
+  const text = await printed(context, [...own.map(formsOf), ...byHand.flatMap(formsByHand)].map(form));
   return await tell(context, {exitCode: 0, domains}, [text]);
 }
 
 const formsOf = (key: KeyEntry): RecordForms =>
   recordForms({apex: key.record.zone, name: key.record.name, value: key.record.value});
+
+/** Its zone is not asked for: most often it is that of the domain. None where its names can't be in DNS. */
+function formsByHand(key: KeyByHand): readonly RecordForms[] {
+  const [apex, name] = [parseDnsName(key.domain), parseDnsName(recordKey(key.domain, key.selector))];
+  return apex.ok && name.ok
+    ? [recordForms({apex: apex.value, name: name.value, value: byHandReport(key).record.value})]
+    : [];
+}
 
 /** The text of several records, which goes to `--output`, too. */
 async function printed(context: Context, records: readonly string[]): Promise<string> {
@@ -83,22 +89,12 @@ async function printed(context: Context, records: readonly string[]): Promise<st
   return text;
 }
 
-/** Of the domains of `--domain`, where waxseal has no key of any of them: keys that sign here all the same. */
-async function formsByHand(
-  context: Context,
-  ports: Ports,
-  state: RotationState,
-  selector: string | undefined,
-): Promise<readonly RecordForms[]> {
-  const wanted = domainsOf(context);
-  if (wanted === undefined || !ports.process.privileged) return [];
-  if (state.keys.some(({domain}) => wanted.includes(domain))) return [];
-  const picture = await lookAtHostPicture(ports, await look(ports, context.signal), context);
-  return keysByHand(picture, new Set()).flatMap(({domain, selector: label, key}) => {
-    const [name, of] = [wanted.find(each => each === domain), parseSelector(label)];
-    if (name === undefined || !of.ok || !key.known || (selector !== undefined && selector !== label))
-      return [];
-    const value = `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`;
-    return [recordForms({apex: `${name}` as DnsName, name: keyRecordName(of.value, name), value})];
-  });
+/** Keys that sign here and that waxseal has no note of: all, or those of `--domain`. */
+async function byHandOf(context: Context, ports: Ports, state: RotationState): Promise<readonly KeyByHand[]> {
+  if (!ports.process.privileged) return [];
+  const wanted: readonly string[] | undefined = domainsOf(context);
+  const {byHand} = await lookByHand(ports, state, context.signal);
+  return byHand.filter(
+    each => each.key.known && formsByHand(each).length > 0 && (wanted?.includes(each.domain) ?? true),
+  );
 }

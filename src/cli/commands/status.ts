@@ -21,7 +21,6 @@ import {
   loadState,
   type RotationState,
 } from '../../rotation/index.ts';
-import {SIGNER} from '../../services/registry.ts';
 import type {Ports} from '../../system/ports.ts';
 import {isSet} from '../arguments.ts';
 import {type Context, resolversOf} from '../context.ts';
@@ -29,7 +28,7 @@ import {dueReports, localTime} from '../due-report.ts';
 import {failureOf} from '../failure.ts';
 import {checkLines, tell} from '../print.ts';
 import {silentLines} from '../silent-report.ts';
-import {adoptStep, byHandReport, chosen, domainsOf} from '../state-report.ts';
+import {byHandReport, chosen, domainsOf, stepByHand} from '../state-report.ts';
 import {writeOut} from '../write-out.ts';
 
 /** `waxseal status`: every domain, its key, the state and the next step. Loads no view, asks no server. */
@@ -60,7 +59,7 @@ export async function status(context: Context): Promise<ExitCode> {
     {
       exitCode: checks.length === 0 ? 0 : 4,
       domains: [...dueReports(state, all, ports.clock.now()), ...now.byHand.map(byHandReport)],
-      checks,
+      checks: [...now.covered.map(coveredCheck), ...checks],
     },
     [
       ...(lines.length === 0 && now.byHand.length === 0 && loaded.ok
@@ -115,32 +114,29 @@ async function lookNow(context: Context, ports: Ports, state: RotationState): Pr
 
 /** Those of `--domain`, and those that sign for them; a domain that nothing is known of is an error. */
 function keysShown(context: Context, state: RotationState, {byHand, covered}: SeenNow): readonly KeyEntry[] {
-  const wanted = domainsOf(context);
-  if (wanted === undefined) return state.keys;
   const seen = new Set<string>([...byHand, ...covered].map(({domain}) => domain));
-  const own = wanted.filter(domain => !seen.has(domain));
+  const own = chosen(context, state, seen);
   const signing = new Set(covered.map(({by}) => recordKey(by.domain, by.selector)));
-  return [
-    ...(own.length === 0 ? [] : chosen({flags: {...context.flags, domain: own}}, state)),
-    ...state.keys.filter(
-      key =>
-        signing.has(entryName(key)) || (seen.has(key.domain) && wanted.some(each => each === key.domain)),
-    ),
-  ];
+  return [...own, ...state.keys.filter(key => signing.has(entryName(key)) && !own.includes(key))];
 }
 
-const coveredLines = ({domain, by: {domain: d, selector, row, program}}: Covered): readonly string[] => [
-  `${displayDomain(domain)}  has no key of its own`,
-  `    ${visible(program)} signs its mail with ${visible(selector)} of ${visible(d)} by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
+/** A row of another domain, or for everybody, as a check: no entry of `domains` is for it. */
+const coveredCheck = ({domain, by: {domain: d, selector, row, program}}: Covered): Check => ({
+  ...{id: 'status.covered', title: `${displayDomain(domain)} has no key of its own`, status: 'pass'},
+  evidence: `${visible(program)} signs its mail with ${visible(selector)} of ${visible(d)} by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
+  ...{cause: '', fix: ''},
+});
+
+const coveredLines = (covered: Covered): readonly string[] => [
+  `${displayDomain(covered.domain)}  has no key of its own`,
+  `    ${coveredCheck(covered).evidence}`,
 ];
 
 /** A key that waxseal did not make, like its own. */
 const byHandLines = ({domain, selector, key, row, program}: KeyByHand): readonly string[] => [
   `${visible(domain)}  ${visible(selector)}  ${key.known ? `${key.algorithm} ${key.bits}` : 'key not readable'}  by hand`,
   `    ${visible(program)} has it by the row "${visible(row.pattern)}" (${sourceText(row.source)}).`,
-  program === SIGNER.words.program
-    ? `    ${adoptStep(domain)}`
-    : `    waxseal doesn't rotate keys of ${visible(program)}.`,
+  `    ${stepByHand({domain, program})}`,
 ];
 
 /** What comes next, by the clock, the queue and the signers of this host. */
