@@ -10,7 +10,7 @@ import {faultOf, toFinding} from '../proof/fault.ts';
 import {checkFrom, checkFromAll, type Finding, failed, passed, reportOf, skipped} from '../proof/finding.ts';
 import {journalLines} from '../proof/journal.ts';
 import {composeProof, proofToken} from '../proof/message.ts';
-import {endpointText, probeSigning} from '../proof/milter-probe.ts';
+import {endpointText, probeSigning, type SenderKey, senderOf} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
 import {judgeSignatures} from '../proof/signature.ts';
@@ -29,7 +29,7 @@ export interface LiveTestInput {
   readonly facts: HostFacts;
   /** Where the mail server reaches the signer, in paths of the host (not of a chroot). */
   readonly endpoint: SocketEndpoint;
-  readonly domains: readonly DomainSelector[];
+  readonly domains: readonly SenderKey[];
   readonly lookup: KeyLookup;
   /** After a change: whether every sender keeps its signature; undefined where nothing was signed before. */
   readonly kept?: () => Promise<Check | undefined>;
@@ -95,7 +95,7 @@ async function milterCheck(ports: LiveTestPorts, input: LiveTestInput, stop: Sto
     const first = finding.status === 'fail' && findings.every(told => told.finding.status !== 'fail');
     const logged = first ? await journalLines(ports, SIGNER.words.logTag, since) : [];
     const evidence = [finding.evidence, ...logged].join('; ');
-    findings.push({domain: each.domain, finding: {...finding, evidence}});
+    findings.push({domain: senderOf(each), finding: {...finding, evidence}});
   }
   return checkFromAll(CHECKS.milter.id, CHECKS.milter.title, findings, input.domains.length);
 }
@@ -148,7 +148,7 @@ async function mailCheck(
   const findings: {domain: DomainSelector['domain']; finding: Finding}[] = [];
   for (const each of sampleOf(input.domains, MAILED, ports.random)) {
     findings.push({
-      domain: each.domain,
+      domain: senderOf(each),
       finding: await proveMail(ports, input, {mta, found, way, key: each}, stop),
     });
   }
@@ -159,7 +159,7 @@ interface Ask {
   readonly mta: Mta;
   readonly found: MtaFacts;
   readonly way: Submission;
-  readonly key: DomainSelector;
+  readonly key: SenderKey;
 }
 
 /** Whether exactly one good signature of the expected domain and selector is on a message of this way. */
@@ -169,7 +169,7 @@ async function proveMail(
   {mta, found, way, key}: Ask,
   {signal}: Stop,
 ): Promise<Finding> {
-  const mail = composeProof(proofToken(ports.random), key.domain, ports.clock.now());
+  const mail = composeProof(proofToken(ports.random), senderOf(key), ports.clock.now());
   const proving = (own: AbortSignal): Promise<Caught> =>
     mta.prove(ports, found, {mail, way, smtp, signer: SIGNER.words}, own);
   const caught = await unlessStopped(ports, awaitedOf(facts), proving, signal);

@@ -39,6 +39,8 @@ export type ProbeFault = SignerFault | MtaFault;
 /** What was probed when the fault came up. */
 export interface FaultContext {
   readonly domain: DomainName;
+  /** The domain in From; absent where it is `domain`. */
+  readonly sender?: DomainName;
   readonly selector: Selector;
   readonly endpoint: SocketEndpoint;
   /** Programs beside the signer that sign here, or may. */

@@ -1,7 +1,7 @@
 /** Proves that the signer at an endpoint signs for a domain, without sending mail. */
 
 import type {KeyLookup} from '../dkim/index.ts';
-import type {DomainSelector} from '../domain/names.ts';
+import type {DomainName, DomainSelector} from '../domain/names.ts';
 import {visible} from '../domain/text.ts';
 import {
   type FinalReply,
@@ -19,7 +19,15 @@ import {judgeSignatures} from './signature.ts';
 
 export type ProbePorts = Pick<Ports, 'sockets' | 'clock' | 'random'>;
 
-export interface MilterTarget extends DomainSelector {
+/** A key that must sign mail, and whose. */
+export interface SenderKey extends DomainSelector {
+  /** The domain in From; absent where it is that of the key (d=). */
+  readonly sender?: DomainName;
+}
+
+export const senderOf = ({sender, domain}: SenderKey): DomainName => sender ?? domain;
+
+export interface MilterTarget extends SenderKey {
   readonly endpoint: SocketEndpoint;
   readonly lookup: KeyLookup;
   /** {@link PATIENT} unless others are given. */
@@ -34,7 +42,7 @@ export interface MilterTarget extends DomainSelector {
 export const PATIENT = {connectTimeoutMs: 30_000, replyTimeoutMs: 120_000, totalTimeoutMs: 300_000} as const;
 
 /**
- * Asks the milter at `endpoint` about a message from `postmaster@domain` as a client on this host (127.0.0.1), and
+ * Asks the milter at `endpoint` about a message from postmaster of the sender's domain as a client on this host (127.0.0.1), and
  * verifies what it adds. Rejects only with the reason of an abort.
  */
 export async function probeSigning(
@@ -43,8 +51,9 @@ export async function probeSigning(
   token: string = proofToken(ports.random),
 ): Promise<Finding | Fault> {
   const now = ports.clock.now();
-  const mail = composeProof(token, target.domain, now);
-  const outcome = await probeMilter(ports, target.endpoint, asInternalClient(mail, target.domain), {
+  const sender = senderOf(target);
+  const mail = composeProof(token, sender, now);
+  const outcome = await probeMilter(ports, target.endpoint, asInternalClient(mail, sender), {
     ...(target.limits ?? PATIENT),
     ...(target.signal === undefined ? {} : {signal: target.signal}),
   });

@@ -142,6 +142,33 @@ it('shows the state of a domain that only a pattern covers', async () => {
   expect((await world.run(['status', '--domain', 'example.net'])).exitCode).toBe(2);
 });
 
+it('tests the mail of a domain that only a pattern covers by the key that signs it', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const {report, err} = await world.run(['test', '--domain', 'deep.sub.example.org', '--json']);
+  expect(report.exitCode, err).toBe(0);
+  for (const id of ['live.milter', 'live.sendmail', 'live.smtp']) {
+    expect(report.checks.find(check => check.id === id)).toMatchObject({
+      status: 'pass',
+      evidence: expect.stringContaining('one signature, d=example.org s=202611,'),
+    });
+  }
+  const other = async () => (await world.run(['test', '--domain', 'example.net', '--json'])).report;
+  expect(await other()).toMatchObject({exitCode: 4, error: {id: 'signer.not-signed'}});
+  const table = absolute('/etc/opendkim/SigningTable');
+  const [label] =
+    /\S+$/m.exec(Buffer.from((await world.sandbox.ports.files.read(table)) ?? []).toString()) ?? [];
+  await edit(world, table, text => `${text}* ${label}\n`);
+  // The running signer has the old table: what is missing is said of the sender.
+  expect((await other()).checks[0]).toMatchObject({
+    status: 'fail',
+    cause: expect.stringContaining('matches postmaster@example.net,'),
+    fix: expect.stringContaining('"*@example.net 202611._domainkey.example.org"'),
+  });
+  await world.sandbox.ports.commands.run(['systemctl', 'restart', 'opendkim.service']);
+  expect((await other()).checks.slice(0, 1)).toMatchObject([{id: 'live.milter', status: 'pass'}]);
+});
+
 it('takes up no key of root that a table names which others can write', async () => {
   const world = await handMade();
   const {files} = world.sandbox.ports;

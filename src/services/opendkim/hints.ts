@@ -59,17 +59,17 @@ export const openDkimHints = (mta: MtaWords): SignerHints => ({
     cause: `The signer refuses the message for good; ${OPENDKIM.refusal} (MinimumKeyBits).`,
     fix: LOG,
   }),
-  'signature.none': ({domain, selector}) => ({
-    cause: `No row of the signing table matches postmaster@${domain}, 127.0.0.1 is not among InternalHosts, or Mode has no s.`,
-    fix: `The signing table (refile:) needs "*@${domain} ${keyRecordName(selector, domain)}", InternalHosts needs 127.0.0.1; LogWhy yes tells more.`,
+  'signature.none': ({domain, selector, sender = domain}) => ({
+    cause: `No row of the signing table matches postmaster@${sender}, 127.0.0.1 is not among InternalHosts, or Mode has no s.`,
+    fix: `The signing table (refile:) needs "*@${sender} ${keyRecordName(selector, domain)}", InternalHosts needs 127.0.0.1; LogWhy yes tells more.`,
   }),
   'signature.other-signer': context => ({
     cause: `Another signer (${namesOf(context)}) has signed, or OpenDKIM by another row or key; the new key has not.`,
     fix: `${LOG}; compare ${mta.milterSetting} with Socket in opendkim.conf.`,
   }),
-  'signature.other-domain': ({domain}) => ({
+  'signature.other-domain': ({domain, sender = domain}) => ({
     cause: 'Another row of the signing table matches first, or From was rewritten.',
-    fix: `Put the row of ${domain} before more general ones in the signing table.`,
+    fix: `Put the row of ${sender} before more general ones in the signing table.`,
   }),
   'signature.other-selector': () => ({
     cause:
