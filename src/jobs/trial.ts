@@ -19,7 +19,7 @@ import {PATIENT, probeSigning, queueIdOf} from '../proof/milter-probe.ts';
 import type {Check, ProofReport} from '../proof/proof.ts';
 import {sampleOf} from '../proof/sample.ts';
 import {asIdentity, type Identities, type Identity, identitiesOf} from '../services/account.ts';
-import {reachKeys} from '../services/key-access.ts';
+import {reachKeys, wayBarred} from '../services/key-access.ts';
 import type {Step} from '../services/step.ts';
 import type {StagedFile, Trial, TrialSetup} from '../services/trial.ts';
 import type {Argv, CommandResult, FileAttributes, FileStat, Ports, SocketEndpoint} from '../system/ports.ts';
@@ -119,7 +119,11 @@ async function inTrial<T>(
   try {
     // Root's, so that nobody can put another file in the place of one.
     await ports.files.makeDirectory(directory, {...ROOT, mode: 0o711});
-    const started = (await prepare(ports, setup, identities)) ?? (await running.start(signal));
+    const account = {program: trial.program, identity: identities.work};
+    const started =
+      (await wayBarred(ports, account, stateDirectory)) ??
+      (await prepare(ports, setup, identities)) ??
+      (await running.start(signal));
     return await use(started, setup, running.since);
   } finally {
     // Both run on every way out, and neither may hide what is thrown.

@@ -1,4 +1,5 @@
 /** Whether the account of a signer will get at the private keys where a plan puts them or leaves them. */
+import {command} from '../domain/command.ts';
 import {type AbsolutePath, parentOf} from '../domain/paths.ts';
 import {visible} from '../domain/text.ts';
 import {type Finding, failed, passed} from '../proof/finding.ts';
@@ -36,6 +37,25 @@ export async function reachKeys(
     if (obstacle !== undefined) return refused(obstacle, program, identity, isKey);
   }
   return passed(`${identity.name} may read the keys where they will be`);
+}
+
+/** The first directory on the way to `directory`, or itself, that `identity` may not pass; undefined where there is none. */
+export async function wayBarred(
+  ports: ReachPorts,
+  {program, identity}: {readonly program: string; readonly identity: Identity},
+  directory: AbsolutePath,
+): Promise<Finding | undefined> {
+  for (const {stop} of onTheWay(directory)) {
+    const obstacle = await obstacleAt(ports, identity, stop, false, undefined);
+    if (obstacle === undefined) continue;
+    const {path, rights, runsAs} = obstacle;
+    return failed(
+      `${path} is ${rights}; ${program} runs as ${runsAs}`,
+      `The temporary ${program} can't enter ${path}: ${identity.name} needs the right to search it (x).`,
+      `sudo ${command('chmod', 'a+x', path)}`,
+    );
+  }
+  return undefined;
 }
 
 interface Stop {

@@ -366,6 +366,29 @@ describe('what the candidate does wrong', () => {
     });
   });
 
+  test('a state directory that its account may not pass is named with the repair; no copy is made', async () => {
+    const own = path.join(host.root, 'var/lib/waxseal');
+    const {dev, ino} = statSync(own);
+    host.ledger.record(dev, ino, {uid: 0, gid: 0});
+    chmodSync(own, 0o700);
+    const report = await run();
+    expect(report.checks.map(({id, status}) => [id, status])).toEqual([
+      ['preflight.keys', 'pass'],
+      ['preflight.start', 'fail'],
+      ['preflight.signs', 'skip'],
+    ]);
+    expect(report.checks[1]).toMatchObject({
+      evidence: '/var/lib/waxseal is 0:0 0700; OpenDKIM runs as opendkim (groups: 108, 115)',
+      cause:
+        "The temporary OpenDKIM can't enter /var/lib/waxseal: opendkim needs the right to search it (x).",
+      fix: 'sudo chmod a+x /var/lib/waxseal',
+    });
+    expect([daemon.configs, daemon.keyFiles]).toEqual([[], []]);
+    expect(stateDirectory()).toEqual(['keys']);
+    chmodSync(own, 0o711);
+    expect((await run()).passed).toBe(true);
+  });
+
   test('the staged key is gone', async () => {
     rmSync(path.join(host.root, 'var/lib/waxseal/keys/new.pem'));
     const report = await run();
