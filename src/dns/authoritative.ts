@@ -10,7 +10,7 @@ import {nameMistake} from './mistakes.ts';
 import type {ResolverOptions} from './resolver.ts';
 import {isOutOfReach, withResolver, withWeakerClaim} from './resolver-view.ts';
 import type {Subject} from './subject.ts';
-import type {AliasTarget, AuthoritativeServer, ServerStatus, ServerView, Survey} from './survey.ts';
+import type {AliasTarget, AuthoritativeServer, ServerStatus, ServerView, Survey, Zone} from './survey.ts';
 import type {DnsMessage, TargetRecord, TxtRecord} from './wire.ts';
 import {findZoneOfTarget} from './zone.ts';
 
@@ -265,7 +265,12 @@ const usable = (outcome: Outcome): DnsMessage | undefined =>
 const textsAt = (message: DnsMessage, name: DnsName): readonly TxtRecord[] =>
   message.answers.filter((record): record is TxtRecord => record.type === 'TXT' && record.name === name);
 
-function judge({name, expected, zone, formerValues}: Subject, texts: readonly TxtRecord[]): Finding {
+interface Judged extends Omit<Subject, 'zone'> {
+  readonly zone: Pick<Zone, 'apex' | 'servers'>;
+}
+
+/** What one server has, against what should be there. */
+export function judge({name, expected, zone, formerValues}: Judged, texts: readonly TxtRecord[]): Finding {
   const records = texts.map(record => record.text);
   const mistake = nameMistake({
     name,

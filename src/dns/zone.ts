@@ -16,8 +16,8 @@ import type {DnsMessage, DnsRecord, Question, SoaRecord} from './wire.ts';
 
 const DNS_PORT = 53;
 /** Name servers of one zone that are asked at most, and their addresses: a zone may list any number. */
-const MAX_NAMES = 20;
-const MAX_ADDRESSES = 40;
+export const MAX_NAMES = 20;
+export const MAX_ADDRESSES = 40;
 /** Cuts below one another that are followed from the mail domain down to the record. */
 const MAX_CUTS = 5;
 
@@ -180,7 +180,7 @@ async function describedOnce(ports: DnsPorts, found: Found, options: ResolverOpt
     learned.zones,
     found.apex,
     () => describe(ports, found, options),
-    zone => zone.ok && zone.value.remarks.length === 0,
+    zone => zone.ok && zone.value.remarks.every(({id}) => id === 'dns.delegation-differs'),
   );
 }
 
@@ -312,7 +312,7 @@ const MAX_PARENTS = 3;
  * The NS records as the zone above has them. Undefined where nobody there tells: no way to port 53, or servers that
  * carry both zones and answer with the lower one.
  */
-async function delegationOf(
+export async function delegationOf(
   ports: DnsPorts,
   apex: DnsName,
   options: ResolverOptions,

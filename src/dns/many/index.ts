@@ -125,8 +125,8 @@ async function checkOne(job: Job, key: KeyToCheck): Promise<KeyFinding> {
 async function quickly({ports, book}: Job, key: KeyToCheck): Promise<KeyFinding | undefined> {
   const {domain, selector, expected} = key;
   const place = {domain, name: keyRecordName(selector, domain)};
-  const said = await whereAllHave(ports, book, place, (text, first) =>
-    sameKeyRecord(text, expected ?? first),
+  const said = await whereAllHave(ports, book, place, ({text}, first) =>
+    sameKeyRecord(text, expected ?? first.text),
   );
   const [first] = said?.answers ?? [];
   if (said === undefined || first === undefined) return undefined;

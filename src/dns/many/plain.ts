@@ -5,22 +5,20 @@ import type {AuthoritativeServer} from '../survey.ts';
 import type {TxtRecord} from '../wire.ts';
 import type {ServerBook} from './servers.ts';
 
-export interface PlainAnswer {
+export interface PlainAnswer extends TxtRecord {
   readonly server: AuthoritativeServer;
-  readonly text: string;
-  readonly ttlSeconds: number;
 }
 
 /**
- * What every server of the zone says where all of them have exactly one record, and `isRight` says so of each; undefined
- * where anything is otherwise. One question a server, beside what the book has to learn; `servers` counts those without a
- * route, too.
+ * What every server of the zone says where all of them have exactly one record, and `isRight` says so of each beside the
+ * first; undefined where anything is otherwise. One question a server, beside what the book has to learn; `servers` counts
+ * those without a route, too.
  */
 export async function whereAllHave(
   ports: DnsPorts,
   book: ServerBook,
   {domain, name}: {readonly domain: DomainName; readonly name: DnsName},
-  isRight: (text: string, first: string) => boolean,
+  isRight: (answer: PlainAnswer, first: PlainAnswer) => boolean,
   signal?: AbortSignal,
 ): Promise<{readonly answers: readonly PlainAnswer[]; readonly servers: number} | undefined> {
   // A mail domain is a name in the DNS like any other.
@@ -28,9 +26,7 @@ export async function whereAllHave(
   const answers = servers === undefined ? undefined : await plainAnswers(ports, servers, name, signal);
   const [first] = answers ?? [];
   if (servers === undefined || answers === undefined || first === undefined) return undefined;
-  return answers.every(({text}) => isRight(text, first.text))
-    ? {answers, servers: servers.length}
-    : undefined;
+  return answers.every(answer => isRight(answer, first)) ? {answers, servers: servers.length} : undefined;
 }
 
 /**
@@ -55,7 +51,7 @@ async function plainAnswers(
     if (outcome.kind === 'no-route') continue;
     const record = recordIn(outcome, name);
     if (record === undefined) return undefined;
-    answers.push({server, text: record.text, ttlSeconds: record.ttlSeconds});
+    answers.push({server, ...record});
   }
   return answers.length === 0 ? undefined : answers;
 }

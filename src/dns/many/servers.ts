@@ -3,10 +3,10 @@ import type {DnsName} from '../../domain/names.ts';
 import type {DnsPorts} from '../client.ts';
 import {learn, type Resolved, type ResolverOptions, resolve} from '../resolver.ts';
 import type {AuthoritativeServer} from '../survey.ts';
+import {delegationOf, MAX_ADDRESSES, MAX_NAMES} from '../zone.ts';
 
 const DNS_PORT = 53;
 const REMEMBERED = 10_000;
-const MAX_SERVERS = 40;
 
 export interface ServerBook {
   /**
@@ -14,12 +14,18 @@ export interface ServerBook {
    * zone may be one above the domain.
    */
   serversOf(domain: DnsName): Promise<readonly AuthoritativeServer[] | undefined>;
+  /**
+   * Nothing is odd about the zone itself: each of its name servers has an address, there are not too many to ask, and the
+   * zone above names the same ones, as far as it tells. Asks that once for each zone.
+   */
+  isSound(domain: DnsName): Promise<boolean>;
 }
 
 /** Finds the servers of many domains, and asks once for a zone that many are in and for a name server they share. */
 export function createServerBook(ports: DnsPorts, options: ResolverOptions): ServerBook {
   const known = new Map<DnsName, Promise<readonly AuthoritativeServer[]>>();
   const named = new Map<DnsName, Named>();
+  const sound = new Map<DnsName, boolean>();
 
   const addressesOf = (name: DnsName): Promise<readonly AuthoritativeServer[]> => {
     const before = known.get(name);
@@ -58,16 +64,39 @@ export function createServerBook(ports: DnsPorts, options: ResolverOptions): Ser
         : undefined;
     return {names: [...new Set(names)].sort(), above: soa?.name};
   };
+  /** The domain may be a name within a zone: its SOA says which. */
+  const zoneOf = async (domain: DnsName): Promise<Named & {readonly apex: DnsName}> => {
+    const found = await namesAt(domain);
+    const {above} = found;
+    const isApex = found.names.length > 0 || above === undefined || above === '' || above === domain;
+    return isApex ? {...found, apex: domain} : {...(await namesAt(above)), apex: above};
+  };
+  const isSoundAt = async (apex: DnsName, names: readonly DnsName[]): Promise<boolean> => {
+    const [servers, above] = await Promise.all([
+      Promise.all(names.map(addressesOf)),
+      delegationOf(ports, apex, options),
+    ]);
+    const isTooMany = names.length > MAX_NAMES || servers.flat().length >= MAX_ADDRESSES;
+    if (isTooMany || servers.some(found => found.length === 0)) return false;
+    return (
+      above === undefined ||
+      (above.names.length === names.length && names.every(name => above.names.includes(name)))
+    );
+  };
   return {
     async serversOf(domain) {
-      let {names, above} = await namesAt(domain);
-      // The domain is a name within a zone: its SOA says which.
-      if (names.length === 0 && above !== undefined && above !== '' && above !== domain) {
-        ({names, above} = await namesAt(above));
-      }
-      if (names.length === 0) return undefined;
+      const {names} = await zoneOf(domain);
       const servers = (await Promise.all(names.map(addressesOf))).flat();
-      return servers.length === 0 ? undefined : servers.slice(0, MAX_SERVERS);
+      return servers.length === 0 ? undefined : servers.slice(0, MAX_ADDRESSES);
+    },
+    async isSound(domain) {
+      const {names, apex} = await zoneOf(domain);
+      return await learn(
+        sound,
+        apex,
+        () => isSoundAt(apex, names),
+        () => true,
+      );
     },
   };
 }

@@ -1,21 +1,9 @@
 /** Whether mail is signed: one picture of the host, judged, and its keys held against DNS and the running signer. */
 
-import type {DnsPorts} from '../../dns/client.ts';
-import {recordTags} from '../../dns/compare.ts';
 import {createKeyLookup} from '../../dns/key-lookup.ts';
-import {createServerBook} from '../../dns/many/servers.ts';
-import {nothingLearned, resolveOnlyText} from '../../dns/resolver.ts';
-import {givingUpSilent} from '../../dns/silence.ts';
 import {checkActiveKeys} from '../../doctor/keys.ts';
 import {mailChecks} from '../../doctor/mail.ts';
-import {checkRecord, type RecordToCheck} from '../../doctor/records.ts';
-import {
-  type DomainName,
-  type DomainSelector,
-  keyRecordName,
-  parseDomain,
-  parseSelector,
-} from '../../domain/names.ts';
+import {type DomainName, type DomainSelector, parseDomain, parseSelector} from '../../domain/names.ts';
 import {listed} from '../../domain/text.ts';
 import {
   type HostPicture,
@@ -33,12 +21,11 @@ import type {Check} from '../../proof/proof.ts';
 import {sampleOf} from '../../proof/sample.ts';
 import type {KeyEntry} from '../../rotation/index.ts';
 import type {HostFacts} from '../../services/facts.ts';
-import type {KeyFact} from '../../services/key-fact.ts';
 import type {HostLook} from '../../services/look.ts';
-import {eachOf} from '../../services/reading.ts';
 import {hintsFor, mtaOf, SIGNER} from '../../services/registry.ts';
 import {watchful} from '../../services/stopped.ts';
 import type {DnsServer, Ports, SocketEndpoint} from '../../system/ports.ts';
+import {recordChecks} from './records.ts';
 
 export interface MailCheckOptions {
   /** Every key that waxseal knows. */
@@ -56,9 +43,7 @@ export interface MailChecked {
   readonly picture: HostPicture;
 }
 
-/** Up to so many records are each looked at thoroughly; so many at a time. The signer is asked about so many domains. */
-const THOROUGH = 100;
-const RECORDS_AT_ONCE = 16;
+/** The signer is asked about so many domains. */
 const PROBED = 20;
 
 /** Looks and judges. Sends no message; the signer hears only of messages that the picture says it signs. */
@@ -72,7 +57,7 @@ export async function checkMail(
   const {checks, verdicts} = mailChecks(picture, wanted);
   const made = signaturesOf(verdicts);
   const keys = known.filter(({domain}) => wanted === undefined || wanted.includes(domain));
-  const records = await recordChecks(ports, picture, keys, made, options);
+  const records = await recordChecks(ports, picture.keys, {own: keys, made}, options);
   return {
     checks: [
       ...checks,
@@ -127,51 +112,6 @@ const SIGNS_NOTHING: Check = {
   cause: "DKIM isn't set up here.",
   fix: 'Begin with: waxseal setup',
 };
-
-/** Of waxseal's keys those that are published or sign; of all others those that sign. */
-async function recordChecks(
-  given: DnsPorts,
-  picture: HostPicture,
-  keys: readonly KeyEntry[],
-  made: ReadonlyMap<string, SignatureMade>,
-  {known, resolvers, signal}: MailCheckOptions,
-): Promise<readonly Check[]> {
-  const ports = givingUpSilent(given, signal);
-  const own = keys.filter(({state}) => ['ready', 'active', 'retiring'].includes(state));
-  const names = new Set(known.map(({domain, selector}) => recordKey(domain, selector)));
-  const others = [...made].flatMap(([name, signature]) => (names.has(name) ? [] : [signature]));
-  const all = [...own, ...others];
-  const learned = nothingLearned();
-  const book = all.length > THOROUGH ? createServerBook(ports, {resolvers, signal}) : undefined;
-  const options = {resolvers, signal, known, learned, book};
-  const ask = async (key: RecordToCheck): Promise<Check> => await checkRecord(ports, key, options);
-  const found = await eachOf<KeyEntry | SignatureMade, Check | undefined>(all, RECORDS_AT_ONCE, async key => {
-    if ('record' in key) return await ask(key);
-    const wanted = await byHand(ports, picture, key, {resolvers, signal});
-    return wanted === undefined ? undefined : await ask(wanted);
-  });
-  return found.flatMap(check => check ?? []);
-}
-
-/**
- * The record of a key that waxseal did not make: where the resolver has one with this very key, every server must have
- * the same; else the plain one. undefined where the key is not known.
- */
-async function byHand(
-  ports: DnsPorts,
-  {keys}: HostPicture,
-  {domain, selector, keyPath}: SignatureMade,
-  options: {readonly resolvers: readonly DnsServer[] | undefined; readonly signal: AbortSignal},
-): Promise<RecordToCheck | undefined> {
-  const [name, label] = [parseDomain(domain), parseSelector(selector)];
-  const key: KeyFact | undefined = keyPath === undefined ? undefined : keys.get(keyPath);
-  if (!name.ok || !label.ok || key?.known !== true) return undefined;
-  const record = keyRecordName(label.value, name.value);
-  const published = await resolveOnlyText(ports, record, options);
-  const isSame = published !== undefined && recordTags(published)?.get('p') === key.publicKey;
-  const value = isSame ? published : `v=DKIM1; k=${key.algorithm}; p=${key.publicKey}`;
-  return {domain: name.value, selector: label.value, record: {name: record, value}};
-}
 
 /** Only what the picture says is signed on every way: a message that it cannot answer for could harm the signer. */
 async function probed(

@@ -126,7 +126,7 @@ async function readPlain(
   {domain, record}: KeyEntry,
   signal: AbortSignal,
 ): Promise<RecordFacts | undefined> {
-  const isOurs = (text: string): boolean => sameKeyRecord(text, record.value);
+  const isOurs = ({text}: {readonly text: string}): boolean => sameKeyRecord(text, record.value);
   const said = await whereAllHave(ports, book, {domain, name: record.name}, isOurs, signal);
   if (said === undefined) return undefined;
   return {

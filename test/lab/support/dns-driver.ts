@@ -62,7 +62,8 @@ async function perform(
       ...(subject.formerNames ?? []).map(each => entry('former', {name: each, value: ''})),
       ...(subject.formerValues ?? []).map(value => entry('former', {name: '', value})),
     ];
-    return {ok: true, check: await checkRecord(ports, key, {resolvers, known: [key, ...former]})};
+    const [check] = await checkRecord(ports, key, {resolvers, known: [key, ...former]});
+    return check === undefined ? {ok: true} : {ok: true, check};
   }
   const zone = await findZone(ports, name, {resolvers});
   if (!zone.ok) return zone;
