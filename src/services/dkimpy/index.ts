@@ -1,18 +1,13 @@
 /** dkimpy-milter: its configuration is written as OpenDKIM's, with an Ed25519 key beside each RSA key. */
-import {absolute} from '../../domain/paths.ts';
 import type {Rival} from '../facts.ts';
 import {milters} from '../handed-to.ts';
 import {lying} from '../opendkim/decide/instances.ts';
 import {openDkimDomains} from '../opendkim/domains.ts';
 import {rowsOfInstance} from '../opendkim/key-rows.ts';
 import type {RivalContext, SigningProgram} from '../signer.ts';
+import {PROGRAM} from './decide.ts';
+import {CONFIGURATIONS, dkimpySigners, UNIT} from './read.ts';
 
-const PROGRAM = 'dkimpy-milter';
-const UNIT = 'dkimpy-milter.service';
-const CONFIGURATIONS = [
-  absolute('/etc/dkimpy-milter/dkimpy-milter.conf'),
-  absolute('/etc/dkimpy-milter.conf'),
-] as const;
 const CUSTOMARY = /^inet:(?:127\.0\.0\.1|localhost):8892$/i;
 
 export const dkimpy: SigningProgram = {
@@ -23,6 +18,7 @@ export const dkimpy: SigningProgram = {
     (
       await Promise.all(CONFIGURATIONS.map(config => rowsOfInstance(reads, PROGRAM, lying(config, ''))))
     ).flat(),
+  views: (ports, {serviceManager}, signal) => dkimpySigners(ports, serviceManager, signal),
   switchOff: {by: 'milter', isEntry: entry => /dkimpy/i.test(entry) || CUSTOMARY.test(entry)},
 };
 
