@@ -14,7 +14,7 @@ import type {Streams} from '../../src/cli/streams.ts';
 import {openSandbox, type RealParts, type Sandbox, type SandboxOptions} from '../../src/demo/sandbox.ts';
 import {type AbsolutePath, absolute, below} from '../../src/domain/paths.ts';
 import type {Report} from '../../src/flow/report.ts';
-import type {Clock, Files, KeySource, KeySpec} from '../../src/system/ports.ts';
+import type {Clock, Files, KeySource, KeySpec, Ports} from '../../src/system/ports.ts';
 import {
   createDnsTransport,
   createFiles,
@@ -111,6 +111,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** False: as another user than root. */
   readonly privileged?: boolean;
+  /** What lies between the program and the sandbox's host; default nothing. */
+  readonly through?: (host: Ports) => Ports;
 }
 
 export async function openWorld(options: SandboxOptions = {}): Promise<World> {
@@ -130,10 +132,11 @@ export async function openWorld(options: SandboxOptions = {}): Promise<World> {
   const run: World['run'] = async (argv, how = {}) => {
     const streams = streamsWith(how);
     const outside: Outside = {
-      connect: async () => ({
-        ...sandbox.ports,
-        process: {...sandbox.ports.process, privileged: how.privileged !== false},
-      }),
+      connect: async () =>
+        (how.through ?? (host => host))({
+          ...sandbox.ports,
+          process: {...sandbox.ports.process, privileged: how.privileged !== false},
+        }),
       files: async () => createFiles({owners: 'real'}),
       clock: async () => clock,
       person: {uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0},
