@@ -7,7 +7,6 @@ import type {ResolverOptions} from '../dns/resolver.ts';
 import {askResolver} from '../dns/resolver-view.ts';
 import type {Survey} from '../dns/survey.ts';
 import {findZone} from '../dns/zone.ts';
-import type {DnsName} from '../domain/names.ts';
 import type {Problem} from '../domain/result.ts';
 import {visible} from '../domain/text.ts';
 import type {Check, CheckStatus} from '../proof/proof.ts';
@@ -62,10 +61,10 @@ async function plainlyRight(
   {domain, record: {name, value}}: RecordToCheck,
   options: RecordCheckOptions,
 ): Promise<string | undefined> {
-  // A mail domain is a name in the DNS like any other.
-  const apex = `${domain}` as DnsName;
+  // Only what is said of a mistake depends on the zone.
+  const zone = {apex: name, servers: []};
   const isRight = (record: PlainAnswer): boolean => {
-    const {status, mistake} = judge({name, expected: value, zone: {apex, servers: []}}, [record]);
+    const {status, mistake} = judge({name, expected: value, zone}, [record]);
     return status === 'matching' && mistake === undefined;
   };
   const [said, told] = await Promise.all([
@@ -75,7 +74,7 @@ async function plainlyRight(
   if (said === undefined || said.answers.length < said.servers || told.status !== 'matching')
     return undefined;
   if (told.dnssec === undefined || told.dnssec.mistake !== undefined) return undefined;
-  if (!(await book.isSound(apex))) return undefined;
+  if (!(await book.isSound(domain))) return undefined;
   const rows = said.answers.map(({server}) => `${server.name} ${server.address} matching`);
   return `${rows.join(', ')}; DNSSEC ${told.dnssec.status}`;
 }

@@ -21,8 +21,7 @@ export async function whereAllHave(
   isRight: (answer: PlainAnswer, first: PlainAnswer) => boolean,
   signal?: AbortSignal,
 ): Promise<{readonly answers: readonly PlainAnswer[]; readonly servers: number} | undefined> {
-  // A mail domain is a name in the DNS like any other.
-  const servers = await book.serversOf(`${domain}` as DnsName);
+  const servers = await book.serversOf(domain);
   const answers = servers === undefined ? undefined : await plainAnswers(ports, servers, name, signal);
   const [first] = answers ?? [];
   if (servers === undefined || answers === undefined || first === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** The name servers of many domains: each name of a server is looked up once, however many domains it serves. */
-import type {DnsName} from '../../domain/names.ts';
+import type {DnsName, DomainName} from '../../domain/names.ts';
 import type {DnsPorts} from '../client.ts';
 import {learn, type Resolved, type ResolverOptions, resolve} from '../resolver.ts';
 import type {AuthoritativeServer} from '../survey.ts';
@@ -13,12 +13,12 @@ export interface ServerBook {
    * The servers that the resolver names for the zone of the domain; undefined where it names none, or has no answer. The
    * zone may be one above the domain.
    */
-  serversOf(domain: DnsName): Promise<readonly AuthoritativeServer[] | undefined>;
+  serversOf(domain: DomainName): Promise<readonly AuthoritativeServer[] | undefined>;
   /**
    * Nothing is odd about the zone itself: each of its name servers has an address, there are not too many to ask, and the
    * zone above names the same ones, as far as it tells. Asks that once for each zone.
    */
-  isSound(domain: DnsName): Promise<boolean>;
+  isSound(domain: DomainName): Promise<boolean>;
 }
 
 /** Finds the servers of many domains, and asks once for a zone that many are in and for a name server they share. */
@@ -64,12 +64,13 @@ export function createServerBook(ports: DnsPorts, options: ResolverOptions): Ser
         : undefined;
     return {names: [...new Set(names)].sort(), above: soa?.name};
   };
-  /** The domain may be a name within a zone: its SOA says which. */
-  const zoneOf = async (domain: DnsName): Promise<Named & {readonly apex: DnsName}> => {
-    const found = await namesAt(domain);
+  const zoneOf = async (domain: DomainName): Promise<Named & {readonly apex: DnsName}> => {
+    // A mail domain is a name in the DNS like any other; it may be one within a zone: its SOA says which.
+    const name = `${domain}` as DnsName;
+    const found = await namesAt(name);
     const {above} = found;
-    const isApex = found.names.length > 0 || above === undefined || above === '' || above === domain;
-    return isApex ? {...found, apex: domain} : {...(await namesAt(above)), apex: above};
+    const isApex = found.names.length > 0 || above === undefined || above === '' || above === name;
+    return isApex ? {...found, apex: name} : {...(await namesAt(above)), apex: above};
   };
   const isSoundAt = async (apex: DnsName, names: readonly DnsName[]): Promise<boolean> => {
     const [servers, above] = await Promise.all([
