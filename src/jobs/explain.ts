@@ -148,12 +148,15 @@ export async function agreement(
   }
   const all = [...each.values()].slice(0, MOST_ASKED);
   const own = all.filter(({signer}) => signer.unit === stand?.unit);
-  const tried =
+  const trial =
     stand === undefined || own.length === 0
       ? undefined
       : await withTrial(ports, {trial: stand.trial, stateDirectory: STATE_DIRECTORY, signal}, endpoint =>
           asksOf(own, async asked => triedCheck(asked, (await askAt(ports, endpoint, asked, signal)).mark)),
         );
+  const tried = trial !== undefined && 'done' in trial ? trial.done : undefined;
+  const untried: readonly Check[] =
+    trial !== undefined && 'refused' in trial ? [{...TRIED, ...trial.refused, status: 'skip'}] : [];
   const running = await asksOf(all, async asked => {
     const {signer, answer} = asked;
     const [place] = signer.endpoints;
@@ -166,7 +169,7 @@ export async function agreement(
     const cause = 'A message that it refuses could harm the running signer.';
     return {...AGREED, status: 'skip', evidence, cause, fix: ''};
   });
-  return once([...(tried ?? []), ...running]);
+  return once([...(tried ?? untried), ...running]);
 }
 
 async function asksOf(

@@ -133,19 +133,19 @@ async function inTrial<T>(
 }
 
 /**
- * Runs a trial without keys of a plan while `use` speaks with it; undefined where it does not start, or its place is not
- * there yet. Rejects as `preflight` does.
+ * Runs a trial without keys of a plan while `use` speaks with it; the finding where it does not start, undefined where its
+ * place is not there yet. Rejects as `preflight` does.
  */
 export async function withTrial<T>(
   ports: PreflightPorts,
   run: TrialRun,
   use: (endpoint: SocketEndpoint) => Promise<T>,
-): Promise<T | undefined> {
+): Promise<{readonly done: T} | {readonly refused: Finding} | undefined> {
   const identities = await identitiesOf(ports, run.trial.account);
   const place = await ports.files.stat(run.stateDirectory);
   if ('unknown' in identities || place?.kind !== 'directory') return undefined;
   return await inTrial(ports, {...run, sample: []}, identities, async (started, {socket}) =>
-    started.status === 'pass' ? await use({kind: 'unix', path: socket}) : undefined,
+    started.status === 'pass' ? {done: await use({kind: 'unix', path: socket})} : {refused: started},
   );
 }
 

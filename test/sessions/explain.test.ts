@@ -32,3 +32,23 @@ it('asks a temporary signer about every message, the running one about none that
   const left = (await world.sandbox.ports.files.list(absolute('/var/lib/waxseal'))) ?? [];
   expect(left.filter(name => name.startsWith('preflight-'))).toEqual([]);
 });
+
+it('says which directory keeps the temporary signer from starting, and answers all the same', async () => {
+  const world = await openWorld();
+  expect((await world.setUp('--domain', 'example.org')).exitCode).toBe(0);
+  const {files} = world.sandbox.ports;
+  const own = absolute('/var/lib/waxseal');
+  const seen = await files.stat(own);
+  if (seen === undefined) throw new Error(`no ${own}`);
+  await files.setAttributes(own, {uid: 0, gid: 0, mode: 0o700}, seen);
+  const run = await world.run(['explain', 'a@example.org', '--entrance', 'local', '--json']);
+  expect(run.exitCode, run.err).toBe(0);
+  const checks = new Map(run.report.checks.map(check => [check.id, check]));
+  expect(checks.get('explain.signed')?.status).toBe('pass');
+  expect(checks.get('explain.agreed')?.status).toBe('pass');
+  expect(checks.get('explain.tried')).toMatchObject({
+    status: 'skip',
+    cause: expect.stringContaining("can't enter /var/lib/waxseal"),
+    fix: 'sudo chmod a+x /var/lib/waxseal',
+  });
+});
