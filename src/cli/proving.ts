@@ -48,7 +48,7 @@ export async function proving(context: Context, ports: Ports): Promise<Proving> 
     facts,
     entrances,
     endpoint,
-    domains: await wanted(context, lastOfEach(signing), async domain => {
+    domains: await wanted(context, {known: lastOfEach(known), signing: lastOfEach(signing)}, async domain => {
       picture ??= lookAtHostPicture(ports, host, context);
       return coveringKey(await picture, signer, domain);
     }),
@@ -63,12 +63,19 @@ const lastOfEach = (keys: readonly DomainSelector[]): readonly DomainSelector[] 
 
 async function wanted(
   context: Context,
-  signing: readonly DomainSelector[],
+  {known, signing}: {readonly known: readonly DomainSelector[]; readonly signing: readonly DomainSelector[]},
   covering: (domain: DomainName) => Promise<SenderKey | undefined>,
 ): Promise<readonly SenderKey[]> {
   const named = domainsOf(context);
   if (named === undefined) {
     if (signing.length > 0) return signing;
+    // No row is for one domain: those of the keys may be signed by a row for all.
+    const covered: SenderKey[] = [];
+    for (const {domain} of known) {
+      const key = await covering(domain);
+      if (key !== undefined) covered.push(key);
+    }
+    if (covered.length > 0) return covered;
     throw new ProblemsFound(
       problem('signer.no-domains', 'No domain is signed on this host.', 'Begin with: waxseal setup'),
     );

@@ -167,6 +167,12 @@ it('tests the mail of a domain that only a pattern covers by the key that signs 
   });
   await world.sandbox.ports.commands.run(['systemctl', 'restart', 'opendkim.service']);
   expect((await other()).checks.slice(0, 1)).toMatchObject([{id: 'live.milter', status: 'pass'}]);
+  // One row for everybody alone: without --domain the domains of the keys are tested.
+  await edit(world, table, () => `* ${label}\n`);
+  await world.sandbox.ports.commands.run(['systemctl', 'restart', 'opendkim.service']);
+  const all = await world.run(['test', '--json']);
+  expect(all.report.checks.map(({id, status}) => `${id} ${status}`)).toContain('live.sendmail pass');
+  expect(all.exitCode, all.err).toBe(0);
 });
 
 it('takes up no key of root that a table names which others can write', async () => {
