@@ -70,7 +70,7 @@ const ROOTS =
   "root's alone: the configuration of this host, named by main.cf or by the unit, which only root writes";
 const OWN = "root's alone: in a directory that waxseal has made below /var/lib/waxseal";
 const UNPRIVILEGED =
-  'run as the account that could change it, without any right of root, and only asked whether it may';
+  'run as the account that could change it, without any right of root, and only asked what it may or sees';
 const SHOWN = 'never run: it is shown to a person, as the source of a fact';
 const HANDLES = 'handles of the files themselves: the program inherits them';
 
@@ -128,7 +128,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "services/opendkim/movable-key.ts asIdentity(identity, ['sha256sum', '--', path])": UNPRIVILEGED,
   "services/opendkim/start.ts ['opendkim', '-n', '-x', host.opendkim.configFile]": ROOTS,
   'services/postfix/detect.ts argv': HANDED_ON,
-  'services/rspamd/dump.ts argv': HANDED_ON,
+  'services/rspamd/dump.ts argv': UNPRIVILEGED,
   "services/systemd.ts ['systemctl', 'show', ...units, '-p', properties.join(',')]": NO_PATH,
   "system/real/commands.ts ['chroot', options.root, ...argv]": 'the root that a person has named with --root',
   'system/real/commands.ts program': HANDED_ON,
